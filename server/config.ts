@@ -1,0 +1,119 @@
+/**
+ * Every setting, in one table: type, default, meaning. The only reader of process.env.
+ * An unknown or bad ASSENT_* variable stops the start with a sentence (interface.md §1).
+ */
+import { resolve } from 'node:path';
+
+type Setting<T> = { readonly fallback: string; readonly type: string; readonly meaning: string; readonly parse: (text: string) => T };
+
+const port: (text: string) => number = (text) => integer(0, 65_535)(text);
+const url = (text: string): string => (text === '' ? '' : new URL(text).href.replace(/\/$/, ''));
+const list = (text: string): readonly string[] =>
+  text
+    .split(',')
+    .map((s) => s.trim())
+    .filter((s) => s !== '');
+
+function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < min || value > max) throw new Error(`must be a whole number from ${min} to ${max}`);
+    return value;
+  };
+}
+
+function oneOf<const T extends string>(...values: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = values.find((v) => v === text);
+    if (found === undefined) throw new Error(`must be one of ${values.join(', ')}`);
+    return found;
+  };
+}
+
+const settings = {
+  PORT: { fallback: '8103', type: 'port', meaning: 'TCP port to listen on; 0 picks a free one.', parse: port },
+  HOST: { fallback: '127.0.0.1', type: 'address', meaning: 'Address to listen on.', parse: String },
+  PUBLIC_URL: {
+    fallback: '',
+    type: 'URL',
+    meaning: 'Origin that clients see, e.g. https://fhir.example.org; empty: made from host and port.',
+    parse: url,
+  },
+  DATA_DIR: {
+    fallback: './data',
+    type: 'path',
+    meaning: 'Folder of the embedded database, bootstrap.json, keys and signer state.',
+    parse: (s: string) => resolve(s),
+  },
+  MONGODB_URI: { fallback: '', type: 'URI', meaning: 'Replica set to store in; empty: the embedded engine.', parse: String },
+  APPROVALS: {
+    fallback: 'both',
+    type: 'both | patient',
+    meaning: 'Whose signatures a Consent needs before it acts.',
+    parse: oneOf('both', 'patient'),
+  },
+  IMPLICIT_POLICY: {
+    fallback: 'deny',
+    type: 'deny | author-treatment | permit-except | break-glass',
+    meaning: 'What holds where no Consent applies.',
+    parse: oneOf('deny', 'author-treatment', 'permit-except', 'break-glass'),
+  },
+  IMPLICIT_EXCEPT: {
+    fallback: '',
+    type: 'labels',
+    meaning: 'With permit-except: labels (R, V, HIV, …) it does not permit, comma separated; empty: permits all.',
+    parse: list,
+  },
+  BREAK_GLASS_ACTORS: {
+    fallback: '',
+    type: 'references',
+    meaning: 'With break-glass: who may use it, e.g. Practitioner/7, comma separated.',
+    parse: list,
+  },
+  MAX_BODY_BYTES: { fallback: '67108864', type: 'bytes', meaning: 'Largest request body, after decompression.', parse: integer(1024, 1_073_741_824) },
+  MAX_JSON_DEPTH: { fallback: '64', type: 'levels', meaning: 'Deepest nesting accepted in a JSON body.', parse: integer(8, 1000) },
+  MAX_BUNDLE_ENTRIES: { fallback: '30000', type: 'entries', meaning: 'Most entries of one batch or transaction.', parse: integer(1, 1_000_000) },
+  VALIDATION_WORKERS: {
+    fallback: '2',
+    type: 'threads',
+    meaning: 'Threads that validate large bundles off the event loop; started when first needed.',
+    parse: integer(1, 64),
+  },
+  CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
+  LOG_LEVEL: {
+    fallback: 'info',
+    type: 'level',
+    meaning: 'fatal, error, warn, info, debug, trace or silent; logs go to stderr.',
+    parse: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+  },
+} satisfies Record<string, Setting<unknown>>;
+
+type Name = keyof typeof settings;
+export type Config = { readonly [N in Name]: ReturnType<(typeof settings)[N]['parse']> };
+
+/** Throws Error with one sentence per wrong setting. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const problems: string[] = [];
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith('ASSENT_') && !name.startsWith('ASSENT_TEST_') && !(name.slice(7) in settings))
+      problems.push(`${name} is not a setting; \`npm run assent -- config\` lists them all.`);
+  }
+  const entries = Object.entries(settings).map(([name, { parse, fallback }]) => {
+    try {
+      return [name, parse(environment[`ASSENT_${name}`] ?? fallback)];
+    } catch (error) {
+      problems.push(`ASSENT_${name} ${error instanceof Error ? error.message : 'is not usable'}.`);
+      return [name, undefined];
+    }
+  });
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+  const config = Object.fromEntries(entries) as Config;
+  if (config.IMPLICIT_POLICY === 'break-glass' && config.BREAK_GLASS_ACTORS.length === 0)
+    throw new Error('ASSENT_IMPLICIT_POLICY=break-glass needs ASSENT_BREAK_GLASS_ACTORS.');
+  return config;
+}
+
+/** The table that `npm run assent -- config` prints. */
+export function describeConfig(): readonly { name: string; type: string; fallback: string; meaning: string }[] {
+  return Object.entries(settings).map(([name, { type, fallback, meaning }]) => ({ name: `ASSENT_${name}`, type, fallback, meaning }));
+}

@@ -1,0 +1,116 @@
+/**
+ * What a handler may ask of the record, made for one caller and purpose: the only way to patient data outside the
+ * composition root. There is no method without a consent decision in it, so a handler cannot forget one.
+ * Implemented by enforce.ts; this file is types only.
+ */
+import type { Expression } from '../search/expression.ts';
+import type { Caller } from './model.ts';
+
+/** A resource as text and value: `text` is what is stored and served, `value` is for looking at. */
+export type ResourceDocument = { readonly value: ResourceValue; readonly text: string };
+export type ResourceValue = { readonly resourceType: string; readonly id?: string; readonly [element: string]: unknown };
+
+/** One visible version. `body` is '' when deleted. */
+export type Row = {
+  readonly type: string;
+  readonly id: string;
+  readonly version: string;
+  /** ms since 1970. */
+  readonly lastUpdated: number;
+  readonly deleted: boolean;
+  readonly body: string;
+};
+
+export type SortPosition = { readonly sort: number | string | undefined; readonly id: string };
+
+/** `receipt`: id of the AuditEvent whose receipt proves this disclosure; undefined where nothing about a patient was disclosed. */
+export type ReadResult =
+  | { readonly kind: 'found'; readonly row: Row; readonly receipt: string | undefined }
+  /** Deleted, and the caller could have read its last content. */
+  | { readonly kind: 'gone'; readonly row: Row; readonly receipt: string | undefined }
+  /** Absent, denied or deleted-and-denied: indistinguishable. */
+  | { readonly kind: 'absent' };
+
+export type SearchRequest = {
+  readonly type: string;
+  readonly where: Expression;
+  readonly order:
+    | { readonly by: 'instant'; readonly direction: 'newest-first' | 'oldest-first' }
+    | { readonly by: 'key'; readonly prefix: string; readonly direction: 'ascending' | 'descending' };
+  /** 0 = only the total. */
+  readonly count: number;
+  readonly after?: SortPosition;
+  readonly total: boolean;
+  /** The search as sent (path and query), for the audit record; never shown to anyone but its sender, the patient and auditors. */
+  readonly query: string;
+};
+
+export type SearchResult = {
+  readonly rows: readonly Row[];
+  readonly next: SortPosition | undefined;
+  readonly total: number | undefined;
+  readonly receipt: string | undefined;
+};
+
+export type HistoryRequest = {
+  readonly type: string;
+  readonly id: string;
+  readonly count: number;
+  readonly since?: number;
+  readonly before?: { readonly lastUpdated: number; readonly type: string; readonly id: string; readonly version: string };
+};
+export type HistoryResult =
+  | { readonly kind: 'found'; readonly rows: readonly Row[]; readonly more: boolean; readonly total: number; readonly receipt: string | undefined }
+  | { readonly kind: 'absent' };
+
+/**
+ * `resource` is validated already; its text carries any id and meta the sender gave: the Gate writes id, meta.versionId
+ * and meta.lastUpdated into it. `id` of a create was made by newId() so that references inside a transaction could use it.
+ */
+export type WriteOperation =
+  | { readonly kind: 'create'; readonly id: string; readonly resource: ResourceDocument; readonly ifNoneExist?: Expression }
+  | { readonly kind: 'update'; readonly id: string; readonly resource: ResourceDocument; readonly ifMatch?: string }
+  | { readonly kind: 'delete'; readonly type: string; readonly id: string; readonly ifMatch?: string };
+
+export type WriteResult = { readonly kind: 'created' | 'updated' | 'deleted' | 'unchanged'; readonly row: Row };
+
+export type PreparedConsent = {
+  /** The final Consent, exact text. */
+  readonly consent: string;
+  /** What each signer signs: the UTF-8 bytes of this string. */
+  readonly statement: string;
+  /** base64url SHA-256 of the statement. */
+  readonly digest: string;
+  /** ms since 1970. */
+  readonly expires: number;
+};
+
+export type ReceiptResult =
+  | { readonly kind: 'ready'; readonly receipt: string }
+  /** Not yet in a signed checkpoint. */
+  | { readonly kind: 'pending' }
+  | { readonly kind: 'absent' };
+
+export type Gate = {
+  readonly caller: Caller;
+  read(type: string, id: string): Promise<ReadResult>;
+  readVersion(type: string, id: string, version: string): Promise<ReadResult>;
+  history(request: HistoryRequest): Promise<HistoryResult>;
+  search(request: SearchRequest): Promise<SearchResult>;
+  /**
+   * All or nothing, in the order given; results in that order. Throws AssentError: not-found, version-mismatch, multiple-matches,
+   * sealed-resource, forbidden (rule 21 types), conflict.
+   */
+  write(operations: readonly WriteOperation[]): Promise<readonly WriteResult[]>;
+  /** consent.md §4, interface.md §3. Throws AssentError: invalid-consent, invalid-signature, not-found. */
+  prepareConsent(request: { readonly consent: ResourceDocument; readonly language: string; readonly supersedes?: string }): Promise<PreparedConsent>;
+  signConsent(request: { readonly statement: string; readonly signatures: readonly { readonly who: string; readonly jws: string }[] }): Promise<{
+    readonly kind: 'activated' | 'proposed' | 'already-active';
+    readonly row: Row;
+  }>;
+  withdrawConsent(id: string, jws: string): Promise<Row>;
+  /** The receipt of an AuditEvent or Consent the caller may see. */
+  receipt(type: 'AuditEvent' | 'Consent', id: string): Promise<ReceiptResult>;
+};
+
+export type GateFor = (caller: Caller) => Gate;

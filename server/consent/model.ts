@@ -1,0 +1,27 @@
+/** The words of the consent room: who asks, for what, and what a resource says about itself. No IO, no clock. */
+
+/** Who calls, established by the token alone: nothing here ever comes from a header a caller can invent. */
+export type Caller = {
+  readonly client: string;
+  /** The FHIR reference the client acts for, e.g. `Organization/1` or `Patient/1`. */
+  readonly actor: string;
+  /** One code of v3-ActReason (PurposeOfUse), e.g. `TREAT`. */
+  readonly purpose: string;
+  readonly scopes: readonly SmartScope[];
+  /** Scope `admin`: reads Consent, Provenance, AuditEvent and Task, never clinical content. */
+  readonly admin: boolean;
+  /** Registered as allowed to choose ids (update-as-create): such a client learns which ids exist. */
+  readonly choosesIds: boolean;
+  readonly tokenId: string;
+};
+
+/** One SMART v2 scope, e.g. system/Observation.rs → { context: 'system', type: 'Observation', letters: 'rs' }. */
+export type SmartScope = { readonly context: 'system' | 'user' | 'patient'; readonly type: string; readonly letters: string };
+
+export type ImplicitPolicy =
+  | { readonly kind: 'deny' }
+  | { readonly kind: 'author-treatment' }
+  | { readonly kind: 'permit-except'; readonly labels: readonly string[] }
+  | { readonly kind: 'break-glass'; readonly actors: readonly string[] };
+
+export type Approvals = 'both' | 'patient';

@@ -1,0 +1,165 @@
+/**
+ * The two ports every engine implements: ResourceStore (versioned FHIR resources, index keys and the log) and
+ * RecordStore (small keyed records). `test/contract/` is their meaning; both engines pass it unchanged.
+ *
+ * Invariants: a query cannot be built without a scope; what a write set contains becomes visible together or not at all;
+ * log rows are numbered without gaps in commit order; an acknowledged commit survives kill -9.
+ */
+import type { Expression } from '../search/expression.ts';
+
+/** One version of one resource. `body` is the exact JSON text that is served; empty for a deletion. */
+export type StoredResource = {
+  readonly type: string;
+  readonly id: string;
+  /** Opaque, random: says nothing about how many versions there were. */
+  readonly version: string;
+  /** Milliseconds since 1970. */
+  readonly lastUpdated: number;
+  /** Default sort instant, ms since 1970: the main clinical date, else lastUpdated. */
+  readonly instant: number;
+  readonly deleted: boolean;
+  readonly body: string;
+  /** Index keys and consent facets. A deletion keeps the keys of the last content: they decide who may see that it is gone. */
+  readonly keys: readonly string[];
+};
+
+/**
+ * What the caller may see: the compiled consent for one resource type, valid for one consent epoch. The store answers `stale`
+ * when its epoch has moved on, in the same snapshot in which it read, so a withdrawal holds from the very next request.
+ */
+export type Scope = { readonly epoch: number; readonly where: Expression };
+
+/** 'internal' is for the server's own bookkeeping (referential look-ups, migrations); no answer to a caller is built from it. */
+export type ScopeOrInternal = Scope | 'internal';
+
+export type Order =
+  /** By the resource's sort instant. `newest-first` breaks ties by id ascending; `oldest-first` is its exact reversal. */
+  | { readonly by: 'instant'; readonly direction: 'newest-first' | 'oldest-first' }
+  /**
+   * By the least (ascending) or greatest (descending) key with this prefix; resources with none come last in both directions.
+   * Ties: id ascending when ascending, id descending when descending.
+   */
+  | { readonly by: 'key'; readonly prefix: string; readonly direction: 'ascending' | 'descending' };
+
+/** Where a page ended: the sort value of the last row (undefined: it had none) and its id. */
+export type Position = { readonly sort: number | string | undefined; readonly id: string };
+
+export type Query = {
+  readonly type: string;
+  readonly where: Expression;
+  readonly scope: ScopeOrInternal;
+  readonly order: Order;
+  readonly after?: Position;
+  readonly limit: number;
+  /** Most rows to walk before giving up with `budget`; the engine has a default. */
+  readonly budget?: number;
+  /** Whether deletions count as rows. Only id look-ups ask for it. */
+  readonly deleted?: boolean;
+};
+
+export type FindResult =
+  | { readonly kind: 'rows'; readonly rows: readonly StoredResource[]; readonly next: Position | undefined; readonly walked: number }
+  | { readonly kind: 'stale' }
+  | { readonly kind: 'budget'; readonly walked: number };
+
+export type CountResult =
+  | { readonly kind: 'count'; readonly total: number }
+  | { readonly kind: 'stale' }
+  | { readonly kind: 'budget'; readonly walked: number };
+
+/**
+ * Versions of one resource, of a type or of everything, newest first (ties by type, id, version). A version is a row only if the scope
+ * holds for it and for the resource's newest content.
+ */
+export type HistoryQuery = {
+  readonly type?: string;
+  readonly id?: string;
+  /** One exact version. */
+  readonly version?: string;
+  readonly scope: { readonly epoch: number; readonly where: (type: string) => Expression } | 'internal';
+  readonly since?: number;
+  readonly before?: { readonly lastUpdated: number; readonly type: string; readonly id: string; readonly version: string };
+  readonly limit: number;
+};
+
+/** All must hold inside the write transaction, or nothing is written. */
+export type Guard =
+  /** The newest version is this one (a deletion counts); null: the id was never used. */
+  | { readonly kind: 'version'; readonly type: string; readonly id: string; readonly version: string | null }
+  /** Conditional create: no live resource in this scope matches. */
+  | { readonly kind: 'no-match'; readonly type: string; readonly where: Expression; readonly scope: ScopeOrInternal }
+  | { readonly kind: 'epoch'; readonly epoch: number }
+  /** The record is at this revision; null: there is no such record. */
+  | { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: number | null };
+
+/** One entry for the Merkle log, not yet numbered. The same idempotency key is numbered once. */
+export type NewLogRow = { readonly key: string; readonly entry: string };
+export type LogRow = NewLogRow & { readonly index: number };
+
+export type RecordWrite =
+  | {
+      readonly kind: 'put';
+      readonly recordKind: string;
+      readonly id: string;
+      readonly value: RecordValue;
+      readonly lookup?: readonly string[];
+      readonly expires?: number;
+    }
+  | { readonly kind: 'delete'; readonly recordKind: string; readonly id: string };
+
+export type WriteSet = {
+  readonly guards: readonly Guard[];
+  readonly resources: readonly StoredResource[];
+  readonly records: readonly RecordWrite[];
+  readonly log: readonly NewLogRow[];
+  /** True when the commit may change who may see what: Consents, keys, registrations, and the resources actors are resolved through. */
+  readonly bumpEpoch: boolean;
+};
+
+export type CommitResult = { readonly kind: 'committed' } | { readonly kind: 'conflict'; readonly guard: Guard };
+
+export type ResourceStore = {
+  find(query: Query): Promise<FindResult>;
+  /** Counts up to `cap` (absent: all). */
+  count(query: Pick<Query, 'type' | 'where' | 'scope' | 'budget'>, cap?: number): Promise<CountResult>;
+  history(query: HistoryQuery): Promise<FindResult>;
+  /** Resolves once the write set is durable. */
+  commit(writes: WriteSet): Promise<CommitResult>;
+  /** The consent epoch as every process sees it: grows with each commit that has `bumpEpoch`. */
+  epoch(): Promise<number>;
+  /** Log rows from index `from` on, in order, at most `limit`. */
+  readLog(from: number, limit: number): Promise<readonly LogRow[]>;
+  /** Whether this process may seal and number log rows now; a fencing number that grows with every change of holder, or undefined. */
+  lease(name: string, holder: string, ttlMs: number): Promise<number | undefined>;
+  /** Recomputes the keys of every live resource of a type, in slices; resolves with the number rewritten. */
+  reindex(type: string, keysOf: (resource: StoredResource) => { keys: readonly string[]; instant: number }): Promise<number>;
+  /** Throws AssentError('unavailable') unless the store can read and write now. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** JSON or bytes. */
+export type RecordValue = Uint8Array | string | number | boolean | null | { readonly [key: string]: unknown } | readonly unknown[];
+export type StoredRecord = { readonly id: string; readonly value: RecordValue; readonly revision: number; readonly expires: number | undefined };
+
+export type RecordStore = {
+  /** An expired record is absent. */
+  get(recordKind: string, id: string): Promise<StoredRecord | undefined>;
+  /** `revision`: number = must be at it, null = must not exist, absent = whatever is there. `lookup`: secondary keys for `list`. `expires`: ms since 1970. */
+  put(
+    recordKind: string,
+    id: string,
+    value: RecordValue,
+    options?: { readonly revision?: number | null; readonly lookup?: readonly string[]; readonly expires?: number },
+  ): Promise<{ readonly kind: 'written'; readonly revision: number } | { readonly kind: 'conflict' }>;
+  /** Resolves with whether this call removed it: the atomic way to use something once. */
+  delete(recordKind: string, id: string): Promise<boolean>;
+  /** In id order. With `lookup`: only records that named this secondary key. */
+  list(
+    recordKind: string,
+    options?: { readonly lookup?: string; readonly after?: string; readonly limit?: number },
+  ): Promise<readonly StoredRecord[]>;
+};
+
+/** One engine: both ports over one database. */
+export type Engine = { readonly resources: ResourceStore; readonly records: RecordStore };
