@@ -3,12 +3,11 @@
  * composition root. There is no method without a consent decision in it, so a handler cannot forget one.
  * Implemented by enforce.ts; this file is types only.
  */
+import type { ResourceDocument } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
 import type { Caller } from './model.ts';
 
-/** A resource as text and value: `text` is what is stored and served, `value` is for looking at. */
-export type ResourceDocument = { readonly value: ResourceValue; readonly text: string };
-export type ResourceValue = { readonly resourceType: string; readonly id?: string; readonly [element: string]: unknown };
+export type { ResourceDocument, ResourceValue } from '../fhir/resource.ts';
 
 /** One visible version. `body` is '' when deleted. */
 export type Row = {

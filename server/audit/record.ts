@@ -1,0 +1,57 @@
+/**
+ * Turns acts into AuditEvents and log rows, ready for one commit. The Gate commits them before the first byte of an answer
+ * leaves (or together with the write they tell of): no audit, no body.
+ */
+import { createHash } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import { newId, newVersion } from '../fhir/ids.ts';
+import type { ResourceValue } from '../fhir/resource.ts';
+import { type Act, auditEvent } from './event.ts';
+
+/** One recorded act: the AuditEvent as it will be stored, and its entry for the log. */
+export type Recorded = {
+  readonly id: string;
+  readonly resource: {
+    readonly type: 'AuditEvent';
+    readonly id: string;
+    readonly version: string;
+    readonly lastUpdated: number;
+    readonly instant: number;
+    readonly deleted: false;
+    readonly body: string;
+    readonly keys: readonly string[];
+  };
+  readonly entry: { readonly kind: 'disclosure' | 'denial' | 'write'; readonly occurredAt: string; readonly subject: string | null; readonly reference: string; readonly digest: string };
+};
+
+export type Recorder = (act: Act, options: { readonly own: boolean }) => Recorded;
+
+/** `keysOf` gives the event its index keys and facets; `own` = the acting client may see this event itself. */
+export function createRecorder({ clock, observer, keysOf }: {
+  readonly clock: Clock;
+  readonly observer: string;
+  readonly keysOf: (event: ResourceValue, act: Act, own: boolean) => readonly string[];
+}): Recorder {
+  return (act, { own }) => {
+    const recorded = clock();
+    const id = newId();
+    const version = newVersion();
+    const event = auditEvent(act, { id, version, recorded, observer });
+    const body = JSON.stringify(event);
+    return {
+      id,
+      resource: { type: 'AuditEvent', id, version, lastUpdated: recorded, instant: recorded, deleted: false, body, keys: keysOf(event, act, own) },
+      entry: {
+        kind: act.outcome === 'refused' ? 'denial' : isWrite(act) ? 'write' : 'disclosure',
+        occurredAt: new Date(recorded).toISOString(),
+        subject: act.patient === undefined ? null : `Patient/${act.patient}`,
+        reference: `AuditEvent/${id}`,
+        digest: createHash('sha256').update(body).digest('base64url'),
+      },
+    };
+  };
+}
+
+function isWrite(act: Act): boolean {
+  return act.interaction === 'create' || act.interaction === 'update' || act.interaction === 'delete' || act.interaction === 'transaction';
+}

@@ -1,0 +1,56 @@
+/**
+ * Runs a store query in the caller's view: the compiled consents of one epoch, re-decided when the epoch moved while reading, and
+ * confirmed against the log for every patient the answer is about. consent.md §3 (pushdown), ledger.md §3.
+ *
+ * Invariant: rows come back only if they were read under a scope whose epoch still held in the snapshot of the read, and every
+ * Consent about the patients they name is byte for byte the one in the log.
+ */
+import { AssentError } from '../../errors.ts';
+import type { Scope, StoredResource } from '../../store/port.ts';
+
+/** What one caller may see at one consent epoch. */
+export type View = {
+  readonly epoch: number;
+  scope(type: string): Scope;
+  /** References `Consent/id/_history/version` of the Consents that speak about these patients to this caller. */
+  basis(patients: readonly string[]): readonly string[];
+  /** Every patient of whom a Consent speaks to this caller: what a total rests on. */
+  readonly patients: readonly string[];
+};
+
+export type Views = {
+  current(): Promise<View>;
+  /** False if a Consent about one of these patients is not the one the log knows: it is void from now on, decide again. */
+  confirm(patients: readonly string[]): Promise<boolean>;
+};
+
+type Stale = { readonly kind: 'stale' };
+type OverBudget = { readonly kind: 'budget'; readonly walked: number };
+
+const ATTEMPTS = 10;
+
+/** Throws too-costly when the engine gave up, unavailable when the view never held still. */
+export async function inView<T extends { readonly kind: string }>(
+  views: Views,
+  read: (view: View) => Promise<T>,
+  restsOn: (answer: Exclude<T, Stale | OverBudget>, view: View) => readonly string[],
+): Promise<{ readonly answer: Exclude<T, Stale | OverBudget>; readonly view: View }> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const view = await views.current();
+    const found = await read(view);
+    if (found.kind === 'stale') continue;
+    if (found.kind === 'budget') throw new AssentError('too-costly');
+    const answer = found as Exclude<T, Stale | OverBudget>;
+    if (await views.confirm(restsOn(answer, view))) return { answer, view };
+  }
+  throw new AssentError('unavailable', 'Permissions are changing faster than this request can be answered.', { retryAfter: 1 });
+}
+
+const PATIENT_KEY = '@patient/';
+
+/** Logical ids of the patients that rows name: the facet written with each version. */
+export function patientsOf(rows: readonly Pick<StoredResource, 'keys'>[]): string[] {
+  const patients = new Set<string>();
+  for (const { keys } of rows) for (const key of keys) if (key.startsWith(PATIENT_KEY)) patients.add(key.slice(PATIENT_KEY.length));
+  return [...patients];
+}

@@ -1,0 +1,191 @@
+/**
+ * The writing half of the Gate: create, update and delete, all or nothing, each version with its index keys and facets and each
+ * write with its AuditEvent in one commit. consent.md §2 rules 18–23, §3.
+ *
+ * Invariants: what a caller may not see, it cannot change or find out by trying (rule 22 names the one exception); nothing the server
+ * signed or recorded is changed here; nobody widens their own view by writing (rule 21).
+ */
+import type { Act } from '../../audit/event.ts';
+import { AssentError } from '../../errors.ts';
+import { withMembers } from '../../fhir/json.ts';
+import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
+import { newVersion } from '../../fhir/ids.ts';
+import type { Guard, StoredResource } from '../../store/port.ts';
+import type { WriteOperation, WriteResult } from '../gate.ts';
+import { actBase, type Disclosure, rowOf, versionReference } from './disclose.ts';
+import { patientsOf } from './view.ts';
+
+export type Writing = Disclosure & {
+  readonly now: () => number;
+  /** Index keys and facets of a version. `previous`: keys of the version before; `concepts`: stored resources it refers to. */
+  readonly keysOf: (resource: ResourceValue, context: { readonly writer: string; readonly previous: readonly string[] | undefined; readonly concepts: ReadonlyMap<string, ResourceValue> }) => {
+    readonly keys: readonly string[];
+    readonly instant: number | undefined;
+  };
+  /** Whether this caller may write the types through which actors are resolved (rule 21). */
+  readonly mayWriteDirectory: () => Promise<boolean>;
+};
+
+/** Types a Consent's actors are resolved through: written by admins and custodians only, and they move the consent epoch. */
+const RESOLVES_ACTORS = new Set(['Organization', 'PractitionerRole', 'CareTeam', 'Group']);
+const SEALED = '~sealed';
+const ATTEMPTS = 5;
+
+type Step = { readonly guards: readonly Guard[]; readonly result: WriteResult; readonly stored: StoredResource | undefined };
+
+export async function write(deps: Writing, operations: readonly WriteOperation[]): Promise<readonly WriteResult[]> {
+  await refuseForeignDirectory(deps, operations);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const steps = await planSteps(deps, operations);
+    const stored = steps.flatMap((step) => (step.stored ? [step.stored] : []));
+    const audit = writeActs(deps, operations, stored).map((act) => deps.record(act, { own: true }));
+    const outcome = await deps.resources.commit({
+      guards: steps.flatMap(({ guards }) => guards),
+      resources: [...stored, ...audit.map(({ resource }) => resource)],
+      records: [],
+      log: audit.map(({ entry }) => deps.logRow(entry)),
+      bumpEpoch: stored.some(({ type }) => RESOLVES_ACTORS.has(type)),
+    });
+    if (outcome.kind === 'committed') return steps.map(({ result }) => result);
+    refuseLostPrecondition(operations, outcome.guard);
+  }
+  throw new AssentError('conflict');
+}
+
+async function refuseForeignDirectory(deps: Writing, operations: readonly WriteOperation[]): Promise<void> {
+  const touches = operations.some((operation) => RESOLVES_ACTORS.has(typeOf(operation)));
+  if (touches && !(await deps.mayWriteDirectory())) throw new AssentError('forbidden');
+}
+
+function typeOf(operation: WriteOperation): string {
+  return operation.kind === 'delete' ? operation.type : operation.resource.value.resourceType;
+}
+
+/** A changed version under If-Match is the caller's answer; without it the write is tried again on the new version. */
+function refuseLostPrecondition(operations: readonly WriteOperation[], guard: Guard): void {
+  if (guard.kind !== 'version') return;
+  const conditional = operations.some((o) => o.kind !== 'create' && o.id === guard.id && typeOf(o) === guard.type && o.ifMatch !== undefined);
+  if (conditional) throw new AssentError('version-mismatch');
+}
+
+async function planSteps(deps: Writing, operations: readonly WriteOperation[]): Promise<readonly Step[]> {
+  const concepts = await referencedConcepts(deps, operations);
+  const steps: Step[] = [];
+  for (const operation of operations) steps.push(await planStep(deps, operation, concepts));
+  return steps;
+}
+
+async function planStep(deps: Writing, operation: WriteOperation, concepts: ReadonlyMap<string, ResourceValue>): Promise<Step> {
+  switch (operation.kind) {
+    case 'create':
+      return planCreate(deps, operation, concepts);
+    case 'update':
+      return planUpdate(deps, operation, concepts);
+    case 'delete':
+      return planDelete(deps, operation);
+  }
+}
+
+async function planCreate(deps: Writing, operation: WriteOperation & { kind: 'create' }, concepts: ReadonlyMap<string, ResourceValue>): Promise<Step> {
+  const type = operation.resource.value.resourceType;
+  const stored = newVersionOf(deps, operation, { previous: undefined, concepts });
+  if (operation.ifNoneExist === undefined) return { guards: [], stored, result: { kind: 'created', row: rowOf(stored) } };
+  // The match is looked for in the caller's view only: a hidden duplicate neither blocks nor shows.
+  const scope = (await deps.views.current()).scope(type);
+  const found = await deps.resources.find({ type, where: operation.ifNoneExist, scope, order: { by: 'instant', direction: 'newest-first' }, limit: 2 });
+  if (found.kind !== 'rows') throw new AssentError('unavailable', 'The condition could not be checked; try again.', { retryAfter: 1 });
+  if (found.rows.length > 1) throw new AssentError('multiple-matches');
+  const [match] = found.rows;
+  if (match) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(match) } };
+  return { guards: [{ kind: 'no-match', type, where: operation.ifNoneExist, scope }], stored, result: { kind: 'created', row: rowOf(stored) } };
+}
+
+async function planUpdate(deps: Writing, operation: WriteOperation & { kind: 'update' }, concepts: ReadonlyMap<string, ResourceValue>): Promise<Step> {
+  const type = operation.resource.value.resourceType;
+  const current = await currentFor(deps, type, operation.id);
+  if (!current && !choosesIds(deps)) throw new AssentError('not-found');
+  if (current) refuseSealed(current);
+  refuseMismatch(operation.ifMatch, current);
+  const stored = newVersionOf(deps, operation, { previous: current?.keys, concepts });
+  const kind = current && !current.deleted ? ('updated' as const) : ('created' as const);
+  return { guards: [{ kind: 'version', type, id: operation.id, version: current?.version ?? null }], stored, result: { kind, row: rowOf(stored) } };
+}
+
+async function planDelete(deps: Writing, { type, id, ifMatch }: WriteOperation & { kind: 'delete' }): Promise<Step> {
+  const current = await currentFor(deps, type, id);
+  if (!current) throw new AssentError('not-found');
+  if (current.deleted) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(current) } };
+  refuseSealed(current);
+  refuseMismatch(ifMatch, current);
+  const lastUpdated = deps.now();
+  // A deletion keeps the facets of the last content: they decide who may learn of it (rule 19).
+  const stored: StoredResource = { ...current, version: newVersion(), lastUpdated, deleted: true, body: '' };
+  return { guards: [{ kind: 'version', type, id, version: current.version }], stored, result: { kind: 'deleted', row: rowOf(stored) } };
+}
+
+function choosesIds({ caller }: Writing): boolean {
+  return caller.admin || caller.choosesIds;
+}
+
+/** The version being replaced: in the caller's view, or, for clients that may choose ids, whatever is there (rule 22). */
+async function currentFor(deps: Writing, type: string, id: string): Promise<StoredResource | undefined> {
+  const scope = choosesIds(deps) ? ('internal' as const) : (await deps.views.current()).scope(type);
+  const found = await deps.resources.find({ type, where: { kind: 'id', ids: new Set([id]) }, scope, order: { by: 'instant', direction: 'newest-first' }, limit: 1, deleted: true });
+  if (found.kind !== 'rows') throw new AssentError('unavailable', 'Permissions are changing; try again.', { retryAfter: 1 });
+  return found.rows[0];
+}
+
+function refuseSealed(current: StoredResource): void {
+  if (current.keys.includes(SEALED)) throw new AssentError('sealed-resource', `${current.type} holds signed or recorded evidence; it changes only by the matching signature.`);
+}
+
+function refuseMismatch(ifMatch: string | undefined, current: StoredResource | undefined): void {
+  if (ifMatch !== undefined && ifMatch !== current?.version) throw new AssentError('version-mismatch');
+}
+
+function newVersionOf(
+  deps: Writing,
+  { id, resource }: { readonly id: string; readonly resource: ResourceDocument },
+  context: { readonly previous: readonly string[] | undefined; readonly concepts: ReadonlyMap<string, ResourceValue> },
+): StoredResource {
+  const version = newVersion();
+  const lastUpdated = deps.now();
+  const meta = { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() };
+  const body = withMembers(resource.text, { id, meta });
+  const value = { ...resource.value, id, meta: { ...(resource.value['meta'] as object | undefined), ...meta } };
+  const { keys, instant } = deps.keysOf(value, { writer: deps.caller.actor, ...context });
+  return { type: resource.value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
+}
+
+/** Stored Medications that written resources refer to: a deny by code follows medicationReference (rule 9). */
+async function referencedConcepts(deps: Writing, operations: readonly WriteOperation[]): Promise<ReadonlyMap<string, ResourceValue>> {
+  const concepts = new Map<string, ResourceValue>();
+  const wanted = new Set<string>();
+  for (const operation of operations) {
+    if (operation.kind === 'delete') continue;
+    const { value } = operation.resource;
+    if (value.resourceType === 'Medication') concepts.set(`Medication/${operation.id}`, value);
+    const reference = (value['medicationReference'] as { reference?: unknown } | undefined)?.reference;
+    if (typeof reference === 'string' && reference.startsWith('Medication/')) wanted.add(reference.slice('Medication/'.length));
+  }
+  const ids = new Set([...wanted].filter((id) => !concepts.has(`Medication/${id}`)));
+  if (ids.size === 0) return concepts;
+  const found = await deps.resources.find({ type: 'Medication', where: { kind: 'id', ids }, scope: 'internal', order: { by: 'instant', direction: 'newest-first' }, limit: ids.size });
+  if (found.kind === 'rows') for (const row of found.rows) concepts.set(`Medication/${row.id}`, JSON.parse(row.body) as ResourceValue);
+  return concepts;
+}
+
+/** One event per patient written about; one without a patient when there is none. */
+function writeActs(deps: Writing, operations: readonly WriteOperation[], stored: readonly StoredResource[]): Act[] {
+  const [only] = operations;
+  if (stored.length === 0) return [];
+  const interaction = operations.length === 1 && only ? only.kind : 'transaction';
+  const patients = patientsOf(stored);
+  const about = (patient: string | undefined) => (patient === undefined ? stored : stored.filter(({ keys }) => keys.includes(`@patient/${patient}`)));
+  return (patients.length === 0 ? [undefined] : patients).map((patient) => ({
+    ...actBase(deps.caller, interaction),
+    patient,
+    what: about(patient).map(versionReference),
+    basis: [],
+  }));
+}

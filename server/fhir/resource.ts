@@ -1,0 +1,3 @@
+/** A resource as the server carries it: `text` is what is stored and served, `value` is for looking at. */
+export type ResourceValue = { readonly resourceType: string; readonly id?: string; readonly [element: string]: unknown };
+export type ResourceDocument = { readonly value: ResourceValue; readonly text: string };

@@ -1,0 +1,41 @@
+/** The command line: `node server/main.ts <command>`. Dispatch only; each command is loaded when asked for, so `verify` starts fast. */
+import { describeConfig, readConfig } from './config.ts';
+
+type Command = { readonly meaning: string; readonly run: (args: readonly string[]) => Promise<number> };
+
+const commands: Readonly<Record<string, Command>> = {
+  serve: { meaning: 'start the server', run: async () => (await import('./commands/serve.ts')).serve(readConfig()) },
+  demo: { meaning: 'start with synthetic patients and show the whole promise', run: async () => (await import('./commands/demo.ts')).demo(readConfig()) },
+  migrate: { meaning: 'bring the database to this version', run: async () => (await import('./commands/migrate.ts')).migrate(readConfig()) },
+  config: { meaning: 'list every setting', run: async () => printConfig() },
+  policies: { meaning: 'list the policies that are not Consents', run: async () => (await import('./commands/policies.ts')).policies(readConfig()) },
+  client: { meaning: 'add, list, show, update or remove clients', run: async (args) => (await import('./commands/client.ts')).client(readConfig(), args) },
+  key: { meaning: 'add, list or revoke signing keys', run: async (args) => (await import('./commands/key.ts')).key(readConfig(), args) },
+  verify: { meaning: 'prove receipts offline: verify FILE… [--trust POLICY]', run: async (args) => (await import('./commands/verify.ts')).verify(args) },
+  fsck: { meaning: 're-prove the whole log', run: async () => (await import('./commands/fsck.ts')).fsck(readConfig()) },
+};
+
+function printConfig(): number {
+  for (const { name, type, fallback, meaning } of describeConfig()) {
+    process.stdout.write(`${name.padEnd(32)} ${type.padEnd(46)} ${(fallback === '' ? '(empty)' : fallback).padEnd(12)} ${meaning}\n`);
+  }
+  return 0;
+}
+
+function usage(): number {
+  process.stderr.write(`Usage: npm run assent -- <command>\n\n${Object.entries(commands).map(([name, { meaning }]) => `  ${name.padEnd(10)}${meaning}\n`).join('')}`);
+  return 2;
+}
+
+async function main([name, ...args]: readonly string[]): Promise<number> {
+  const command = name === undefined ? undefined : commands[name];
+  if (!command) return usage();
+  try {
+    return await command.run(args);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));
