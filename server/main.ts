@@ -5,13 +5,22 @@ type Command = { readonly meaning: string; readonly run: (args: readonly string[
 
 const commands: Readonly<Record<string, Command>> = {
   serve: { meaning: 'start the server', run: async () => (await import('./commands/serve.ts')).serve(readConfig()) },
-  demo: { meaning: 'start with synthetic patients and show the whole promise', run: async () => (await import('./commands/demo.ts')).demo(readConfig()) },
+  demo: {
+    meaning: 'start with synthetic patients and show the whole promise',
+    run: async () => (await import('./commands/demo.ts')).demo(readConfig()),
+  },
   migrate: { meaning: 'bring the database to this version', run: async () => (await import('./commands/migrate.ts')).migrate(readConfig()) },
   config: { meaning: 'list every setting', run: async () => printConfig() },
   policies: { meaning: 'list the policies that are not Consents', run: async () => (await import('./commands/policies.ts')).policies(readConfig()) },
-  client: { meaning: 'add, list, show, update or remove clients', run: async (args) => (await import('./commands/client.ts')).client(readConfig(), args) },
+  client: {
+    meaning: 'add, list, show, update or remove clients',
+    run: async (args) => (await import('./commands/client.ts')).client(readConfig(), args),
+  },
   key: { meaning: 'add, list or revoke signing keys', run: async (args) => (await import('./commands/key.ts')).key(readConfig(), args) },
-  verify: { meaning: 'prove receipts offline: verify FILE… [--trust POLICY]', run: async (args) => (await import('./commands/verify.ts')).verify(args) },
+  verify: {
+    meaning: 'prove receipts offline: verify FILE… [--trust POLICY]',
+    run: async (args) => (await import('./commands/verify.ts')).verify(args),
+  },
   fsck: { meaning: 're-prove the whole log', run: async () => (await import('./commands/fsck.ts')).fsck(readConfig()) },
 };
 
@@ -23,7 +32,11 @@ function printConfig(): number {
 }
 
 function usage(): number {
-  process.stderr.write(`Usage: npm run assent -- <command>\n\n${Object.entries(commands).map(([name, { meaning }]) => `  ${name.padEnd(10)}${meaning}\n`).join('')}`);
+  process.stderr.write(
+    `Usage: npm run assent -- <command>\n\n${Object.entries(commands)
+      .map(([name, { meaning }]) => `  ${name.padEnd(10)}${meaning}\n`)
+      .join('')}`,
+  );
   return 2;
 }
 

@@ -36,7 +36,10 @@ const actions = {
   operation: 'E',
 } as const;
 
-export function auditEvent(act: Act, stamp: { readonly id: string; readonly version: string; readonly recorded: number; readonly observer: string }): ResourceValue {
+export function auditEvent(
+  act: Act,
+  stamp: { readonly id: string; readonly version: string; readonly recorded: number; readonly observer: string },
+): ResourceValue {
   const recorded = new Date(stamp.recorded).toISOString();
   return {
     resourceType: 'AuditEvent',

@@ -21,13 +21,23 @@ export type Recorded = {
     readonly body: string;
     readonly keys: readonly string[];
   };
-  readonly entry: { readonly kind: 'disclosure' | 'denial' | 'write'; readonly occurredAt: string; readonly subject: string | null; readonly reference: string; readonly digest: string };
+  readonly entry: {
+    readonly kind: 'disclosure' | 'denial' | 'write';
+    readonly occurredAt: string;
+    readonly subject: string | null;
+    readonly reference: string;
+    readonly digest: string;
+  };
 };
 
 export type Recorder = (act: Act, options: { readonly own: boolean }) => Recorded;
 
 /** `keysOf` gives the event its index keys and facets; `own` = the acting client may see this event itself. */
-export function createRecorder({ clock, observer, keysOf }: {
+export function createRecorder({
+  clock,
+  observer,
+  keysOf,
+}: {
   readonly clock: Clock;
   readonly observer: string;
   readonly keysOf: (event: ResourceValue, act: Act, own: boolean) => readonly string[];

@@ -26,7 +26,10 @@ export type ConsentLog = {
 /** A Consent ready to be decided with. */
 export type PolicyInForce<Compiled> = { readonly reference: string; readonly version: string; readonly patient: string; readonly compiled: Compiled };
 
-export type Decision = { readonly where: View['scope'] extends (type: string) => { readonly where: infer E } ? E : never; readonly validUntil: number };
+export type Decision = {
+  readonly where: View['scope'] extends (type: string) => { readonly where: infer E } ? E : never;
+  readonly validUntil: number;
+};
 
 export type PolicyIndexDeps<Compiled, Closure> = {
   readonly clock: Clock;

@@ -31,8 +31,18 @@ const UCUM = 'http://unitsofmeasure.org';
 const ACT_CODE = 'http://terminology.hl7.org/CodeSystem/v3-ActCode';
 
 const people = {
-  zh: { family: ['王', '李', '张', '刘', '陈', '杨', '赵', '黄', '周', '吴'], male: ['伟', '强', '磊', '军', '建国'], female: ['芳', '娜', '敏', '静', '秀英'], city: ['北京', '上海', '成都', '杭州', '西安'] },
-  en: { family: ['Adler', 'Bennett', 'Clarke', 'Dawson', 'Ellis', 'Foster', 'Graham', 'Hayes'], male: ['James', 'Oliver', 'Henry', 'Samuel'], female: ['Alice', 'Emma', 'Grace', 'Nora'], city: ['Bristol', 'Leeds', 'York', 'Dublin'] },
+  zh: {
+    family: ['王', '李', '张', '刘', '陈', '杨', '赵', '黄', '周', '吴'],
+    male: ['伟', '强', '磊', '军', '建国'],
+    female: ['芳', '娜', '敏', '静', '秀英'],
+    city: ['北京', '上海', '成都', '杭州', '西安'],
+  },
+  en: {
+    family: ['Adler', 'Bennett', 'Clarke', 'Dawson', 'Ellis', 'Foster', 'Graham', 'Hayes'],
+    male: ['James', 'Oliver', 'Henry', 'Samuel'],
+    female: ['Alice', 'Emma', 'Grace', 'Nora'],
+    city: ['Bristol', 'Leeds', 'York', 'Dublin'],
+  },
 } as const;
 
 const measurements = [
@@ -61,7 +71,11 @@ const medicines = [
 export function patientBundle(random: Random, number: number, organization: string): TransactionBundle {
   const language = number % 2 === 0 ? 'zh' : 'en';
   const uuid = (kind: number, n: number) => `urn:uuid:00000000-0000-4000-8${kind}00-${String(number).padStart(6, '0')}${String(n).padStart(6, '0')}`;
-  const post = (fullUrl: string, resource: Entry['resource']): Entry => ({ fullUrl, resource, request: { method: 'POST', url: resource.resourceType } });
+  const post = (fullUrl: string, resource: Entry['resource']): Entry => ({
+    fullUrl,
+    resource,
+    request: { method: 'POST', url: resource.resourceType },
+  });
   const subject = { reference: uuid(1, 0) };
   const performer = [{ reference: organization }];
   const entry: Entry[] = [post(uuid(1, 0), person(random, number, { language, organization }))];
@@ -107,7 +121,11 @@ function encounterOf({ subject, organization, day }: { subject: object; organiza
 
 type Measured = (typeof measurements)[number];
 
-function observation(random: Random, m: Measured, about: { subject: object; encounter: object; performer: object[]; day: string }): Entry['resource'] {
+function observation(
+  random: Random,
+  m: Measured,
+  about: { subject: object; encounter: object; performer: object[]; day: string },
+): Entry['resource'] {
   return {
     resourceType: 'Observation',
     status: 'final',

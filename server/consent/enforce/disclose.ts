@@ -124,9 +124,18 @@ async function recordDisclosure(deps: Disclosure, { interaction, rows, view, que
   });
   if (query !== undefined || acts.length === 0) {
     const whole = patients.length === 1 ? [] : view.basis(patients);
-    acts.push({ ...actBase(deps.caller, interaction), patient: undefined, what: rows.map(versionReference), basis: whole, ...(query === undefined ? {} : { query }) });
+    acts.push({
+      ...actBase(deps.caller, interaction),
+      patient: undefined,
+      what: rows.map(versionReference),
+      basis: whole,
+      ...(query === undefined ? {} : { query }),
+    });
   }
-  const ids = await commitActs(deps, acts.map((act) => ({ act, own: true })));
+  const ids = await commitActs(
+    deps,
+    acts.map((act) => ({ act, own: true })),
+  );
   return (patients.length === 1 ? ids[0] : ids.at(-1)) as string;
 }
 
@@ -134,11 +143,27 @@ async function recordDisclosure(deps: Disclosure, { interaction, rows, view, que
  * A read that found nothing visible: the same two events whether the resource is hidden or absent. The requester's holds only what it
  * sent; the other, for the patient and the auditor, says whom it concerned (rule 17).
  */
-async function recordMiss(deps: Disclosure, asked: { readonly interaction: Act['interaction']; readonly type: string; readonly id: string }): Promise<void> {
-  const hidden = await deps.resources.find({ type: asked.type, where: { kind: 'id', ids: new Set([asked.id]) }, scope: 'internal', order: byId, limit: 1, deleted: true });
+async function recordMiss(
+  deps: Disclosure,
+  asked: { readonly interaction: Act['interaction']; readonly type: string; readonly id: string },
+): Promise<void> {
+  const hidden = await deps.resources.find({
+    type: asked.type,
+    where: { kind: 'id', ids: new Set([asked.id]) },
+    scope: 'internal',
+    order: byId,
+    limit: 1,
+    deleted: true,
+  });
   if (opensByScopeAlone(asked.type)) return;
   const patients = hidden.kind === 'rows' ? patientsOf(hidden.rows) : [];
-  const sent: Act = { ...actBase(deps.caller, asked.interaction), outcome: 'refused', patient: undefined, what: [`${asked.type}/${asked.id}`], basis: [] };
+  const sent: Act = {
+    ...actBase(deps.caller, asked.interaction),
+    outcome: 'refused',
+    patient: undefined,
+    what: [`${asked.type}/${asked.id}`],
+    basis: [],
+  };
   const concerned = patients.length === 0 ? [undefined] : patients;
   await commitActs(deps, [{ act: sent, own: true }, ...concerned.map((patient) => ({ act: { ...sent, patient }, own: false }))]);
 }

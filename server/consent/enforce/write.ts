@@ -18,7 +18,10 @@ import { patientsOf } from './view.ts';
 export type Writing = Disclosure & {
   readonly now: () => number;
   /** Index keys and facets of a version. `previous`: keys of the version before; `concepts`: stored resources it refers to. */
-  readonly keysOf: (resource: ResourceValue, context: { readonly writer: string; readonly previous: readonly string[] | undefined; readonly concepts: ReadonlyMap<string, ResourceValue> }) => {
+  readonly keysOf: (
+    resource: ResourceValue,
+    context: { readonly writer: string; readonly previous: readonly string[] | undefined; readonly concepts: ReadonlyMap<string, ResourceValue> },
+  ) => {
     readonly keys: readonly string[];
     readonly instant: number | undefined;
   };
@@ -86,13 +89,23 @@ async function planStep(deps: Writing, operation: WriteOperation, concepts: Read
   }
 }
 
-async function planCreate(deps: Writing, operation: WriteOperation & { kind: 'create' }, concepts: ReadonlyMap<string, ResourceValue>): Promise<Step> {
+async function planCreate(
+  deps: Writing,
+  operation: WriteOperation & { kind: 'create' },
+  concepts: ReadonlyMap<string, ResourceValue>,
+): Promise<Step> {
   const type = operation.resource.value.resourceType;
   const stored = newVersionOf(deps, operation, { previous: undefined, concepts });
   if (operation.ifNoneExist === undefined) return { guards: [], stored, result: { kind: 'created', row: rowOf(stored) } };
   // The match is looked for in the caller's view only: a hidden duplicate neither blocks nor shows.
   const scope = (await deps.views.current()).scope(type);
-  const found = await deps.resources.find({ type, where: operation.ifNoneExist, scope, order: { by: 'instant', direction: 'newest-first' }, limit: 2 });
+  const found = await deps.resources.find({
+    type,
+    where: operation.ifNoneExist,
+    scope,
+    order: { by: 'instant', direction: 'newest-first' },
+    limit: 2,
+  });
   if (found.kind !== 'rows') throw new AssentError('unavailable', 'The condition could not be checked; try again.', { retryAfter: 1 });
   if (found.rows.length > 1) throw new AssentError('multiple-matches');
   const [match] = found.rows;
@@ -100,7 +113,11 @@ async function planCreate(deps: Writing, operation: WriteOperation & { kind: 'cr
   return { guards: [{ kind: 'no-match', type, where: operation.ifNoneExist, scope }], stored, result: { kind: 'created', row: rowOf(stored) } };
 }
 
-async function planUpdate(deps: Writing, operation: WriteOperation & { kind: 'update' }, concepts: ReadonlyMap<string, ResourceValue>): Promise<Step> {
+async function planUpdate(
+  deps: Writing,
+  operation: WriteOperation & { kind: 'update' },
+  concepts: ReadonlyMap<string, ResourceValue>,
+): Promise<Step> {
   const type = operation.resource.value.resourceType;
   const current = await currentFor(deps, type, operation.id);
   if (!current && !choosesIds(deps)) throw new AssentError('not-found');
@@ -130,13 +147,21 @@ function choosesIds({ caller }: Writing): boolean {
 /** The version being replaced: in the caller's view, or, for clients that may choose ids, whatever is there (rule 22). */
 async function currentFor(deps: Writing, type: string, id: string): Promise<StoredResource | undefined> {
   const scope = choosesIds(deps) ? ('internal' as const) : (await deps.views.current()).scope(type);
-  const found = await deps.resources.find({ type, where: { kind: 'id', ids: new Set([id]) }, scope, order: { by: 'instant', direction: 'newest-first' }, limit: 1, deleted: true });
+  const found = await deps.resources.find({
+    type,
+    where: { kind: 'id', ids: new Set([id]) },
+    scope,
+    order: { by: 'instant', direction: 'newest-first' },
+    limit: 1,
+    deleted: true,
+  });
   if (found.kind !== 'rows') throw new AssentError('unavailable', 'Permissions are changing; try again.', { retryAfter: 1 });
   return found.rows[0];
 }
 
 function refuseSealed(current: StoredResource): void {
-  if (current.keys.includes(SEALED)) throw new AssentError('sealed-resource', `${current.type} holds signed or recorded evidence; it changes only by the matching signature.`);
+  if (current.keys.includes(SEALED))
+    throw new AssentError('sealed-resource', `${current.type} holds signed or recorded evidence; it changes only by the matching signature.`);
 }
 
 function refuseMismatch(ifMatch: string | undefined, current: StoredResource | undefined): void {
@@ -170,7 +195,13 @@ async function referencedConcepts(deps: Writing, operations: readonly WriteOpera
   }
   const ids = new Set([...wanted].filter((id) => !concepts.has(`Medication/${id}`)));
   if (ids.size === 0) return concepts;
-  const found = await deps.resources.find({ type: 'Medication', where: { kind: 'id', ids }, scope: 'internal', order: { by: 'instant', direction: 'newest-first' }, limit: ids.size });
+  const found = await deps.resources.find({
+    type: 'Medication',
+    where: { kind: 'id', ids },
+    scope: 'internal',
+    order: { by: 'instant', direction: 'newest-first' },
+    limit: ids.size,
+  });
   if (found.kind === 'rows') for (const row of found.rows) concepts.set(`Medication/${row.id}`, JSON.parse(row.body) as ResourceValue);
   return concepts;
 }

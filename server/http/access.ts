@@ -1,0 +1,18 @@
+/**
+ * The two checks before any handler: is this a resource type of R4, and does the token's scope hold it. consent.md §3
+ * Invariant: both look at the request and the token only, never at what is stored; so a 403 or this 404 tells nothing about a record.
+ */
+import { AssentError } from '../errors.ts';
+import { isResourceType } from '../fhir/resource-types.ts';
+import type { Caller, Route } from './interaction.ts';
+import type { Allows } from './services.ts';
+
+export function checkAccess(route: Route, type: string, caller: Caller, allows: Allows): void {
+  checkType(type);
+  if (route.scope === 'token' || route.scope === 'public') return;
+  if (!allows(caller, route.scope, type)) throw new AssentError('forbidden', `The token holds no scope for "${route.interaction}" on this type.`);
+}
+
+function checkType(type: string): void {
+  if (type !== '' && !isResourceType(type)) throw new AssentError('not-supported', 'This is no FHIR R4 resource type and no operation of this server.');
+}

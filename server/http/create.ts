@@ -1,0 +1,30 @@
+/**
+ * POST /fhir/{type}: a new resource under an id of the server's choosing; with If-None-Exist only where nothing the caller may see
+ * matches. https://hl7.org/fhir/R4/http.html#create
+ */
+import { newId } from '../fhir/ids.ts';
+import { notFound } from './answer.ts';
+import type { Answer, FhirRequest } from './interaction.ts';
+import { conditionOf } from './condition.ts';
+import { refuseUnknownQuery } from './parameters.ts';
+import { refuseConditions } from './preconditions.ts';
+import { writeAnswer } from './prefer.ts';
+import { answerRead } from './read.ts';
+import type { Services } from './services.ts';
+import { resourceOf } from './target.ts';
+import { refuseInvalid } from './validity.ts';
+import { refuseInlineSignature } from './inline-signature.ts';
+
+export async function create(request: FhirRequest, services: Services): Promise<Answer> {
+  refuseUnknownQuery(request, []);
+  refuseConditions(request, ['if-match', 'if-none-match']);
+  refuseInlineSignature(request);
+  const resource = resourceOf(request);
+  const condition = conditionOf(request, services);
+  await refuseInvalid(services, resource);
+  const [result] = await request.gate.write([{ kind: 'create', id: newId(), resource, ...condition }]);
+  if (!result) throw notFound();
+  if (result.kind !== 'unchanged') return writeAnswer(request, services.base, { status: 201, row: result.row });
+  // What was there already is disclosed like any read: decided, audited, with its receipt.
+  return answerRead(request, services, await request.gate.read(result.row.type, result.row.id));
+}

@@ -1,0 +1,22 @@
+/** URL parameters of interactions other than search. https://hl7.org/fhir/R4/http.html#parameters */
+import { AssentError } from '../errors.ts';
+import type { FhirRequest } from './interaction.ts';
+
+/** Parameters about the form of the answer: content.ts handles them for every interaction. */
+const FORM = new Set(['_format', '_pretty']);
+
+/** A parameter that would change the answer must not pass unheard. */
+export function refuseUnknownQuery(request: FhirRequest, known: readonly string[]): void {
+  for (const name of request.query.keys()) {
+    if (FORM.has(name) || known.includes(name)) continue;
+    throw new AssentError('invalid-request', `This interaction takes only the parameters ${[...known, ...FORM].join(', ')}.`);
+  }
+}
+
+/** A whole number from 0 up, at most `most`; undefined when absent. */
+export function countOf(query: URLSearchParams, name: string, most: number): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  if (!/^\d{1,9}$/.test(text)) throw new AssentError('invalid-request', `${name} must be a whole number.`);
+  return Math.min(Number(text), most);
+}

@@ -1,0 +1,24 @@
+/** GET /fhir/{type}/{id}: the newest version. https://hl7.org/fhir/R4/http.html#read */
+import type { ReadResult } from '../consent/gate.ts';
+import { AssentError } from '../errors.ts';
+import { notFound, receiptHeaders, versionHeaders } from './answer.ts';
+import type { Answer, FhirRequest } from './interaction.ts';
+import { refuseUnknownQuery } from './parameters.ts';
+import { isUnchanged } from './preconditions.ts';
+import type { Services } from './services.ts';
+import { checkId } from './target.ts';
+
+export async function read(request: FhirRequest, services: Services): Promise<Answer> {
+  refuseUnknownQuery(request, []);
+  checkId(request.id);
+  return answerRead(request, services, await request.gate.read(request.type, request.id));
+}
+
+/** Shared with vread: one answer for what was found, gone or absent. */
+export function answerRead(request: FhirRequest, { base }: Services, found: ReadResult): Answer {
+  if (found.kind === 'absent') throw notFound();
+  if (found.kind === 'gone') throw new AssentError('gone');
+  const headers = { ...versionHeaders(found.row), ...receiptHeaders(base, found.receipt) };
+  if (isUnchanged(request, found.row)) return { status: 304, headers, body: undefined };
+  return { status: 200, headers, body: found.row.body };
+}

@@ -1,0 +1,37 @@
+/**
+ * The whole REST surface as one table. Fastify's routes, the dispatch of bundle entries and the CapabilityStatement are made from it,
+ * so what is declared is what works. https://hl7.org/fhir/R4/http.html
+ */
+import { bundle } from './bundle.ts';
+import { capabilities } from './capabilities.ts';
+import { create } from './create.ts';
+import { remove } from './delete.ts';
+import { history } from './history.ts';
+import type { Route } from './interaction.ts';
+import { prepare } from './operations/prepare.ts';
+import { receipt } from './operations/receipt.ts';
+import { sign } from './operations/sign.ts';
+import { withdraw } from './operations/withdraw.ts';
+import { read } from './read.ts';
+import { search } from './search.ts';
+import { update } from './update.ts';
+import { vread } from './vread.ts';
+
+// biome-ignore format: one row, one line
+export const routes: readonly Route[] = [
+  { interaction: 'capabilities',     method: 'GET',    path: '/metadata',                      scope: 'public', takes: 'nothing',  handler: capabilities },
+  { interaction: 'transaction',      method: 'POST',   path: '/',                              scope: 'token',  takes: 'resource', handler: bundle },
+  { interaction: 'search-type',      method: 'GET',    path: '/:type',                         scope: 's',      takes: 'nothing',  handler: search },
+  { interaction: 'search-type',      method: 'POST',   path: '/:type/_search',                 scope: 's',      takes: 'form',     handler: search },
+  { interaction: 'create',           method: 'POST',   path: '/:type',                         scope: 'c',      takes: 'resource', handler: create },
+  { interaction: 'read',             method: 'GET',    path: '/:type/:id',                     scope: 'r',      takes: 'nothing',  handler: read },
+  { interaction: 'update',           method: 'PUT',    path: '/:type/:id',                     scope: 'u',      takes: 'resource', handler: update },
+  { interaction: 'delete',           method: 'DELETE', path: '/:type/:id',                     scope: 'd',      takes: 'nothing',  handler: remove },
+  { interaction: 'history-instance', method: 'GET',    path: '/:type/:id/_history',            scope: 'r',      takes: 'nothing',  handler: history },
+  { interaction: 'vread',            method: 'GET',    path: '/:type/:id/_history/:version',   scope: 'r',      takes: 'nothing',  handler: vread },
+  { interaction: '$prepare',         method: 'POST',   path: '/Consent/$prepare',              scope: 'token',  takes: 'resource', handler: prepare },
+  { interaction: '$sign',            method: 'POST',   path: '/Consent/$sign',                 scope: 'token',  takes: 'resource', handler: sign },
+  { interaction: '$withdraw',        method: 'POST',   path: '/Consent/:id/$withdraw',         scope: 'token',  takes: 'resource', handler: withdraw },
+  { interaction: '$receipt',         method: 'GET',    path: '/Consent/:id/$receipt',          scope: 'r',      takes: 'nothing',  handler: receipt },
+  { interaction: '$receipt',         method: 'GET',    path: '/AuditEvent/:id/$receipt',       scope: 'token',  takes: 'nothing',  handler: receipt },
+];

@@ -1,0 +1,45 @@
+/** What the interactions are built from, handed in by the composition root. None of it can reach a store. */
+import type { Clock } from '../clock.ts';
+import type { Gate } from '../consent/gate.ts';
+import type { Issue } from '../errors.ts';
+import type { ResourceDocument } from '../fhir/resource.ts';
+import type { Registry } from '../fhir/search-parameters.ts';
+import type { Cursors } from '../search/page.ts';
+import type { Answer, Body, Caller, Route, ScopeLetter } from './interaction.ts';
+
+export type Limits = {
+  /** Bytes of a request body, after decompression. */
+  readonly bodyBytes: number;
+  readonly jsonDepth: number;
+  readonly bundleEntries: number;
+};
+
+/** Issues of each document, in order; empty when it is acceptable. Large work runs off the event loop. */
+export type Validate = (documents: readonly ResourceDocument[]) => Promise<readonly (readonly Issue[])[]>;
+
+/** Whether the token's scopes hold this letter for this type: by type alone, so the answer says nothing about what is stored. */
+export type Allows = (caller: Caller, letter: ScopeLetter, type: string) => boolean;
+
+/** One request that did not come over the wire itself: an entry of a bundle. */
+export type InnerCall = {
+  readonly gate: Gate;
+  readonly method: string;
+  /** Relative to the base, e.g. `Patient/1?_pretty=true`. */
+  readonly url: string;
+  readonly header: (name: string) => string | undefined;
+  readonly body: Body;
+};
+
+export type Services = {
+  /** Absolute FHIR base URL without a trailing slash. */
+  readonly base: string;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly validate: Validate;
+  readonly allows: Allows;
+  readonly registry: Registry;
+  readonly cursors: Cursors;
+  readonly routes: readonly Route[];
+  /** Runs an entry through the same table and the same checks as a request of its own. Throws AssentError. */
+  readonly dispatch: (call: InnerCall) => Promise<Answer>;
+};
