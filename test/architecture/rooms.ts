@@ -72,7 +72,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   http: { files: /^server\/http\//, mayImport: [...everywhere, ...handler] },
   bulk: { files: /^server\/bulk\//, mayImport: [...everywhere, ...handler, 'http'] },
   subscriptions: { files: /^server\/subscriptions\//, mayImport: [...everywhere, ...handler, 'http'] },
-  web: { files: /^server\/web\//, mayImport: [...everywhere, ...handler] },
+  web: { files: /^server\/web\//, mayImport: [...everywhere, ...handler, 'http'] },
 };
 
 /** The one file both ports live in: rooms with 'records' may name these of its types and no others. */

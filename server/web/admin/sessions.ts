@@ -1,0 +1,91 @@
+/**
+ * Who is signed in to the console. https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
+ * Invariant: a session lives at most LIFETIME_MS from its sign-in and in this process only; the server keeps a hash of the cookie, so
+ * what it holds in memory cannot be replayed.
+ */
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../../clock.ts';
+import type { Caller } from '../../consent/model.ts';
+import { AssentError } from '../../errors.ts';
+
+const LIFETIME_MS = 15 * 60_000;
+const MOST_SESSIONS = 1000;
+const MOST_FAILURES = 10;
+const FAILURE_WINDOW_MS = 60_000;
+
+export type Session = {
+  readonly caller: Caller;
+  /** Goes into each form: a request without it did not come from our page. */
+  readonly formToken: string;
+};
+
+export type Sessions = {
+  /** Resolves with the cookie header, or undefined for wrong credentials. Throws AssentError('rate-limited'). */
+  start(id: string, secret: string): Promise<string | undefined>;
+  find(cookieHeader: string | undefined): Session | undefined;
+  /** Ends the session and gives the header that clears the cookie. */
+  end(cookieHeader: string | undefined): string;
+  matches(session: Session, formToken: string): boolean;
+};
+
+export type SignIn = (id: string, secret: string) => Promise<Caller | undefined>;
+
+export function createSessions({ signIn, clock, secure }: { readonly signIn: SignIn; readonly clock: Clock; readonly secure: boolean }): Sessions {
+  const live = new Map<string, { session: Session; until: number }>();
+  const guesses = createGuessLimit(clock);
+  const name = secure ? '__Host-assent-console' : 'assent-console';
+  const cookie = (value: string, seconds: number) =>
+    `${name}=${value}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`;
+
+  return {
+    async start(id, secret) {
+      guesses.check();
+      const caller = await signIn(id, secret);
+      if (caller === undefined) return guesses.failed();
+      forgetEnded(live, clock());
+      const value = randomBytes(32).toString('base64url');
+      live.set(hash(value), { session: { caller, formToken: formTokenOf(value) }, until: clock() + LIFETIME_MS });
+      return cookie(value, LIFETIME_MS / 1000);
+    },
+    find(header) {
+      const value = readCookie(header, name);
+      const entry = value === undefined ? undefined : live.get(hash(value));
+      return entry && entry.until > clock() ? entry.session : undefined;
+    },
+    end(header) {
+      const value = readCookie(header, name);
+      if (value !== undefined) live.delete(hash(value));
+      return cookie('', 0);
+    },
+    matches: (session, formToken) => timingSafeEqual(digest(session.formToken), digest(formToken)),
+  };
+}
+
+/** Secrets are long and random; the limit keeps a guesser from costing us password hashing without end. */
+function createGuessLimit(clock: Clock): { check(): void; failed(): undefined } {
+  let failures: number[] = [];
+  return {
+    check() {
+      failures = failures.filter((at) => at > clock() - FAILURE_WINDOW_MS);
+      if (failures.length >= MOST_FAILURES) throw new AssentError('rate-limited', [], { retryAfter: FAILURE_WINDOW_MS / 1000 });
+    },
+    failed: () => void failures.push(clock()),
+  };
+}
+
+function forgetEnded(live: Map<string, { until: number }>, now: number): void {
+  for (const [key, { until }] of live) if (until <= now) live.delete(key);
+  for (const key of live.keys()) {
+    if (live.size < MOST_SESSIONS) return;
+    live.delete(key);
+  }
+}
+
+function readCookie(header: string | undefined, name: string): string | undefined {
+  const pairs = (header ?? '').split(';').map((pair) => pair.trim());
+  return pairs.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+const hash = (text: string): string => digest(text).toString('base64url');
+const formTokenOf = (cookieValue: string): string => createHmac('sha256', cookieValue).update('form').digest('base64url');

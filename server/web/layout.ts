@@ -1,0 +1,90 @@
+/**
+ * The frame of every page: one column that fits a phone, readable in light and dark, no script, nothing from elsewhere.
+ * https://www.w3.org/TR/WCAG22/ level AA; https://www.w3.org/TR/CSP3/
+ * Invariant: the policy allows this style sheet (by hash), the icon in the page and forms to this server, and nothing else.
+ */
+import { createHash } from 'node:crypto';
+import { type Html, html } from './html.ts';
+
+const style = `
+:root{color-scheme:light dark;--ink:#17202a;--soft:#4a5663;--paper:#fff;--card:#f4f6f8;--line:#6b7785;--accent:#0b5394;--on-accent:#fff;--good:#17603a;--bad:#9c1c1c}
+@media (prefers-color-scheme:dark){:root{--ink:#eef2f6;--soft:#b6c0ca;--paper:#12171c;--card:#1d242b;--line:#8a96a3;--accent:#8ec5ff;--on-accent:#0c1722;--good:#7fd6a3;--bad:#ff9c9c}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+header,main,footer{max-width:46rem;margin:0 auto;padding:1rem}
+header{border-bottom:1px solid var(--line)}
+h1{font-size:1.5rem;line-height:1.25;margin:.25rem 0}
+h2{font-size:1.2rem;margin:2rem 0 .5rem}
+h3{font-size:1rem;margin:0}
+p{margin:.5rem 0}
+a{color:var(--accent)}
+:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+.skip{position:absolute;left:-100vw}
+.skip:focus{position:static}
+.soft{color:var(--soft)}
+.good{color:var(--good);font-weight:600}
+.bad{color:var(--bad);font-weight:600}
+dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.25rem 1rem;margin:.5rem 0}
+dt{color:var(--soft)}
+dd{margin:0}
+.card{background:var(--card);border-left:4px solid var(--line);padding:.75rem 1rem;margin:.75rem 0}
+.card.refused{border-color:var(--bad)}
+ol,ul{padding:0;margin:0;list-style:none}
+details ul{margin:.25rem 0}
+summary{cursor:pointer;min-height:1.5rem}
+label{display:block;font-weight:600;margin:.75rem 0 .25rem}
+input{font:inherit;width:100%;min-height:2.75rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:4px}
+button{font:inherit;font-weight:600;min-height:2.75rem;padding:.5rem 1.25rem;margin:1rem 0 0;color:var(--on-accent);background:var(--accent);border:0;border-radius:4px;cursor:pointer}
+button.plain{color:var(--accent);background:none;border:1px solid currentColor}
+code,pre{font-family:ui-monospace,monospace;font-size:.875rem}
+pre{background:var(--card);padding:.75rem;overflow-x:auto;white-space:pre-wrap}
+`;
+
+const icon =
+  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' fill='%230b5394'/%3E%3Cpath d='M4 8l3 3 5-6' stroke='white' stroke-width='2' fill='none'/%3E%3C/svg%3E";
+
+const styleHash = createHash('sha256').update(style).digest('base64');
+
+export const pageHeaders: Readonly<Record<string, string>> = {
+  'content-type': 'text/html; charset=utf-8',
+  'content-security-policy': `default-src 'none'; style-src 'sha256-${styleHash}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+  // same-origin, not no-referrer: under the latter browsers send `Origin: null` with our own forms.
+  'referrer-policy': 'same-origin',
+  'x-content-type-options': 'nosniff',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy': 'camera=(), geolocation=(), microphone=()',
+  'cache-control': 'private, no-store',
+};
+
+/** A whole document. `title` also heads the page. */
+export function page(title: string, content: Html): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title} · Assent</title>
+<link rel="icon" href="${icon}">
+<style>${trusted(style)}</style>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+<header><p class="soft">Assent</p><h1>${title}</h1></header>
+<main id="content" tabindex="-1">${content}</main>
+<footer><p class="soft">No byte of a patient’s record leaves this server unless that patient’s own signed Consent permits it.</p></footer>
+</body>
+</html>
+`.markup;
+}
+
+/** The style sheet must reach the page byte for byte, or its hash in the policy does not match. */
+function trusted(text: string): Html {
+  return html([text] as unknown as TemplateStringsArray);
+}
+
+/** An instant in ms since 1970, in UTC, to the second. */
+export function time(ms: number): Html {
+  const iso = new Date(ms).toISOString();
+  return html`<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC</time>`;
+}

@@ -1,0 +1,127 @@
+/**
+ * The console: a page in the same process, through the same Gate as everything else.
+ *
+ * Invariants: no script, nothing third-party; a form is accepted only from our own page (Origin, and a token bound to the session); no
+ * patient's id is ever part of a URL.
+ */
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../clock.ts';
+import type { GateFor, SearchRequest } from '../consent/gate.ts';
+import { AssentError, outcomeOf } from '../errors.ts';
+import { faultOf, knownError } from '../http/error-handler.ts';
+import { homePage, type Status } from './admin/home.ts';
+import { createSessions, type Session, type SignIn } from './admin/sessions.ts';
+import { trailForm, trailPage } from './admin/trail.ts';
+import { type Html, html } from './html.ts';
+import { page, pageHeaders } from './layout.ts';
+
+export type WebDependencies = {
+  readonly gateFor: GateFor;
+  /** An administrator's Caller for a client id and secret; undefined for anyone else. */
+  readonly signIn: SignIn;
+  readonly status: () => Promise<Status>;
+  /** `AuditEvent?…` through the search room, as any caller's search goes. */
+  readonly planSearch: (type: string, query: string) => Promise<SearchRequest> | SearchRequest;
+  /** Origin that browsers see, e.g. https://fhir.example.org: decides whether the cookie is Secure. */
+  readonly origin: string;
+  readonly clock: Clock;
+};
+
+type Form = URLSearchParams;
+const FORM_BYTES = 8192;
+const PAGE_SIZE = 50;
+const PATIENT = /^(?:Patient\/)?([A-Za-z0-9.-]{1,64})$/;
+
+/** For `app.register`: encapsulated, so its form parser and its HTML errors touch no other route. */
+export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
+  const { origin, status, signIn, clock } = dependencies;
+  const sessions = createSessions({ signIn, clock, secure: origin.startsWith('https:') });
+  const sessionOf = (request: FastifyRequest) => sessions.find(request.headers.cookie);
+
+  return async (app) => {
+    acceptForms(app, origin);
+    app.setErrorHandler(showError);
+
+    app.get('/', async (request, reply) => show(reply, 'Console', homePage(await status(), sessionOf(request))));
+
+    app.post<{ Body: Form }>('/console/sign-in', async ({ body }, reply) => {
+      const cookie = await sessions.start(body.get('client') ?? '', body.get('secret') ?? '');
+      if (cookie !== undefined) return reply.header('set-cookie', cookie).redirect('/#trail', 303);
+      return show(reply.code(403), 'Console', homePage(await status(), undefined, 'This is not an administrator’s client id and secret.'));
+    });
+
+    app.post<{ Body: Form }>('/console/sign-out', async (request, reply) => {
+      requireSession(sessionOf(request), request.body);
+      return reply.header('set-cookie', sessions.end(request.headers.cookie)).redirect('/', 303);
+    });
+
+    app.post<{ Body: Form }>('/console/trail', async (request, reply) => {
+      const session = sessionOf(request);
+      // A session that ran out is no fault: the console asks to sign in again.
+      if (!session) return reply.redirect('/#trail', 303);
+      requireSession(session, request.body);
+      return showTrail(dependencies, { session, form: request.body, reply });
+    });
+  };
+
+  function requireSession(session: Session | undefined, form: Form): void {
+    if (!session || !sessions.matches(session, form.get('token') ?? ''))
+      throw new AssentError('forbidden', 'This form is not from a page of this session.');
+  }
+}
+
+async function showTrail(
+  { gateFor, planSearch }: WebDependencies,
+  { session, form, reply }: { readonly session: Session; readonly form: Form; readonly reply: FastifyReply },
+): Promise<FastifyReply> {
+  const entered = (form.get('patient') ?? '').trim();
+  const patient = PATIENT.exec(entered)?.[1];
+  if (patient === undefined) {
+    const problem = 'Write the id of a patient: letters, digits, dots and dashes, as in Patient/123.';
+    return show(reply.code(422), 'Audit trail', trailForm(session, entered.slice(0, 80), problem));
+  }
+  const planned = await planSearch('AuditEvent', `patient=Patient/${patient}&_sort=-date&_count=${PAGE_SIZE}&_total=accurate`);
+  const after = positionOf(form);
+  const result = await gateFor(session.caller).search({ ...planned, ...(after ? { after } : {}) });
+  return show(reply, 'Audit trail', trailPage(session, patient, result));
+}
+
+/** Where the page before ended. Whoever alters it moves within what the Gate shows this caller, no further. */
+function positionOf(form: Form): SearchRequest['after'] {
+  const id = form.get('after');
+  if (id === null) return undefined;
+  const sort = form.get('sort') ?? '';
+  return { id, sort: sort === '' ? undefined : /^-?\d+$/.test(sort) ? Number(sort) : sort };
+}
+
+function acceptForms(app: FastifyInstance, origin: string): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: FORM_BYTES }, (_request, body, done) => {
+    done(null, new URLSearchParams(String(body)));
+  });
+  app.addHook('onRequest', async (request) => {
+    if (request.method === 'POST' && !ownOrigin(request, origin)) throw new AssentError('forbidden', 'This form is not from a page of this server.');
+  });
+  app.addHook('preHandler', async (request) => {
+    if (request.method === 'POST' && !(request.body instanceof URLSearchParams)) throw new AssentError('unsupported-media-type');
+  });
+}
+
+/** Browsers send Origin with every POST and no page can forge it; its host is ours as the browser sees it, or the configured one. */
+function ownOrigin({ headers }: FastifyRequest, origin: string): boolean {
+  const sent = headers.origin;
+  return sent !== undefined && (sent === origin || sent === `http://${headers.host}` || sent === `https://${headers.host}`);
+}
+
+function show(reply: FastifyReply, title: string, content: Html): FastifyReply {
+  return reply.headers(pageHeaders).send(page(title, content));
+}
+
+function showError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const known = knownError(error);
+  if (known.status >= 500) request.log.error({ fault: faultOf(known.cause ?? error) }, 'page failed');
+  const { status, outcome } = outcomeOf(known);
+  if (known.retryAfter !== undefined) reply.header('retry-after', String(known.retryAfter));
+  const sentences = outcome.issue.map(({ diagnostics }) => html`<p class="bad" role="alert">${diagnostics}</p>`);
+  return show(reply.code(status), 'That did not work', html`${sentences}<p><a href="/">Back to the console</a></p>`);
+}

@@ -1,0 +1,270 @@
+/** The console over HTTP: who gets in, what a form must bring, what the Gate is asked, what is shown. */
+import Fastify, { type FastifyInstance } from 'fastify';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { GateFor, Row, SearchRequest, SearchResult } from '../../server/consent/gate.ts';
+import type { Caller } from '../../server/consent/model.ts';
+import { AssentError } from '../../server/errors.ts';
+import { all } from '../../server/search/expression.ts';
+import { webPlugin } from '../../server/web/plugin.ts';
+
+const admin: Caller = { client: 'admin', actor: 'Device/console', purpose: 'HSYSADMIN', scopes: [], admin: true, choosesIds: true, tokenId: 't' };
+const origin = 'http://localhost:8103';
+const NOW = Date.UTC(2026, 10, 25, 12);
+const open: FastifyInstance[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((app) => app.close()));
+});
+
+function event(id: string, extra: object = {}): Row {
+  const body = JSON.stringify({
+    resourceType: 'AuditEvent',
+    subtype: [{ code: 'read' }],
+    outcome: '0',
+    purposeOfEvent: [{ coding: [{ code: 'TREAT' }] }],
+    agent: [{ who: { reference: 'Organization/2' }, altId: 'insurer' }],
+    entity: [
+      { what: { reference: 'Patient/1' }, role: { code: '1' } },
+      { what: { reference: 'Observation/7/_history/a' }, role: { code: '4' } },
+      { what: { reference: 'Consent/9/_history/b' }, role: { code: '13' } },
+    ],
+    ...extra,
+  });
+  return { type: 'AuditEvent', id, version: 'v', lastUpdated: NOW, deleted: false, body };
+}
+
+type Setup = { readonly result?: Partial<SearchResult>; readonly publicOrigin?: string };
+
+async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
+  const asked: { caller: Caller; request: SearchRequest }[] = [];
+  const planned: string[] = [];
+  let now = NOW;
+  const app = Fastify();
+  open.push(app);
+  app.setErrorHandler((_error, _request, reply) => reply.code(500).send('not the console'));
+  await app.register(
+    webPlugin({
+      origin: publicOrigin,
+      clock: () => now,
+      signIn: async (id, secret) => (id === 'admin' && secret === 'right' ? admin : undefined),
+      status: async () => ({
+        ready: true,
+        logSize: 1234,
+        checkpoint: { size: 1200, signedAt: NOW, text: 'origin\n1200\n<root>\n' },
+        anchors: [{ name: 'embedded', size: 1100, at: NOW }],
+      }),
+      planSearch: (type, query) => {
+        planned.push(`${type}?${query}`);
+        return { type, where: all, order: { by: 'instant', direction: 'newest-first' }, count: 50, total: true, query };
+      },
+      gateFor: ((caller: Caller) => ({
+        search: async (request: SearchRequest) => {
+          asked.push({ caller, request });
+          return { rows: [event('e1')], next: undefined, total: 1, receipt: undefined, ...result };
+        },
+      })) as unknown as GateFor,
+    }),
+  );
+  const post = (url: string, form: Record<string, string>, headers: Record<string, string> = {}) =>
+    app.inject({
+      method: 'POST',
+      url,
+      payload: new URLSearchParams(form).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded', origin: publicOrigin, ...headers },
+    });
+  const signedIn = async () => {
+    const cookie = String((await post('/console/sign-in', { client: 'admin', secret: 'right' })).headers['set-cookie']).split(';')[0] ?? '';
+    const token = /name="token" value="([^"]+)"/.exec((await app.inject({ url: '/', headers: { cookie } })).body)?.[1] ?? '';
+    return { cookie, token };
+  };
+  return { app, post, signedIn, asked, planned, pass: (ms: number) => void (now += ms) };
+}
+
+describe('the first page', () => {
+  test('shows health, log size, checkpoint and anchors to anyone, and no trail', async () => {
+    const { app, asked } = await consoleWith();
+    const { statusCode, body, headers } = await app.inject('/');
+    expect(statusCode).toBe(200);
+    for (const shown of ['Ready', '1234', '1200 entries', '2026-11-25 12:00:00 UTC', 'embedded: 1100 entries', '&lt;root&gt;'])
+      expect(body).toContain(shown);
+    expect(headers['cache-control']).toBe('private, no-store');
+    expect(asked).toEqual([]);
+  });
+
+  test('runs no script and reaches nothing outside: the policy says so and the page needs neither', async () => {
+    const { app } = await consoleWith();
+    const { body, headers } = await app.inject('/');
+    expect(headers['content-security-policy']).toMatch(
+      /^default-src 'none'; style-src 'sha256-[^']+'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/,
+    );
+    expect(body).not.toMatch(/<script|\son\w+=|\sstyle=|(?:src|href)="(?:https?:)?\/\//);
+  });
+});
+
+describe('signing in', () => {
+  test('the right secret gives a short-lived cookie that scripts and other sites cannot use', async () => {
+    const { post } = await consoleWith();
+    const { statusCode, headers } = await post('/console/sign-in', { client: 'admin', secret: 'right' });
+    expect(statusCode).toBe(303);
+    expect(headers['set-cookie']).toMatch(/^assent-console=[\w-]{43}; Path=\/; Max-Age=900; HttpOnly; SameSite=Strict$/);
+  });
+
+  test('behind https the cookie is Secure and bound to the host', async () => {
+    const { post } = await consoleWith({ publicOrigin: 'https://fhir.example.org' });
+    const { headers } = await post('/console/sign-in', { client: 'admin', secret: 'right' });
+    expect(headers['set-cookie']).toMatch(/^__Host-assent-console=.*; Secure$/);
+  });
+
+  test.each([
+    ['admin', 'wrong'],
+    ['other', 'right'],
+    ['', ''],
+  ])('%s with %s: refused, without a cookie and without repeating what was typed', async (client, secret) => {
+    const { post } = await consoleWith();
+    const { statusCode, headers, body } = await post('/console/sign-in', { client, secret });
+    expect(statusCode).toBe(403);
+    expect(headers['set-cookie']).toBeUndefined();
+    expect(body).not.toContain('value="right"');
+  });
+
+  test('ten wrong guesses in a minute close the door for that minute, for the right one too', async () => {
+    const { post, pass } = await consoleWith();
+    for (let i = 0; i < 10; i++) await post('/console/sign-in', { client: 'admin', secret: `guess ${i}` });
+    const refused = await post('/console/sign-in', { client: 'admin', secret: 'right' });
+    expect([refused.statusCode, refused.headers['retry-after']]).toEqual([429, '60']);
+    pass(60_001);
+    expect((await post('/console/sign-in', { client: 'admin', secret: 'right' })).statusCode).toBe(303);
+  });
+
+  test('a session ends after a quarter of an hour', async () => {
+    const { app, signedIn, pass } = await consoleWith();
+    const { cookie } = await signedIn();
+    expect((await app.inject({ url: '/', headers: { cookie } })).body).toContain('Signed in as admin');
+    pass(15 * 60_000);
+    expect((await app.inject({ url: '/', headers: { cookie } })).body).toContain('Client secret');
+  });
+
+  test('and with signing out', async () => {
+    const { app, post, signedIn } = await consoleWith();
+    const { cookie, token } = await signedIn();
+    const { headers } = await post('/console/sign-out', { token }, { cookie });
+    expect(headers['set-cookie']).toContain('Max-Age=0');
+    expect((await app.inject({ url: '/', headers: { cookie } })).body).toContain('Client secret');
+  });
+});
+
+describe('the trail', () => {
+  test('comes from the Gate of the signed-in caller, and its address names no patient', async () => {
+    const { post, signedIn, asked, planned } = await consoleWith();
+    const { cookie, token } = await signedIn();
+    const { statusCode, body, headers } = await post('/console/trail', { patient: 'Patient/1', token }, { cookie });
+    expect(statusCode).toBe(200);
+    expect(planned).toEqual(['AuditEvent?patient=Patient/1&_sort=-date&_count=50&_total=accurate']);
+    expect(asked.map(({ caller }) => caller)).toEqual([admin]);
+    for (const shown of ['1 recorded act', 'Organization/2', 'by client insurer', 'TREAT', 'Observation/7/_history/a', 'Consent/9/_history/b'])
+      expect(body).toContain(shown);
+    expect(headers.location).toBeUndefined();
+  });
+
+  test('older acts are asked for from where the page ended', async () => {
+    const { post, signedIn, asked } = await consoleWith({ result: { next: { sort: NOW - 5, id: 'e9' } } });
+    const { cookie, token } = await signedIn();
+    const { body } = await post('/console/trail', { patient: '1', token }, { cookie });
+    const sort = /name="sort" value="([^"]+)"/.exec(body)?.[1] ?? '';
+    const after = /name="after" value="([^"]+)"/.exec(body)?.[1] ?? '';
+    await post('/console/trail', { patient: '1', token, sort, after }, { cookie });
+    expect(asked.map(({ request }) => request.after)).toEqual([undefined, { sort: NOW - 5, id: 'e9' }]);
+  });
+
+  test('text of a record cannot become markup', async () => {
+    const attack = '"><script>alert(1)</script>';
+    const { post, signedIn } = await consoleWith({
+      result: { rows: [event('e1', { agent: [{ who: { reference: attack }, altId: { markup: attack } }] })] },
+    });
+    const { cookie, token } = await signedIn();
+    const { body } = await post('/console/trail', { patient: '1', token }, { cookie });
+    expect(body).toContain('&lt;script&gt;');
+    expect(body).not.toContain('<script>');
+  });
+
+  test('what is no id is answered with what to write, and never reaches the search', async () => {
+    const { post, signedIn, planned } = await consoleWith();
+    const { cookie, token } = await signedIn();
+    for (const patient of ['', 'Patient/', '1&_count=9', '<b>', '../1', 'x'.repeat(65)]) {
+      const { statusCode, body } = await post('/console/trail', { patient, token }, { cookie });
+      expect(statusCode, patient).toBe(422);
+      expect(body).not.toContain('<b>');
+    }
+    expect(planned).toEqual([]);
+  });
+
+  test('without a session there is only the way to sign in', async () => {
+    const { post, asked } = await consoleWith();
+    const { statusCode, headers } = await post('/console/trail', { patient: '1', token: '' }, { cookie: 'assent-console=made-up' });
+    expect([statusCode, headers.location]).toEqual([303, '/#trail']);
+    expect(asked).toEqual([]);
+  });
+});
+
+describe('forms from elsewhere are refused', () => {
+  test.each(['https://evil.example', 'null', `${origin}.evil.example`])('from the origin %s', async (from) => {
+    const { post, signedIn, asked } = await consoleWith();
+    const { cookie, token } = await signedIn();
+    expect((await post('/console/trail', { patient: '1', token }, { cookie, origin: from, host: 'localhost:8103' })).statusCode).toBe(403);
+    expect((await post('/console/sign-in', { client: 'admin', secret: 'right' }, { origin: from })).headers['set-cookie']).toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
+  test.each(['', 'guess', 'x'.repeat(43)])('with the form token "%s"', async (token) => {
+    const { post, signedIn, asked } = await consoleWith();
+    const { cookie } = await signedIn();
+    expect((await post('/console/trail', { patient: '1', token }, { cookie })).statusCode).toBe(403);
+    expect(asked).toEqual([]);
+  });
+
+  test('another session’s form token does not fit', async () => {
+    const { post, signedIn } = await consoleWith();
+    const [mine, theirs] = [await signedIn(), await signedIn()];
+    expect((await post('/console/trail', { patient: '1', token: theirs.token }, { cookie: mine.cookie })).statusCode).toBe(403);
+  });
+
+  test.each([
+    ['JSON', 'application/json', '{"client":"admin"}', 415],
+    ['no body', undefined, undefined, 415],
+    ['a body of 10 kB', 'application/x-www-form-urlencoded', `client=${'x'.repeat(10_000)}`, 413],
+  ])('as %s', async (_, type, payload, status) => {
+    const { app } = await consoleWith();
+    const { statusCode, headers } = await app.inject({
+      method: 'POST',
+      url: '/console/sign-in',
+      headers: { origin, ...(type === undefined ? {} : { 'content-type': type }) },
+      ...(payload === undefined ? {} : { payload }),
+    });
+    expect(statusCode).toBe(status);
+    expect(headers['content-type']).toContain('text/html');
+  });
+});
+
+test('a fault is a page that says nothing of it', async () => {
+  const app = Fastify();
+  open.push(app);
+  const fail = async () => {
+    throw new AssentError('unavailable');
+  };
+  const status = async () => {
+    throw new Error('secret detail');
+  };
+  const nobody = () => {
+    throw new Error('no gate');
+  };
+  await app.register(webPlugin({ origin, clock: () => NOW, signIn: fail, status, planSearch: nobody, gateFor: nobody }));
+  const home = await app.inject('/');
+  expect(home.statusCode).toBe(500);
+  expect(home.body).not.toContain('secret detail');
+  const signIn = await app.inject({
+    method: 'POST',
+    url: '/console/sign-in',
+    headers: { origin, 'content-type': 'application/x-www-form-urlencoded' },
+    payload: 'client=a&secret=b',
+  });
+  expect(signIn.statusCode).toBe(503);
+});
