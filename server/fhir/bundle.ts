@@ -216,7 +216,7 @@ export function conditionalReferences(entries: readonly BundleEntry[]): Map<stri
   return found;
 }
 
-export type EntryText = {
+export type AnswerEntry = {
   readonly fullUrl?: string;
   /** Exact text of the resource. */
   readonly resourceText?: string;
@@ -238,7 +238,7 @@ export type Answer = {
   readonly type: 'searchset' | 'history' | 'batch-response' | 'transaction-response' | 'collection';
   readonly total?: number;
   readonly links?: readonly { readonly relation: string; readonly url: string }[];
-  readonly entries: readonly EntryText[];
+  readonly entries: readonly AnswerEntry[];
 };
 
 /** A bundle as text, built around bodies that stay as they are. */
@@ -250,11 +250,11 @@ export function bundleText({ id, type, total, links, entries }: Answer): string 
     ['total', json(total)],
     // FHIR has no empty arrays.
     ['link', links && links.length > 0 ? json(links) : undefined],
-    ['entry', entries.length > 0 ? `[${entries.map(entryText).join(',')}]` : undefined],
+    ['entry', entries.length > 0 ? `[${entries.map(answerEntryText).join(',')}]` : undefined],
   ]);
 }
 
-function entryText({ fullUrl, resourceText, search, request, response }: EntryText): string {
+function answerEntryText({ fullUrl, resourceText, search, request, response }: AnswerEntry): string {
   const { outcomeText, ...plain } = response ?? { status: '' };
   const responseText =
     response && objectText([...Object.entries(plain).map(([name, value]) => [name, json(value)] as const), ['outcome', outcomeText]]);
