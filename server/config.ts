@@ -70,6 +70,12 @@ const settings = {
     meaning: 'With break-glass: who may use it, e.g. Practitioner/7, comma separated.',
     parse: list,
   },
+  JWKS_PRIVATE_HOSTS: {
+    fallback: '',
+    type: 'hosts',
+    meaning: 'Hosts (with port) inside the private network whose jwks_uri may be fetched, comma separated.',
+    parse: list,
+  },
   MAX_BODY_BYTES: { fallback: '67108864', type: 'bytes', meaning: 'Largest request body, after decompression.', parse: integer(1024, 1_073_741_824) },
   MAX_JSON_DEPTH: { fallback: '64', type: 'levels', meaning: 'Deepest nesting accepted in a JSON body.', parse: integer(8, 1000) },
   MAX_BUNDLE_ENTRIES: { fallback: '30000', type: 'entries', meaning: 'Most entries of one batch or transaction.', parse: integer(1, 1_000_000) },

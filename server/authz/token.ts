@@ -1,0 +1,159 @@
+/**
+ * Bearer token → Caller. A token is verified once by @fastify/jwt and remembered; every use checks its expiry and, when the epoch has
+ * moved, that its client's registration is still the one it was issued under. https://www.rfc-editor.org/rfc/rfc6750
+ *
+ * Invariant: everything in a Caller comes from a token we signed; nothing comes from any other header. A removed or changed client is
+ * refused on its very next request, in every process, because its removal moved the epoch that each request reads.
+ */
+import type { JWT } from '@fastify/jwt';
+import type { Clock } from '../clock.ts';
+import type { Caller } from '../consent/model.ts';
+import { AssentError } from '../errors.ts';
+import { ADMIN_SCOPE, parseScope } from './scopes.ts';
+import type { SigningKey } from './signing-keys.ts';
+
+export type VerifiedToken = { readonly caller: Caller; readonly generation: string /** ms since 1970 */; readonly expires: number };
+
+/** Throws when the token is not one of ours, or not for us, or not valid now. */
+export type VerifyToken = (token: string) => VerifiedToken;
+
+export type Authenticator = {
+  /** Throws AssentError('unauthenticated'). */
+  authenticate(request: { readonly headers: { readonly authorization?: string | undefined } }): Promise<Caller>;
+};
+
+export type AuthenticatorDeps = {
+  readonly verify: VerifyToken;
+  /** Grows with every change of a registration, in every process. */
+  readonly epoch: () => Promise<number>;
+  /** The generation of the client's registration now; undefined: there is no such client. */
+  readonly generationOf: (client: string) => Promise<string | undefined>;
+  readonly clock: Clock;
+  /** Most tokens remembered. */
+  readonly capacity?: number;
+};
+
+type Remembered = VerifiedToken & { checkedAt: number };
+
+/** Far above any token we issue: longer ones cost no verification. */
+const LONGEST = 8192;
+
+export function createAuthenticator({ verify, epoch, generationOf, clock, capacity = 10_000 }: AuthenticatorDeps): Authenticator {
+  const tokens = createBoundedCache<Remembered>(capacity);
+
+  async function recheck(header: string, entry: Remembered, now: number): Promise<void> {
+    if ((await generationOf(entry.caller.client)) === entry.generation) {
+      entry.checkedAt = now;
+      return;
+    }
+    tokens.delete(header);
+    throw refused();
+  }
+
+  return {
+    async authenticate({ headers: { authorization: header } }) {
+      if (header === undefined) throw refused();
+      // Read before the registration: if it moves in between, the next use checks again.
+      const now = await epoch();
+      let entry = tokens.get(header);
+      if (entry === undefined) {
+        entry = { ...verifyHeader(header, verify), checkedAt: -1 };
+        tokens.set(header, entry);
+      }
+      if (entry.expires <= clock()) {
+        tokens.delete(header);
+        throw refused();
+      }
+      if (entry.checkedAt !== now) await recheck(header, entry, now);
+      return entry.caller;
+    },
+  };
+}
+
+function verifyHeader(header: string, verify: VerifyToken): VerifiedToken {
+  const [, token] = /^bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(header.length > LONGEST ? '' : header) ?? [];
+  if (token === undefined) throw refused();
+  try {
+    return verify(token);
+  } catch {
+    throw refused(); // why is nobody's business but the issuer's
+  }
+}
+
+function refused(): AssentError {
+  return new AssentError('unauthenticated');
+}
+
+/** Verification by @fastify/jwt, everything pinned: algorithm, type, issuer, audience and the claims that must be there. */
+export function createTokenVerifier({
+  jwt,
+  signingKey,
+  issuer,
+  audience,
+  clock,
+}: {
+  readonly jwt: JWT;
+  readonly signingKey: SigningKey;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly clock: Clock;
+}): VerifyToken {
+  return (token) => {
+    const claims: unknown = jwt.verify(token, {
+      key: signingKey.publicPem,
+      algorithms: ['RS256'],
+      allowedIss: issuer,
+      allowedAud: audience,
+      checkTyp: 'at+jwt',
+      requiredClaims: ['iss', 'aud', 'exp', 'iat', 'jti', 'client_id', 'scope', 'actor', 'purpose', 'reg'],
+      clockTimestamp: clock(),
+    });
+    return readClaims(claims as Readonly<Record<string, unknown>>);
+  };
+}
+
+function readClaims(claims: Readonly<Record<string, unknown>>): VerifiedToken {
+  const text = (name: string): string => {
+    const value = claims[name];
+    if (typeof value !== 'string' || value === '') throw refused();
+    return value;
+  };
+  const words = text('scope').split(' ');
+  const caller: Caller = {
+    client: text('client_id'),
+    actor: text('actor'),
+    purpose: text('purpose'),
+    scopes: words.flatMap((word) => parseScope(word) ?? []),
+    admin: words.includes(ADMIN_SCOPE),
+    choosesIds: claims['chooses_ids'] === true,
+    tokenId: text('jti'),
+  };
+  return { caller: Object.freeze(caller), generation: text('reg'), expires: Number(claims['exp']) * 1000 };
+}
+
+/** Two generations of a Map: as good as least-recently-used here, and a hit in the young one moves nothing. */
+function createBoundedCache<V>(capacity: number): { get(key: string): V | undefined; set(key: string, value: V): void; delete(key: string): void } {
+  let young = new Map<string, V>();
+  let old = new Map<string, V>();
+  const set = (key: string, value: V): void => {
+    if (young.size >= capacity / 2) {
+      old = young;
+      young = new Map();
+    }
+    young.set(key, value);
+  };
+  return {
+    get(key) {
+      const value = young.get(key);
+      if (value !== undefined) return value;
+      const aged = old.get(key);
+      if (aged !== undefined) set(key, aged);
+      return aged;
+    },
+    set,
+    delete(key) {
+      young.delete(key);
+      old.delete(key);
+    },
+  };
+}

@@ -1,0 +1,148 @@
+/**
+ * The admin API as one table: clients and signing keys, for tokens with scope `admin`. interface.md §2
+ *
+ * Invariant: no row is reached without a token that holds scope `admin`; what is written moves the consent epoch in the same commit.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Caller } from '../consent/model.ts';
+import { AssentError } from '../errors.ts';
+
+type View = { readonly [member: string]: unknown };
+
+/** What the authorization room offers; inputs are checked there and every problem named. */
+export type AdminDeps = {
+  readonly callerOf: (request: FastifyRequest) => Caller | Promise<Caller>;
+  readonly clients: {
+    add(input: unknown): Promise<View>;
+    replace(id: string, input: unknown): Promise<View>;
+    remove(id: string): Promise<void>;
+    show(id: string): Promise<View>;
+    list(page: { readonly after?: string; readonly limit: number }): Promise<readonly View[]>;
+  };
+  readonly keys: {
+    register(input: unknown, by: Caller): Promise<View>;
+    revoke(kid: string, input: unknown, by: Caller): Promise<View>;
+    list(filter: { readonly owner: string }): Promise<readonly View[]>;
+    get(kid: string): Promise<View | undefined>;
+  };
+};
+
+type Call = {
+  readonly deps: AdminDeps;
+  readonly caller: Caller;
+  readonly id: string;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly body: unknown;
+};
+type Answer = { readonly status: 200 | 201 | 204; readonly body?: unknown; readonly location?: string };
+type Row = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly path: string;
+  readonly query: readonly string[];
+  readonly run: (call: Call) => Promise<Answer>;
+};
+
+const MOST_BODY_BYTES = 256 * 1024;
+const PAGE = 1000;
+
+// biome-ignore format: one row, one line
+const rows: readonly Row[] = [
+  { method: 'POST',   path: '/admin/clients',          query: [],                 run: addClient },
+  { method: 'GET',    path: '/admin/clients',          query: ['after'],          run: listClients },
+  { method: 'GET',    path: '/admin/clients/:id',      query: [],                 run: async ({ deps, id }) => ok(await deps.clients.show(id)) },
+  { method: 'PUT',    path: '/admin/clients/:id',      query: [],                 run: async ({ deps, id, body }) => ok(await deps.clients.replace(id, body)) },
+  { method: 'DELETE', path: '/admin/clients/:id',      query: [],                 run: removeClient },
+  { method: 'POST',   path: '/admin/keys',             query: [],                 run: addKey },
+  { method: 'GET',    path: '/admin/keys',             query: ['owner'],          run: listKeys },
+  { method: 'GET',    path: '/admin/keys/:id',         query: [],                 run: showKey },
+  { method: 'POST',   path: '/admin/keys/:id/revoke',  query: [],                 run: async ({ deps, id, body, caller }) => ok(await deps.keys.revoke(id, body, caller)) },
+];
+
+export async function adminPlugin(app: FastifyInstance, deps: AdminDeps): Promise<void> {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: MOST_BODY_BYTES }, (_request, text, done) =>
+    parse(String(text), done),
+  );
+  for (const row of rows) {
+    app.route({
+      method: row.method,
+      url: row.path,
+      handler: (request, reply) => answer({ row, deps, request, reply }),
+      onRequest: (request) => admit(request, deps),
+    });
+  }
+}
+
+/** Before the body is read: a stranger's body is not worth reading. */
+async function admit(request: FastifyRequest, deps: AdminDeps): Promise<void> {
+  const caller = await deps.callerOf(request);
+  if (!caller.admin) throw new AssentError('forbidden', 'The token does not hold the scope "admin".');
+}
+
+async function answer({
+  row,
+  deps,
+  request,
+  reply,
+}: {
+  readonly row: Row;
+  readonly deps: AdminDeps;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}): Promise<FastifyReply> {
+  const query = request.query as Readonly<Record<string, unknown>>;
+  const unknown = Object.keys(query).find((name) => !row.query.includes(name));
+  if (unknown !== undefined)
+    throw new AssentError('invalid-request', `This request takes ${row.query.length === 0 ? 'no parameters' : row.query.join(', ')}.`);
+  const { id = '' } = request.params as { id?: string };
+  const { status, body, location } = await row.run({ deps, caller: await deps.callerOf(request), id, query, body: request.body });
+  if (location !== undefined) void reply.header('location', location);
+  void reply.code(status).header('cache-control', 'no-store');
+  return body === undefined ? reply.send() : reply.type('application/json').send(JSON.stringify(body));
+}
+
+async function addClient({ deps, body }: Call): Promise<Answer> {
+  const client = await deps.clients.add(body);
+  return { status: 201, body: client, location: `/admin/clients/${String(client['client_id'])}` };
+}
+
+async function listClients({ deps, query }: Call): Promise<Answer> {
+  const { after } = query;
+  const clients = await deps.clients.list({ limit: PAGE, ...(typeof after === 'string' ? { after } : {}) });
+  const last = clients.length === PAGE ? clients.at(-1)?.['client_id'] : undefined;
+  return ok({ clients, ...(last === undefined ? {} : { next: `/admin/clients?after=${encodeURIComponent(String(last))}` }) });
+}
+
+async function removeClient({ deps, id }: Call): Promise<Answer> {
+  await deps.clients.remove(id);
+  return { status: 204 };
+}
+
+async function addKey({ deps, body, caller }: Call): Promise<Answer> {
+  const key = await deps.keys.register(body, caller);
+  return { status: 201, body: key, location: `/admin/keys/${String(key['kid'])}` };
+}
+
+async function listKeys({ deps, query }: Call): Promise<Answer> {
+  if (typeof query['owner'] !== 'string')
+    throw new AssentError('invalid-request', [{ diagnostics: 'owner is required, once.', expression: ['owner'] }]);
+  return ok({ keys: await deps.keys.list({ owner: query['owner'] }) });
+}
+
+async function showKey({ deps, id }: Call): Promise<Answer> {
+  const key = await deps.keys.get(id);
+  if (!key) throw new AssentError('not-found', 'No such key.');
+  return ok(key);
+}
+
+function ok(body: unknown): Answer {
+  return { status: 200, body };
+}
+
+function parse(text: string, done: (error: Error | null, body?: unknown) => void): void {
+  try {
+    done(null, JSON.parse(text));
+  } catch {
+    done(new AssentError('invalid-json'));
+  }
+}
