@@ -14,5 +14,6 @@ export function checkAccess(route: Route, type: string, caller: Caller, allows: 
 }
 
 function checkType(type: string): void {
-  if (type !== '' && !isResourceType(type)) throw new AssentError('not-supported', 'This is no FHIR R4 resource type and no operation of this server.');
+  if (type !== '' && !isResourceType(type))
+    throw new AssentError('not-supported', 'This is no FHIR R4 resource type and no operation of this server.');
 }

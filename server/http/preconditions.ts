@@ -8,7 +8,7 @@ import { etag } from './answer.ts';
 import type { FhirRequest } from './interaction.ts';
 
 /** The version named by If-Match, or nothing. Throws invalid-request when it is not one entity tag. */
-export function expectedVersion(request: FhirRequest): { readonly ifMatch?: string } {
+export function expectedVersion(request: Pick<FhirRequest, 'header'>): { readonly ifMatch?: string } {
   const header = request.header('if-match');
   if (header === undefined) return {};
   const tag = /^\s*(?:W\/)?"([^"]*)"\s*$/.exec(header)?.[1];

@@ -10,7 +10,13 @@ export function preferenceOf(header: string | undefined): Preference {
   const wishes = new Map(
     (header ?? '').split(/[,;]/).map((part) => {
       const [name = '', value = ''] = part.split('=', 2);
-      return [name.trim().toLowerCase(), value.trim().replace(/^"(.*)"$/, '$1').toLowerCase()] as const;
+      return [
+        name.trim().toLowerCase(),
+        value
+          .trim()
+          .replace(/^"(.*)"$/, '$1')
+          .toLowerCase(),
+      ] as const;
     }),
   );
   const amount = wishes.get('return');

@@ -5,7 +5,10 @@
 import { AssentError } from '../errors.ts';
 import type { Route, Target } from './interaction.ts';
 
-export type Match = { readonly kind: 'row'; readonly route: Route; readonly target: Target } | { readonly kind: 'other-method'; readonly allow: readonly string[] } | { readonly kind: 'none' };
+export type Match =
+  | { readonly kind: 'row'; readonly route: Route; readonly target: Target }
+  | { readonly kind: 'other-method'; readonly allow: readonly string[] }
+  | { readonly kind: 'none' };
 
 export type Router = (method: string, path: string) => Match;
 

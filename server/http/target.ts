@@ -1,14 +1,9 @@
 /** What a path or a body names, checked before it is used. https://hl7.org/fhir/R4/datatypes.html#id */
 import { AssentError } from '../errors.ts';
+import { isId } from '../fhir/ids.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
 import { notFound } from './answer.ts';
 import type { FhirRequest } from './interaction.ts';
-
-const ID = /^[A-Za-z0-9\-.]{1,64}$/;
-
-export function isId(text: string): boolean {
-  return ID.test(text);
-}
 
 /** What cannot be an id names nothing that exists; a `$` or `_` word is something the server does not offer. */
 export function checkId(id: string): void {

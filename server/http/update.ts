@@ -26,5 +26,6 @@ export async function update(request: FhirRequest, services: Services): Promise<
 }
 
 export function refuseOtherId(resource: ResourceDocument, id: string): void {
-  if (resource.value.id !== id) throw new AssentError('invalid-request', [{ diagnostics: 'The id in the body must be the id in the URL.', expression: ['id'] }]);
+  if (resource.value.id !== id)
+    throw new AssentError('invalid-request', [{ diagnostics: 'The id in the body must be the id in the URL.', expression: ['id'] }]);
 }

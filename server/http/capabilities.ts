@@ -1,0 +1,80 @@
+/**
+ * GET /fhir/metadata: what this server does, made from the table of routes.ts and the search registry, once.
+ * https://hl7.org/fhir/R4/capabilitystatement.html, SMART App Launch 2.2 §4
+ */
+import { resourceTypes } from '../fhir/resource-types.ts';
+import { json } from './answer.ts';
+import type { Answer, Route } from './interaction.ts';
+import { typeOfRow } from './router.ts';
+import type { Services } from './services.ts';
+
+const cache = new WeakMap<Services, Answer>();
+
+export async function capabilities(services: Services): Promise<Answer> {
+  const made = cache.get(services) ?? json(200, statement(services));
+  cache.set(services, made);
+  return { ...made, headers: { ...made.headers, 'cache-control': 'public, max-age=300' } };
+}
+
+function statement(services: Services): object {
+  return {
+    resourceType: 'CapabilityStatement',
+    status: 'active',
+    date: new Date(services.clock()).toISOString(),
+    kind: 'instance',
+    software: { name: 'Assent' },
+    implementation: { description: 'FHIR R4 records, released only under the signed Consent of the patient.', url: services.base },
+    fhirVersion: '4.0.1',
+    format: ['application/fhir+json', 'json'],
+    rest: [
+      {
+        mode: 'server',
+        security: security(services.tokenUrl),
+        resource: resourceTypes.map((type) => resource(type, services)),
+        interaction: [{ code: 'transaction' }, { code: 'batch' }],
+      },
+    ],
+  };
+}
+
+function resource(type: string, { routes, search }: Services): object {
+  const operations = operationsOf(type, routes);
+  return {
+    type,
+    interaction: interactionsOf(routes).map((code) => ({ code })),
+    versioning: 'versioned-update',
+    readHistory: true,
+    // Only clients registered for it may choose an id; the rest get the answer of a read. SECURITY.md
+    updateCreate: true,
+    conditionalCreate: true,
+    conditionalRead: 'full-support',
+    conditionalUpdate: false,
+    conditionalDelete: 'not-supported',
+    searchParam: search.parametersOf(type).map(({ name, kind, definition }) => ({ name, type: kind, ...(definition ? { definition } : {}) })),
+    ...(operations.length > 0 ? { operation: operations } : {}),
+  };
+}
+
+/** Rows that hold for every type, without the operations. */
+function interactionsOf(routes: readonly Route[]): string[] {
+  return [...new Set(routes.filter(({ path }) => path.startsWith('/:type')).map(({ interaction }) => interaction))];
+}
+
+function operationsOf(type: string, routes: readonly Route[]): object[] {
+  return routes
+    .filter((route) => route.interaction.startsWith('$') && typeOfRow(route, {}) === type)
+    .map(({ interaction }) => ({ name: interaction.slice(1), definition: `urn:assent:operation:${type}-${interaction.slice(1)}` }));
+}
+
+function security(tokenUrl: string): object {
+  return {
+    cors: true,
+    service: [
+      {
+        coding: [{ system: 'http://terminology.hl7.org/CodeSystem/restful-security-service', code: 'SMART-on-FHIR' }],
+        text: 'OAuth2 with SMART backend services',
+      },
+    ],
+    extension: [{ url: 'http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris', extension: [{ url: 'token', valueUri: tokenUrl }] }],
+  };
+}

@@ -1,0 +1,146 @@
+/**
+ * Puts the table of routes.ts on Fastify under the FHIR base path: token, scope and media type are checked before a byte of the body is
+ * read, then the row's handler runs with a Gate made for the caller.
+ *
+ * Invariant: the only thing put on a request is `request.caller`, and only the token decides it.
+ */
+import cors from '@fastify/cors';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { GateFor } from '../consent/gate.ts';
+import { AssentError } from '../errors.ts';
+import { pretty } from '../fhir/json-text.ts';
+import { checkAccess } from './access.ts';
+import { readBody } from './body.ts';
+import { checkAcceptable, checkMediaType, FHIR_JSON, parseBody, wantsPretty } from './content.ts';
+import { dispatch } from './dispatch.ts';
+import { faultOf, sendError } from './error-handler.ts';
+import type { Answer, Body, Caller, FhirRequest, Route } from './interaction.ts';
+import { createRouter, typeOfRow } from './router.ts';
+import { routes } from './routes.ts';
+import type { Services } from './services.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who calls, from the token alone; undefined on public routes. */
+    caller: Caller | undefined;
+  }
+  interface FastifyContextConfig {
+    /** The row of the REST table behind this route. */
+    readonly fhir?: Route;
+  }
+}
+
+export type FhirOptions = Omit<Services, 'routes' | 'router' | 'dispatch' | 'report'> & {
+  readonly gateFor: GateFor;
+  /** Who calls. Throws AssentError('unauthenticated') without a valid token. */
+  readonly authenticate: (request: FastifyRequest) => Promise<Caller>;
+};
+
+const commonHeaders = { 'cache-control': 'private, no-store', vary: 'Accept, Authorization, Prefer', 'x-content-type-options': 'nosniff' };
+
+/** No cookies and no credentials: a browser page can do no more than the token it holds. */
+const corsOptions = {
+  origin: '*',
+  methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
+  exposedHeaders: ['ETag', 'Location', 'Content-Location', 'Last-Modified', 'Assent-Receipt', 'Retry-After'],
+  strictPreflight: false,
+  maxAge: 600,
+};
+
+/** Register with `app.register(createFhirPlugin(options), { prefix: '/fhir' })`. */
+export function createFhirPlugin(options: FhirOptions): (app: FastifyInstance) => Promise<void> {
+  return async (app) => {
+    const report = (fault: unknown): void => app.log.error({ fault: faultOf(fault) }, 'entry failed');
+    const services: Services = { ...options, routes, router: createRouter(routes), dispatch: (call) => dispatch(call, services), report };
+    if (!app.hasRequestDecorator('caller')) app.decorateRequest('caller', undefined);
+    await app.register(cors, corsOptions);
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('*', (request: FastifyRequest, payload: FastifyRequest['raw']) => takeBody(request, payload, services));
+    app.addHook('onRequest', async (request, reply) => admit(request, reply, options));
+    app.setNotFoundHandler((request, reply) => refuseUnrouted(request, reply, services));
+    for (const route of routes) {
+      app.route({
+        method: route.method,
+        url: route.path,
+        prefixTrailingSlash: 'both',
+        config: { fhir: route, interaction: route.interaction },
+        handler: (request, reply) => serve({ request, reply, route }, { services, gateFor: options.gateFor }),
+      });
+    }
+  };
+}
+
+async function admit(request: FastifyRequest, reply: FastifyReply, { authenticate, allows }: FhirOptions): Promise<void> {
+  reply.headers(commonHeaders);
+  const route = request.routeOptions.config.fhir;
+  if (!route) return;
+  if (route.scope !== 'public') {
+    request.caller = await authenticate(request);
+    checkAccess(route, typeOfRow(route, request.params as { type?: string }), request.caller, allows);
+  }
+  const format = queryOf(request).get('_format');
+  checkAcceptable(request.headers.accept, format ?? undefined);
+}
+
+async function takeBody(request: FastifyRequest, payload: FastifyRequest['raw'], { limits }: Services): Promise<Body> {
+  const takes = request.routeOptions.config.fhir?.takes ?? 'nothing';
+  if (takes === 'nothing') {
+    payload.resume();
+    return { kind: 'none' };
+  }
+  checkMediaType(request.headers['content-type'], takes);
+  const encoded = { encoding: request.headers['content-encoding'], length: request.headers['content-length'] };
+  return parseBody(await readBody(payload, encoded, limits.bodyBytes), takes, limits);
+}
+
+type Exchange = { readonly request: FastifyRequest; readonly reply: FastifyReply; readonly route: Route };
+
+async function serve(
+  { request, reply, route }: Exchange,
+  { services, gateFor }: { readonly services: Services; readonly gateFor: GateFor },
+): Promise<FastifyReply> {
+  if (route.scope === 'public') return send(reply, await route.handler(services), queryOf(request));
+  if (!request.caller) throw new AssentError('unauthenticated');
+  const inner = fhirRequest(request, route, gateFor(request.caller));
+  return send(reply, await route.handler(inner, services), inner.query);
+}
+
+function fhirRequest(request: FastifyRequest, route: Route, gate: FhirRequest['gate']): FhirRequest {
+  const parameters = request.params as { readonly type?: string; readonly id?: string; readonly version?: string };
+  return {
+    type: typeOfRow(route, parameters),
+    id: parameters.id ?? '',
+    version: parameters.version ?? '',
+    gate,
+    query: queryOf(request),
+    url: (request.raw.url ?? '').slice(request.server.prefix.length + 1),
+    header: (name) => {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value.join(', ') : value;
+    },
+    body: (request.body as Body | undefined) ?? { kind: 'none' },
+  };
+}
+
+function queryOf(request: FastifyRequest): URLSearchParams {
+  const url = request.raw.url ?? '';
+  const at = url.indexOf('?');
+  const query = at < 0 ? '' : url.slice(at + 1);
+  if (/%(?![0-9a-fA-F]{2})/.test(query)) throw new AssentError('invalid-request', 'The URL holds a malformed percent-encoding.');
+  return new URLSearchParams(query);
+}
+
+function send(reply: FastifyReply, { status, headers, body, mediaType }: Answer, query: URLSearchParams): FastifyReply {
+  reply.code(status).headers(headers);
+  if (body === undefined) return reply.send();
+  return reply.type(mediaType ?? FHIR_JSON).send(wantsPretty(query) ? pretty(body) : body);
+}
+
+/** A path that other methods know is 405 with what they are; any other is not offered. */
+function refuseUnrouted(request: FastifyRequest, reply: FastifyReply, { router }: Services): void {
+  const [path = ''] = (request.raw.url ?? '').slice(request.server.prefix.length).split('?');
+  const found = router(request.method, path);
+  if (found.kind !== 'other-method') return sendError(new AssentError('not-supported'), request, reply);
+  reply.header('allow', found.allow.join(', '));
+  sendError(new AssentError('method-not-allowed'), request, reply);
+}

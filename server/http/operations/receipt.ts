@@ -1,0 +1,21 @@
+/** GET {Consent|AuditEvent}/{id}/$receipt: the proof, or 202 until it is in a signed checkpoint. interface.md §4 */
+import { AssentError } from '../../errors.ts';
+import { informed, json, notFound } from '../answer.ts';
+import type { Answer, FhirRequest } from '../interaction.ts';
+import { refuseUnknownQuery } from '../parameters.ts';
+import type { Services } from '../services.ts';
+import { checkId } from '../target.ts';
+
+/** Checkpoints come about every second. */
+const RETRY_SECONDS = '1';
+
+export async function receipt(request: FhirRequest, _services: Services): Promise<Answer> {
+  refuseUnknownQuery(request, []);
+  checkId(request.id);
+  if (request.type !== 'Consent' && request.type !== 'AuditEvent') throw new AssentError('not-supported');
+  const found = await request.gate.receipt(request.type, request.id);
+  if (found.kind === 'absent') throw notFound();
+  if (found.kind === 'pending')
+    return json(202, informed('The entry is not yet in a signed checkpoint; ask again.'), { 'retry-after': RETRY_SECONDS });
+  return { status: 200, headers: {}, body: found.receipt, mediaType: 'application/json' };
+}

@@ -1,0 +1,140 @@
+/**
+ * A Gate over a Map for tests of handlers alone: it decides by a given predicate instead of Consents, and remembers what it was asked.
+ * The real one is tested in test/consent and through the whole app.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Gate, GateFor, Row, SearchRequest, WriteOperation, WriteResult } from '../../server/consent/gate.ts';
+import type { Caller } from '../../server/consent/model.ts';
+import { AssentError } from '../../server/errors.ts';
+import { withMembers } from '../../server/fhir/json-text.ts';
+import { type Expression, holds } from '../../server/search/expression.ts';
+
+export type FakeRecord = {
+  /** Versions by `Type/id`, oldest first. */
+  readonly versions: Map<string, Row[]>;
+  /** Every call, for assertions. */
+  readonly calls: { readonly method: string; readonly argument: unknown }[];
+  readonly gateFor: GateFor;
+  /** Replaces one method for a test; undo with the function returned. */
+  override(methods: Partial<Gate>): () => void;
+};
+
+type Options = { readonly visible?: (caller: Caller, row: Row) => boolean; readonly now?: () => number };
+
+export function createFakeRecord({ visible = () => true, now = () => Date.UTC(2024, 0, 2) }: Options = {}): FakeRecord {
+  const versions = new Map<string, Row[]>();
+  const calls: { method: string; argument: unknown }[] = [];
+  let overrides: Partial<Gate> = {};
+  const store = { versions, now };
+  const gateFor: GateFor = (caller) => {
+    const gate = createFakeGate(store, caller, (row) => visible(caller, row));
+    const watched = Object.entries({ ...gate, ...overrides }).map(([method, call]) => {
+      if (typeof call !== 'function') return [method, call];
+      return [
+        method,
+        (...given: unknown[]) => {
+          calls.push({ method, argument: given.length === 1 ? given[0] : given });
+          return (call as (...args: unknown[]) => unknown)(...given);
+        },
+      ];
+    });
+    return Object.fromEntries(watched) as Gate;
+  };
+  return {
+    versions,
+    calls,
+    gateFor,
+    override(methods) {
+      const before = overrides;
+      overrides = { ...overrides, ...methods };
+      return () => void (overrides = before);
+    },
+  };
+}
+
+type Store = { readonly versions: Map<string, Row[]>; readonly now: () => number };
+
+function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolean): Gate {
+  const newest = (type: string, id: string): Row | undefined => {
+    const row = store.versions.get(`${type}/${id}`)?.at(-1);
+    return row && sees(row) ? row : undefined;
+  };
+  const found = (row: Row | undefined) =>
+    row ? ({ kind: row.deleted ? 'gone' : 'found', row, receipt: 'audit-1' } as const) : ({ kind: 'absent' } as const);
+  return {
+    caller,
+    read: async (type, id) => found(newest(type, id)),
+    readVersion: async (type, id, version) => found(newest(type, id) && store.versions.get(`${type}/${id}`)?.find((row) => row.version === version)),
+    history: async ({ type, id, count, before }) => {
+      const all = [...(store.versions.get(`${type}/${id}`) ?? [])].reverse().filter(sees);
+      const start = before ? all.findIndex(({ version }) => version === before.version) + 1 : 0;
+      const rows = all.slice(start, start + count);
+      return all.length === 0 ? { kind: 'absent' } : { kind: 'found', rows, more: start + count < all.length, total: all.length, receipt: 'audit-2' };
+    },
+    search: async (request) => searchRows(store, request, sees),
+    write: async (operations) => writeAll(store, operations, newest),
+    prepareConsent: async ({ consent }) => ({ consent: consent.text, statement: 'to sign', digest: 'digest', expires: store.now() }),
+    signConsent: async () => ({ kind: 'activated', row: rowOf('Consent', 'c1', { body: '{"resourceType":"Consent","id":"c1"}', at: store.now() }) }),
+    withdrawConsent: async (id) => rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
+    receipt: async (_type, id) =>
+      id === 'audit-1' ? { kind: 'ready', receipt: '{"format":"receipt"}' } : id === 'audit-2' ? { kind: 'pending' } : { kind: 'absent' },
+  };
+}
+
+/** Index keys of the fake: `name=value` for top-level string members. */
+function keysOf({ body }: Row): string[] {
+  return Object.entries(JSON.parse(body) as Record<string, unknown>).flatMap(([name, value]) =>
+    typeof value === 'string' ? [`${name}=${value}`] : [],
+  );
+}
+
+async function searchRows({ versions }: Store, { type, where, count, after, total }: SearchRequest, sees: (row: Row) => boolean) {
+  const rows = [...versions.values()].flatMap((list) => list.at(-1) ?? []);
+  const matching = rows.filter((row) => row.type === type && !row.deleted && sees(row) && holds(where, row.id, keysOf(row)));
+  const sorted = matching.sort((a, b) => (a.id < b.id ? -1 : 1)).filter(({ id }) => after === undefined || id > after.id);
+  const page = sorted.slice(0, count);
+  const last = page.at(-1);
+  const next = last && sorted.length > count ? { sort: undefined, id: last.id } : undefined;
+  return { rows: page, next, total: total ? matching.length : undefined, receipt: 'audit-1' };
+}
+
+function writeAll(
+  { versions, now }: Store,
+  operations: readonly WriteOperation[],
+  newest: (type: string, id: string) => Row | undefined,
+): WriteResult[] {
+  const planned = operations.map((operation): WriteResult => {
+    const type = operation.kind === 'delete' ? operation.type : operation.resource.value.resourceType;
+    const current = newest(type, operation.id);
+    if (operation.kind === 'create') {
+      const match = operation.ifNoneExist && matchOf(versions, type, operation.ifNoneExist);
+      return match ? { kind: 'unchanged', row: match } : { kind: 'created', row: written(operation, type, now()) };
+    }
+    if (operation.kind === 'delete' && !current) throw new AssentError('not-found');
+    if (operation.ifMatch !== undefined && operation.ifMatch !== current?.version) throw new AssentError('version-mismatch');
+    if (operation.kind === 'delete') return { kind: 'deleted', row: { ...rowOf(type, operation.id, { body: '', at: now() }), deleted: true } };
+    return { kind: current ? 'updated' : 'created', row: written(operation, type, now()) };
+  });
+  for (const { kind, row } of planned) {
+    if (kind === 'unchanged') continue;
+    const key = `${row.type}/${row.id}`;
+    versions.set(key, [...(versions.get(key) ?? []), row]);
+  }
+  return planned;
+}
+
+function matchOf(versions: ReadonlyMap<string, Row[]>, type: string, where: Expression): Row | undefined {
+  return [...versions.values()]
+    .flatMap((list) => list.at(-1) ?? [])
+    .find((row) => row.type === type && !row.deleted && holds(where, row.id, keysOf(row)));
+}
+
+function written(operation: Extract<WriteOperation, { resource: unknown }>, type: string, at: number): Row {
+  const row = rowOf(type, operation.id, { body: '', at });
+  const meta = { versionId: row.version, lastUpdated: new Date(at).toISOString() };
+  return { ...row, body: withMembers(operation.resource.text, { id: operation.id, meta }) };
+}
+
+function rowOf(type: string, id: string, { body, at }: { readonly body: string; readonly at: number }): Row {
+  return { type, id, version: randomUUID(), lastUpdated: at, deleted: false, body };
+}
