@@ -26,6 +26,7 @@ a{color:var(--accent)}
 .bad{color:var(--bad);font-weight:600}
 dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.25rem 1rem;margin:.5rem 0}
 dt{color:var(--soft)}
+.card dl{grid-template-columns:5.5rem 1fr}
 dd{margin:0}
 .card{background:var(--card);border-left:4px solid var(--line);padding:.75rem 1rem;margin:.75rem 0}
 .card.refused{border-color:var(--bad)}
@@ -34,6 +35,7 @@ details ul{margin:.25rem 0}
 summary{cursor:pointer;min-height:1.5rem}
 label{display:block;font-weight:600;margin:.75rem 0 .25rem}
 input{font:inherit;width:100%;min-height:2.75rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:4px}
+input::placeholder{color:var(--soft);opacity:1}
 button{font:inherit;font-weight:600;min-height:2.75rem;padding:.5rem 1.25rem;margin:1rem 0 0;color:var(--on-accent);background:var(--accent);border:0;border-radius:4px;cursor:pointer}
 button.plain{color:var(--accent);background:none;border:1px solid currentColor}
 code,pre{font-family:ui-monospace,monospace;font-size:.875rem}

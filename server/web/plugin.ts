@@ -6,9 +6,10 @@
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
-import type { GateFor, SearchRequest } from '../consent/gate.ts';
+import type { GateFor, SortPosition } from '../consent/gate.ts';
 import { AssentError, outcomeOf } from '../errors.ts';
 import { faultOf, knownError } from '../http/error-handler.ts';
+import type { Cursors, Search } from '../http/services.ts';
 import { homePage, type Status } from './admin/home.ts';
 import { createSessions, type Session, type SignIn } from './admin/sessions.ts';
 import { trailForm, trailPage } from './admin/trail.ts';
@@ -20,8 +21,9 @@ export type WebDependencies = {
   /** An administrator's Caller for a client id and secret; undefined for anyone else. */
   readonly signIn: SignIn;
   readonly status: () => Promise<Status>;
-  /** `AuditEvent?…` through the search room, as any caller's search goes. */
-  readonly planSearch: (type: string, query: string) => Promise<SearchRequest> | SearchRequest;
+  /** The same search and the same sealed page links as over FHIR. */
+  readonly search: Pick<Search, 'plan'>;
+  readonly cursors: Cursors;
   /** Origin that browsers see, e.g. https://fhir.example.org: decides whether the cookie is Secure. */
   readonly origin: string;
   readonly clock: Clock;
@@ -71,7 +73,7 @@ export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
 }
 
 async function showTrail(
-  { gateFor, planSearch }: WebDependencies,
+  { gateFor, search, cursors }: WebDependencies,
   { session, form, reply }: { readonly session: Session; readonly form: Form; readonly reply: FastifyReply },
 ): Promise<FastifyReply> {
   const entered = (form.get('patient') ?? '').trim();
@@ -80,18 +82,14 @@ async function showTrail(
     const problem = 'Write the id of a patient: letters, digits, dots and dashes, as in Patient/123.';
     return show(reply.code(422), 'Audit trail', trailForm(session, entered.slice(0, 80), problem));
   }
-  const planned = await planSearch('AuditEvent', `patient=Patient/${patient}&_sort=-date&_count=${PAGE_SIZE}&_total=accurate`);
-  const after = positionOf(form);
-  const result = await gateFor(session.caller).search({ ...planned, ...(after ? { after } : {}) });
-  return show(reply, 'Audit trail', trailPage(session, patient, result));
-}
-
-/** Where the page before ended. Whoever alters it moves within what the Gate shows this caller, no further. */
-function positionOf(form: Form): SearchRequest['after'] {
-  const id = form.get('after');
-  if (id === null) return undefined;
-  const sort = form.get('sort') ?? '';
-  return { id, sort: sort === '' ? undefined : /^-?\d+$/.test(sort) ? Number(sort) : sort };
+  const query = `patient=Patient/${patient}&_sort=-date&_count=${PAGE_SIZE}&_total=accurate`;
+  const { where, order, count, total } = search.plan('AuditEvent', new URLSearchParams(query), 'strict');
+  const bound = JSON.stringify(['console', session.caller.client, patient]);
+  const cursor = form.get('page');
+  const after = cursor === null ? undefined : (cursors.open(cursor, bound) as SortPosition);
+  const request = { type: 'AuditEvent', where, order, count, total, query: `AuditEvent?${query}`, ...(after ? { after } : {}) };
+  const { rows, next, total: found } = await gateFor(session.caller).search(request);
+  return show(reply, 'Audit trail', trailPage(session, { patient, rows, total: found, next: next && cursors.seal(next, bound) }));
 }
 
 function acceptForms(app: FastifyInstance, origin: string): void {

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { GateFor, Row, SearchRequest, SearchResult } from '../../server/consent/gate.ts';
 import type { Caller } from '../../server/consent/model.ts';
 import { AssentError } from '../../server/errors.ts';
+import type { Cursors } from '../../server/http/services.ts';
 import { all } from '../../server/search/expression.ts';
 import { webPlugin } from '../../server/web/plugin.ts';
 
@@ -32,6 +33,16 @@ function event(id: string, extra: object = {}): Row {
   return { type: 'AuditEvent', id, version: 'v', lastUpdated: NOW, deleted: false, body };
 }
 
+/** Not sealed, but bound as the real ones are. */
+const cursors: Cursors = {
+  seal: (position, bound) => JSON.stringify([position, bound]),
+  open: (cursor, bound) => {
+    const [position, boundTo] = JSON.parse(cursor) as [unknown, string];
+    if (boundTo !== bound) throw new AssentError('invalid-cursor');
+    return position;
+  },
+};
+
 type Setup = { readonly result?: Partial<SearchResult>; readonly publicOrigin?: string };
 
 async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
@@ -52,10 +63,21 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
         checkpoint: { size: 1200, signedAt: NOW, text: 'origin\n1200\n<root>\n' },
         anchors: [{ name: 'embedded', size: 1100, at: NOW }],
       }),
-      planSearch: (type, query) => {
-        planned.push(`${type}?${query}`);
-        return { type, where: all, order: { by: 'instant', direction: 'newest-first' }, count: 50, total: true, query };
+      search: {
+        plan: (type, parameters) => {
+          planned.push(`${type}?${decodeURIComponent(String(parameters))}`);
+          return {
+            where: all,
+            order: { by: 'instant', direction: 'newest-first' },
+            count: 50,
+            total: true,
+            cursor: undefined,
+            used: '',
+            warnings: [],
+          };
+        },
       },
+      cursors,
       gateFor: ((caller: Caller) => ({
         search: async (request: SearchRequest) => {
           asked.push({ caller, request });
@@ -169,10 +191,10 @@ describe('the trail', () => {
     const { post, signedIn, asked } = await consoleWith({ result: { next: { sort: NOW - 5, id: 'e9' } } });
     const { cookie, token } = await signedIn();
     const { body } = await post('/console/trail', { patient: '1', token }, { cookie });
-    const sort = /name="sort" value="([^"]+)"/.exec(body)?.[1] ?? '';
-    const after = /name="after" value="([^"]+)"/.exec(body)?.[1] ?? '';
-    await post('/console/trail', { patient: '1', token, sort, after }, { cookie });
+    const page = /name="page" value="([^"]+)"/.exec(body)?.[1]?.replaceAll('&quot;', '"') ?? '';
+    await post('/console/trail', { patient: '1', token, page }, { cookie });
     expect(asked.map(({ request }) => request.after)).toEqual([undefined, { sort: NOW - 5, id: 'e9' }]);
+    expect((await post('/console/trail', { patient: '2', token, page }, { cookie })).statusCode).toBe(400);
   });
 
   test('text of a record cannot become markup', async () => {
@@ -256,7 +278,7 @@ test('a fault is a page that says nothing of it', async () => {
   const nobody = () => {
     throw new Error('no gate');
   };
-  await app.register(webPlugin({ origin, clock: () => NOW, signIn: fail, status, planSearch: nobody, gateFor: nobody }));
+  await app.register(webPlugin({ origin, clock: () => NOW, signIn: fail, status, search: { plan: nobody }, cursors, gateFor: nobody }));
   const home = await app.inject('/');
   expect(home.statusCode).toBe(500);
   expect(home.body).not.toContain('secret detail');

@@ -2,7 +2,7 @@
  * Every recorded act on one patient's record, newest first. https://hl7.org/fhir/R4/auditevent.html
  * Invariant: the events come from the Gate made for the signed-in caller, and a patient's id travels in form bodies, never in a URL.
  */
-import type { Row, SearchResult, SortPosition } from '../../consent/gate.ts';
+import type { Row } from '../../consent/gate.ts';
 import { type Html, html } from '../html.ts';
 import { time } from '../layout.ts';
 import type { Session } from './sessions.ts';
@@ -45,22 +45,29 @@ ${problem === undefined ? undefined : html`<p class="bad" id="patient-problem" r
 <p class="soft">Looking at a trail is itself recorded.</p>`;
 }
 
-export function trailPage(session: Session, patient: string, { rows, next, total }: SearchResult): Html {
+export type Trail = {
+  readonly patient: string;
+  readonly rows: readonly Row[];
+  readonly total: number | undefined;
+  /** Sealed, for the form that asks for older acts. */
+  readonly next: string | undefined;
+};
+
+export function trailPage(session: Session, { patient, rows, next, total }: Trail): Html {
   const count = total === undefined ? '' : `${total} recorded ${total === 1 ? 'act' : 'acts'}`;
   return html`<p><a href="/">Back to the console</a></p>
 <h2>Patient/${patient}</h2>
 <p role="status">${rows.length === 0 ? 'Nothing is recorded under this id.' : count}</p>
 <ol>${rows.map(eventCard)}</ol>
-${next && olderForm(session, patient, next)}
+${next === undefined ? undefined : olderForm(session, patient, next)}
 <h2>Another patient</h2>
 ${trailForm(session)}`;
 }
 
-function olderForm({ formToken }: Session, patient: string, { sort, id }: SortPosition): Html {
+function olderForm({ formToken }: Session, patient: string, next: string): Html {
   return html`<form method="post" action="/console/trail">
 <input type="hidden" name="patient" value="${patient}">
-<input type="hidden" name="sort" value="${sort}">
-<input type="hidden" name="after" value="${id}">
+<input type="hidden" name="page" value="${next}">
 <input type="hidden" name="token" value="${formToken}">
 <button class="plain">Older</button>
 </form>`;
