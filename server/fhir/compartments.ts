@@ -1,0 +1,113 @@
+/**
+ * The Patient compartment of R4 as a table, and which Patients a resource names.
+ * https://hl7.org/fhir/R4/compartmentdefinition-patient.html, consent.md §2 rule 4
+ *
+ * Invariant: patientsNamed never misses a Patient a resource refers to by reference; where a reference can be read two ways it counts,
+ * because a Patient named too many only closes the resource further.
+ */
+import { parseReference } from './references.ts';
+
+/** Type → search parameters through which a resource of that type enters a Patient's compartment. The Patient itself is in its own. */
+export const patientCompartment: Readonly<Record<string, readonly string[]>> = {
+  Account: ['subject'],
+  AdverseEvent: ['subject'],
+  AllergyIntolerance: ['patient', 'recorder', 'asserter'],
+  Appointment: ['actor'],
+  AppointmentResponse: ['actor'],
+  AuditEvent: ['patient'],
+  Basic: ['patient', 'author'],
+  BodyStructure: ['patient'],
+  CarePlan: ['patient', 'performer'],
+  CareTeam: ['patient', 'participant'],
+  ChargeItem: ['subject'],
+  Claim: ['patient', 'payee'],
+  ClaimResponse: ['patient'],
+  ClinicalImpression: ['subject'],
+  Communication: ['subject', 'sender', 'recipient'],
+  CommunicationRequest: ['subject', 'sender', 'recipient', 'requester'],
+  Composition: ['subject', 'author', 'attester'],
+  Condition: ['patient', 'asserter'],
+  Consent: ['patient'],
+  Coverage: ['policy-holder', 'subscriber', 'beneficiary', 'payor'],
+  CoverageEligibilityRequest: ['patient'],
+  CoverageEligibilityResponse: ['patient'],
+  DetectedIssue: ['patient'],
+  DeviceRequest: ['subject', 'performer'],
+  DeviceUseStatement: ['subject'],
+  DiagnosticReport: ['subject'],
+  DocumentManifest: ['subject', 'author', 'recipient'],
+  DocumentReference: ['subject', 'author'],
+  Encounter: ['subject'],
+  EnrollmentRequest: ['subject'],
+  EpisodeOfCare: ['patient'],
+  ExplanationOfBenefit: ['patient', 'payee'],
+  FamilyMemberHistory: ['patient'],
+  Flag: ['patient'],
+  Goal: ['patient'],
+  Group: ['member'],
+  ImagingStudy: ['patient'],
+  Immunization: ['patient'],
+  ImmunizationEvaluation: ['patient'],
+  ImmunizationRecommendation: ['patient'],
+  Invoice: ['subject', 'patient', 'recipient'],
+  List: ['subject', 'source'],
+  MeasureReport: ['patient'],
+  Media: ['subject'],
+  MedicationAdministration: ['patient', 'performer', 'subject'],
+  MedicationDispense: ['subject', 'patient', 'receiver'],
+  MedicationRequest: ['subject'],
+  MedicationStatement: ['subject'],
+  MolecularSequence: ['patient'],
+  NutritionOrder: ['patient'],
+  Observation: ['subject', 'performer'],
+  Patient: ['link'],
+  Person: ['patient'],
+  Procedure: ['patient', 'performer'],
+  Provenance: ['patient'],
+  QuestionnaireResponse: ['subject', 'author'],
+  RelatedPerson: ['patient'],
+  RequestGroup: ['subject', 'participant'],
+  ResearchSubject: ['individual'],
+  RiskAssessment: ['subject'],
+  Schedule: ['actor'],
+  ServiceRequest: ['subject', 'performer'],
+  Specimen: ['subject'],
+  SupplyDelivery: ['patient'],
+  SupplyRequest: ['subject'],
+  Task: ['patient', 'focus'],
+  VisionPrescription: ['patient'],
+};
+
+/**
+ * Logical ids of every Patient the resource names, each once, in order of appearance: itself, references anywhere (also from contained
+ * resources), Patients inside a Bundle or Parameters; not a contained Patient. `base`: our own FHIR base URL, so that absolute
+ * references to it count.
+ */
+export function patientsNamed(resource: unknown, base: string): string[] {
+  const found = new Set<string>();
+  walk(resource, { base, found, contained: false });
+  return [...found];
+}
+
+type Walk = { readonly base: string; readonly found: Set<string>; readonly contained: boolean };
+
+function walk(node: unknown, state: Walk): void {
+  if (Array.isArray(node)) {
+    for (const item of node) walk(item, state);
+    return;
+  }
+  if (typeof node !== 'object' || node === null) return;
+  const element = node as Readonly<Record<string, unknown>>;
+  if (element['resourceType'] === 'Patient' && typeof element['id'] === 'string' && !state.contained) state.found.add(element['id']);
+  for (const name in element) {
+    const value = element[name];
+    if (name === 'reference' && typeof value === 'string') addPatient(value, state);
+    else if (typeof value === 'object') walk(value, name === 'contained' ? { ...state, contained: true } : state);
+  }
+}
+
+function addPatient(text: string, { base, found }: Walk): void {
+  if (!text.includes('Patient')) return;
+  const reference = parseReference(text, base);
+  if (reference.kind === 'local' && reference.type === 'Patient') found.add(reference.id);
+}

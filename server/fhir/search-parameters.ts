@@ -1,0 +1,53 @@
+/**
+ * The registry of search parameters: for a type, the parameters of R4. https://hl7.org/fhir/R4/searchparameter-registry.html
+ *
+ * The table is built from the R4 definitions by test/support/fhir-tables.ts, because reading those at start would cost seconds and
+ * hundreds of megabytes; a test keeps the two equal.
+ */
+import table from './search-parameters.json' with { type: 'json' };
+
+export type SearchParameterType = 'number' | 'date' | 'string' | 'token' | 'reference' | 'composite' | 'quantity' | 'uri' | 'special';
+
+export type SearchParameter = {
+  /** The type it was defined on; `Resource` for those every type has. With `name` it is the parameter's identity. */
+  readonly base: string;
+  readonly name: string;
+  readonly type: SearchParameterType;
+  /** FHIRPath, only the parts that can apply to this type. */
+  readonly expression: string;
+  /** Types a reference may point to; undefined: any. */
+  readonly targets: readonly string[] | undefined;
+  /** Tokens that are bare codes: the one code system all values are from, '' for none. Undefined: values are Codings, Identifiers, …. */
+  readonly system: string | undefined;
+};
+
+type Row = readonly [string, SearchParameterType, string, readonly string[] | null, string | null];
+const rows = table.parameters as unknown as Readonly<Record<string, readonly Row[]>>;
+
+/** Name of a choice element (`value` for `value[x]`) → the types it may have anywhere in R4. */
+export const choiceTypes: Readonly<Record<string, readonly string[]>> = table.choices;
+
+const registry = new Map<string, ReadonlyMap<string, SearchParameter>>();
+
+/** Name → parameter, with those of every resource. Empty for what is no type with parameters. */
+export function searchParameters(type: string): ReadonlyMap<string, SearchParameter> {
+  let known = registry.get(type);
+  if (!known) {
+    known = new Map([...read('Resource'), ...read(type)]);
+    if (Object.hasOwn(rows, type)) registry.set(type, known);
+  }
+  return known;
+}
+
+function read(base: string): (readonly [string, SearchParameter])[] {
+  const own = Object.hasOwn(rows, base) ? (rows[base] as readonly Row[]) : [];
+  return own.map(([name, type, expression, targets, system]) => [
+    name,
+    { base, name, type, expression, targets: targets ?? undefined, system: system ?? undefined },
+  ]);
+}
+
+/** Every row of the registry, for documentation and tests. */
+export function allSearchParameters(): readonly SearchParameter[] {
+  return Object.keys(rows).flatMap((base) => read(base).map(([, parameter]) => parameter));
+}

@@ -1,0 +1,150 @@
+/**
+ * The encoding of index keys, shared by what is written (index-values.ts) and what is asked (plan.ts). storage.md §3
+ *
+ * A key is the parameter's code, one character for the kind, then the value. Frozen once released: a change needs new kinds beside the
+ * old ones and a reindex. Invariants: keys of one kind sort as their values do; none is longer than 200 bytes; a part that is too long
+ * is cut and ends in its SHA-256, so equality still holds.
+ */
+import { createHash } from 'node:crypto';
+import { encodeInstant } from './expression.ts';
+import { cleanText, foldText } from './text.ts';
+
+const SEPARATOR = '\u0001';
+const HASHED = '\u0002';
+const HASH_BYTES = 44; // separator and 43 characters of base64url
+
+/** Kinds: the character after the parameter's code. */
+const kind = {
+  token: 't',
+  tokenSystem: 's',
+  string: 'a',
+  exact: 'x',
+  reference: 'r',
+  versioned: 'v',
+  identifier: 'i',
+  identifierSystem: 'j',
+  date: 'd',
+  dateEnd: 'e',
+  number: 'n',
+  coded: 'q',
+  unit: 'w',
+  uri: 'u',
+  present: 'p',
+} as const;
+
+export type TokenKind = 'token' | 'identifier';
+
+export function tokenKey(code: string, as: TokenKind, value: string, system: string): string {
+  return `${code}${kind[as]}${fit(value, 90)}${SEPARATOR}${fit(system, 100)}`;
+}
+
+/** Begins every token of this value, whatever its system. */
+export function tokenPrefix(code: string, as: TokenKind, value: string): string {
+  return `${code}${kind[as]}${fit(value, 90)}${SEPARATOR}`;
+}
+
+/** Begins every token of the parameter. */
+export function tokensPrefix(code: string): string {
+  return `${code}${kind.token}`;
+}
+
+export function systemKey(code: string, as: TokenKind, system: string): string {
+  return `${code}${as === 'token' ? kind.tokenSystem : kind.identifierSystem}${fit(system, 190)}`;
+}
+
+const STRING_BYTES = 180;
+
+export function stringKey(code: string, text: string): string {
+  return `${code}${kind.string}${cut(foldText(text), STRING_BYTES)}`;
+}
+
+/** Begins every string key that starts with the text; undefined when the text is longer than what keys hold. */
+export function stringPrefix(code: string, text: string): string | undefined {
+  const folded = foldText(text);
+  return Buffer.byteLength(folded) > STRING_BYTES ? undefined : `${code}${kind.string}${folded}`;
+}
+
+export function exactKey(code: string, text: string): string {
+  return `${code}${kind.exact}${fit(text, 190)}`;
+}
+
+/** `text`: Type/id, URL or URN. */
+export function referenceKey(code: string, text: string): string {
+  return `${code}${kind.reference}${fit(text, 190)}`;
+}
+
+/** A canonical with its version: url|version. */
+export function versionedKey(code: string, text: string): string {
+  return `${code}${kind.versioned}${fit(text, 190)}`;
+}
+
+export function datePrefix(code: string): string {
+  return `${code}${kind.date}`;
+}
+
+export function dateEndPrefix(code: string): string {
+  return `${code}${kind.dateEnd}`;
+}
+
+export function dateKey(code: string, low: number, high: number): string {
+  return `${code}${kind.date}${encodeInstant(low)}${encodeInstant(high)}`;
+}
+
+export function dateEndKey(code: string, high: number): string {
+  return `${code}${kind.dateEnd}${encodeInstant(high)}`;
+}
+
+export function numberPrefix(code: string): string {
+  return `${code}${kind.number}`;
+}
+
+/** Value with this coded unit: digits follow. The unit comes first so that one range answers value and unit together. */
+export function codedPrefix(code: string, system: string, unitCode: string): string {
+  return `${code}${kind.coded}${fit(unitCode, 70)}${SEPARATOR}${fit(system, 90)}${SEPARATOR}`;
+}
+
+/** Value with this unit, by code or by its printed form: digits follow. */
+export function unitPrefix(code: string, unit: string): string {
+  return `${code}${kind.unit}${fit(unit, 160)}${SEPARATOR}`;
+}
+
+export function uriKey(code: string, uri: string): string {
+  return `${code}${kind.uri}${fit(uri, 190)}`;
+}
+
+/** The element is there, but holds nothing the parameter can find: it is not missing. */
+export function presentKey(code: string): string {
+  return `${code}${kind.present}`;
+}
+
+const float = new Float64Array(1);
+const words = new Uint32Array(float.buffer);
+
+/** Sixteen characters that sort as the numbers do: the IEEE 754 bits, with all bits turned for negatives. */
+export function encodeNumber(value: number): string {
+  float[0] = value === 0 ? 0 : value; // -0 equals 0
+  const low = words[0] as number;
+  const high = words[1] as number;
+  const negative = high >>> 31 === 1;
+  return hex(negative ? ~high : high ^ 0x80000000) + hex(negative ? ~low : low);
+}
+
+function hex(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, '0');
+}
+
+/** The text itself, or where it is over `bytes` long its beginning and its hash. */
+function fit(text: string, bytes: number): string {
+  const clean = cleanText(text);
+  if (clean.length * 3 <= bytes || Buffer.byteLength(clean) <= bytes) return clean;
+  return `${cut(clean, bytes - HASH_BYTES)}${HASHED}${createHash('sha256').update(clean).digest('base64url')}`;
+}
+
+/** The longest beginning of at most this many UTF-8 bytes. */
+function cut(text: string, bytes: number): string {
+  if (text.length * 3 <= bytes || Buffer.byteLength(text) <= bytes) return text;
+  const buffer = Buffer.from(text);
+  let end = bytes;
+  while (end > 0 && ((buffer[end] as number) & 0xc0) === 0x80) end--;
+  return buffer.toString('utf8', 0, end);
+}

@@ -1,0 +1,54 @@
+/**
+ * Sealed page links: where a page ended, encrypted and bound to who asked what. fhir.md §2 (paging), consent.md §3
+ *
+ * A position holds a sort value of the last row, so it must be unreadable and unusable to anyone but the caller it was made for.
+ * Invariant: what open() returns was sealed by us for the same caller, type and query; everything else is invalid-cursor.
+ */
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { AssentError } from '../errors.ts';
+
+/** `caller`: everything the consent decision rests on, as text. `query`: the search without its cursor. */
+export type CursorBinding = { readonly caller: string; readonly type: string; readonly query: string };
+
+export type Cursors = {
+  /** `payload`: JSON. */
+  seal(payload: unknown, binding: CursorBinding): string;
+  /** Throws AssentError('invalid-cursor'). */
+  open(text: string, binding: CursorBinding): unknown;
+};
+
+const CIPHER = 'aes-256-gcm';
+const NONCE = 12;
+const TAG = 16;
+const LONGEST = 4096;
+
+/** `secret`: at least 16 random bytes, the same in every process of the service. */
+export function createCursors({ secret }: { readonly secret: Uint8Array }): Cursors {
+  if (secret.length < 16) throw new Error('The secret of page links is too short.');
+  const key = new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(), 'assent page cursor 1', 32));
+  return {
+    seal(payload, binding) {
+      const nonce = randomBytes(NONCE);
+      const cipher = createCipheriv(CIPHER, key, nonce).setAAD(bound(binding));
+      const sealed = Buffer.concat([cipher.update(JSON.stringify(payload), 'utf8'), cipher.final()]);
+      return Buffer.concat([nonce, sealed, cipher.getAuthTag()]).toString('base64url');
+    },
+    open(text, binding) {
+      if (text.length > LONGEST || !/^[\w-]+$/.test(text)) throw new AssentError('invalid-cursor');
+      const bytes = Buffer.from(text, 'base64url');
+      // The last character may hold bits that mean nothing: one link, one spelling.
+      if (bytes.length <= NONCE + TAG || bytes.toString('base64url') !== text) throw new AssentError('invalid-cursor');
+      try {
+        const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE)).setAAD(bound(binding)).setAuthTag(bytes.subarray(-TAG));
+        const opened = Buffer.concat([decipher.update(bytes.subarray(NONCE, -TAG)), decipher.final()]);
+        return JSON.parse(opened.toString('utf8')) as unknown;
+      } catch (cause) {
+        throw new AssentError('invalid-cursor', undefined, { cause });
+      }
+    },
+  };
+}
+
+function bound({ caller, type, query }: CursorBinding): Buffer {
+  return Buffer.from(JSON.stringify([caller, type, query]), 'utf8');
+}
