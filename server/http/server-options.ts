@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
-import type { FastifyHttpOptions } from 'fastify';
+import { type FastifyHttpOptions, LogController } from 'fastify';
 import { clientErrorHandler, faultOf, frameworkErrors } from './error-handler.ts';
 
 const MAX_HEADER_BYTES = 16_384;
@@ -14,7 +14,7 @@ const MAX_SEGMENT = 200;
 export function createServerOptions({ logLevel, bodyBytes }: { readonly logLevel: string; readonly bodyBytes: number }) {
   return {
     logger: { level: logLevel, stream: process.stderr, base: null, serializers: { req: () => ({}), res: () => ({}), err: quietError } },
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     bodyLimit: bodyBytes,

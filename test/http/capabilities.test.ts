@@ -1,0 +1,38 @@
+/** The CapabilityStatement says what the table and the search registry hold. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { resourceTypes } from '../../server/fhir/resource-types.ts';
+import { call, createHttpApp, type HttpApp } from '../support/http-app.ts';
+
+let http: HttpApp;
+beforeAll(async () => {
+  http = await createHttpApp();
+});
+afterAll(async () => http.app.close());
+
+describe('GET /metadata', () => {
+  it('is public and lists every type with what works for it', async () => {
+    const { status, json, headers } = await call(http, 'GET', 'metadata', { token: '' });
+    expect([status, json.resourceType, json.fhirVersion, headers['cache-control']]).toEqual([
+      200,
+      'CapabilityStatement',
+      '4.0.1',
+      'public, max-age=300',
+    ]);
+    const [rest] = json.rest;
+    expect(rest.resource.map(({ type }: { type: string }) => type)).toEqual(resourceTypes);
+    const [patient] = rest.resource.filter(({ type }: { type: string }) => type === 'Patient');
+    expect(patient.interaction.map(({ code }: { code: string }) => code).sort()).toEqual([
+      'create',
+      'delete',
+      'history-instance',
+      'read',
+      'search-type',
+      'update',
+      'vread',
+    ]);
+    expect(patient.searchParam).toEqual([{ name: 'gender', type: 'token' }]);
+    const [consent] = rest.resource.filter(({ type }: { type: string }) => type === 'Consent');
+    expect(consent.operation.map(({ name }: { name: string }) => name)).toEqual(['prepare', 'sign', 'withdraw', 'receipt']);
+    expect(JSON.stringify(rest.security)).toContain('http://assent.test/auth/token');
+  });
+});

@@ -1,0 +1,215 @@
+/** Everything malformed is a 4xx OperationOutcome: never a stack trace, never a 5xx, nothing stored. */
+import { connect } from 'node:net';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { call, createHttpApp, type HttpApp } from '../support/http-app.ts';
+
+let http: HttpApp;
+let port = 0;
+beforeAll(async () => {
+  http = await createHttpApp();
+  await http.app.listen({ port: 0, host: '127.0.0.1' });
+  port = (http.app.server.address() as { port: number }).port;
+});
+afterAll(async () => http.app.close());
+
+async function refused(answer: Awaited<ReturnType<typeof call>>, status: number): Promise<void> {
+  expect([answer.status, answer.json?.resourceType, answer.headers['content-type']]).toEqual([
+    status,
+    'OperationOutcome',
+    'application/fhir+json; charset=utf-8',
+  ]);
+  expect(answer.text).not.toMatch(/\.ts:\d|node_modules|\n\s*at /);
+  expect(http.record.calls).toEqual([]);
+}
+
+describe('malformed bodies', () => {
+  const patient = '{"resourceType":"Patient"}';
+  it.each<[string, string | Buffer, number]>([
+    ['no JSON', '{"resourceType":', 400],
+    ['empty', '', 400],
+    ['a trailing comma', '{"resourceType":"Patient",}', 400],
+    ['a duplicate key', '{"resourceType":"Patient","id":"a","id":"b"}', 400],
+    ['an array', '[]', 400],
+    ['null', 'null', 400],
+    ['no resourceType', '{}', 400],
+    ['another type', '{"resourceType":"Observation"}', 400],
+    ['a depth bomb', '['.repeat(50_000), 400],
+    ['a deep resource', `{"resourceType":"Patient","a":${'['.repeat(30)}${']'.repeat(30)}}`, 400],
+    ['two documents', patient + patient, 400],
+    ['invalid UTF-8', Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 400],
+    ['a byte order mark', `\uFEFF${patient}`, 400],
+    ['a lone surrogate', '{"resourceType":"Patient","x":"\\ud800"}', 400],
+    ['a prototype', '{"resourceType":"Patient","__proto__":{"a":1},"__proto__":2}', 400],
+    ['too much', `{"resourceType":"Patient","x":"${'x'.repeat(100_000)}"}`, 413],
+  ])('%s', async (_name, body, status) => {
+    await refused(await call(http, 'POST', 'Patient', { body }), status);
+  });
+
+  it.each([
+    ['text/plain', 415],
+    ['application/fhir+xml', 415],
+    ['nonsense', 415],
+    ['application/json; charset=latin1', 415],
+    ['application/fhir+json; fhirVersion=5.0', 415],
+    ['application/x-www-form-urlencoded', 415],
+    ['multipart/form-data; boundary=x', 415],
+  ])('Content-Type %s', async (type, status) => {
+    await refused(await call(http, 'POST', 'Patient', { body: patient, headers: { 'content-type': type } }), status);
+  });
+
+  it('a body without a media type', async () => {
+    const answer = await http.app.inject({
+      method: 'POST',
+      url: '/fhir/Patient',
+      headers: { authorization: 'Bearer alice' },
+      payload: Buffer.from(patient),
+    });
+    expect([answer.statusCode, answer.json().resourceType]).toEqual([415, 'OperationOutcome']);
+  });
+
+  it.each(['application/json', 'application/fhir+json;charset=UTF-8', 'application/fhir+json; fhirVersion=4.0'])('but %s is fine', async (type) => {
+    const answer = await call(http, 'POST', 'Patient', { body: patient, headers: { 'content-type': type } });
+    expect(answer.status).toBe(201);
+    http.record.calls.length = 0;
+  });
+});
+
+describe('malformed requests', () => {
+  it.each([
+    ['GET', 'Patient/%E0%A4%A', 400],
+    ['GET', 'Patient/a?_pretty=%zz', 400],
+    ['GET', 'Patient/a?_elements=name', 400],
+    ['GET', 'Patient/a?_format=xml', 406],
+    ['GET', 'Patient/a/_history?_count=-1', 400],
+    ['GET', 'Patient/a/_history?_since=2024', 400],
+    ['POST', 'Patient?x=1', 400],
+  ] as const)('%s %s', async (method, url, status) => {
+    await refused(await call(http, method, url, method === 'POST' ? { body: { resourceType: 'Patient' } } : {}), status);
+  });
+
+  it.each(['application/fhir+xml', 'text/turtle', 'application/fhir+json; q=0', 'application/fhir+json; fhirVersion=3.0'])(
+    'Accept: %s',
+    async (accept) => {
+      await refused(await call(http, 'GET', 'Patient/a', { headers: { accept } }), 406);
+    },
+  );
+
+  it.each([
+    'text/html,application/xhtml+xml,*/*;q=0.8',
+    'application/json',
+    'application/fhir+json; fhirVersion=4.0',
+    'application/fhir+xml, application/*;q=0.1',
+  ])('but Accept: %s is fine', async (accept) => {
+    expect((await call(http, 'GET', 'metadata', { headers: { accept } })).status).toBe(200);
+  });
+
+  it.each(['json', 'application/json', 'application/fhir%2Bjson', 'application/fhir+json', 'text/json'])('_format=%s is fine', async (format) => {
+    expect((await call(http, 'GET', `metadata?_format=${format}`, { headers: { accept: 'application/fhir+xml' } })).status).toBe(200);
+  });
+
+  it('no HTTP at all, and headers without end', async () => {
+    for (const [bytes, status] of [
+      ['nonsense\r\n\r\n', '400'],
+      [`GET /fhir/metadata HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`, '431'],
+    ] as const) {
+      const text = await raw(bytes);
+      expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+      expect(JSON.parse(text.split('\r\n\r\n')[1] ?? '').resourceType).toBe('OperationOutcome');
+    }
+  });
+});
+
+describe('compressed bodies', () => {
+  const patient = Buffer.from('{"resourceType":"Patient"}');
+  const encodings = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync } as const;
+
+  for (const [encoding, compress] of Object.entries(encodings)) {
+    it(`${encoding} is read`, async () => {
+      const answer = await call(http, 'POST', 'Patient', { body: compress(patient), headers: { 'content-encoding': encoding } });
+      expect(answer.status).toBe(201);
+      http.record.calls.length = 0;
+    });
+
+    it(`a ${encoding} bomb of 200 MB stops at the limit, memory flat`, async () => {
+      const bomb = compress(Buffer.alloc(200_000_000, 0x20));
+      const before = process.memoryUsage().rss;
+      await refused(await call(http, 'POST', 'Patient', { body: bomb, headers: { 'content-encoding': encoding } }), 413);
+      expect(process.memoryUsage().rss - before).toBeLessThan(50_000_000);
+    });
+
+    it(`what is not ${encoding} is refused`, async () => {
+      await refused(await call(http, 'POST', 'Patient', { body: patient, headers: { 'content-encoding': encoding } }), 400);
+      await refused(await call(http, 'POST', 'Patient', { body: compress(patient).subarray(0, 10), headers: { 'content-encoding': encoding } }), 400);
+    });
+  }
+
+  it('an unknown encoding, or several', async () => {
+    await refused(await call(http, 'POST', 'Patient', { body: patient, headers: { 'content-encoding': 'zstd-x' } }), 415);
+    await refused(await call(http, 'POST', 'Patient', { body: patient, headers: { 'content-encoding': 'gzip, gzip' } }), 415);
+  });
+});
+
+describe('a body without end', () => {
+  it('is answered at the limit while it still comes, holding nothing', async () => {
+    const chunk = 'x'.repeat(16_384);
+    const before = process.memoryUsage().rss;
+    const { answer, sent } = await flood(
+      `POST /fhir/Patient HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer alice\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: chunked\r\n\r\n`,
+      chunk,
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 413 /);
+    expect(answer).toContain('OperationOutcome');
+    expect(sent).toBeLessThan(64_000_000);
+    expect(process.memoryUsage().rss - before).toBeLessThan(50_000_000);
+  });
+
+  it('is not read at all without a token, or on a declared length beyond the limit', async () => {
+    const head = 'POST /fhir/Patient HTTP/1.1\r\nHost: a\r\nContent-Type: application/fhir+json\r\n';
+    expect(await raw(`${head}Content-Length: 99999999\r\n\r\n`)).toMatch(/^HTTP\/1.1 401 /);
+    expect(await raw(`${head}Authorization: Bearer alice\r\nContent-Length: 99999999\r\n\r\n`)).toMatch(/^HTTP\/1.1 413 /);
+  });
+});
+
+/** Sends bytes and resolves with the head and body of the answer. */
+function raw(bytes: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+  let text = '';
+  socket.on('data', (data) => {
+    text += String(data);
+    const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? Number.POSITIVE_INFINITY);
+    if ((text.split('\r\n\r\n')[1] ?? '').length < length) return;
+    socket.destroy();
+    resolve(text);
+  });
+  socket.on('error', reject);
+  return promise;
+}
+
+/** Sends chunks until an answer comes. */
+function flood(head: string, chunk: string): Promise<{ readonly answer: string; readonly sent: number }> {
+  const { promise, resolve } = Promise.withResolvers<{ readonly answer: string; readonly sent: number }>();
+  let sent = 0;
+  let answer = '';
+  const piece = `${chunk.length.toString(16)}\r\n${chunk}\r\n`;
+  const socket = connect(port, '127.0.0.1', () => {
+    socket.write(head);
+    pump();
+  });
+  const pump = (): void => {
+    if (answer !== '' || socket.destroyed) return;
+    sent += chunk.length;
+    socket.write(piece, () => setImmediate(pump));
+  };
+  socket.on('data', (data) => {
+    answer += String(data);
+    if (answer.endsWith('}')) {
+      socket.destroy();
+      resolve({ answer, sent });
+    }
+  });
+  socket.on('error', () => resolve({ answer, sent }));
+  socket.on('close', () => resolve({ answer, sent }));
+  return promise;
+}
