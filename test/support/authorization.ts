@@ -1,4 +1,5 @@
 /** The authorization server and the admin API on a Fastify of their own, with a clock the test moves and an administrator. */
+import { generateKeyPairSync } from 'node:crypto';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { installAuthorization } from '../../server/authz/authorization.ts';
 import { type Clients, createClients } from '../../server/authz/clients.ts';
@@ -38,6 +39,9 @@ export type AuthorizationBench = {
   register(more?: Readonly<Record<string, unknown>>): Promise<string>;
 };
 
+/** One key for all benches: making an RSA key takes longer than most tests. */
+const tokenKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
+
 export const basic = (client: string, secret = SECRET): { authorization: string } => ({
   authorization: `Basic ${Buffer.from(`${encodeURIComponent(client)}:${encodeURIComponent(secret)}`).toString('base64')}`,
 });
@@ -53,6 +57,7 @@ export async function createAuthorizationBench({
   let offset = 0;
   const now = () => systemClock() + offset;
   const store = shared ?? createMemoryRecords(now);
+  if (!shared) await store.records.put('token-signing-key', '1', tokenKey as { [member: string]: unknown });
   const endpoints = endpointsOf('https://fhir.example.org');
   const clients = createClients({ ...store, clock: now, privateHosts });
   const logRow = (entry: { reference: string; digest: string }) => ({ key: `${entry.reference}#${entry.digest}`, entry: JSON.stringify(entry) });
