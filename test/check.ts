@@ -1,40 +1,6 @@
-/**
- * `npm run check`: every gate, one line each. A gate passes only if its tool succeeded AND says that it examined something:
- * a linter without rules or a test runner without files exits 0 and proves nothing.
- */
+/** `npm run check`: every gate of test/support/gates.ts, one line each; what failed is shown in full. Exits 1 when any failed. */
 import { spawn } from 'node:child_process';
-
-type Gate = {
-  readonly name: string;
-  readonly command: readonly string[];
-  /** What the tool says it examined; empty when it says nothing, which fails the gate. */
-  readonly examined: (output: string) => string;
-};
-
-const numbers = (output: string, pattern: RegExp): string => {
-  const match = pattern.exec(output);
-  return match && match.slice(1).every((count) => Number(count) > 0) ? match[0] : '';
-};
-/** Skipped and todo tests examine nothing, so their presence fails the gate. */
-const tests = (output: string): string => (/^\s*Tests\b.*(skipped|todo)/m.test(output) ? '' : numbers(output, /(\d+) passed/));
-const compiled = (output: string): string => {
-  const count = output.split('\n').filter((line) => line.endsWith('.ts') && !line.includes('node_modules')).length;
-  return count > 0 ? `${count} files` : '';
-};
-const project = ['.', '--colors=off'];
-
-const gates: readonly Gate[] = [
-  { name: 'format', command: ['biome', 'format', ...project], examined: (text) => numbers(text, /(\d+) files/) },
-  { name: 'lint', command: ['oxlint', '--type-aware', '--deny-warnings'], examined: (text) => numbers(text, /(\d+) files with (\d+) rules/) },
-  { name: 'types', command: ['tsc', '-p', '.', '--listFiles'], examined: compiled },
-  { name: 'architecture', command: ['vitest', 'run', '--no-color', 'test/architecture'], examined: tests },
-  {
-    name: 'dead code',
-    command: ['knip', '--reporter', 'symbols', '--reporter', './test/support/knip-count.ts'],
-    examined: (text) => numbers(text, /(\d+) files/),
-  },
-  { name: 'tests', command: ['vitest', 'run', '--no-color', '--exclude', 'test/architecture/**'], examined: tests },
-];
+import { type Gate, gates } from './support/gates.ts';
 
 async function run([tool = '', ...args]: readonly string[]): Promise<{ code: number; output: string }> {
   const child = spawn(`node_modules/.bin/${tool}`, args, { cwd: new URL('..', import.meta.url), stdio: ['ignore', 'pipe', 'pipe'] });
