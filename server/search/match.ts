@@ -1,12 +1,9 @@
 /**
  * Decides whether a resource satisfies a parsed search by looking at the resource: the meaning of search, written without regard to
  * index keys, against which plan.ts and every engine are tested. https://hl7.org/fhir/R4/search.html
- *
- * Slow on purpose: it asks the general FHIRPath engine, so that the compiled paths are tested too.
  */
-import { parseFhirPath } from '@medplum/core';
 import { rangeOf } from './dates.ts';
-import { general } from './extract.ts';
+import { compileExpression } from './extract.ts';
 import { referenceText } from './index-values.ts';
 import type { Criterion, MissingCriterion, ParsedQuery, SearchValue } from './query.ts';
 import { cleanText, foldText } from './text.ts';
@@ -20,9 +17,7 @@ export function match(resource: Resource, query: ParsedQuery, base = ''): boolea
 }
 
 function satisfies(resource: Resource, criterion: Criterion | MissingCriterion, base: string): boolean {
-  const elements = general(parseFhirPath(criterion.parameter.expression))(resource)
-    .flat()
-    .filter((e) => e !== null && e !== undefined);
+  const elements = compileExpression(criterion.parameter.expression, resource.resourceType)(resource);
   if (criterion.test === 'missing') return (elements.length === 0) === criterion.missing;
   const some = criterion.values.some((value) => elements.some((element) => says(element, value, { criterion, base })));
   return criterion.test === 'not' ? !some : some;

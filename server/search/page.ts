@@ -7,14 +7,11 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { AssentError } from '../errors.ts';
 
-/** `caller`: everything the consent decision rests on, as text. `query`: the search without its cursor. */
-export type CursorBinding = { readonly caller: string; readonly type: string; readonly query: string };
-
 export type Cursors = {
-  /** `payload`: JSON. */
-  seal(payload: unknown, binding: CursorBinding): string;
+  /** `position`: JSON. `bound`: all that makes the link valid, as text: who asks (everything the decision rests on), the type, the search without its cursor. */
+  seal(position: unknown, bound: string): string;
   /** Throws AssentError('invalid-cursor'). */
-  open(text: string, binding: CursorBinding): unknown;
+  open(cursor: string, bound: string): unknown;
 };
 
 const CIPHER = 'aes-256-gcm';
@@ -27,19 +24,19 @@ export function createCursors({ secret }: { readonly secret: Uint8Array }): Curs
   if (secret.length < 16) throw new Error('The secret of page links is too short.');
   const key = new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(), 'assent page cursor 1', 32));
   return {
-    seal(payload, binding) {
+    seal(position, bound) {
       const nonce = randomBytes(NONCE);
-      const cipher = createCipheriv(CIPHER, key, nonce).setAAD(bound(binding));
-      const sealed = Buffer.concat([cipher.update(JSON.stringify(payload), 'utf8'), cipher.final()]);
+      const cipher = createCipheriv(CIPHER, key, nonce).setAAD(Buffer.from(bound));
+      const sealed = Buffer.concat([cipher.update(JSON.stringify(position), 'utf8'), cipher.final()]);
       return Buffer.concat([nonce, sealed, cipher.getAuthTag()]).toString('base64url');
     },
-    open(text, binding) {
-      if (text.length > LONGEST || !/^[\w-]+$/.test(text)) throw new AssentError('invalid-cursor');
-      const bytes = Buffer.from(text, 'base64url');
+    open(cursor, bound) {
+      if (cursor.length > LONGEST || !/^[\w-]+$/.test(cursor)) throw new AssentError('invalid-cursor');
+      const bytes = Buffer.from(cursor, 'base64url');
       // The last character may hold bits that mean nothing: one link, one spelling.
-      if (bytes.length <= NONCE + TAG || bytes.toString('base64url') !== text) throw new AssentError('invalid-cursor');
+      if (bytes.length <= NONCE + TAG || bytes.toString('base64url') !== cursor) throw new AssentError('invalid-cursor');
       try {
-        const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE)).setAAD(bound(binding)).setAuthTag(bytes.subarray(-TAG));
+        const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE)).setAAD(Buffer.from(bound)).setAuthTag(bytes.subarray(-TAG));
         const opened = Buffer.concat([decipher.update(bytes.subarray(NONCE, -TAG)), decipher.final()]);
         return JSON.parse(opened.toString('utf8')) as unknown;
       } catch (cause) {
@@ -47,8 +44,4 @@ export function createCursors({ secret }: { readonly secret: Uint8Array }): Curs
       }
     },
   };
-}
-
-function bound({ caller, type, query }: CursorBinding): Buffer {
-  return Buffer.from(JSON.stringify([caller, type, query]), 'utf8');
 }

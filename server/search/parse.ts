@@ -119,6 +119,11 @@ function readCriterion({ name, value, type }: Given, options: ParseOptions, crit
   return used;
 }
 
+/** Has index keys, or is the id. */
+export function isSearchable(parameter: SearchParameter): boolean {
+  return parameter.type !== 'composite' && parameter.type !== 'special' && paramCode(parameter) !== undefined;
+}
+
 function allows(parameter: SearchParameter, modifier: string): boolean {
   if (modifier === 'missing') return parameter.name !== '_id';
   if (parameter.type === 'token') return modifier === 'not';

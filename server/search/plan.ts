@@ -36,11 +36,13 @@ export type SearchPlan = {
   readonly order: SearchOrder;
   /** Rows of a page; 0: only the total. */
   readonly count: number;
-  readonly totalWanted: boolean;
-  readonly summaryCount: boolean;
-  readonly warnings: readonly string[];
-  readonly used: readonly (readonly [string, string])[];
+  readonly total: boolean;
+  /** The sealed place to go on from, as sent. */
   readonly cursor: string | undefined;
+  /** What was used, as a query string without the cursor: the self link. */
+  readonly used: string;
+  /** What was left out and why; names parameters, not values. */
+  readonly warnings: readonly string[];
 };
 
 export function planSearch(query: ParsedQuery): SearchPlan {
@@ -50,11 +52,10 @@ export function planSearch(query: ParsedQuery): SearchPlan {
     where: and(query.criteria.map(criterion)),
     order: orderOf(query.sort),
     count: countOnly ? 0 : query.count,
-    totalWanted: countOnly || total,
-    summaryCount: countOnly,
-    warnings,
-    used,
+    total: countOnly || total,
     cursor,
+    used: used.map(([name, value]) => new URLSearchParams([[name, value]]).toString()).join('&'),
+    warnings,
   };
 }
 

@@ -52,7 +52,8 @@ function partsFor(type: string, expression: string): string {
     const root = /^[\s(]*([A-Z]\w*)/.exec(part)?.[1];
     return root === undefined || root === type || root === 'Resource' || root === 'DomainResource';
   });
-  return own.map((part) => part.trim()).join(' | ');
+  // The general engine knows no abstract root: a path without one means the same.
+  return own.map((part) => part.trim().replace(/^Resource\./, '')).join(' | ');
 }
 
 function elementIndex(): Map<string, Json> {
@@ -80,10 +81,11 @@ const PRIMITIVES = new Set(['code', 'boolean', 'id', 'string', 'uri', 'http://hl
 /** The one system all primitive values of a token parameter have, '' for none; null where a value is complex or the systems differ. */
 function impliedSystems(elements: ReadonlyMap<string, Json>): (type: string, expression: string) => string | null {
   const systemOf = valueSetSystems();
-  return (_type, expression) => {
+  return (type, expression) => {
     const found = new Set<string | null>();
     for (const part of expression.split('|').map((text) => text.trim())) {
-      const element = VALUE.test(part) ? elementAt(elements, part) : undefined;
+      const path = part.startsWith(`${type}.`) ? part : `${type}.${part}`;
+      const element = VALUE.test(path) ? elementAt(elements, path) : undefined;
       const code = element?.['type']?.[0]?.code as string | undefined;
       if (!element || element['type'].length !== 1 || !PRIMITIVES.has(code ?? '')) found.add(null);
       else if (code === 'boolean') found.add('http://hl7.org/fhir/special-values');
