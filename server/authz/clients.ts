@@ -28,7 +28,7 @@ export type StoredClient = Registration & {
 };
 
 /** What an administrator sees: everything but the credential's hash. */
-export type ClientView = { readonly [member: string]: unknown };
+export type ClientView = { readonly client_id: string; readonly [member: string]: unknown };
 
 export type Clients = {
   /** Throws AssentError: invalid-request, conflict. The answer is the only one that ever holds the client_secret. */

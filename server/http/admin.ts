@@ -7,23 +7,24 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
 
-type View = { readonly [member: string]: unknown };
+type ClientView = { readonly client_id: string };
+type KeyView = { readonly kid: string };
 
 /** What the authorization room offers; inputs are checked there and every problem named. */
 export type AdminDeps = {
   readonly callerOf: (request: FastifyRequest) => Caller | Promise<Caller>;
   readonly clients: {
-    add(input: unknown): Promise<View>;
-    replace(id: string, input: unknown): Promise<View>;
+    add(input: unknown): Promise<ClientView>;
+    replace(id: string, input: unknown): Promise<ClientView>;
     remove(id: string): Promise<void>;
-    show(id: string): Promise<View>;
-    list(page: { readonly after?: string; readonly limit: number }): Promise<readonly View[]>;
+    show(id: string): Promise<ClientView>;
+    list(page: { readonly after?: string; readonly limit: number }): Promise<readonly ClientView[]>;
   };
   readonly keys: {
-    register(input: unknown, by: Caller): Promise<View>;
-    revoke(kid: string, input: unknown, by: Caller): Promise<View>;
-    list(filter: { readonly owner: string }): Promise<readonly View[]>;
-    get(kid: string): Promise<View | undefined>;
+    register(input: unknown, by: Caller): Promise<KeyView>;
+    revoke(kid: string, input: unknown, by: Caller): Promise<KeyView>;
+    list(filter: { readonly owner: string }): Promise<readonly KeyView[]>;
+    get(kid: string): Promise<KeyView | undefined>;
   };
 };
 
@@ -103,14 +104,14 @@ async function answer({
 
 async function addClient({ deps, body }: Call): Promise<Answer> {
   const client = await deps.clients.add(body);
-  return { status: 201, body: client, location: `/admin/clients/${String(client['client_id'])}` };
+  return { status: 201, body: client, location: `/admin/clients/${client.client_id}` };
 }
 
 async function listClients({ deps, query }: Call): Promise<Answer> {
   const { after } = query;
   const clients = await deps.clients.list({ limit: PAGE, ...(typeof after === 'string' ? { after } : {}) });
-  const last = clients.length === PAGE ? clients.at(-1)?.['client_id'] : undefined;
-  return ok({ clients, ...(last === undefined ? {} : { next: `/admin/clients?after=${encodeURIComponent(String(last))}` }) });
+  const last = clients.length === PAGE ? clients.at(-1)?.client_id : undefined;
+  return ok({ clients, ...(last === undefined ? {} : { next: `/admin/clients?after=${encodeURIComponent(last)}` }) });
 }
 
 async function removeClient({ deps, id }: Call): Promise<Answer> {
@@ -120,7 +121,7 @@ async function removeClient({ deps, id }: Call): Promise<Answer> {
 
 async function addKey({ deps, body, caller }: Call): Promise<Answer> {
   const key = await deps.keys.register(body, caller);
-  return { status: 201, body: key, location: `/admin/keys/${String(key['kid'])}` };
+  return { status: 201, body: key, location: `/admin/keys/${key.kid}` };
 }
 
 async function listKeys({ deps, query }: Call): Promise<Answer> {

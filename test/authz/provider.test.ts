@@ -47,8 +47,8 @@ describe('a secret', () => {
 
   test('the stored hash is not a secret', async () => {
     const id = await bench.register();
-    const [record] = await bench.store.records.list('client');
-    const { hash } = (record?.value as { credential: { hash: string } }).credential;
+    const [, hash = ''] = /"hash":"([^"]+)"/.exec(JSON.stringify(await bench.store.records.list('client'))) ?? [];
+    expect(hash).toMatch(/^scrypt/);
     refused(await bench.requestToken({ scope: 'system/*.rs' }, basic(id, hash)), 401, 'invalid_client');
   });
 
@@ -175,7 +175,7 @@ describe('an assertion', () => {
     refused(await present(assertion, second), 401, 'invalid_client');
     const race = await sign(claimsFor(client));
     const answers = await Promise.all([bench, second, bench, second].map((process) => present(race, process)));
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 401, 401, 401]);
+    expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, 401, 401, 401]);
     await second.app.close();
   });
 
