@@ -50,7 +50,7 @@ function resource(type: string, { routes, search }: Services): object {
     conditionalRead: 'full-support',
     conditionalUpdate: false,
     conditionalDelete: 'not-supported',
-    searchParam: search.parametersOf(type).map(({ name, kind, definition }) => ({ name, type: kind, ...(definition ? { definition } : {}) })),
+    searchParam: search.parametersOf(type).map(({ name, kind }) => ({ name, type: kind })),
     ...(operations.length > 0 ? { operation: operations } : {}),
   };
 }

@@ -7,6 +7,7 @@ import type { HistoryRequest, Row } from '../consent/gate.ts';
 import { AssentError } from '../errors.ts';
 import { bundleText } from '../fhir/bundle.ts';
 import { etag, notFound, receiptHeaders } from './answer.ts';
+import { cursorBinding } from './cursor-binding.ts';
 import { type AnswerEntry, statusLine } from './entry-call.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import { countOf, refuseUnknownQuery } from './parameters.ts';
@@ -58,23 +59,23 @@ function instantOf(text: string | null): number | undefined {
 
 type Before = NonNullable<HistoryRequest['before']>;
 
-function beforeOf(request: FhirRequest, { cursors }: Services): Before | undefined {
-  const cursor = request.query.get('_cursor');
-  return cursor === null ? undefined : (cursors.open(cursor, cursorBinding(request)) as Before);
+function historyPath({ type, id }: FhirRequest): string {
+  return `${type}/${id}/_history`;
 }
 
-function cursorBinding({ gate: { caller }, type, id }: FhirRequest): string {
-  return JSON.stringify(['history', caller.client, caller.actor, caller.purpose, type, id]);
+function beforeOf(request: FhirRequest, { cursors }: Services): Before | undefined {
+  const cursor = request.query.get('_cursor');
+  return cursor === null ? undefined : (cursors.open(cursor, cursorBinding(request, historyPath(request))) as Before);
 }
 
 /** `last`: the last row of a page that has more after it. */
 function linksOf(request: FhirRequest, { base, cursors }: Services, last: Row | undefined): { readonly relation: string; readonly url: string }[] {
   const used = new URLSearchParams([...request.query].filter(([name]) => name === '_count' || name === '_since'));
-  const path = `${base}/${request.type}/${request.id}/_history`;
+  const path = `${base}/${historyPath(request)}`;
   const self = { relation: 'self', url: used.size === 0 ? path : `${path}?${used}` };
   if (!last) return [self];
   const { lastUpdated, type, id, version } = last;
   const next = new URLSearchParams(used);
-  next.set('_cursor', cursors.seal({ lastUpdated, type, id, version } satisfies Before, cursorBinding(request)));
+  next.set('_cursor', cursors.seal({ lastUpdated, type, id, version } satisfies Before, cursorBinding(request, historyPath(request))));
   return [self, { relation: 'next', url: `${path}?${next}` }];
 }

@@ -6,22 +6,25 @@
 import type { Row, SearchResult, SortPosition } from '../consent/gate.ts';
 import { AssentError, type OperationOutcome } from '../errors.ts';
 import { bundleText } from '../fhir/bundle.ts';
+import { CURSOR_PARAMETER } from '../search/parse.ts';
+import type { SearchPlan } from '../search/plan.ts';
 import { receiptHeaders } from './answer.ts';
+import { cursorBinding } from './cursor-binding.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import type { AnswerEntry } from './entry-call.ts';
 import { preferenceOf } from './prefer.ts';
-import type { PlannedSearch, Services } from './services.ts';
+import type { Services } from './services.ts';
 
 export async function search(request: FhirRequest, services: Services): Promise<Answer> {
   const { type, gate } = request;
   const parameters = parametersOf(request);
   const plan = services.search.plan(type, parameters, preferenceOf(request.header('prefer')).handling);
-  const bound = cursorBinding(request, plan);
-  const after = plan.cursor === undefined ? undefined : (services.cursors.open(plan.cursor, bound) as SortPosition);
+  const binding = cursorBinding(request, `${type}?${plan.used}`);
+  const after = plan.cursor === undefined ? undefined : (services.cursors.open(plan.cursor, binding) as SortPosition);
   const { where, order, count, total } = plan;
   const query = `${type}?${parameters}`;
   const result = await gate.search({ type, where, order, count, total, query, ...(after ? { after } : {}) });
-  const links = linksOf(`${services.base}/${type}?${plan.used}`, result.next && services.cursors.seal(result.next, bound));
+  const links = linksOf(`${services.base}/${type}`, plan.used, result.next && services.cursors.seal(result.next, binding));
   return { status: 200, headers: receiptHeaders(services.base, result.receipt), body: searchset(result, plan, { links, base: services.base }) };
 }
 
@@ -32,20 +35,15 @@ function parametersOf({ query, body }: FhirRequest): URLSearchParams {
   return all;
 }
 
-/** A link works for the caller it was given to, for the same search, and for nothing else. */
-function cursorBinding({ gate: { caller }, type }: FhirRequest, { used }: PlannedSearch): string {
-  return JSON.stringify(['search', caller.client, caller.actor, caller.purpose, type, used]);
-}
-
-function linksOf(self: string, cursor: string | undefined): { readonly relation: string; readonly url: string }[] {
-  const separator = self.endsWith('?') ? '' : '&';
-  const next = cursor === undefined ? [] : [{ relation: 'next', url: `${self}${separator}_cursor=${encodeURIComponent(cursor)}` }];
-  return [{ relation: 'self', url: self }, ...next];
+function linksOf(path: string, used: string, cursor: string | undefined): { readonly relation: string; readonly url: string }[] {
+  const self = { relation: 'self', url: used === '' ? path : `${path}?${used}` };
+  if (cursor === undefined) return [self];
+  return [self, { relation: 'next', url: `${path}?${used === '' ? '' : `${used}&`}${CURSOR_PARAMETER}=${cursor}` }];
 }
 
 function searchset(
   result: SearchResult,
-  { warnings }: PlannedSearch,
+  { warnings }: SearchPlan,
   { links, base }: { readonly links: readonly { readonly relation: string; readonly url: string }[]; readonly base: string },
 ): string {
   const entries = result.rows.map((row) => matchEntry(row, base));

@@ -1,11 +1,14 @@
 /** What the interactions are built from, handed in by the composition root. None of it can reach a store. */
 import type { Clock } from '../clock.ts';
-import type { Gate, SearchRequest } from '../consent/gate.ts';
+import type { Gate } from '../consent/gate.ts';
 import type { Issue } from '../errors.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
-import type { Expression } from '../search/expression.ts';
+import type { Search } from '../search/create-search.ts';
+import type { Cursors } from '../search/page.ts';
 import type { Router } from './router.ts';
 import type { Answer, Body, Caller, Route, ScopeLetter } from './interaction.ts';
+
+export type { Cursors, Search };
 
 export type Limits = {
   /** Bytes of a request body, after decompression. */
@@ -19,35 +22,6 @@ export type Validate = (documents: readonly ResourceDocument[]) => Promise<reado
 
 /** Whether the token's scopes hold this letter for this type: by type alone, so the answer says nothing about what is stored. */
 export type Allows = (caller: Caller, letter: ScopeLetter, type: string) => boolean;
-
-/** A search as it will really run. */
-export type PlannedSearch = {
-  readonly where: Expression;
-  readonly order: SearchRequest['order'];
-  /** 0: only the total. */
-  readonly count: number;
-  readonly total: boolean;
-  /** The sealed place to go on from, as sent. */
-  readonly cursor: string | undefined;
-  /** The parameters that were used, normalised, without the cursor: the self link. */
-  readonly used: string;
-  /** What was left out in lenient handling; never silently. */
-  readonly warnings: readonly string[];
-};
-
-export type Search = {
-  /** Parameters → plan. Strict: a parameter that cannot be used throws AssentError('invalid-search'); lenient: it becomes a warning. */
-  plan(type: string, parameters: URLSearchParams, handling: 'strict' | 'lenient'): PlannedSearch;
-  /** Search parameters of a type, for the CapabilityStatement. */
-  parametersOf(type: string): readonly { readonly name: string; readonly kind: string; readonly definition?: string }[];
-};
-
-/** Page links: opaque to the caller, bound to it and to the search they continue. */
-export type Cursors = {
-  seal(position: unknown, bound: string): string;
-  /** Throws AssentError('invalid-cursor'). */
-  open(cursor: string, bound: string): unknown;
-};
 
 /** One request that did not come over the wire itself: an entry of a bundle. */
 export type InnerCall = {

@@ -153,12 +153,12 @@ describe('a transaction', () => {
   });
 
   it('a match of ifNoneExist stands in for the entry, in references too', async () => {
-    await send('transaction', [post('Organization', { status: 'known' })]);
+    await send('transaction', [post('Organization', { name: 'Known' })]);
     const existing = [...http.record.versions.keys()][0];
     const { json } = await send('transaction', [
-      { ...post('Organization', { status: 'known' }, 'urn:uuid:1'), request: { method: 'POST', url: 'Organization', ifNoneExist: 'status=known' } },
+      { ...post('Organization', { name: 'Known' }, 'urn:uuid:1'), request: { method: 'POST', url: 'Organization', ifNoneExist: 'name=Known' } },
       post('Basic', { subject: { reference: 'urn:uuid:1' } }),
-      post('Basic', { subject: { reference: 'Organization?status=known' } }),
+      post('Basic', { subject: { reference: 'Organization?name=Known' } }),
     ]);
     expect(statuses(json)).toEqual(['200 OK', '201 Created', '201 Created']);
     for (const entry of json.entry.slice(1)) {

@@ -30,7 +30,7 @@ describe('GET /metadata', () => {
       'update',
       'vread',
     ]);
-    expect(patient.searchParam).toEqual([{ name: 'gender', type: 'token' }]);
+    expect(patient.searchParam).toContainEqual({ name: 'gender', type: 'token' });
     const [consent] = rest.resource.filter(({ type }: { type: string }) => type === 'Consent');
     expect(consent.operation.map(({ name }: { name: string }) => name)).toEqual(['prepare', 'sign', 'withdraw', 'receipt']);
     expect(JSON.stringify(rest.security)).toContain('http://assent.test/auth/token');

@@ -48,16 +48,16 @@ describe('create and read', () => {
   });
 
   it('If-None-Exist: what matches is read, not made again; a vague condition is refused', async () => {
-    const first = await create({ resourceType: 'Flag', status: 'unique-one' });
+    const first = await create({ resourceType: 'Patient', gender: 'other' });
     const before = http.record.calls.length;
-    const again = await create({ resourceType: 'Flag', status: 'unique-one' }, { 'if-none-exist': 'status=unique-one' });
+    const again = await create({ resourceType: 'Patient', gender: 'other' }, { 'if-none-exist': 'gender=other' });
     expect([again.status, again.json.id]).toEqual([200, first.json.id]);
     expect(http.record.calls.slice(before).map(({ method }) => method)).toEqual(['write', 'read']);
     expect(again.headers['assent-receipt']).toBeDefined();
-    const other = await create({ resourceType: 'Flag', status: 'other' }, { 'if-none-exist': 'status=nothing-like-it' });
+    const other = await create({ resourceType: 'Patient', gender: 'male' }, { 'if-none-exist': 'gender=unknown' });
     expect(other.status).toBe(201);
-    for (const condition of ['', 'unknown=1', 'status=a&_count=1'])
-      expect((await create({ resourceType: 'Flag' }, { 'if-none-exist': condition })).status).toBe(400);
+    for (const condition of ['', 'unknown=1', 'gender=other&_count=1'])
+      expect((await create({ resourceType: 'Patient' }, { 'if-none-exist': condition })).status).toBe(400);
   });
 
   it('refuses a signature beside the resource, storing nothing', async () => {
@@ -155,15 +155,15 @@ describe('update and delete', () => {
 
 describe('search', () => {
   it('is a searchset with total, links, receipt and fullUrls, page by page', async () => {
-    for (let i = 0; i < 5; i++) await create({ resourceType: 'Basic', status: 'listed' });
+    for (let i = 0; i < 5; i++) await create({ resourceType: 'Flag', identifier: [{ system: 'urn:s', value: 'listed' }] });
     const ids: string[] = [];
-    let url = 'Basic?status=listed&_count=2&_pretty=false';
+    let url = 'Flag?identifier=listed&_count=2&_pretty=false';
     for (let page = 0; url !== '' && page < 9; page++) {
       const { json: bundle, headers } = await call(http, 'GET', url);
       expect([bundle.type, bundle.total, headers['assent-receipt']]).toEqual(['searchset', 5, `${BASE}/AuditEvent/audit-1/$receipt`]);
-      expect(bundle.link[0]).toEqual({ relation: 'self', url: `${BASE}/Basic?status=listed&_count=2` });
+      expect(bundle.link[0]).toEqual({ relation: 'self', url: `${BASE}/Flag?identifier=listed&_count=2` });
       for (const { fullUrl, resource, search } of bundle.entry) {
-        expect([fullUrl, search.mode]).toEqual([`${BASE}/Basic/${resource.id}`, 'match']);
+        expect([fullUrl, search.mode]).toEqual([`${BASE}/Flag/${resource.id}`, 'match']);
         ids.push(resource.id);
       }
       url = bundle.link[1]?.url.slice(`${BASE}/`.length) ?? '';
@@ -176,25 +176,25 @@ describe('search', () => {
   });
 
   it('POST _search takes both places', async () => {
-    const answer = await call(http, 'POST', 'Basic/_search?_count=1', {
-      body: 'status=listed',
+    const answer = await call(http, 'POST', 'Flag/_search?_count=1', {
+      body: 'identifier=listed',
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     });
     expect([answer.json.total, answer.json.entry.length]).toEqual([5, 1]);
-    expect((await call(http, 'POST', 'Basic/_search', { body: {} })).status).toBe(415);
+    expect((await call(http, 'POST', 'Flag/_search', { body: {} })).status).toBe(415);
   });
 
   it('names what it left out; strict refuses', async () => {
-    const lenient = (await call(http, 'GET', 'Basic?status=listed&unknown=1')).json;
+    const lenient = (await call(http, 'GET', 'Flag?identifier=listed&unknown=1')).json;
     expect(lenient.entry.at(-1)).toMatchObject({ search: { mode: 'outcome' }, resource: { issue: [{ severity: 'warning' }] } });
     expect(lenient.link[0].url).not.toContain('unknown');
-    expect((await call(http, 'GET', 'Basic?unknown=1', { headers: { prefer: 'handling=strict' } })).status).toBe(400);
+    expect((await call(http, 'GET', 'Flag?unknown=1', { headers: { prefer: 'handling=strict' } })).status).toBe(400);
   });
 
   it('_summary=count has a total and no entries', async () => {
-    const { json } = await call(http, 'GET', 'Basic?status=listed&_summary=count');
+    const { json } = await call(http, 'GET', 'Flag?identifier=listed&_summary=count');
     expect([json.total, json.entry]).toEqual([5, undefined]);
-    expect((await call(http, 'GET', 'Basic?status=listed&_summary=count', { token: 'stranger' })).json.total).toBe(0);
+    expect((await call(http, 'GET', 'Flag?identifier=listed&_summary=count', { token: 'stranger' })).json.total).toBe(0);
   });
 });
 

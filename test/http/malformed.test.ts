@@ -131,8 +131,8 @@ describe('compressed bodies', () => {
       http.record.calls.length = 0;
     });
 
-    it(`a ${encoding} bomb of 200 MB stops at the limit, memory flat`, async () => {
-      const bomb = compress(Buffer.alloc(200_000_000, 0x20));
+    it(`a ${encoding} bomb of 64 MB stops at the limit, memory flat`, async () => {
+      const bomb = compress(Buffer.alloc(64_000_000, 0x20));
       const before = process.memoryUsage().rss;
       await refused(await call(http, 'POST', 'Patient', { body: bomb, headers: { 'content-encoding': encoding } }), 413);
       expect(process.memoryUsage().rss - before).toBeLessThan(50_000_000);

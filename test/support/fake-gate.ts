@@ -8,6 +8,7 @@ import type { Caller } from '../../server/consent/model.ts';
 import { AssentError } from '../../server/errors.ts';
 import { withMembers } from '../../server/fhir/json-text.ts';
 import { type Expression, holds } from '../../server/search/expression.ts';
+import { indexKeys } from '../../server/search/index-values.ts';
 
 export type FakeRecord = {
   /** Versions by `Type/id`, oldest first. */
@@ -81,11 +82,8 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
   };
 }
 
-/** Index keys of the fake: `name=value` for top-level string members. */
-function keysOf({ body }: Row): string[] {
-  return Object.entries(JSON.parse(body) as Record<string, unknown>).flatMap(([name, value]) =>
-    typeof value === 'string' ? [`${name}=${value}`] : [],
-  );
+function keysOf({ body }: Row): readonly string[] {
+  return indexKeys(JSON.parse(body) as { resourceType: string }).keys;
 }
 
 async function searchRows({ versions }: Store, { type, where, count, after, total }: SearchRequest, sees: (row: Row) => boolean) {

@@ -8,7 +8,8 @@ import { createHealthPlugin } from '../../server/http/health.ts';
 import { createMetrics } from '../../server/http/metrics.ts';
 import { installObservation } from '../../server/http/observation.ts';
 import { createServerOptions } from '../../server/http/server-options.ts';
-import { any } from '../../server/search/expression.ts';
+import { createSearch } from '../../server/search/create-search.ts';
+import { createCursors } from '../../server/search/page.ts';
 import { createFakeRecord, type FakeRecord } from './fake-gate.ts';
 
 export const BASE = 'http://assent.test/fhir';
@@ -55,32 +56,8 @@ const defaults: Omit<FhirOptions, 'gateFor'> = {
     if (name === undefined) throw new AssentError('unauthenticated');
     return callerNamed(name, scopes);
   },
-  search: {
-    plan: (_type, parameters, handling) => {
-      const known = [...parameters].filter(([name]) => name === 'gender' || name === '_count' || name === 'status');
-      const unknown = [...parameters.keys()].filter((name) => name.startsWith('unknown'));
-      if (handling === 'strict' && unknown.length > 0) throw new AssentError('invalid-search', 'unknown is no parameter.');
-      const criteria = known.filter(([name]) => name !== '_count');
-      return {
-        where: criteria.length === 0 ? { kind: 'all' } : any(criteria.map(([name, value]) => `${name}=${value}`)),
-        order: { by: 'instant', direction: 'newest-first' },
-        count: parameters.get('_summary') === 'count' ? 0 : Number(parameters.get('_count') ?? 20),
-        total: true,
-        cursor: parameters.get('_cursor') ?? undefined,
-        used: new URLSearchParams(known).toString(),
-        warnings: unknown.map((name) => `${name} is no parameter of this type and was left out.`),
-      };
-    },
-    parametersOf: (type) => (type === 'Patient' ? [{ name: 'gender', kind: 'token' }] : []),
-  },
-  cursors: {
-    seal: (position, bound) => Buffer.from(JSON.stringify({ position, bound })).toString('base64url'),
-    open: (cursor, bound) => {
-      const opened = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as { position: unknown; bound: string };
-      if (opened.bound !== bound) throw new AssentError('invalid-cursor');
-      return opened.position;
-    },
-  },
+  search: createSearch({ base: BASE, clock: () => Date.UTC(2024, 0, 2) }),
+  cursors: createCursors({ secret: new Uint8Array(32) }),
 };
 
 type Call = { readonly token?: string | undefined; readonly body?: unknown; readonly headers?: Readonly<Record<string, string>> };
