@@ -1,0 +1,194 @@
+/** Random resources and queries over small pools of values, so that most queries match some resources and not others. */
+import fc from 'fast-check';
+import { searchParameters } from '../../server/fhir/search-parameters.ts';
+import { isSearchable } from '../../server/search/parse.ts';
+
+type Json = Record<string, unknown>;
+const pick = <T>(...values: T[]) => fc.constantFrom(...values);
+const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 3 });
+const some = <T>(arbitrary: fc.Arbitrary<T>) => maybe(fc.array(arbitrary, { minLength: 1, maxLength: 3 }));
+
+export const base = 'https://fhir.example.org/fhir';
+const systems = ['http://loinc.org', 'http://snomed.info/sct', `http://long.example/${'s'.repeat(120)}`];
+const codes = ['8480-6', '85354-9', 'final', 'male', 'true', 'a|b', 'a,b', 'a\\b', `c${'o'.repeat(150)}`];
+const dates = [
+  '2020',
+  '2020-02',
+  '2020-02-29',
+  '2020-02-29T12:00:00Z',
+  '2020-02-29T12:00:00.500Z',
+  '2020-03-01T00:30:00+05:00',
+  '2019-12-31T23:59:59-01:00',
+  '2021-06',
+];
+const words = [
+  'Müller',
+  'MULLER',
+  'mul',
+  'Ana María',
+  'ｗｉｄｅ',
+  '王小明',
+  '王',
+  'O’Hara',
+  'ΟΔΥΣΣΕΥΣ',
+  'ΟΔΥΣ',
+  'straße  am\tRhein',
+  'x'.repeat(250),
+  '𠮷野',
+];
+const ids = ['1', '2', 'abc-3'];
+const references = ids.flatMap((id) => [
+  `Patient/${id}`,
+  `Group/${id}`,
+  `${base}/Patient/${id}`,
+  `https://other.example/fhir/Patient/${id}`,
+  `Practitioner/${id}/_history/4`,
+]);
+const urls = ['http://example.org/a', 'http://example.org/a|1.0', 'http://example.org/b', `http://example.org/${'u'.repeat(250)}`];
+const numbers = [-5.4, 0, 5.35, 5.4, 5.449, 5.45, 100, 150.5, 1e21, 1e-7];
+
+const coding = fc.record({ system: maybe(pick(...systems)), code: maybe(pick(...codes)), display: maybe(pick(...words)) });
+const concept = fc.record({ coding: some(coding), text: maybe(pick(...words)) });
+const identifier = fc.record({ system: maybe(pick(...systems)), value: maybe(pick(...codes)) });
+const reference = fc.record({
+  reference: maybe(pick(...references, '#inner', 'urn:uuid:1')),
+  type: maybe(pick('Patient', 'Group')),
+  identifier: maybe(identifier),
+});
+const period = fc.record({ start: maybe(pick(...dates)), end: maybe(pick(...dates)) });
+const quantity = fc.record({
+  value: maybe(pick(...numbers)),
+  unit: maybe(pick('mmHg', 'mm[Hg]')),
+  system: maybe(pick('http://unitsofmeasure.org')),
+  code: maybe(pick('mm[Hg]', 'g')),
+});
+const humanName = fc.record({ family: maybe(pick(...words)), given: some(pick(...words)), text: maybe(pick(...words)) });
+const address = fc.record({ line: some(pick(...words)), city: maybe(pick(...words)), use: maybe(pick('home', 'work')) });
+const contact = fc.record({ system: maybe(pick('phone', 'email')), value: maybe(pick(...codes)), use: maybe(pick('home', 'work')) });
+const meta = fc.record({
+  lastUpdated: maybe(pick(...dates.slice(3, 6))),
+  profile: some(pick(...urls)),
+  tag: some(coding),
+  security: some(coding),
+  source: maybe(pick(...urls)),
+});
+const timing = fc.record({ event: some(pick(...dates)), repeat: maybe(fc.record({ boundsPeriod: maybe(period) })) });
+const common = { id: pick(...ids), meta: maybe(meta) };
+
+const shapes: Readonly<Record<string, Record<string, fc.Arbitrary<unknown>>>> = {
+  Patient: {
+    active: maybe(fc.boolean()),
+    gender: maybe(pick('male', 'female')),
+    birthDate: maybe(pick(...dates.slice(0, 3))),
+    deceasedBoolean: maybe(fc.boolean()),
+    deceasedDateTime: maybe(pick(...dates)),
+    name: some(humanName),
+    address: some(address),
+    telecom: some(contact),
+    identifier: some(identifier),
+    generalPractitioner: some(reference),
+    link: some(fc.record({ other: maybe(reference) })),
+  },
+  Observation: {
+    status: maybe(pick('final', 'amended')),
+    code: maybe(concept),
+    category: some(concept),
+    subject: maybe(reference),
+    effectiveDateTime: maybe(pick(...dates)),
+    effectivePeriod: maybe(period),
+    effectiveTiming: maybe(timing),
+    valueQuantity: maybe(quantity),
+    valueCodeableConcept: maybe(concept),
+    valueString: maybe(pick(...words)),
+    component: some(fc.record({ code: maybe(concept), valueQuantity: maybe(quantity), valueCodeableConcept: maybe(concept) })),
+  },
+  Encounter: {
+    status: maybe(pick('finished')),
+    class: maybe(coding),
+    period: maybe(period),
+    subject: maybe(reference),
+    length: maybe(quantity),
+    identifier: some(identifier),
+  },
+  Questionnaire: {
+    url: maybe(pick(...urls)),
+    derivedFrom: some(pick(...urls)),
+    title: maybe(pick(...words)),
+    status: maybe(pick('active')),
+    effectivePeriod: maybe(period),
+  },
+  Invoice: {
+    totalGross: maybe(fc.record({ value: maybe(pick(...numbers)), currency: maybe(pick('EUR', 'TWD')) })),
+    date: maybe(pick(...dates)),
+    subject: maybe(reference),
+  },
+  MolecularSequence: { variant: some(fc.record({ start: maybe(pick(...numbers)), end: maybe(pick(...numbers)) })) },
+  RiskAssessment: { prediction: some(fc.record({ probabilityDecimal: maybe(pick(...numbers)) })), occurrenceDateTime: maybe(pick(...dates)) },
+};
+
+export const sampleTypes = Object.keys(shapes);
+
+/** As JSON would carry it: absent members are absent. */
+export function resourceOf(type: string): fc.Arbitrary<{ resourceType: string; id: string } & Json> {
+  const shape = shapes[type] as Record<string, fc.Arbitrary<unknown>>;
+  return fc
+    .record({ ...common, ...shape })
+    .map((value) => JSON.parse(JSON.stringify({ resourceType: type, ...value })) as { resourceType: string; id: string });
+}
+
+const escape = (text: string) => text.replace(/[\\,|$]/g, '\\$&');
+const prefixes = pick('', 'eq', 'ne', 'gt', 'lt', 'ge', 'le', 'sa', 'eb', 'ap');
+const searchDates = pick(...dates, '2020-02-29T12:00Z', '2020-02-29T12:00:00.000Z', '2021');
+const tokenValue = fc
+  .tuple(pick(undefined, '', ...systems, 'phone'), pick(...codes, 'EUR', 'home', 'finished', 'active'))
+  .map(([s, c]) => (s === undefined ? escape(c) : `${escape(s)}|${escape(c)}`));
+const systemValue = pick(...systems, 'phone', 'http://hl7.org/fhir/observation-status').map((s) => `${escape(s)}|`);
+const unitValue = pick(
+  '',
+  '|http://unitsofmeasure.org|mm\\[Hg]',
+  '|http://unitsofmeasure.org|mm[Hg]',
+  '||mmHg',
+  '||mm[Hg]',
+  '|urn:iso:std:iso:4217|EUR',
+  '||TWD',
+);
+
+const values: Readonly<Record<string, fc.Arbitrary<string>>> = {
+  token: fc.oneof({ arbitrary: tokenValue, weight: 5 }, systemValue),
+  string: pick(...words.filter((w) => w.length < 100), 'm', 'straße am', 'STRA', '王小').map(escape),
+  reference: fc.oneof(
+    pick(...ids),
+    pick(...references).map(escape),
+    pick(...urls).filter((u) => u.length < 100),
+  ),
+  uri: pick(...urls).map(escape),
+  date: fc.tuple(prefixes, searchDates).map((p) => p.join('')),
+  number: fc.tuple(prefixes, pick('-5.4', '0', '5.4', '5.40', '5', '100', '1e2', '1.0e21', '150.5')).map((p) => p.join('')),
+  quantity: fc.tuple(prefixes, pick('-5.4', '5.4', '100', '150'), unitValue).map((p) => p.join('')),
+};
+
+const modifiers: Readonly<Record<string, readonly string[]>> = { token: [':not'], string: [':exact'], reference: [':Patient', ':identifier'] };
+
+/** One `name=value` of a search over the type. */
+export function criterionOf(type: string): fc.Arbitrary<[string, string]> {
+  const parameters = [...searchParameters(type).values()].filter((p) => isSearchable(p));
+  return fc.constantFrom(...parameters).chain((parameter) => {
+    const plain = values[parameter.type] as fc.Arbitrary<string>;
+    const usable = modifiers[parameter.type]?.filter((m) => m !== ':Patient' || (parameter.targets?.includes('Patient') ?? true)) ?? [];
+    return fc.constantFrom('', '', ...usable).chain((modifier) => {
+      const value =
+        modifier === ':identifier'
+          ? tokenValue
+          : modifier === ':Patient'
+            ? pick(...ids, 'Patient/1', `${base}/Patient/2`)
+            : parameter.name === '_id'
+              ? pick(...ids)
+              : plain;
+      const asked = fc
+        .array(value, { minLength: 1, maxLength: 2 })
+        .map((list) => [`${parameter.name}${modifier}`, list.join(',')] as [string, string]);
+      const missing = fc.boolean().map((is) => [`${parameter.name}:missing`, String(is)] as [string, string]);
+      return parameter.name === '_id' ? asked : fc.oneof({ arbitrary: asked, weight: 6 }, missing);
+    });
+  });
+}
