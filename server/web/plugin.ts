@@ -9,17 +9,18 @@ import type { Clock } from '../clock.ts';
 import type { GateFor, SortPosition } from '../consent/gate.ts';
 import { AssentError, outcomeOf } from '../errors.ts';
 import { faultOf, knownError } from '../http/error-handler.ts';
-import type { Cursors, Search } from '../http/services.ts';
+import type { Search } from '../search/create-search.ts';
+import type { Cursors } from '../search/page.ts';
 import { homePage, type Status } from './admin/home.ts';
-import { createSessions, type Session, type SignIn } from './admin/sessions.ts';
+import { createSessions, formTokenMatches, type Session, type SessionDependencies } from './admin/sessions.ts';
 import { trailForm, trailPage } from './admin/trail.ts';
 import { type Html, html } from './html.ts';
 import { page, pageHeaders } from './layout.ts';
 
 export type WebDependencies = {
   readonly gateFor: GateFor;
-  /** An administrator's Caller for a client id and secret; undefined for anyone else. */
-  readonly signIn: SignIn;
+  readonly signIn: SessionDependencies['signIn'];
+  readonly callerOf: SessionDependencies['callerOf'];
   readonly status: () => Promise<Status>;
   /** The same search and the same sealed page links as over FHIR. */
   readonly search: Pick<Search, 'plan'>;
@@ -36,15 +37,15 @@ const PATIENT = /^(?:Patient\/)?([A-Za-z0-9.-]{1,64})$/;
 
 /** For `app.register`: encapsulated, so its form parser and its HTML errors touch no other route. */
 export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
-  const { origin, status, signIn, clock } = dependencies;
-  const sessions = createSessions({ signIn, clock, secure: origin.startsWith('https:') });
+  const { origin, status } = dependencies;
+  const sessions = createSessions({ ...dependencies, secure: origin.startsWith('https:') });
   const sessionOf = (request: FastifyRequest) => sessions.find(request.headers.cookie);
 
   return async (app) => {
     acceptForms(app, origin);
     app.setErrorHandler(showError);
 
-    app.get('/', async (request, reply) => show(reply, 'Console', homePage(await status(), sessionOf(request))));
+    app.get('/', async (request, reply) => show(reply, 'Console', homePage(await status(), await sessionOf(request))));
 
     app.post<{ Body: Form }>('/console/sign-in', async ({ body }, reply) => {
       const cookie = await sessions.start(body.get('client') ?? '', body.get('secret') ?? '');
@@ -53,23 +54,23 @@ export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
     });
 
     app.post<{ Body: Form }>('/console/sign-out', async (request, reply) => {
-      requireSession(sessionOf(request), request.body);
+      requireSession(await sessionOf(request), request.body);
       return reply.header('set-cookie', sessions.end(request.headers.cookie)).redirect('/', 303);
     });
 
     app.post<{ Body: Form }>('/console/trail', async (request, reply) => {
-      const session = sessionOf(request);
+      const session = await sessionOf(request);
       // A session that ran out is no fault: the console asks to sign in again.
       if (!session) return reply.redirect('/#trail', 303);
       requireSession(session, request.body);
       return showTrail(dependencies, { session, form: request.body, reply });
     });
   };
+}
 
-  function requireSession(session: Session | undefined, form: Form): void {
-    if (!session || !sessions.matches(session, form.get('token') ?? ''))
-      throw new AssentError('forbidden', 'This form is not from a page of this session.');
-  }
+function requireSession(session: Session | undefined, form: Form): void {
+  if (!session || !formTokenMatches(session, form.get('token') ?? ''))
+    throw new AssentError('forbidden', 'This form is not from a page of this session.');
 }
 
 async function showTrail(
@@ -84,7 +85,8 @@ async function showTrail(
   }
   const query = `patient=Patient/${patient}&_sort=-date&_count=${PAGE_SIZE}&_total=accurate`;
   const { where, order, count, total } = search.plan('AuditEvent', new URLSearchParams(query), 'strict');
-  const bound = JSON.stringify(['console', session.caller.client, patient]);
+  const { client, actor, purpose } = session.caller;
+  const bound = JSON.stringify(['console', client, actor, purpose, patient]);
   const cursor = form.get('page');
   const after = cursor === null ? undefined : (cursors.open(cursor, bound) as SortPosition);
   const request = { type: 'AuditEvent', where, order, count, total, query: `AuditEvent?${query}`, ...(after ? { after } : {}) };

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { GateFor, Row, SearchRequest, SearchResult } from '../../server/consent/gate.ts';
 import type { Caller } from '../../server/consent/model.ts';
 import { AssentError } from '../../server/errors.ts';
-import type { Cursors } from '../../server/http/services.ts';
+import { createCursors } from '../../server/search/page.ts';
 import { all } from '../../server/search/expression.ts';
 import { webPlugin } from '../../server/web/plugin.ts';
 
@@ -33,21 +33,14 @@ function event(id: string, extra: object = {}): Row {
   return { type: 'AuditEvent', id, version: 'v', lastUpdated: NOW, deleted: false, body };
 }
 
-/** Not sealed, but bound as the real ones are. */
-const cursors: Cursors = {
-  seal: (position, bound) => JSON.stringify([position, bound]),
-  open: (cursor, bound) => {
-    const [position, boundTo] = JSON.parse(cursor) as [unknown, string];
-    if (boundTo !== bound) throw new AssentError('invalid-cursor');
-    return position;
-  },
-};
+const cursors = createCursors({ secret: Buffer.alloc(32, 7) });
 
 type Setup = { readonly result?: Partial<SearchResult>; readonly publicOrigin?: string };
 
 async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
   const asked: { caller: Caller; request: SearchRequest }[] = [];
   const planned: string[] = [];
+  const removed = new Set<string>();
   let now = NOW;
   const app = Fastify();
   open.push(app);
@@ -56,7 +49,11 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
     webPlugin({
       origin: publicOrigin,
       clock: () => now,
-      signIn: async (id, secret) => (id === 'admin' && secret === 'right' ? admin : undefined),
+      signIn: async (id, secret) => (secret === 'right' ? `token of ${id}` : undefined),
+      callerOf: async (token) => {
+        if (removed.has(token)) throw new AssentError('unauthenticated');
+        return { ...admin, admin: token === 'token of admin' };
+      },
       status: async () => ({
         ready: true,
         logSize: 1234,
@@ -98,7 +95,7 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
     const token = /name="token" value="([^"]+)"/.exec((await app.inject({ url: '/', headers: { cookie } })).body)?.[1] ?? '';
     return { cookie, token };
   };
-  return { app, post, signedIn, asked, planned, pass: (ms: number) => void (now += ms) };
+  return { app, post, signedIn, asked, planned, removed, pass: (ms: number) => void (now += ms) };
 }
 
 describe('the first page', () => {
@@ -127,7 +124,7 @@ describe('signing in', () => {
     const { post } = await consoleWith();
     const { statusCode, headers } = await post('/console/sign-in', { client: 'admin', secret: 'right' });
     expect(statusCode).toBe(303);
-    expect(headers['set-cookie']).toMatch(/^assent-console=[\w-]{43}; Path=\/; Max-Age=900; HttpOnly; SameSite=Strict$/);
+    expect(headers['set-cookie']).toMatch(/^assent-console=[\w-]{43}; Path=\/; Max-Age=600; HttpOnly; SameSite=Strict$/);
   });
 
   test('behind https the cookie is Secure and bound to the host', async () => {
@@ -157,12 +154,21 @@ describe('signing in', () => {
     expect((await post('/console/sign-in', { client: 'admin', secret: 'right' })).statusCode).toBe(303);
   });
 
-  test('a session ends after a quarter of an hour', async () => {
+  test('a session ends after ten minutes', async () => {
     const { app, signedIn, pass } = await consoleWith();
     const { cookie } = await signedIn();
     expect((await app.inject({ url: '/', headers: { cookie } })).body).toContain('Signed in as admin');
-    pass(15 * 60_000);
+    pass(10 * 60_000);
     expect((await app.inject({ url: '/', headers: { cookie } })).body).toContain('Client secret');
+  });
+
+  test('and at once when the client is removed', async () => {
+    const { app, post, signedIn, asked, removed } = await consoleWith();
+    const { cookie, token } = await signedIn();
+    removed.add('token of admin');
+    expect((await app.inject({ url: '/', headers: { cookie } })).body).toContain('Client secret');
+    expect((await post('/console/trail', { patient: '1', token }, { cookie })).statusCode).toBe(303);
+    expect(asked).toEqual([]);
   });
 
   test('and with signing out', async () => {
@@ -191,7 +197,7 @@ describe('the trail', () => {
     const { post, signedIn, asked } = await consoleWith({ result: { next: { sort: NOW - 5, id: 'e9' } } });
     const { cookie, token } = await signedIn();
     const { body } = await post('/console/trail', { patient: '1', token }, { cookie });
-    const page = /name="page" value="([^"]+)"/.exec(body)?.[1]?.replaceAll('&quot;', '"') ?? '';
+    const page = /name="page" value="([^"]+)"/.exec(body)?.[1] ?? '';
     await post('/console/trail', { patient: '1', token, page }, { cookie });
     expect(asked.map(({ request }) => request.after)).toEqual([undefined, { sort: NOW - 5, id: 'e9' }]);
     expect((await post('/console/trail', { patient: '2', token, page }, { cookie })).statusCode).toBe(400);
@@ -278,7 +284,9 @@ test('a fault is a page that says nothing of it', async () => {
   const nobody = () => {
     throw new Error('no gate');
   };
-  await app.register(webPlugin({ origin, clock: () => NOW, signIn: fail, status, search: { plan: nobody }, cursors, gateFor: nobody }));
+  await app.register(
+    webPlugin({ origin, clock: () => NOW, signIn: fail, callerOf: fail, status, search: { plan: nobody }, cursors, gateFor: nobody }),
+  );
   const home = await app.inject('/');
   expect(home.statusCode).toBe(500);
   expect(home.body).not.toContain('secret detail');

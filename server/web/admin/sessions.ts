@@ -1,14 +1,15 @@
 /**
  * Who is signed in to the console. https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
- * Invariant: a session lives at most LIFETIME_MS from its sign-in and in this process only; the server keeps a hash of the cookie, so
- * what it holds in memory cannot be replayed.
+ * Invariant: a session is an access token behind a cookie, judged at each use like any other token: it ends with the token, and on the very
+ * next request when the client is removed or changed. It lives in this process only; of the cookie, memory holds a hash.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import type { Caller } from '../../consent/model.ts';
 import { AssentError } from '../../errors.ts';
 
-const LIFETIME_MS = 15 * 60_000;
+/** That of an access token; what the token says still decides. */
+const LIFETIME_MS = 10 * 60_000;
 const MOST_SESSIONS = 1000;
 const MOST_FAILURES = 10;
 const FAILURE_WINDOW_MS = 60_000;
@@ -22,16 +23,22 @@ export type Session = {
 export type Sessions = {
   /** Resolves with the cookie header, or undefined for wrong credentials. Throws AssentError('rate-limited'). */
   start(id: string, secret: string): Promise<string | undefined>;
-  find(cookieHeader: string | undefined): Session | undefined;
+  find(cookieHeader: string | undefined): Promise<Session | undefined>;
   /** Ends the session and gives the header that clears the cookie. */
   end(cookieHeader: string | undefined): string;
-  matches(session: Session, formToken: string): boolean;
 };
 
-export type SignIn = (id: string, secret: string) => Promise<Caller | undefined>;
+export type SessionDependencies = {
+  /** An access token with scope `admin`, from the token endpoint; undefined where it refuses. */
+  readonly signIn: (id: string, secret: string) => Promise<string | undefined>;
+  /** As for a bearer token of a request. Throws AssentError('unauthenticated'). */
+  readonly callerOf: (token: string) => Promise<Caller>;
+  readonly clock: Clock;
+  readonly secure: boolean;
+};
 
-export function createSessions({ signIn, clock, secure }: { readonly signIn: SignIn; readonly clock: Clock; readonly secure: boolean }): Sessions {
-  const live = new Map<string, { session: Session; until: number }>();
+export function createSessions({ signIn, callerOf, clock, secure }: SessionDependencies): Sessions {
+  const live = new Map<string, { token: string; until: number }>();
   const guesses = createGuessLimit(clock);
   const name = secure ? '__Host-assent-console' : 'assent-console';
   const cookie = (value: string, seconds: number) =>
@@ -40,25 +47,34 @@ export function createSessions({ signIn, clock, secure }: { readonly signIn: Sig
   return {
     async start(id, secret) {
       guesses.check();
-      const caller = await signIn(id, secret);
-      if (caller === undefined) return guesses.failed();
+      const token = await signIn(id, secret);
+      if (token === undefined || !(await callerOf(token)).admin) return guesses.failed();
       forgetEnded(live, clock());
       const value = randomBytes(32).toString('base64url');
-      live.set(hash(value), { session: { caller, formToken: formTokenOf(value) }, until: clock() + LIFETIME_MS });
+      live.set(hash(value), { token, until: clock() + LIFETIME_MS });
       return cookie(value, LIFETIME_MS / 1000);
     },
-    find(header) {
+    async find(header) {
       const value = readCookie(header, name);
       const entry = value === undefined ? undefined : live.get(hash(value));
-      return entry && entry.until > clock() ? entry.session : undefined;
+      if (value === undefined || !entry || entry.until <= clock()) return undefined;
+      try {
+        return { caller: await callerOf(entry.token), formToken: formTokenOf(value) };
+      } catch (error) {
+        if (error instanceof AssentError && error.code === 'unauthenticated') return undefined;
+        throw error;
+      }
     },
     end(header) {
       const value = readCookie(header, name);
       if (value !== undefined) live.delete(hash(value));
       return cookie('', 0);
     },
-    matches: (session, formToken) => timingSafeEqual(digest(session.formToken), digest(formToken)),
   };
+}
+
+export function formTokenMatches({ formToken }: Session, sent: string): boolean {
+  return timingSafeEqual(digest(formToken), digest(sent));
 }
 
 /** Secrets are long and random; the limit keeps a guesser from costing us password hashing without end. */
