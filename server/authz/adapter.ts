@@ -45,7 +45,14 @@ function recordAdapter({ records, clock }: AdapterDeps, kind: string): Adapter {
       await records.delete(kind, id);
     },
     async revokeByGrantId(grantId) {
-      for (const { id } of await records.list(kind, { lookup: `grant:${grantId}` })) await records.delete(kind, id);
+      // Page by page: a long-lived grant may have more tokens than one list holds.
+      for (
+        let page = await records.list(kind, { lookup: `grant:${grantId}` });
+        page.length > 0;
+        page = await records.list(kind, { lookup: `grant:${grantId}` })
+      ) {
+        for (const { id } of page) await records.delete(kind, id);
+      }
     },
   };
 }
