@@ -31,6 +31,8 @@ export type WebDependencies = {
 };
 
 type Form = URLSearchParams;
+/** All that the request log says of a page. */
+const logged = { config: { interaction: 'console' } };
 const FORM_BYTES = 8192;
 const PAGE_SIZE = 50;
 const PATIENT = /^(?:Patient\/)?([A-Za-z0-9.-]{1,64})$/;
@@ -45,20 +47,20 @@ export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
     acceptForms(app, origin);
     app.setErrorHandler(showError);
 
-    app.get('/', async (request, reply) => show(reply, 'Console', homePage(await status(), await sessionOf(request))));
+    app.get('/', logged, async (request, reply) => show(reply, 'Console', homePage(await status(), await sessionOf(request))));
 
-    app.post<{ Body: Form }>('/console/sign-in', async ({ body }, reply) => {
+    app.post<{ Body: Form }>('/console/sign-in', logged, async ({ body }, reply) => {
       const cookie = await sessions.start(body.get('client') ?? '', body.get('secret') ?? '');
       if (cookie !== undefined) return reply.header('set-cookie', cookie).redirect('/#trail', 303);
       return show(reply.code(403), 'Console', homePage(await status(), undefined, 'This is not an administrator’s client id and secret.'));
     });
 
-    app.post<{ Body: Form }>('/console/sign-out', async (request, reply) => {
+    app.post<{ Body: Form }>('/console/sign-out', logged, async (request, reply) => {
       requireSession(await sessionOf(request), request.body);
       return reply.header('set-cookie', sessions.end(request.headers.cookie)).redirect('/', 303);
     });
 
-    app.post<{ Body: Form }>('/console/trail', async (request, reply) => {
+    app.post<{ Body: Form }>('/console/trail', logged, async (request, reply) => {
       const session = await sessionOf(request);
       // A session that ran out is no fault: the console asks to sign in again.
       if (!session) return reply.redirect('/#trail', 303);
