@@ -7,11 +7,13 @@ import type { Expression } from '../search/expression.ts';
 import type { FhirRequest } from './interaction.ts';
 import type { Services } from './services.ts';
 
-type Conditional = Pick<FhirRequest, 'type' | 'header'> & { readonly gate?: FhirRequest['gate'] };
+type Conditional = Pick<FhirRequest, 'type' | 'header' | 'gate'>;
 
 export function conditionOf(request: Conditional, services: Services): { readonly ifNoneExist?: Expression } {
   const header = request.header('if-none-exist');
   if (header === undefined) return {};
+  // Whether something matches is what a search would tell.
+  if (!services.allows(request.gate.caller, 's', request.type)) throw new AssentError('forbidden', 'A condition needs the scope to search its type.');
   return { ifNoneExist: expressionOf(request.type, header, services) };
 }
 

@@ -22,7 +22,7 @@ export async function conditionalIds(
   for (const entry of entries) {
     if (entry.method !== 'POST' || entry.ifNoneExist === undefined) continue;
     const type = entry.url.split('?')[0] ?? '';
-    const { ifNoneExist } = atEntry(entry.index, () => conditionOf({ type, header: entryCall(request, entry).header }, services));
+    const { ifNoneExist } = atEntry(entry.index, () => conditionOf({ type, header: entryCall(request, entry).header, gate: request.gate }, services));
     if (!ifNoneExist) continue;
     const ids = await matches(request, { type, where: ifNoneExist, query: `${type}?${entry.ifNoneExist}` });
     if (ids.length > 1)

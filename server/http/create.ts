@@ -3,7 +3,7 @@
  * matches. https://hl7.org/fhir/R4/http.html#create
  */
 import { newId } from '../fhir/ids.ts';
-import { notFound } from './answer.ts';
+import { notFound, versionUrl } from './answer.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import { conditionOf } from './condition.ts';
 import { refuseUnknownQuery } from './parameters.ts';
@@ -25,6 +25,8 @@ export async function create(request: FhirRequest, services: Services): Promise<
   const [result] = await request.gate.write([{ kind: 'create', id: newId(), resource, ...condition }]);
   if (!result) throw notFound();
   if (result.kind !== 'unchanged') return writeAnswer(request, services.base, { status: 201, row: result.row });
-  // What was there already is disclosed like any read: decided, audited, with its receipt.
+  // What was there already is disclosed like any read: under its scope, decided, audited, with its receipt.
+  if (!services.allows(request.gate.caller, 'r', request.type))
+    return { status: 200, headers: { location: versionUrl(services.base, result.row) }, body: undefined };
   return answerRead(request, services, await request.gate.read(result.row.type, result.row.id));
 }

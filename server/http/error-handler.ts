@@ -23,7 +23,7 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   const known = knownError(error);
   if (known.status >= 500) request.log.error({ fault: faultOf(known.cause ?? error) }, 'request failed');
   const { status, outcome } = outcomeOf(known);
-  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  if (status === 401) reply.header('www-authenticate', request.headers.authorization === undefined ? 'Bearer' : 'Bearer error="invalid_token"');
   if (known.retryAfter !== undefined) reply.header('retry-after', String(known.retryAfter));
   reply.headers({ 'cache-control': 'private, no-store', 'x-content-type-options': 'nosniff' });
   void reply.code(status).type(FHIR_JSON).send(JSON.stringify(outcome));

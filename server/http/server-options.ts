@@ -21,7 +21,7 @@ export function createServerOptions({ logLevel, bodyBytes }: { readonly logLevel
     // While closing, requests already on a kept-alive connection are answered, not cut off.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: MAX_SEGMENT },
+    routerOptions: { maxParamLength: MAX_SEGMENT, ignoreTrailingSlash: true },
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     frameworkErrors,
     clientErrorHandler,

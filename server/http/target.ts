@@ -7,7 +7,7 @@ import type { FhirRequest } from './interaction.ts';
 
 /** What cannot be an id names nothing that exists; a `$` or `_` word is something the server does not offer. */
 export function checkId(id: string): void {
-  if (/^[$_]/.test(id)) throw new AssentError('not-supported');
+  if (id === '' || /^[$_]/.test(id)) throw new AssentError('not-supported');
   if (!isId(id)) throw notFound();
 }
 

@@ -90,7 +90,7 @@ function operationOf(request: FhirRequest, entry: ResolvedEntry, services: Servi
   if (id === undefined) throw new AssentError('invalid-request', 'The entry names no resource.');
   if (entry.method === 'DELETE') return { kind: 'delete', type, id, ...expectedVersion(call) };
   if (!resource) throw new AssentError('invalid-request', 'The entry needs a resource.');
-  if (entry.method === 'POST') return { kind: 'create', id, resource, ...conditionOf({ type, header: call.header }, services) };
+  if (entry.method === 'POST') return { kind: 'create', id, resource, ...conditionOf({ type, header: call.header, gate: call.gate }, services) };
   return { kind: 'update', id, resource, ...expectedVersion(call) };
 }
 

@@ -60,6 +60,14 @@ describe('create and read', () => {
       expect((await create({ resourceType: 'Patient' }, { 'if-none-exist': condition })).status).toBe(400);
   });
 
+  it('If-None-Exist asks for the scope to search, and tells no more than its caller may read', async () => {
+    await create({ resourceType: 'Patient', gender: 'other' });
+    const options = { body: { resourceType: 'Patient' }, headers: { 'if-none-exist': 'gender=other' } };
+    expect((await call(http, 'POST', 'Patient', { ...options, token: 'bob:system/Patient.cr' })).status).toBe(403);
+    const known = await call(http, 'POST', 'Patient', { ...options, token: 'bob:system/Patient.cs' });
+    expect([known.status, known.text]).toEqual([200, '']);
+  });
+
   it('refuses a signature beside the resource, storing nothing', async () => {
     const stored = http.record.versions.size;
     const answer = await create({ resourceType: 'Consent' }, { 'x-provenance': '{"resourceType":"Provenance"}' });

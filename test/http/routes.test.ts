@@ -70,6 +70,13 @@ describe('the REST table', () => {
       if (answer.status === 401) expect(answer.headers['www-authenticate']).toBe('Bearer');
     });
 
+    it(`${route.method} ${route.path} is 401 with a bad token unless public`, async () => {
+      const answer = await call(http, route.method, example.url, { ...example, token: 'NOT A TOKEN' });
+      expect([answer.status, answer.headers['www-authenticate']]).toEqual(
+        route.scope === 'public' ? [200, undefined] : [401, 'Bearer error="invalid_token"'],
+      );
+    });
+
     const { scope } = route;
     if (scope !== 'public' && scope !== 'token') {
       it(`${route.method} ${route.path} needs the letter ${scope}`, async () => {
@@ -91,13 +98,29 @@ describe('the REST table', () => {
     expect([answer.status, answer.headers['allow'], answer.json.resourceType]).toEqual([405, 'GET, HEAD, PUT, DELETE, OPTIONS', 'OperationOutcome']);
   });
 
-  it.each(['Nonsense', 'Nonsense/1', 'Patient/$everything', 'Patient/p1/$everything', '$export', 'Patient/p1/_history/v1/more', '_history'])(
-    '%s is not offered: 404',
-    async (url) => {
-      const answer = await call(http, 'GET', url);
-      expect([answer.status, answer.json.issue[0].code]).toEqual([404, 'not-supported']);
-    },
-  );
+  it.each([
+    'Nonsense',
+    'Nonsense/1',
+    'Patient/$everything',
+    'Patient/p1/$everything',
+    '$export',
+    'Patient/p1/_history/v1/more',
+    '_history',
+    'Patient//',
+    '//',
+  ])('%s is not offered: 404', async (url) => {
+    const answer = await call(http, 'GET', url);
+    expect([answer.status, answer.json.issue[0].code]).toEqual([404, 'not-supported']);
+  });
+
+  it('a slash at the end changes nothing', async () => {
+    for (const url of ['Patient?gender=female', 'Patient/p1', 'Patient/p1/_history', 'metadata']) {
+      const [path = '', query = ''] = url.split('?');
+      const plain = await call(http, 'GET', url);
+      const slashed = await call(http, 'GET', `${path}/?${query}`);
+      expect([url, slashed.status, slashed.text]).toEqual([url, 200, plain.text]);
+    }
+  });
 
   it('outside the FHIR base, too, an OperationOutcome', async () => {
     const answer = await call(http, 'GET', '/elsewhere');
