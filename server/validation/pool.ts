@@ -1,19 +1,15 @@
 /**
  * Threads that validate large work off the event loop: started when first needed, fed slice by slice, in turn between jobs so that
- * a bundle of 25,000 entries does not hold up the next caller. https://nodejs.org/api/worker_threads.html
+ * a bundle of 25,000 entries does not hold up the next caller.
  *
- * Invariants: every job ends: with a verdict on every text, or with AssentError('unavailable') when the queue is full, a thread dies
- * or a slice takes longer than the deadline. No verdict is ever taken for a good one.
+ * Invariants: every job ends: with a verdict on every text, or with AssentError('unavailable') when the queue is full or a thread
+ * fails. Nothing unjudged is ever taken for good.
  */
-import { Worker } from 'node:worker_threads';
-import { AssentError, type Issue } from '../errors.ts';
-
-export type Slice = { readonly texts: readonly string[] };
-/** Issues of each text of a slice, in order. */
-export type Verdict = readonly (readonly Issue[])[];
+import type { AssentError } from '../errors.ts';
+import { busy, startThread, type Thread, type Verdict } from './thread.ts';
 
 export type Pool = {
-  /** Throws AssentError('unavailable'). */
+  /** Issues of each text, in order. Throws AssentError('unavailable'). */
   run(texts: readonly string[]): Promise<Verdict>;
   /** Ends the threads; jobs not done are refused. */
   close(): Promise<void>;
@@ -28,21 +24,9 @@ export type PoolOptions = {
   readonly script?: URL;
 };
 
-type Job = {
-  readonly slices: Generator<{ readonly from: number; readonly texts: readonly string[] }>;
-  readonly verdict: (readonly Issue[])[];
-  readonly characters: number;
-  open: number;
-  left: number;
-  readonly done: (error?: AssentError) => void;
-};
-type Thread = { readonly worker: Worker; end: ((answer: Verdict | undefined) => void) | undefined };
-
 /** One slice: about 20 ms of work, little enough to take turns, enough to be worth a message. */
 const SLICE_CHARACTERS = 131_072;
 const SLICE_TEXTS = 100;
-/** Megabytes of old space a thread may use before it dies alone instead of taking the process with it. */
-const THREAD_HEAP = 1024;
 
 export function createPool({
   threads,
@@ -51,102 +35,83 @@ export function createPool({
   script = new URL('./worker.ts', import.meta.url),
 }: PoolOptions): Pool {
   const idle: Thread[] = [];
-  const all = new Set<Thread>();
+  const alive = new Set<Thread>();
   const jobs: Job[] = [];
   let waiting = 0;
   let closed = false;
 
-  const start = (): Thread => {
-    const worker = new Worker(script, { resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP } });
-    const thread: Thread = { worker, end: undefined };
-    all.add(thread);
-    worker.on('message', (verdict: Verdict) => thread.end?.(verdict));
-    // An error is always followed by exit; without a listener it would end the process.
-    worker.on('error', () => undefined);
-    worker.on('exit', () => {
-      all.delete(thread);
-      const at = idle.indexOf(thread);
-      if (at !== -1) idle.splice(at, 1);
-      thread.end?.(undefined);
-      pump();
-    });
-    return thread;
+  const forget = (thread: Thread): void => {
+    alive.delete(thread);
+    if (idle.includes(thread)) idle.splice(idle.indexOf(thread), 1);
   };
-
-  const finish = (job: Job, error?: AssentError): void => {
-    const at = jobs.indexOf(job);
-    if (at !== -1) jobs.splice(at, 1);
-    waiting -= job.characters;
-    job.done(error);
+  const work = async (job: Job, { from, texts }: Slice): Promise<void> => {
+    const thread = idle.pop() ?? startThread({ script, deadline, onEnd: forget });
+    alive.add(thread);
+    try {
+      const verdict = await thread.judge(texts);
+      idle.push(thread);
+      job.accept(from, verdict);
+    } catch (error) {
+      job.refuse(error as AssentError);
+    }
+    pump();
   };
-
-  const give = (thread: Thread, job: Job, { from, texts }: { from: number; texts: readonly string[] }): void => {
-    const timer = setTimeout(() => void thread.worker.terminate(), deadline);
-    job.open++;
-    thread.worker.ref();
-    thread.end = (answer) => {
-      thread.end = undefined;
-      clearTimeout(timer);
-      job.open--;
-      if (answer?.length === texts.length) {
-        thread.worker.unref();
-        idle.push(thread);
-        answer.forEach((issues, i) => (job.verdict[from + i] = issues));
-        job.left -= texts.length;
-        if (job.left === 0) finish(job);
-      } else if (job.left > 0) {
-        job.left = 0;
-        void job.slices.return(undefined);
-        finish(job, busy('Validation was interrupted; nothing was stored.'));
-      }
-      pump();
-    };
-    thread.worker.postMessage({ texts } satisfies Slice);
-  };
-
   const pump = (): void => {
-    while (!closed && jobs.length > 0 && (idle.length > 0 || all.size < threads)) {
+    while (!closed && jobs.length > 0 && (idle.length > 0 || alive.size < threads)) {
       const job = jobs.shift() as Job;
-      const next = job.slices.next();
-      // Its last slices are running; it ends with them.
-      if (next.done) continue;
+      const slice = job.next();
+      // With no slice left a job ends when those that run do.
+      if (!slice) continue;
       jobs.push(job);
-      give(idle.pop() ?? start(), job, next.value);
+      void work(job, slice);
     }
   };
 
   return {
-    run(texts) {
+    async run(texts) {
       const characters = texts.reduce((sum, text) => sum + text.length, 0);
-      if (closed || (waiting > 0 && waiting + characters > capacity)) return Promise.reject(busy('Too much is being validated at the moment.'));
-      if (texts.length === 0) return Promise.resolve([]);
-      return new Promise((resolve, reject) => {
-        const verdict: (readonly Issue[])[] = [];
-        const done = (error?: AssentError): void => (error ? reject(error) : resolve(verdict));
-        waiting += characters;
-        jobs.push({ slices: slice(texts), verdict, characters, open: 0, left: texts.length, done });
+      if (closed || (waiting > 0 && waiting + characters > capacity)) throw busy('Too much is being validated at the moment.');
+      if (texts.length === 0) return [];
+      waiting += characters;
+      return new Promise<Verdict>((resolve, reject) => {
+        jobs.push(createJob(texts, resolve, reject));
         pump();
-      });
+      }).finally(() => (waiting -= characters));
     },
     async close() {
       closed = true;
-      for (const job of [...jobs]) if (job.open === 0) finish(job, busy('The server is stopping.'));
-      await Promise.all([...all].map(({ worker }) => worker.terminate()));
+      for (const job of jobs) job.refuse(busy('The server is stopping.'));
+      await Promise.all([...alive].map((thread) => thread.end()));
     },
   };
 }
 
-function busy(diagnostics: string): AssentError {
-  return new AssentError('unavailable', diagnostics, { retryAfter: 5 });
-}
+type Slice = { readonly from: number; readonly texts: readonly string[] };
+type Job = { next(): Slice | undefined; accept(from: number, verdict: Verdict): void; refuse(error: AssentError): void };
 
-function* slice(texts: readonly string[]): Generator<{ from: number; texts: readonly string[] }> {
-  for (let from = 0; from < texts.length; ) {
-    let to = from;
-    let characters = 0;
-    while (to < texts.length && to - from < SLICE_TEXTS && (to === from || characters + (texts[to]?.length ?? 0) <= SLICE_CHARACTERS))
-      characters += texts[to++]?.length ?? 0;
-    yield { from, texts: texts.slice(from, to) };
-    from = to;
-  }
+function createJob(texts: readonly string[], resolve: (verdict: Verdict) => void, reject: (error: AssentError) => void): Job {
+  const verdict: Verdict[number][] = [];
+  let from = 0;
+  let left = texts.length;
+  return {
+    next() {
+      if (from >= texts.length) return undefined;
+      const start = from;
+      let characters = 0;
+      do characters += texts[from++]?.length ?? 0;
+      while (from < texts.length && from - start < SLICE_TEXTS && characters + (texts[from]?.length ?? 0) <= SLICE_CHARACTERS);
+      return { from: start, texts: texts.slice(start, from) };
+    },
+    accept(start, issues) {
+      issues.forEach((item, i) => {
+        verdict[start + i] = item;
+      });
+      left -= issues.length;
+      if (left === 0) resolve(verdict);
+    },
+    refuse(error) {
+      from = texts.length;
+      reject(error);
+    },
+  };
 }

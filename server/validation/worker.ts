@@ -4,12 +4,12 @@
  */
 import { parentPort } from 'node:worker_threads';
 import type { ResourceValue } from '../fhir/resource.ts';
-import type { Slice, Verdict } from './pool.ts';
+import type { Verdict } from './thread.ts';
 import { createCheck } from './validate.ts';
 
 const { check } = createCheck();
 
-parentPort?.on('message', ({ texts }: Slice) => {
+parentPort?.on('message', (texts: readonly string[]) => {
   const verdict: Verdict = texts.map((text) => check({ text, value: JSON.parse(text) as ResourceValue }));
   parentPort?.postMessage(verdict);
 });
