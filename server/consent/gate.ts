@@ -98,7 +98,7 @@ export type Gate = {
   search(request: SearchRequest): Promise<SearchResult>;
   /**
    * All or nothing, in the order given; results in that order. Throws AssentError: not-found, version-mismatch, multiple-matches,
-   * sealed-resource, forbidden (rule 21 types), conflict. Where one operation is to blame, the issue's expression is `operation[i]`.
+   * sealed-resource, forbidden (rule 21 types), conflict. Of several, the one to blame is named: the issue's expression is `operation[i]`.
    */
   write(operations: readonly WriteOperation[]): Promise<readonly WriteResult[]>;
   /** consent.md §4, interface.md §3. Throws AssentError: invalid-consent, invalid-signature, not-found. */

@@ -1,6 +1,7 @@
 /** The CapabilityStatement says what the table and the search registry hold. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { resourceTypes } from '../../server/fhir/resource-types.ts';
+import { createCheck } from '../../server/validation/validate.ts';
 import { call, createHttpApp, type HttpApp } from '../support/http-app.ts';
 
 let http: HttpApp;
@@ -34,5 +35,10 @@ describe('GET /metadata', () => {
     const [consent] = rest.resource.filter(({ type }: { type: string }) => type === 'Consent');
     expect(consent.operation.map(({ name }: { name: string }) => name)).toEqual(['prepare', 'sign', 'withdraw', 'receipt']);
     expect(JSON.stringify(rest.security)).toContain('http://assent.test/auth/token');
+  });
+
+  it('is itself valid R4', async () => {
+    const { json, text } = await call(http, 'GET', 'metadata', { token: '' });
+    expect(createCheck().check({ value: json, text })).toEqual([]);
   });
 });

@@ -171,6 +171,20 @@ describe('a body without end', () => {
   });
 });
 
+describe('a caller that hangs up', () => {
+  it.each(['', 'Content-Encoding: gzip\r\n'])('in the middle of its body leaves the server as it was (%j)', async (header) => {
+    const socket = connect(port, '127.0.0.1');
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.write(
+      `POST /fhir/Patient HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer alice\r\nContent-Type: application/fhir+json\r\n${header}Content-Length: 5000\r\n\r\n`,
+    );
+    socket.write(gzipSync('x'.repeat(100)), () => socket.destroy());
+    await closed;
+    expect((await call(http, 'GET', 'metadata')).status).toBe(200);
+    expect(http.record.calls).toEqual([]);
+  });
+});
+
 /** Sends bytes and resolves with the head and body of the answer. */
 function raw(bytes: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
