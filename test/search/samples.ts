@@ -57,7 +57,7 @@ const reference = fc.record({
 });
 const period = fc.record({ start: maybe(pick(...dates)), end: maybe(pick(...dates)) });
 const quantity = fc.record({
-  value: maybe(pick(...numbers)),
+  value: pick(...numbers),
   unit: maybe(pick('mmHg', 'mm[Hg]')),
   system: maybe(pick('http://unitsofmeasure.org')),
   code: maybe(pick('mm[Hg]', 'g')),
@@ -112,10 +112,16 @@ const shapes: Readonly<Record<string, Record<string, fc.Arbitrary<unknown>>>> = 
   },
   Questionnaire: {
     url: maybe(pick(...urls)),
-    derivedFrom: some(pick(...urls)),
     title: maybe(pick(...words)),
     status: maybe(pick('active')),
     effectivePeriod: maybe(period),
+  },
+  QuestionnaireResponse: {
+    status: maybe(pick('completed')),
+    questionnaire: maybe(pick(...urls)),
+    authored: maybe(pick(...dates)),
+    subject: maybe(reference),
+    identifier: maybe(identifier),
   },
   Invoice: {
     totalGross: maybe(fc.record({ value: maybe(pick(...numbers)), currency: maybe(pick('EUR', 'TWD')) })),
@@ -128,12 +134,24 @@ const shapes: Readonly<Record<string, Record<string, fc.Arbitrary<unknown>>>> = 
 
 export const sampleTypes = Object.keys(shapes);
 
-/** As JSON would carry it: absent members are absent. */
+/** As a valid resource has it: nothing empty, one type of a choice. */
+function tidy(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(tidy).filter((item) => item !== undefined);
+  const members = Object.entries(value).map(([name, member]) => [name, tidy(member)] as const);
+  const seen = new Set<string>();
+  const kept = members.filter(([name, member]) => {
+    const choice = /^(deceased|effective|value)[A-Z]/.exec(name)?.[1];
+    if (member === undefined || (choice !== undefined && seen.has(choice))) return false;
+    seen.add(choice ?? name);
+    return !Array.isArray(member) || member.length > 0;
+  });
+  return kept.length === 0 ? undefined : Object.fromEntries(kept);
+}
+
 export function resourceOf(type: string): fc.Arbitrary<{ resourceType: string; id: string } & Json> {
   const shape = shapes[type] as Record<string, fc.Arbitrary<unknown>>;
-  return fc
-    .record({ ...common, ...shape })
-    .map((value) => JSON.parse(JSON.stringify({ resourceType: type, ...value })) as { resourceType: string; id: string });
+  return fc.record({ ...common, ...shape }).map((value) => tidy({ resourceType: type, ...value }) as { resourceType: string; id: string });
 }
 
 const escape = (text: string) => text.replace(/[\\,|$]/g, '\\$&');
