@@ -23,7 +23,7 @@ export function locate(
   { router, base }: Pick<Services, 'router' | 'base'>,
 ): { readonly route: Route; readonly target: Target; readonly query: URLSearchParams } {
   const relative = url.startsWith(`${base}/`) ? url.slice(base.length) : url;
-  const [path = '', query = ''] = splitOnce(relative, '?');
+  const [path, query] = splitOnce(relative, '?');
   const found = router(method, path);
   if (found.kind === 'other-method') throw new AssentError('method-not-allowed', `Allowed here: ${found.allow.join(', ')}.`);
   if (found.kind === 'none') throw new AssentError('not-supported');

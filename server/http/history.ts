@@ -72,10 +72,10 @@ function beforeOf(request: FhirRequest, { cursors }: Services): Before | undefin
 function linksOf(request: FhirRequest, { base, cursors }: Services, last: Row | undefined): { readonly relation: string; readonly url: string }[] {
   const used = new URLSearchParams([...request.query].filter(([name]) => name === '_count' || name === '_since'));
   const path = `${base}/${historyPath(request)}`;
-  const self = { relation: 'self', url: used.size === 0 ? path : `${path}?${used}` };
+  const self = { relation: 'self', url: used.size === 0 ? path : `${path}?${used.toString()}` };
   if (!last) return [self];
   const { lastUpdated, type, id, version } = last;
   const next = new URLSearchParams(used);
   next.set('_cursor', cursors.seal({ lastUpdated, type, id, version } satisfies Before, cursorBinding(request, historyPath(request))));
-  return [self, { relation: 'next', url: `${path}?${next}` }];
+  return [self, { relation: 'next', url: `${path}?${next.toString()}` }];
 }

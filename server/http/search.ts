@@ -22,7 +22,7 @@ export async function search(request: FhirRequest, services: Services): Promise<
   const binding = cursorBinding(request, `${type}?${plan.used}`);
   const after = plan.cursor === undefined ? undefined : (services.cursors.open(plan.cursor, binding) as SortPosition);
   const { where, order, count, total } = plan;
-  const query = `${type}?${parameters}`;
+  const query = `${type}?${parameters.toString()}`;
   const result = await gate.search({ type, where, order, count, total, query, ...(after ? { after } : {}) });
   const links = linksOf(`${services.base}/${type}`, plan.used, result.next && services.cursors.seal(result.next, binding));
   return { status: 200, headers: receiptHeaders(services.base, result.receipt), body: searchset(result, plan, { links, base: services.base }) };
