@@ -50,11 +50,15 @@ export function createSchemaStep(definitions: Pick<Definitions, 'schema'>): Sche
   };
 }
 
-/** Opens the slots of inner resources, and allows null where a list of primitives has an extension instead of a value. */
+/**
+ * Opens the slots of inner resources, allows null where a list of primitives has an extension instead of a value, and says of complex
+ * types that they are objects, which the published schema forgets.
+ */
 function adapt(schema: JsonSchema): JsonSchema {
   const definitions = Object.entries(schema.definitions).map(([name, node]) => {
     if (name === 'ResourceList')
       return [name, { type: 'object', required: ['resourceType'], properties: { resourceType: { type: 'string' } } }] as const;
+    if (name === 'xhtml') return [name, { ...node, type: 'string' }] as const;
     // The published pattern refuses no-break spaces, which official examples contain.
     if (name === 'string' || name === 'markdown') return [name, { ...node, pattern: '\\S' }] as const;
     const { properties } = node;
@@ -62,7 +66,7 @@ function adapt(schema: JsonSchema): JsonSchema {
     const adapted = Object.entries(properties).map(
       ([key, property]) => [key, isPrimitiveList(key, properties) ? nullable(property) : property] as const,
     );
-    return [name, { ...node, properties: Object.fromEntries(adapted) }] as const;
+    return [name, { ...node, type: 'object', properties: Object.fromEntries(adapted) }] as const;
   });
   return { definitions: Object.fromEntries(definitions) };
 }

@@ -47,6 +47,9 @@ test.each([
 const bad: [string, unknown, string][] = [
   ['a wrong type', { ...patient, active: 'yes' }, 'Patient.active'],
   ['a decimal as string', { ...observation, valueQuantity: { value: '61.5' } }, 'Observation.value.ofType(Quantity).value'],
+  ['a number where an object belongs', { ...observation, subject: 7 }, 'Observation.subject'],
+  ['a number in a list of objects', { ...patient, name: [7] }, 'Patient.name[0]'],
+  ['a narrative that is a number', { ...patient, text: { status: 'generated', div: 7 } }, 'Patient.text.div'],
   ['an object where an array belongs', { ...patient, name: { family: 'Wang' } }, 'Patient.name'],
   ['an array where one value belongs', { ...patient, gender: ['female'] }, 'Patient.gender'],
   ['a missing required element', { resourceType: 'Observation', status: 'final' }, 'Observation.code'],
