@@ -5,7 +5,7 @@
  * Invariant: patientsNamed never misses a Patient a resource refers to by reference; where a reference can be read two ways it counts,
  * because a Patient named too many only closes the resource further.
  */
-import { parseReference } from './references.ts';
+import { relativeToBase } from './references.ts';
 
 /** Type → search parameters through which a resource of that type enters a Patient's compartment. The Patient itself is in its own. */
 export const patientCompartment: Readonly<Record<string, readonly string[]>> = {
@@ -106,8 +106,10 @@ function walk(node: unknown, state: Walk): void {
   }
 }
 
+/** Wider than what R4 allows as a reference: what follows the id does not matter. */
+const PATIENT = /^(?:\.?\/)*Patient\/([A-Za-z0-9\-.]{1,64})(?![A-Za-z0-9\-.])/;
+
 function addPatient(text: string, { base, found }: Walk): void {
-  if (!text.includes('Patient')) return;
-  const reference = parseReference(text, base);
-  if (reference.kind === 'local' && reference.type === 'Patient') found.add(reference.id);
+  const id = text.includes('Patient') ? PATIENT.exec(relativeToBase(text.trim(), base))?.[1] : undefined;
+  if (id !== undefined) found.add(id);
 }

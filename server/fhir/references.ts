@@ -33,7 +33,8 @@ export function parseReference(text: string, base = ''): ParsedReference {
   return version === undefined ? { kind: 'local', type, id } : { kind: 'local', type, id, version };
 }
 
-function relativeToBase(text: string, base: string): string {
+/** The text after our own base, or the text itself. */
+export function relativeToBase(text: string, base: string): string {
   if (base === '' || text.length <= base.length) return text;
   // Scheme and host are case-insensitive; taking the whole base so can only recognise more as our own.
   return text[base.length] === '/' && text.slice(0, base.length).toLowerCase() === base.toLowerCase() ? text.slice(base.length + 1) : text;

@@ -45,6 +45,21 @@ test('names every Patient of a resource, wherever it stands', () => {
   expect(patientsNamed(resource, base).sort()).toEqual(['absolute', 'from-contained', 'in-extension', 'mother']);
 });
 
+test.each([
+  'Patient/1',
+  ' Patient/1\n',
+  './Patient/1',
+  '/Patient/1',
+  'Patient/1#x',
+  'Patient/1/',
+  'Patient/1?x=y',
+  'Patient/1|2',
+  `${base}//Patient/1`,
+  'Patient/1/_history/a/b',
+])('odd spelling %j still names the Patient: it can only close the resource further', (reference) => {
+  expect(patientsNamed({ resourceType: 'Observation', subject: { reference } }, base)).toEqual(['1']);
+});
+
 test('a Patient names itself and those it links to; a Bundle names the Patients in it', () => {
   const patient = { resourceType: 'Patient', id: 'me', link: [{ other: { reference: 'Patient/twin' } }] };
   expect(patientsNamed(patient, base)).toEqual(['me', 'twin']);
