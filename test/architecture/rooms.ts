@@ -55,8 +55,13 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   /** Pure: time is an argument, so the clock is not in its list. */
   consent: { files: /^server\/consent\//, mayImport: ['errors', 'fhir', 'search/plan', 'ledger/hash', 'consent/model', 'consent/workflow'] },
   'store/port': { files: /^server\/store\/port\.ts$/, mayImport: ['fhir', 'search/plan'] },
-  'store/embedded': { files: /^server\/store\/embedded\//, mayImport: [...everywhere, 'store/port', 'search', 'search/plan', 'fhir'] },
-  'store/mongo': { files: /^server\/store\/mongo\//, mayImport: [...everywhere, 'store/port', 'search', 'search/plan', 'fhir'] },
+  /** What both engines share: how a query picks what it walks, how keys are packed. */
+  'store/shared': { files: /^server\/store\/(driver|packed-keys)\.ts$/, mayImport: ['errors', 'store/port', 'search/plan'] },
+  'store/embedded': {
+    files: /^server\/store\/embedded\//,
+    mayImport: [...everywhere, 'store/port', 'store/shared', 'search', 'search/plan', 'fhir'],
+  },
+  'store/mongo': { files: /^server\/store\/mongo\//, mayImport: [...everywhere, 'store/port', 'store/shared', 'search', 'search/plan', 'fhir'] },
   'audit/query': { files: /^server\/audit\/query\.ts$/, mayImport: [...everywhere, 'fhir', 'search/plan', 'audit'] },
   audit: { files: /^server\/audit\//, mayImport: [...everywhere, 'fhir', 'records'] },
   jobs: { files: /^server\/jobs\//, mayImport: [...everywhere, 'fhir', 'records'] },

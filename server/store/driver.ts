@@ -1,0 +1,121 @@
+/**
+ * Picks what a query walks: the criterion with the fewest index entries drives, the rest is checked row by row. A fixed rule shared by the
+ * engines instead of a database's planner, whose choice varied by 1,000× on the same data (storage.md §1).
+ *
+ * Invariant: the rows a driver names, filtered by `rest`, are exactly the rows the expression holds for.
+ */
+import { all, and, compareKeys, type Expression, successor } from '../search/expression.ts';
+
+/** Rows by id, by exact keys, or by a span of keys (from ≤ key < to). */
+export type Driver =
+  | { readonly kind: 'ids'; readonly ids: readonly string[] }
+  | { readonly kind: 'keys'; readonly keys: readonly string[] }
+  | { readonly kind: 'range'; readonly from: string; readonly to: string };
+
+/** The union of `drivers` holds every match; `rest` is what remains to be checked; `size` is the capped number of entries to walk. */
+export type Choice = { readonly drivers: readonly Driver[]; readonly size: number; readonly rest: Expression };
+
+export type Measure = (driver: Driver) => number;
+
+/** Counting stops at these sizes in turn, so that a small driver is found without counting the large ones. */
+const CAPS = [50, 1_000, 20_000] as const;
+/** Up to this many ids are looked up at once, whatever else was asked. */
+const HANDFUL = 50;
+/** More keys or branches than this cost more to seek one by one than a walk that tests membership. */
+const MOST_KEYS = 2_000;
+const MOST_BRANCHES = 200;
+/** Ranges merged in result order; above, the rows are collected and sorted, or another driver is walked. */
+const MOST_MERGED = 50;
+
+/** Undefined: nothing in the expression can drive; walk the type. `measure` counts a driver's entries up to a cap. */
+export function pickDriver(expression: Expression, measure: (driver: Driver, cap: number) => number): Choice | undefined {
+  let choice: Choice | undefined;
+  for (const cap of CAPS) {
+    choice = choose(expression, (driver) => measure(driver, cap));
+    if (!choice || choice.size < cap) break;
+  }
+  return choice;
+}
+
+/** The keys of a choice that can be walked in result order by merging, or undefined. */
+export function mergeableKeys({ drivers }: Choice): readonly string[] | undefined {
+  const keys = new Set<string>();
+  for (const driver of drivers) {
+    if (driver.kind !== 'keys') return undefined;
+    for (const key of driver.keys) keys.add(key);
+  }
+  return keys.size <= MOST_MERGED ? [...keys] : undefined;
+}
+
+function choose(expression: Expression, measure: Measure): Choice | undefined {
+  if (expression.kind === 'and') return smallest(expression.of, measure);
+  if (expression.kind === 'or') return union(expression, measure);
+  const driver = driverOf(expression);
+  return driver && { drivers: [driver], size: measure(driver), rest: expression.kind === 'interval' ? expression : all };
+}
+
+function smallest(parts: readonly Expression[], measure: Measure): Choice | undefined {
+  const few = parts.find((part) => part.kind === 'id' && part.ids.size <= HANDFUL);
+  let best: Choice | undefined;
+  let driving: Expression | undefined;
+  for (const part of few ? [few] : parts) {
+    const choice = choose(part, measure);
+    if (!choice || (best && best.size <= choice.size)) continue;
+    best = choice;
+    driving = part;
+  }
+  return best && { ...best, rest: and([...parts.filter((part) => part !== driving), best.rest]) };
+}
+
+function union(expression: Expression & { kind: 'or' }, measure: Measure): Choice | undefined {
+  if (expression.of.length > MOST_BRANCHES) return undefined;
+  const choices: Choice[] = [];
+  for (const part of expression.of) {
+    const choice = choose(part, measure);
+    if (!choice) return undefined;
+    choices.push(choice);
+  }
+  const exact = choices.every(({ rest }) => rest.kind === 'all');
+  return {
+    drivers: choices.flatMap(({ drivers }) => drivers),
+    size: choices.reduce((sum, { size }) => sum + size, 0),
+    rest: exact ? all : expression,
+  };
+}
+
+function driverOf(expression: Expression): Driver | undefined {
+  switch (expression.kind) {
+    case 'none':
+      return { kind: 'keys', keys: [] };
+    case 'id':
+      return { kind: 'ids', ids: [...expression.ids] };
+    case 'any':
+      return expression.keys.size <= MOST_KEYS ? indexedKeys([...expression.keys]) : undefined;
+    case 'range':
+      return indexedRange(expression.from, expression.to);
+    case 'interval':
+      return lowBounds(expression);
+    default:
+      return undefined;
+  }
+}
+
+function indexedKeys(keys: readonly string[]): Driver | undefined {
+  return keys.some((key) => !isIndexed(key)) ? undefined : { kind: 'keys', keys };
+}
+
+/** A span that may hold keys outside the index cannot drive: it would miss rows. */
+function indexedRange(from: string, to: string): Driver | undefined {
+  return compareKeys(to, '~') <= 0 || compareKeys(from, '\x7f') >= 0 ? { kind: 'range', from, to } : undefined;
+}
+
+/** The span of the low bound: `prefix + low` comes first in the key. The high bound is left to be checked. */
+function lowBounds({ prefix, low }: Expression & { kind: 'interval' }): Driver | undefined {
+  if (prefix === '' || !isIndexed(prefix)) return undefined;
+  return { kind: 'range', from: prefix + (low?.from ?? ''), to: successor(prefix + (low?.to ?? '')) };
+}
+
+/** Keys that start with `~` are kept with the resource only. */
+export function isIndexed(key: string): boolean {
+  return !key.startsWith('~');
+}

@@ -1,0 +1,72 @@
+/** Writes one version: the row, what it supersedes, and the difference between the old and new index entries. Inside the writer's transaction. */
+import { isIndexed } from '../driver.ts';
+import { unpackKeys } from '../packed-keys.ts';
+import { type Database, one } from './database.ts';
+import { compressBody } from './history-body.ts';
+import type { ReindexRow, ResourceJob } from './jobs.ts';
+import type { ResourceColumns } from './rows.ts';
+
+type Indexed = { readonly type: string; readonly id: string; readonly rid: number };
+type Content = { readonly sort: number; readonly deleted: number; readonly keys: string };
+
+const COLUMNS = 'type, id, version, updated, sort, deleted, keys, body';
+const GONE: Content = { sort: 0, deleted: 1, keys: '' };
+
+export function writeResource(database: Database, job: ResourceJob): void {
+  const { statement } = database;
+  const [type, id, version, updated, sort, deleted, keys, body] = job;
+  const old = one<readonly [...ResourceColumns, number]>(statement(`SELECT ${COLUMNS}, rid FROM resources WHERE type = ? AND id = ?`), type, id);
+  if (!old) {
+    const { lastInsertRowid } = statement(`INSERT INTO resources (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).run(...job);
+    index(database, { type, id, rid: Number(lastInsertRowid) }, { before: GONE, after: { sort, deleted, keys } });
+    return;
+  }
+  const rid = old[8];
+  const before = { sort: old[4], deleted: old[5], keys: old[6] };
+  statement(`INSERT INTO history (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).run(...(old.slice(0, 7) as string[]), compressBody(old[7]));
+  statement('UPDATE resources SET version = ?, updated = ?, sort = ?, deleted = ?, keys = ?, body = ? WHERE rid = ?').run(
+    version,
+    updated,
+    sort,
+    deleted,
+    keys,
+    body,
+    rid,
+  );
+  index(database, { type, id, rid }, { before, after: { sort, deleted, keys } });
+}
+
+/** Rewrites the keys of live resources that are still at the version they were computed from; the number that changed. */
+export function rewriteKeys(database: Database, type: string, rows: readonly ReindexRow[]): number {
+  const { statement } = database;
+  let written = 0;
+  for (const [id, version, sort, keys] of rows) {
+    const row = one<[number, string, number, number, string]>(
+      statement('SELECT rid, version, sort, deleted, keys FROM resources WHERE type = ? AND id = ?'),
+      type,
+      id,
+    );
+    if (!row) continue;
+    const [rid, current, oldSort, deleted, oldKeys] = row;
+    if (current !== version || deleted === 1 || (oldSort === sort && oldKeys === keys)) continue;
+    statement('UPDATE resources SET sort = ?, keys = ? WHERE rid = ?').run(sort, keys, rid);
+    index(database, { type, id, rid }, { before: { sort: oldSort, deleted, keys: oldKeys }, after: { sort, deleted, keys } });
+    written++;
+  }
+  return written;
+}
+
+function index({ statement }: Database, { type, id, rid }: Indexed, { before, after }: { before: Content; after: Content }): void {
+  const old = entriesOf(before);
+  const fresh = entriesOf(after);
+  const moved = before.sort !== after.sort;
+  for (const key of old) {
+    if (moved || !fresh.has(key)) statement('DELETE FROM keys WHERE type = ? AND key = ? AND sort = ? AND id = ?').run(type, key, before.sort, id);
+  }
+  for (const key of fresh) if (moved || !old.has(key)) statement('INSERT INTO keys VALUES (?, ?, ?, ?, ?)').run(type, key, after.sort, id, rid);
+}
+
+/** A deletion is in no index. */
+function entriesOf({ deleted, keys }: Content): ReadonlySet<string> {
+  return new Set(deleted === 1 ? [] : unpackKeys(keys).filter(isIndexed));
+}

@@ -1,0 +1,70 @@
+/**
+ * The embedded engine: SQLite in the data folder, one writer thread, readers on the main thread. storage.md §1, §4.
+ *
+ * Invariants: one process at a time owns the folder; an acknowledged write is on the disk; a database of another version is refused.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Clock } from '../../clock.ts';
+import { AssentError } from '../../errors.ts';
+import type { Engine } from '../port.ts';
+import { endLeases } from './apply.ts';
+import { openDatabase } from './database.ts';
+import { lockFolder } from './lock.ts';
+import { prepareDatabase, requireCurrent } from './migrations.ts';
+import { createRecordStore } from './records.ts';
+import { createResourceStore } from './resources.ts';
+import { createWriter, type Writer } from './writer.ts';
+
+type Options = {
+  readonly dataDir: string;
+  readonly clock: Clock;
+  /** 'read-only' may be opened beside a running server; it refuses every write. */
+  readonly mode?: 'read-write' | 'read-only';
+};
+
+/** Throws AssentError('unavailable') with a sentence for the operator: folder in use, other version, nothing there. */
+export async function createEmbeddedEngine({ dataDir, clock, mode = 'read-write' }: Options): Promise<Engine> {
+  if (mode === 'read-only') return assemble({ dataDir, clock, writer: noWriter, release: () => undefined });
+  const release = lockFolder(dataDir);
+  try {
+    await prepare(dataDir);
+    const writer = await startWriter(dataDir, clock);
+    return assemble({ dataDir, clock, writer, release });
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+type Parts = { readonly dataDir: string; readonly clock: Clock; readonly writer: Writer; readonly release: () => void };
+
+function assemble({ dataDir, clock, writer, release }: Parts): Engine {
+  const database = openDatabase(dataDir, 'read-only');
+  requireCurrent(database.connection);
+  const close = async (): Promise<void> => {
+    await writer.close();
+    database.close();
+    release();
+  };
+  return { resources: createResourceStore({ database, writer, close }), records: createRecordStore({ database, writer, clock }) };
+}
+
+async function prepare(dataDir: string): Promise<void> {
+  const database = openDatabase(dataDir, 'read-write');
+  try {
+    await prepareDatabase(database.connection);
+    endLeases(database);
+  } finally {
+    database.close();
+  }
+}
+
+function startWriter(dataDir: string, clock: Clock): Promise<Writer> {
+  const worker = new Worker(new URL('./writer-worker.ts', import.meta.url), { workerData: dataDir, execArgv: [], name: 'writer' });
+  return createWriter({ worker, clock });
+}
+
+const noWriter: Writer = {
+  submit: () => Promise.reject(new AssentError('unavailable', 'The store was opened for reading only.')),
+  close: () => Promise.resolve(),
+};

@@ -1,0 +1,61 @@
+/** What the main thread asks of the writer thread, in forms that are cheap to send: flat rows, packed keys, JSON text. */
+import type { ErrorCode } from '../../errors.ts';
+import type { Guard, NewLogRow } from '../port.ts';
+
+export type ResourceJob = readonly [
+  type: string,
+  id: string,
+  version: string,
+  updated: number,
+  sort: number,
+  deleted: number,
+  keys: string,
+  body: string,
+];
+
+/** `value`: JSON text, or bytes. `lookup`: packed like keys. */
+export type RecordPut = {
+  readonly recordKind: string;
+  readonly id: string;
+  readonly value: string | Uint8Array;
+  readonly lookup: string;
+  readonly expires: number | null;
+};
+export type RecordDelete = { readonly recordKind: string; readonly id: string; readonly value?: undefined };
+
+export type CommitJob = {
+  readonly kind: 'commit';
+  readonly guards: readonly Guard[];
+  readonly resources: readonly ResourceJob[];
+  readonly records: readonly (RecordPut | RecordDelete)[];
+  readonly log: readonly NewLogRow[];
+  readonly bumpEpoch: boolean;
+};
+
+export type Job =
+  /** Answered with the index of the first guard that failed, or COMMITTED. */
+  | CommitJob
+  /** Answered with the new revision, or null: conflict. `revision`: see RecordStore.put. */
+  | { readonly kind: 'put'; readonly put: RecordPut; readonly revision: number | null | undefined }
+  /** Answered with whether there was such a record. */
+  | { readonly kind: 'delete'; readonly recordKind: string; readonly id: string }
+  /** Answered with the fencing number, or null. */
+  | { readonly kind: 'lease'; readonly name: string; readonly holder: string; readonly ttlMs: number }
+  /** Answered with the number of rows written. */
+  | { readonly kind: 'reindex'; readonly type: string; readonly rows: readonly ReindexRow[] }
+  /** Answered with true after a real commit. */
+  | { readonly kind: 'check' };
+
+export type ReindexRow = readonly [id: string, version: string, sort: number, keys: string];
+
+export const COMMITTED = -1;
+
+/** `cause` is the database's own word for it: never a value. */
+export type Failure = { readonly failed: ErrorCode; readonly cause: string };
+export type Answer = number | boolean | null | Failure;
+
+/** `now`: the clock's time when the batch was sent; the writer has no clock of its own. */
+export type Batch = { readonly jobs: readonly Job[]; readonly now: number };
+export type ToWriter = Batch | 'close';
+/** One for all batches the writer took together, in order. */
+export type FromWriter = 'ready' | readonly Answer[];

@@ -1,0 +1,120 @@
+/**
+ * Order by a key: the keys of a parameter are ordered by its value, so either a selective driver is collected and sorted, or the parameter's
+ * own keys are walked and filtered (storage.md §1). Resources without such a key follow in id order.
+ *
+ * Invariant: each resource comes once, at its least (ascending) or greatest (descending) key with the prefix.
+ */
+import { compareKeys, successor } from '../../search/expression.ts';
+import { isIndexed } from '../driver.ts';
+import { unpackKeys } from '../packed-keys.ts';
+import type { Order, Position, Query } from '../port.ts';
+import { collect, matches, pick, wholeOf } from './candidates.ts';
+import { type Database, one } from './database.ts';
+import { type Entry, walkIds, walkKey, walkType } from './walk.ts';
+
+export const OVER_BUDGET = 'over-budget';
+export type Found = { readonly entry: Entry; readonly sort: number | string | undefined } | typeof OVER_BUDGET;
+export type Charge = (count: number) => boolean;
+
+/** Above this many entries, walking the parameter's keys beats sorting. */
+const MOST_SORTED = 2_000;
+
+type KeyOrder = Order & { readonly by: 'key' };
+
+export function* inKeyOrder(database: Database, query: Query, charge: Charge): Generator<Found> {
+  const order = query.order as KeyOrder;
+  const whole = wholeOf(query.where, query.scope);
+  const choice = pick(database, query.type, whole);
+  if (choice && choice.size <= MOST_SORTED) {
+    // Packed keys are needed for the sort value even where nothing is left to check.
+    const entries = collect(database, query.type, { ...choice, rest: whole }, query.deleted ?? false);
+    return yield* sorted(entries, { order, after: query.after, charge, accept: (entry) => matches(choice.rest, entry) });
+  }
+  const accept = (entry: Entry): boolean => matches(whole, entry);
+  if (isIndexed(order.prefix) && order.prefix !== '') return yield* walkKeys(database, query, { order, charge, accept });
+  const entries = walkType(database, { type: query.type, backward: false, after: undefined, keys: true });
+  yield* sorted(entries, { order, after: query.after, charge, accept });
+}
+
+type Sorting = {
+  readonly order: KeyOrder;
+  readonly after: Position | undefined;
+  readonly charge: Charge;
+  readonly accept: (entry: Entry) => boolean;
+};
+
+function* sorted(entries: Iterable<Entry>, { order, after, charge, accept }: Sorting): Generator<Found> {
+  const found: { entry: Entry; sort: string | undefined }[] = [];
+  for (const entry of entries) {
+    if (!charge(1)) return yield OVER_BUDGET;
+    if (!accept(entry)) continue;
+    const sort = sortKey(entry, order);
+    if (!after || comparePositions({ sort, id: entry.id }, after, order) > 0) found.push({ entry, sort });
+  }
+  yield* found.sort((a, b) => comparePositions({ sort: a.sort, id: a.entry.id }, { sort: b.sort, id: b.entry.id }, order));
+}
+
+type Walking = Omit<Sorting, 'after'>;
+
+function* walkKeys(database: Database, { type, after }: Query, { order, charge, accept }: Walking): Generator<Found> {
+  const descending = order.direction === 'descending';
+  const start = after && { key: after.sort as string | undefined, id: after.id };
+  const inMissing = start !== undefined && start.key === undefined;
+  for (const key of inMissing ? [] : keysInOrder(database, type, order, start?.key)) {
+    const group = [...walkKey(database, key, { type, backward: false, after: undefined, keys: false })];
+    if (!charge(group.length)) return yield OVER_BUDGET;
+    group.sort((a, b) => (descending ? compareKeys(b.id, a.id) : compareKeys(a.id, b.id)));
+    for (const bare of group) {
+      if (start?.key === key && (descending ? compareKeys(bare.id, start.id) >= 0 : compareKeys(bare.id, start.id) <= 0)) continue;
+      const entry = { ...bare, keys: packedKeys(database, bare.rid) };
+      if (accept(entry) && sortKey(entry, order) === key) yield { entry, sort: key };
+    }
+  }
+  for (const entry of walkIds(database, { type, backward: descending, after: inMissing && start ? { sort: 0, id: start.id } : undefined })) {
+    if (!charge(1)) return yield OVER_BUDGET;
+    if (accept(entry) && sortKey(entry, order) === undefined) yield { entry, sort: undefined };
+  }
+}
+
+/** The keys in use with this prefix, in order, beginning with `from` itself. */
+function* keysInOrder({ statement }: Database, type: string, { prefix, direction }: KeyOrder, from: string | undefined): Generator<string> {
+  const end = successor(prefix);
+  if (direction === 'ascending') {
+    const first = statement('SELECT min(key) FROM keys WHERE type = ? AND key >= ? AND key < ?');
+    const later = statement('SELECT min(key) FROM keys WHERE type = ? AND key > ? AND key < ?');
+    for (let key = only(first.get(type, from ?? prefix, end)); key !== null; key = only(later.get(type, key, end))) yield key;
+  } else {
+    const first = statement('SELECT max(key) FROM keys WHERE type = ? AND key >= ? AND key <= ?');
+    const later = statement('SELECT max(key) FROM keys WHERE type = ? AND key >= ? AND key < ?');
+    for (let key = only(first.get(type, prefix, from ?? end)); key !== null; key = only(later.get(type, prefix, key))) yield key;
+  }
+}
+
+function only(row: unknown): string | null {
+  return (row as [string | null])[0];
+}
+
+function packedKeys({ statement }: Database, rid: number): string {
+  return one<[string]>(statement('SELECT keys FROM resources WHERE rid = ?'), rid)?.[0] ?? '';
+}
+
+function sortKey(entry: Entry, { prefix, direction }: KeyOrder): string | undefined {
+  let best: string | undefined;
+  for (const key of entry.row?.keys ?? unpackKeys(entry.keys)) {
+    if (!key.startsWith(prefix)) continue;
+    const difference = best === undefined ? -1 : compareKeys(key, best);
+    if (direction === 'ascending' || best === undefined ? difference < 0 : difference > 0) best = key;
+  }
+  return best;
+}
+
+function comparePositions(a: Position, b: Position, { direction }: KeyOrder): number {
+  if (a.sort === undefined || b.sort === undefined) {
+    if (a.sort !== b.sort) return a.sort === undefined ? 1 : -1;
+  } else {
+    const difference = compareKeys(String(a.sort), String(b.sort));
+    if (difference !== 0) return direction === 'ascending' ? difference : -difference;
+  }
+  const ids = compareKeys(a.id, b.id);
+  return direction === 'ascending' ? ids : -ids;
+}

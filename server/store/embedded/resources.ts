@@ -1,0 +1,98 @@
+/** ResourceStore over the embedded database: reads here, in one snapshot each; writes through the writer thread. */
+import { AssentError } from '../../errors.ts';
+import { packKeys } from '../packed-keys.ts';
+import type { LogRow, ResourceStore, StoredResource, WriteSet } from '../port.ts';
+import { type Database, many, readEpoch, snapshot } from './database.ts';
+import { countRows, findRows } from './find.ts';
+import { findVersions } from './history.ts';
+import { COMMITTED, type CommitJob, type ReindexRow, type ResourceJob } from './jobs.ts';
+import { toDelete, toPut } from './records.ts';
+import { resourceAt } from './rows.ts';
+import { walkIds } from './walk.ts';
+import type { Writer } from './writer.ts';
+
+type Dependencies = { readonly database: Database; readonly writer: Writer; readonly close: () => Promise<void> };
+
+export function createResourceStore({ database, writer, close }: Dependencies): ResourceStore {
+  /** Epoch and data in one snapshot: a permission that has just ended never meets data read after it. */
+  const within = <T>(scope: { readonly epoch: number } | 'internal', read: () => T): T | { readonly kind: 'stale' } =>
+    snapshot(database, () => (scope !== 'internal' && scope.epoch !== readEpoch(database) ? { kind: 'stale' } : read()));
+  return {
+    find: async (query) => within(query.scope, () => findRows(database, query)),
+    count: async (query, cap) => within(query.scope, () => countRows(database, query, cap)),
+    history: async (query) => within(query.scope, () => findVersions(database, query)),
+    commit: async (writes) => {
+      const outcome = await writer.submit<number>(commitJob(writes));
+      const guard = writes.guards[outcome];
+      return outcome === COMMITTED || !guard ? { kind: 'committed' } : { kind: 'conflict', guard };
+    },
+    epoch: async () => readEpoch(database),
+    readLog: async (from, limit) => readLog(database, from, limit),
+    lease: async (name, holder, ttlMs) => (await writer.submit<number | null>({ kind: 'lease', name, holder, ttlMs })) ?? undefined,
+    reindex: (type, keysOf) => reindex({ database, writer }, type, keysOf),
+    check: async () => {
+      await writer.submit<boolean>({ kind: 'check' });
+      requireReadable(database);
+    },
+    close,
+  };
+}
+
+function commitJob({ guards, resources, records, log, bumpEpoch }: WriteSet): CommitJob {
+  return {
+    kind: 'commit',
+    guards,
+    resources: resources.map(resourceJob),
+    records: records.map((write) => (write.kind === 'put' ? toPut(write) : toDelete(write))),
+    log,
+    bumpEpoch,
+  };
+}
+
+function resourceJob({ type, id, version, lastUpdated, instant, deleted, body, keys }: StoredResource): ResourceJob {
+  return [type, id, version, 0 - lastUpdated, 0 - instant, deleted ? 1 : 0, packKeys(keys), body];
+}
+
+function readLog({ statement }: Database, from: number, limit: number): LogRow[] {
+  const rows = many<[number, string, string]>(statement('SELECT idx, key, entry FROM log WHERE idx >= ? ORDER BY idx LIMIT ?'), from, limit);
+  return rows.map(([index, key, entry]) => ({ index, key, entry }));
+}
+
+const REINDEX_SLICE = 200;
+
+async function reindex(
+  { database, writer }: Omit<Dependencies, 'close'>,
+  type: string,
+  keysOf: Parameters<ResourceStore['reindex']>[1],
+): Promise<number> {
+  let written = 0;
+  let after: { sort: number; id: string } | undefined;
+  for (;;) {
+    const slice = snapshot(database, () => resourcesAfter(database, type, after));
+    const last = slice.at(-1);
+    if (!last) return written;
+    const rows = slice.map((resource): ReindexRow => {
+      const { keys, instant } = keysOf(resource);
+      return [resource.id, resource.version, 0 - instant, packKeys(keys)];
+    });
+    written += await writer.submit<number>({ kind: 'reindex', type, rows });
+    after = { sort: 0, id: last.id };
+  }
+}
+
+function resourcesAfter(database: Database, type: string, after: { sort: number; id: string } | undefined): StoredResource[] {
+  const slice: StoredResource[] = [];
+  for (const { rid } of walkIds(database, { type, backward: false, after })) {
+    if (slice.push(resourceAt(database, rid)) === REINDEX_SLICE) break;
+  }
+  return slice;
+}
+
+function requireReadable(database: Database): void {
+  try {
+    if (readEpoch(database) > 0) return;
+  } catch (cause) {
+    throw new AssentError('unavailable', 'The store cannot read.', { cause });
+  }
+  throw new AssentError('unavailable', 'The store cannot read.');
+}

@@ -1,0 +1,34 @@
+/** Between rows of the database and the port's StoredResource. */
+import { unpackKeys } from '../packed-keys.ts';
+import type { StoredResource } from '../port.ts';
+import { type Database, one } from './database.ts';
+
+export type ResourceColumns = readonly [
+  type: string,
+  id: string,
+  version: string,
+  updated: number,
+  sort: number,
+  deleted: number,
+  keys: string,
+  body: string,
+];
+
+const COLUMNS = 'type, id, version, updated, sort, deleted, keys, body';
+
+export function toResource([type, id, version, updated, sort, deleted, keys, body]: ResourceColumns): StoredResource {
+  // 0 - x, not -x: -0 would not be the 0 that was stored.
+  return { type, id, version, lastUpdated: 0 - updated, instant: 0 - sort, deleted: deleted === 1, body, keys: unpackKeys(keys) };
+}
+
+export function resourceAt({ statement }: Database, rid: number): StoredResource {
+  const row = one<ResourceColumns>(statement(`SELECT ${COLUMNS} FROM resources WHERE rid = ?`), rid);
+  if (!row) throw new Error('An index entry names a row that is not there.');
+  return toResource(row);
+}
+
+/** The newest version, a deletion included, with its row number. */
+export function newestOf({ statement }: Database, type: string, id: string): { readonly rid: number; readonly resource: StoredResource } | undefined {
+  const row = one<readonly [...ResourceColumns, number]>(statement(`SELECT ${COLUMNS}, rid FROM resources WHERE type = ? AND id = ?`), type, id);
+  return row && { rid: row[8], resource: toResource(row as unknown as ResourceColumns) };
+}

@@ -1,0 +1,92 @@
+/**
+ * Walks over index entries in result order. Entries are fetched in growing slices, each continuing strictly after the last entry of
+ * the one before, so many walks can be merged and any can be left at any time.
+ */
+import type { SQLInputValue } from 'node:sqlite';
+import { compareKeys } from '../../search/expression.ts';
+import type { StoredResource } from '../port.ts';
+import { type Database, many } from './database.ts';
+
+/** One live resource found through an index. `keys` are packed; '' when the walk was told not to read them. */
+export type Entry = { readonly sort: number; readonly id: string; readonly rid: number; readonly keys: string; readonly row?: StoredResource };
+
+export type Place = { readonly sort: number; readonly id: string };
+
+export type Walk = {
+  readonly type: string;
+  readonly backward: boolean;
+  readonly after: Place | undefined;
+  /** Whether the packed keys are needed: reading them costs a look-up of the resource. */
+  readonly keys: boolean;
+};
+
+type EntryRow = readonly [sort: number, id: string, rid: number, keys: string];
+
+const FIRST_SLICE = 32;
+const LARGEST_SLICE = 1_024;
+const START: Place = { sort: -Number.MAX_SAFE_INTEGER, id: '' };
+const END: Place = { sort: Number.MAX_SAFE_INTEGER, id: '' };
+
+/** Newest first, or the exact reversal when `backward`. */
+export function* walkKey(database: Database, key: string, walk: Walk): Generator<Entry> {
+  const beyond = walk.backward ? '(k.sort, k.id) < (?, ?) ORDER BY k.sort DESC, k.id DESC' : '(k.sort, k.id) > (?, ?) ORDER BY k.sort, k.id';
+  const from = walk.keys ? 'r.keys FROM keys k CROSS JOIN resources r ON r.rid = k.rid' : "'' FROM keys k";
+  yield* slices(database, `SELECT k.sort, k.id, k.rid, ${from} WHERE k.type = ? AND k.key = ? AND ${beyond} LIMIT ?`, [walk.type, key], walk);
+}
+
+export function* walkType(database: Database, walk: Walk): Generator<Entry> {
+  const beyond = walk.backward ? '(sort, id) < (?, ?) ORDER BY sort DESC, id DESC' : '(sort, id) > (?, ?) ORDER BY sort, id';
+  const keys = walk.keys ? 'keys' : "''";
+  yield* slices(database, `SELECT sort, id, rid, ${keys} FROM resources WHERE type = ? AND deleted = 0 AND ${beyond} LIMIT ?`, [walk.type], walk);
+}
+
+function* slices(database: Database, sql: string, bound: readonly SQLInputValue[], { backward, after }: Walk): Generator<Entry> {
+  let place = after ?? (backward ? END : START);
+  for (let size = FIRST_SLICE; ; size = Math.min(size * 2, LARGEST_SLICE)) {
+    const rows = database.statement(sql).all(...bound, place.sort, place.id, size) as unknown as EntryRow[];
+    for (const [sort, id, rid, keys] of rows) yield { sort, id, rid, keys };
+    const last = rows.at(-1);
+    if (!last || rows.length < size) return;
+    place = { sort: last[0], id: last[1] };
+  }
+}
+
+/** Live resources in id order, from just after `after`. */
+export function* walkIds(database: Database, { type, backward, after }: Omit<Walk, 'keys'>): Generator<Entry> {
+  const beyond = backward ? 'id < ? ORDER BY id DESC' : 'id > ? ORDER BY id';
+  const sql = `SELECT sort, id, rid, keys FROM resources WHERE type = ? AND deleted = 0 AND ${beyond} LIMIT ${LARGEST_SLICE}`;
+  let place = after?.id ?? (backward ? '\u{10FFFF}' : '');
+  for (;;) {
+    const rows = many<EntryRow>(database.statement(sql), type, place);
+    for (const [sort, id, rid, keys] of rows) yield { sort, id, rid, keys };
+    const last = rows.at(-1);
+    if (!last || rows.length < LARGEST_SLICE) return;
+    place = last[1];
+  }
+}
+
+/** Newest first, ids ascending. */
+export function compareEntries(a: Place, b: Place): number {
+  return a.sort - b.sort || compareKeys(a.id, b.id);
+}
+
+/** One ordered walk out of several; equal items of different walks stay apart. */
+export function* merge<T>(walks: readonly Generator<T>[], compare: (a: T, b: T) => number): Generator<T> {
+  const heads = walks.flatMap((walk) => advance(walk));
+  while (heads.length > 0) {
+    let least = 0;
+    for (let i = 1; i < heads.length; i++) if (compare((heads[i] as Head<T>).item, (heads[least] as Head<T>).item) < 0) least = i;
+    const head = heads[least] as Head<T>;
+    yield head.item;
+    const [next] = advance(head.walk);
+    if (next) heads[least] = next;
+    else heads.splice(least, 1);
+  }
+}
+
+type Head<T> = { readonly item: T; readonly walk: Generator<T> };
+
+function advance<T>(walk: Generator<T>): Head<T>[] {
+  const { done, value } = walk.next();
+  return done ? [] : [{ item: value as T, walk }];
+}
