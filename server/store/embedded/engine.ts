@@ -41,11 +41,13 @@ type Parts = { readonly dataDir: string; readonly clock: Clock; readonly writer:
 function assemble({ dataDir, clock, writer, release }: Parts): Engine {
   const database = openDatabase(dataDir, 'read-only');
   requireCurrent(database.connection);
-  const close = async (): Promise<void> => {
+  const end = async (): Promise<void> => {
     await writer.close();
     database.close();
     release();
   };
+  let ended: Promise<void> | undefined;
+  const close = (): Promise<void> => (ended ??= end());
   return { resources: createResourceStore({ database, writer, close }), records: createRecordStore({ database, writer, clock }) };
 }
 

@@ -1,0 +1,22 @@
+/** The meaning of the store's ports. Every engine passes it unchanged. */
+import { describe } from 'vitest';
+import { commitContract } from './commit.ts';
+import { findContract } from './find.ts';
+import { findPropertyContract } from './find-property.ts';
+import { historyContract } from './history.ts';
+import { logContract } from './log.ts';
+import { recordContract } from './records.ts';
+import { scopeContract } from './scope.ts';
+import type { OpenSubject } from './subject.ts';
+
+export function contractSuite(engine: string, open: OpenSubject): void {
+  describe(`${engine} engine`, () => {
+    describe('finds', () => findContract(open));
+    describe('finds what a naive filter finds', () => findPropertyContract(open));
+    describe('keeps to the scope', () => scopeContract(open));
+    describe('tells history', () => historyContract(open));
+    describe('commits', () => commitContract(open));
+    describe('numbers the log', () => logContract(open));
+    describe('keeps records', () => recordContract(open));
+  });
+}
