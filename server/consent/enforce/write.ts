@@ -7,7 +7,7 @@
  */
 import type { Act } from '../../audit/event.ts';
 import { AssentError } from '../../errors.ts';
-import { withMembers } from '../../fhir/json.ts';
+import { withMembers } from '../../fhir/json-text.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import { newVersion } from '../../fhir/ids.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';

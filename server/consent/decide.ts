@@ -1,0 +1,133 @@
+/**
+ * The decision: which resources of one type this caller may see now, as an expression over facets. consent.md §2
+ *
+ * Read it aloud: of each patient, the Consents that speak to the caller are asked; in each, the deepest provision that matches decides, and
+ * at equal depth deny wins; across Consents deny wins; where a signed permit speaks to the caller, what it does not reach is denied, and
+ * elsewhere the custodian's implicit policy holds. Every patient a resource names must permit. Pure: the clock is an argument.
+ */
+import { and, any, type Expression, none, not, or, startsWith } from '../search/expression.ts';
+import { closedPolicies } from './built-in.ts';
+import type { Closure } from './closure.ts';
+import { purposeIsWithin, readActions } from './code-systems.ts';
+import type { CompiledConsent, Provision, Span } from './compile.ts';
+import { facet, PATIENT } from './facets.ts';
+import { implicitExpression } from './implicit.ts';
+import type { Caller, ImplicitPolicy } from './model.ts';
+import { whatExpression } from './what.ts';
+
+export type Asked = { readonly caller: Caller; readonly closure: Closure; readonly now: number };
+
+export type DecisionInput = Asked & {
+  readonly type: string;
+  /** Consents in force that speak to the caller. */
+  readonly policies: readonly CompiledConsent[];
+  readonly implicit: ImplicitPolicy;
+  /** Patients one of whose Consents is not the one in the log: nothing about them is shown on anybody else's say. */
+  readonly voidPatients: ReadonlySet<string>;
+};
+
+/** `validUntil`: ms since 1970, when a period next begins or ends. */
+export type Decision = { readonly where: Expression; readonly validUntil: number };
+
+export function scopeFor(input: DecisionInput): Decision {
+  const { type, caller, policies, closure, now } = input;
+  const validUntil = Math.min(closure.validUntil, ...policies.map(({ root }) => nextBoundary(root, now)));
+  const closed = closedPolicies(type, caller);
+  return { where: closed ?? consentedTo(input), validUntil };
+}
+
+function consentedTo(input: DecisionInput): Expression {
+  const { type, caller, implicit, voidPatients } = input;
+  const otherwise = implicitExpression(implicit, caller);
+  const groups = groupByResidual(input, otherwise);
+  const [, self] = /^Patient\/(.+)$/.exec(caller.actor) ?? [];
+  const ownRecord: Group[] = self === undefined ? [] : [{ patients: [self], residual: { kind: 'all' } }];
+  const decided = [...groups, ...ownRecord];
+  const explicit = new Set(decided.flatMap(({ patients }) => patients).map(facet.patient));
+  const foreignVoid = [...voidPatients].filter((patient) => patient !== self).map(facet.patient);
+  return and([
+    // Someone is named and each of them is decided below, or the implicit policy speaks for those who are not.
+    or([and([any(explicit), { kind: 'every', prefix: PATIENT, keys: explicit }]), otherwise]),
+    ...decided.map(({ patients, residual }) => or([not(any(patients.map(facet.patient))), residual])),
+    not(any(foreignVoid)),
+    type === 'Patient' ? startsWith(PATIENT) : { kind: 'all' },
+  ]);
+}
+
+type Group = { readonly patients: readonly string[]; readonly residual: Expression };
+
+/** Patients whose Consents say the same to this caller share one residual: most do. */
+function groupByResidual(input: DecisionInput, otherwise: Expression): Group[] {
+  const byPatient = Map.groupBy(input.policies, ({ patient }) => patient);
+  const groups = new Map<string, { patients: string[]; residual: Expression }>();
+  for (const [patient, consents] of byPatient) {
+    const terms = JSON.stringify(consents.map(({ root }) => root).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)));
+    const known = groups.get(terms);
+    if (known) known.patients.push(patient);
+    else groups.set(terms, { patients: [patient], residual: residualOf(consents, input, otherwise) });
+  }
+  return [...groups.values()];
+}
+
+/** What these Consents of one patient let the caller see. */
+function residualOf(consents: readonly CompiledConsent[], input: DecisionInput, otherwise: Expression): Expression {
+  const spoken = consents.filter(({ root }) => speaksNow(root, input));
+  const verdicts = spoken.map(({ root }) => verdictOf(root, input));
+  const permitted = or(verdicts.map(({ permit }) => permit));
+  const denied = or(verdicts.map(({ deny }) => deny));
+  // Rule 16: a signed permit that speaks to the caller replaces the implicit policy for this patient.
+  const replaces = spoken.some(({ root }) => root.type === 'permit');
+  return and([replaces ? permitted : or([permitted, otherwise]), not(denied)]);
+}
+
+/** The deepest match anywhere decides; at equal depth deny wins (rule 13). */
+function verdictOf(root: Provision, input: DecisionInput): { readonly permit: Expression; readonly deny: Expression } {
+  const levels: { permit: Expression[]; deny: Expression[] }[] = [];
+  collect(root, { depth: 0, within: { kind: 'all' }, levels }, input);
+  let deeper: Expression = none;
+  let permit: Expression = none;
+  let deny: Expression = none;
+  for (const level of levels.toReversed()) {
+    const denies = or(level.deny);
+    const permits = or(level.permit);
+    deny = or([deny, and([denies, not(deeper)])]);
+    permit = or([permit, and([permits, not(denies), not(deeper)])]);
+    deeper = or([deeper, denies, permits]);
+  }
+  return { permit, deny };
+}
+
+type Level = { readonly depth: number; readonly within: Expression; readonly levels: { permit: Expression[]; deny: Expression[] }[] };
+
+/** A provision matches only where its parent does. */
+function collect(provision: Provision, { depth, within, levels }: Level, input: DecisionInput): void {
+  if (!speaksNow(provision, input)) return;
+  const matches = and([within, whatExpression(provision, input.type)]);
+  const level = (levels[depth] ??= { permit: [], deny: [] });
+  level[provision.type].push(matches);
+  for (const nested of provision.nested) collect(nested, { depth: depth + 1, within: matches, levels }, input);
+}
+
+/** Who, for what and when: everything of a provision that does not depend on the resource. */
+function speaksNow(provision: Provision, asked: Asked): boolean {
+  return isWithin(provision.period, asked.now) && speaksTo(provision, asked);
+}
+
+/** As speaksNow, at any time: whether the Consent has to be watched for this caller. */
+export function speaksTo({ type, actors, purposes, actions }: Provision, { caller, closure }: Omit<Asked, 'now'>): boolean {
+  const references = type === 'permit' ? closure.permit : closure.deny;
+  if (actors && !actors.some((actor) => references.has(actor))) return false;
+  // A permit matches its purpose exactly; a deny also what lies below it (rule 6).
+  if (purposes && !purposes.some((purpose) => (type === 'permit' ? caller.purpose === purpose : purposeIsWithin(caller.purpose, purpose))))
+    return false;
+  return !actions || actions.some((action) => (type === 'permit' ? action === 'access' : readActions.has(action)));
+}
+
+function isWithin(period: Span | undefined, now: number): boolean {
+  return !period || (now >= period.low && now <= period.high);
+}
+
+function nextBoundary({ period, nested }: Provision, now: number): number {
+  const own = period ? [period.low, period.high + 1].filter((instant) => instant > now) : [];
+  return Math.min(...own, ...nested.map((each) => nextBoundary(each, now)), Number.POSITIVE_INFINITY);
+}

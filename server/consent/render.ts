@@ -1,0 +1,127 @@
+/**
+ * The terms of a Consent in plain words, in the language of who signs: what was shown is part of what is signed. consent.md §4
+ * Invariant: everything the Consent decides is said; a language that is not spoken here is answered in English.
+ */
+import type { CompiledConsent, Provision, Span } from './compile.ts';
+
+type Words = {
+  readonly language: string;
+  readonly permit: string;
+  readonly deny: string;
+  readonly except: string;
+  readonly who: string;
+  readonly anyone: string;
+  readonly purpose: string;
+  readonly action: string;
+  readonly type: string;
+  readonly code: string;
+  readonly label: string;
+  readonly dated: string;
+  readonly from: string;
+  readonly until: string;
+  readonly title: string;
+  readonly held: string;
+  readonly colon: string;
+};
+
+const english: Words = {
+  language: 'en',
+  permit: 'I allow the reading of my record',
+  deny: 'I forbid the reading of my record',
+  except: 'But',
+  who: 'by',
+  anyone: 'by anyone',
+  purpose: 'for',
+  action: 'as',
+  type: 'only records of the kinds',
+  code: 'only records coded',
+  label: 'only records labelled',
+  dated: 'only records dated',
+  from: 'from',
+  until: 'until',
+  title: 'Consent of',
+  held: 'The record is held by',
+  colon: ': ',
+};
+
+const chinese: Words = {
+  language: 'zh',
+  permit: '我允许查阅我的记录',
+  deny: '我禁止查阅我的记录',
+  except: '但是',
+  who: '查阅者',
+  anyone: '任何人',
+  purpose: '用途',
+  action: '方式',
+  type: '仅限记录类型',
+  code: '仅限编码',
+  label: '仅限标签',
+  dated: '仅限记录日期',
+  from: '自',
+  until: '至',
+  title: '知情同意，患者',
+  held: '记录保管方',
+  colon: '：',
+};
+
+/** Plain text, one sentence a line. `language`: a BCP 47 code. */
+export function renderTerms(
+  { patient, organizations, root }: CompiledConsent,
+  language: string,
+): { readonly language: string; readonly lines: readonly string[] } {
+  const words = /^zh\b/i.test(language) ? chinese : english;
+  const lines = [`${words.title} Patient/${patient}`, ...provisionLines(root, words, 0), `${words.held}${words.colon}${organizations.join(', ')}`];
+  return { language: words.language, lines };
+}
+
+/** The narrative of the Consent: the same lines as xhtml. */
+export function narrativeOf(lines: readonly string[]): { readonly status: 'generated'; readonly div: string } {
+  const paragraphs = lines.map((line) => `<p>${escapeXml(line)}</p>`).join('');
+  return { status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml">${paragraphs}</div>` };
+}
+
+function provisionLines(provision: Provision, words: Words, depth: number): string[] {
+  const { type, actors, purposes, actions, period, nested } = provision;
+  const clauses = [
+    words[type],
+    actors ? `${words.who} ${actors.join(', ')}` : words.anyone,
+    ...clause(words.purpose, purposes),
+    ...clause(words.action, actions),
+    ...whatClauses(provision, words),
+    ...(period ? [spanWords(period, words)] : []),
+  ];
+  const sentence = `${depth > 0 ? `${words.except}${words.colon}` : ''}${clauses.join('; ')}.`;
+  return [sentence, ...nested.flatMap((each) => provisionLines(each, words, depth + 1))];
+}
+
+function whatClauses({ labels, classes, codes, dataPeriod }: Provision, words: Words): string[] {
+  return [
+    ...clause(words.type, classes),
+    ...clause(
+      words.code,
+      codes?.map(({ system, code }) => `${system}|${code}`),
+    ),
+    ...clause(
+      words.label,
+      labels?.map((label) => (label.kind === 'rank' ? ('ULMNRV'[label.rank] ?? '') : label.code)),
+    ),
+    ...(dataPeriod ? [`${words.dated} ${spanWords(dataPeriod, words)}`] : []),
+  ];
+}
+
+function clause(word: string, values: readonly string[] | undefined): string[] {
+  return values ? [`${word} ${values.join(', ')}`] : [];
+}
+
+function spanWords({ low, high }: Span, words: Words): string {
+  const parts = [Number.isFinite(low) ? `${words.from} ${isoOf(low)}` : '', Number.isFinite(high) ? `${words.until} ${isoOf(high)}` : ''];
+  return parts.filter((part) => part !== '').join(' ');
+}
+
+function isoOf(instant: number): string {
+  return new Date(instant).toISOString().replace(/\.000Z$/, 'Z');
+}
+
+function escapeXml(text: string): string {
+  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+}

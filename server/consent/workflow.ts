@@ -1,0 +1,109 @@
+/**
+ * From terms to a Consent in force and out of it again: who has to sign, what each signature may do, and the states between. Pure.
+ * consent.md §4–§5, interface.md §3
+ *
+ *   prepared ──patient or custodian──▶ proposed ──the other──▶ active ──patient──▶ withdrawn
+ *      └───────────────both at once──────────────────────────────┤────custodian──▶ suspended
+ *                                                                └────a newer one▶ superseded
+ */
+import { AssentError } from '../errors.ts';
+import { maySign, type SigningKey } from './keys.ts';
+import type { Approvals } from './model.ts';
+import { isSignedBy, parseJws, payloadText } from './signature.ts';
+import type { Statement } from './statement.ts';
+
+export type ConsentState = 'proposed' | 'active' | 'withdrawn' | 'suspended' | 'superseded';
+
+export type SignerRole = 'patient' | 'custodian';
+
+/** One accepted signature. `at`: ISO instant of acceptance. */
+export type Approval = { readonly who: string; readonly role: SignerRole; readonly kid: string; readonly jws: string; readonly at: string };
+
+export type SignatureInput = { readonly who: string; readonly jws: string };
+
+type Signing = {
+  readonly statement: Statement;
+  /** The exact text that was signed. */
+  readonly text: string;
+  readonly patient: string;
+  readonly now: number;
+  readonly keyOf: (kid: string) => Promise<SigningKey | undefined>;
+};
+
+const uniform = 'A signature does not establish this Consent: it is by an unknown, foreign or revoked key, or over other terms.';
+
+/** Throws AssentError('invalid-signature'); one reason for every way to fail, so that keys and patients cannot be probed. */
+export async function acceptSignatures(signatures: readonly SignatureInput[], signing: Signing): Promise<readonly Approval[]> {
+  const accepted = await Promise.all(signatures.map((signature) => acceptSignature(signature, signing)));
+  if (new Set(accepted.map(({ kid }) => kid)).size !== accepted.length) throw new AssentError('invalid-signature', 'One key signed twice.');
+  return accepted;
+}
+
+async function acceptSignature({ who, jws }: SignatureInput, { statement, text, patient, now, keyOf }: Signing): Promise<Approval> {
+  const parsed = parseJws(jws);
+  if (parsed.payload !== '') throw new AssentError('invalid-signature', 'The payload must be detached: the statement is what was signed.');
+  const key = await keyOf(parsed.kid);
+  const role = key && roleOf(key, { statement, patient });
+  if (!key || !role || key.owner !== who || !maySign(key, now) || !isSignedBy(parsed, key, text)) throw new AssentError('invalid-signature', uniform);
+  return { who, role, kid: key.kid, jws, at: new Date(now).toISOString() };
+}
+
+/** As what a key may sign this statement (rule 14): the patient's own, or a registered custodian's that the Consent names. */
+function roleOf(key: SigningKey, { statement, patient }: Pick<Signing, 'statement' | 'patient'>): SignerRole | undefined {
+  if (key.role === 'patient' && key.owner === `Patient/${patient}`) return 'patient';
+  return key.role === 'custodian' && statement.custodians.includes(key.owner) ? 'custodian' : undefined;
+}
+
+/** Earlier approvals and new ones, one per key. */
+export function mergeApprovals(before: readonly Approval[], now: readonly Approval[]): readonly Approval[] {
+  return [...before, ...now.filter(({ kid }) => !before.some((earlier) => earlier.kid === kid))];
+}
+
+export function isComplete(approvals: readonly Approval[], needed: Approvals): boolean {
+  const has = (role: SignerRole) => approvals.some((approval) => approval.role === role);
+  return has('patient') && (needed === 'patient' || has('custodian'));
+}
+
+/** Withdrawals are fresh: an old one found somewhere does nothing. */
+const FRESH_MS = 10 * 60_000;
+const WITHDRAWAL_TYPE = 'urn:assent:withdrawal:1';
+
+type Withdrawing = {
+  readonly consent: string;
+  readonly patient: string;
+  readonly custodians: readonly string[];
+  /** Digest of the statement in force. */
+  readonly digest: string;
+  readonly now: number;
+  readonly keyOf: Signing['keyOf'];
+};
+
+/** By the patient's key it ends the Consent, by the custodian's it suspends it. Throws AssentError('invalid-signature'). */
+export async function acceptWithdrawal(
+  jws: string,
+  { consent, patient, custodians, digest, now, keyOf }: Withdrawing,
+): Promise<'withdrawn' | 'suspended'> {
+  const parsed = parseJws(jws);
+  const text = payloadText(parsed);
+  const key = await keyOf(parsed.kid);
+  const refused = new AssentError(
+    'invalid-signature',
+    'The withdrawal is not signed by the patient or the custodian, not about this Consent, or not fresh.',
+  );
+  if (text === undefined || !key || !maySign(key, now) || !isSignedBy(parsed, key, text)) throw refused;
+  const said = readWithdrawal(text);
+  if (!said || said.consent !== consent || said.digest !== digest || !(Math.abs(Date.parse(said.created) - now) <= FRESH_MS)) throw refused;
+  if (key.role === 'patient' && key.owner === `Patient/${patient}`) return 'withdrawn';
+  if (key.role === 'custodian' && custodians.includes(key.owner)) return 'suspended';
+  throw refused;
+}
+
+function readWithdrawal(text: string): { readonly consent: string; readonly digest: string; readonly created: string } | undefined {
+  try {
+    const { type, consent, digest, created, ...more } = JSON.parse(text) as Record<string, unknown>;
+    const known = type === WITHDRAWAL_TYPE && typeof consent === 'string' && typeof digest === 'string' && typeof created === 'string';
+    return known && Object.keys(more).length === 0 ? { consent, digest, created } : undefined;
+  } catch {
+    return undefined;
+  }
+}
