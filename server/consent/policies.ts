@@ -1,206 +1,185 @@
 /**
- * The Consents in force, held compiled in memory and kept equal to the log: for each consent epoch, who may see what. ledger.md §3,
- * consent.md §3 (pushdown).
+ * The Consents in force, held compiled in memory and kept equal to the log. ledger.md §3, consent.md §3 (pushdown)
  *
  * Invariants: a Consent acts only while its stored bytes have the digest its newest log entry names and its signatures verify; one that
  * was edited, deleted or rolled back in the database is void from the next read, and so is everything about its patient. No timers:
- * caches die by epoch, and by the first period boundary that could change their answer.
+ * what is loaded follows the consent epoch.
  */
-import { createHash } from 'node:crypto';
-import type { Clock } from '../clock.ts';
 import type { StoredResource } from '../store/port.ts';
-import type { View, Views } from './enforce/view.ts';
-import type { Caller } from './model.ts';
+import type { CompiledConsent } from './compile.ts';
+import { digestOf } from './statement.ts';
 
-/** The newest entry of the log about one Consent. `subject`: `Patient/x`. */
+/** The newest entry of the log about one Consent. */
 export type LoggedConsent = { readonly index: number; readonly digest: string; readonly kind: string; readonly subject: string | null };
 
 /** Follows the log; knows the newest entry of every Consent. */
 export type ConsentLog = {
   catchUp(): Promise<void>;
   latest(reference: string): LoggedConsent | undefined;
-  /** References `Consent/…` with entries at or after the position, and the position to ask from next time. */
+  /** Consents with entries at or after the position, and the position to ask from next time. */
   changedSince(position: number): { readonly references: readonly string[]; readonly position: number };
 };
 
-/** A Consent ready to be decided with. */
-export type PolicyInForce<Compiled> = { readonly reference: string; readonly version: string; readonly patient: string; readonly compiled: Compiled };
+/** A Consent ready to be decided with; `reference` without its version. */
+export type PolicyInForce = { readonly reference: string; readonly version: string; readonly compiled: CompiledConsent };
 
-export type Decision = {
-  readonly where: View['scope'] extends (type: string) => { readonly where: infer E } ? E : never;
-  readonly validUntil: number;
-};
-
-export type PolicyIndexDeps<Compiled, Closure> = {
-  readonly clock: Clock;
-  readonly epoch: () => Promise<number>;
+export type PoliciesDeps = {
   readonly log: ConsentLog;
   /** Stored Consents by logical id, as they are in the database now. */
   readonly fetch: (ids: readonly string[]) => Promise<readonly StoredResource[]>;
-  /** Whether the signatures kept for this Consent establish it; called once per version. */
-  readonly established: (consent: StoredResource) => Promise<boolean>;
-  readonly compile: (consent: StoredResource) => { readonly patient: string; readonly compiled: Compiled };
-  readonly closureOf: (caller: Caller) => Promise<Closure>;
-  /** Whether the Consent speaks to this caller at all (its root *who*, now or at another time of its period). */
-  readonly speaksTo: (compiled: Compiled, caller: Caller, closure: Closure) => boolean;
-  readonly decide: (input: {
-    readonly caller: Caller;
-    readonly type: string;
-    readonly closure: Closure;
-    readonly policies: readonly PolicyInForce<Compiled>[];
-    /** Patients one of whose Consents is void: nothing about them is shown on anybody's say. */
-    readonly voidPatients: ReadonlySet<string>;
-    readonly now: number;
-  }) => Decision;
+  /** What the kept signatures make of this version: verified again here, so that no row written into the database counts for one. */
+  readonly judge: (
+    consent: StoredResource,
+  ) => Promise<{ readonly kind: 'established'; readonly compiled: CompiledConsent } | { readonly kind: 'lapsed' } | { readonly kind: 'forged' }>;
   /** A Consent in the database is not the one in the log. Never given patient data. */
   readonly alarm: (finding: { readonly logIndex: number }) => void;
 };
 
-type Entry<Compiled> = PolicyInForce<Compiled> & { readonly logged: LoggedConsent };
-type CallerView = { readonly epoch: number; readonly generation: number; readonly view: View; readonly scopes: Map<string, Decision> };
+export type Policies = {
+  /** Brings the index to this epoch; concurrent requests share one load. */
+  upTo(epoch: number): Promise<void>;
+  /** Grows with every change of what is in force. */
+  generation(): number;
+  epoch(): number;
+  inForce(): Iterable<PolicyInForce>;
+  voidPatients(): ReadonlySet<string>;
+  /** Compares every Consent about these patients with the log, byte for byte; false if one was not the one the log knows. */
+  confirm(patients: readonly string[]): Promise<boolean>;
+};
 
 const ACTIVE = 'consent-active';
-const MOST_CALLERS = 10_000;
 const SLICE = 500;
 
-export type PolicyIndex = { viewsFor(caller: Caller): Views };
-
-export function createPolicyIndex<Compiled, Closure>(deps: PolicyIndexDeps<Compiled, Closure>): PolicyIndex {
-  const inForce = new Map<string, Entry<Compiled>>();
-  const byPatient = new Map<string, Set<string>>();
-  const voided = new Map<string, string>(); // Consent reference → patient
-  const callers = new Map<string, CallerView>();
+export function createPolicies(deps: PoliciesDeps): Policies {
+  const index = createIndex();
   let position = 0;
   let loadedEpoch = -1;
-  let generation = 0;
   let loading: Promise<void> | undefined;
 
   async function load(epoch: number): Promise<void> {
     await deps.log.catchUp();
     const changed = deps.log.changedSince(position);
-    const references = new Set([...changed.references, ...voided.keys()]);
-    for (const slice of slices([...references], SLICE)) await loadConsents(slice);
+    // Void ones are looked at again: what was put back as it was acts again.
+    for (const slice of slices([...new Set([...changed.references, ...index.voidReferences()])])) await loadConsents(deps, index, slice);
     position = changed.position;
     loadedEpoch = epoch;
-    generation++;
+    index.touch();
   }
 
-  /** Brings the index to this epoch; concurrent requests share one load. */
-  async function upTo(epoch: number): Promise<void> {
-    while (loadedEpoch < epoch) {
-      loading ??= load(epoch).finally(() => {
-        loading = undefined;
-      });
-      await loading;
-    }
-  }
+  return {
+    async upTo(epoch) {
+      while (loadedEpoch < epoch) {
+        loading ??= load(epoch).finally(() => {
+          loading = undefined;
+        });
+        await loading;
+      }
+    },
+    generation: index.generation,
+    epoch: () => loadedEpoch,
+    inForce: index.inForce,
+    voidPatients: index.voidPatients,
+    confirm: (patients) => confirm(deps, index, patients),
+  };
+}
 
-  async function loadConsents(references: readonly string[]): Promise<void> {
-    const active = references.filter((reference) => deps.log.latest(reference)?.kind === ACTIVE);
-    const rows = new Map((await deps.fetch(active.map(idOf))).map((row) => [`Consent/${row.id}`, row]));
-    for (const reference of references) {
-      const logged = deps.log.latest(reference);
-      if (logged?.kind === ACTIVE) await admit(reference, logged, rows.get(reference));
-      else forget(reference);
-    }
-  }
+type Entry = PolicyInForce & { readonly logged: LoggedConsent };
 
-  async function admit(reference: string, logged: LoggedConsent, row: StoredResource | undefined): Promise<void> {
-    const sound = row !== undefined && isLogged(row, logged) && (await deps.established(row));
-    if (!sound) return (await movedOn(reference, logged)) ? forget(reference) : makeVoid(reference, logged);
-    forget(reference);
-    const { patient, compiled } = deps.compile(row);
-    inForce.set(reference, { reference, version: row.version, patient, compiled, logged });
-    const theirs = byPatient.get(patient) ?? new Set();
-    byPatient.set(patient, theirs.add(reference));
-  }
+/** Maps only; knows nothing of stores or logs. */
+type Index = ReturnType<typeof createIndex>;
+
+function createIndex() {
+  const entries = new Map<string, Entry>();
+  const byPatient = new Map<string, Set<string>>();
+  const voided = new Map<string, string>(); // Consent reference → patient
+  let generation = 0;
 
   function forget(reference: string): void {
-    const entry = inForce.get(reference);
-    if (entry) byPatient.get(entry.patient)?.delete(reference);
-    inForce.delete(reference);
+    const entry = entries.get(reference);
+    if (entry) byPatient.get(entry.compiled.patient)?.delete(reference);
+    entries.delete(reference);
     voided.delete(reference);
   }
 
-  /** A signature or withdrawal of this very moment is no forgery: its own epoch brings the new state in, until then nothing acts. */
-  async function movedOn(reference: string, logged: LoggedConsent): Promise<boolean> {
-    await deps.log.catchUp();
-    return deps.log.latest(reference)?.index !== logged.index;
-  }
+  return {
+    touch: () => void generation++,
+    generation: () => generation,
+    inForce: (): Iterable<PolicyInForce> => entries.values(),
+    voidReferences: () => [...voided.keys()],
+    voidPatients: (): ReadonlySet<string> => new Set(voided.values()),
+    entry: (reference: string) => entries.get(reference),
+    about: (patient: string): Iterable<string> => byPatient.get(patient) ?? [],
+    forget,
+    admit(entry: Entry) {
+      forget(entry.reference);
+      entries.set(entry.reference, entry);
+      const theirs = byPatient.get(entry.compiled.patient) ?? new Set();
+      byPatient.set(entry.compiled.patient, theirs.add(entry.reference));
+    },
+    makeVoid(reference: string, { subject }: LoggedConsent) {
+      forget(reference);
+      voided.set(reference, (subject ?? '').slice('Patient/'.length));
+    },
+  };
+}
 
-  function makeVoid(reference: string, logged: LoggedConsent): void {
-    forget(reference);
-    voided.set(reference, (logged.subject ?? '').slice('Patient/'.length));
-    deps.alarm({ logIndex: logged.index });
+async function loadConsents(deps: PoliciesDeps, index: Index, references: readonly string[]): Promise<void> {
+  const active = references.filter((reference) => deps.log.latest(reference)?.kind === ACTIVE);
+  const rows = await fetchByReference(deps, active);
+  for (const reference of references) {
+    const logged = deps.log.latest(reference);
+    if (logged?.kind === ACTIVE) await admit(deps, index, { reference, logged, row: rows.get(reference) });
+    else index.forget(reference);
   }
+}
 
-  /** Compares every Consent about these patients with the log, byte for byte. */
-  async function confirm(patients: readonly string[]): Promise<boolean> {
-    const references = [...new Set(patients)].flatMap((patient) => [...(byPatient.get(patient) ?? [])]);
-    let sound = true;
-    for (const slice of slices(references, SLICE)) {
-      const rows = new Map((await deps.fetch(slice.map(idOf))).map((row) => [`Consent/${row.id}`, row]));
-      for (const reference of slice) {
-        const entry = inForce.get(reference);
-        const row = rows.get(reference);
-        if (!entry || (row && isLogged(row, entry.logged))) continue;
-        if (!(await movedOn(reference, entry.logged))) makeVoid(reference, entry.logged);
-        sound = false;
-      }
+type Loaded = { readonly reference: string; readonly logged: LoggedConsent; readonly row: StoredResource | undefined };
+
+async function admit(deps: PoliciesDeps, index: Index, { reference, logged, row }: Loaded): Promise<void> {
+  const judged = row && isLogged(row, logged) ? await deps.judge(row) : ({ kind: 'forged' } as const);
+  if (judged.kind === 'established' && row) index.admit({ reference, version: row.version, compiled: judged.compiled, logged });
+  else if (judged.kind === 'lapsed' || (await hasMovedOn(deps, reference, logged))) index.forget(reference);
+  else alarm(deps, index, reference, logged);
+}
+
+async function confirm(deps: PoliciesDeps, index: Index, patients: readonly string[]): Promise<boolean> {
+  const references = [...new Set(patients)].flatMap((patient) => [...index.about(patient)]);
+  let sound = true;
+  for (const slice of slices(references)) {
+    const rows = await fetchByReference(deps, slice);
+    for (const reference of slice) {
+      const entry = index.entry(reference);
+      const row = rows.get(reference);
+      if (!entry || (row && isLogged(row, entry.logged))) continue;
+      if (!(await hasMovedOn(deps, reference, entry.logged))) alarm(deps, index, reference, entry.logged);
+      sound = false;
     }
-    if (!sound) generation++;
-    return sound;
   }
+  return sound;
+}
 
-  async function viewOf(caller: Caller): Promise<View> {
-    const epoch = await deps.epoch();
-    await upTo(epoch);
-    const key = callerKey(caller);
-    const known = callers.get(key);
-    if (known && known.epoch === loadedEpoch && known.generation === generation) return known.view;
-    const made = await makeView(caller, loadedEpoch);
-    if (callers.size >= MOST_CALLERS) callers.clear();
-    callers.set(key, made);
-    return made.view;
-  }
+/** A signature or withdrawal of this very moment is no forgery: its own epoch brings the new state in, until then nothing acts. */
+async function hasMovedOn(deps: PoliciesDeps, reference: string, logged: LoggedConsent): Promise<boolean> {
+  await deps.log.catchUp();
+  return deps.log.latest(reference)?.index !== logged.index;
+}
 
-  async function makeView(caller: Caller, epoch: number): Promise<CallerView> {
-    const madeAt = generation;
-    const closure = await deps.closureOf(caller);
-    const policies = [...inForce.values()].filter(({ compiled }) => deps.speaksTo(compiled, caller, closure));
-    const voidPatients = new Set(voided.values());
-    const scopes = new Map<string, Decision>();
-    const scope = (type: string) => {
-      const now = deps.clock();
-      let decision = scopes.get(type);
-      if (!decision || decision.validUntil <= now) {
-        decision = deps.decide({ caller, type, closure, policies, voidPatients, now });
-        scopes.set(type, decision);
-      }
-      return { epoch, where: decision.where };
-    };
-    const bases = new Map<string, string[]>();
-    for (const { reference, version, patient } of policies) bases.set(patient, [...(bases.get(patient) ?? []), `${reference}/_history/${version}`]);
-    const view: View = { epoch, scope, basis: (patients) => patients.flatMap((patient) => bases.get(patient) ?? []), patients: [...bases.keys()] };
-    return { epoch, generation: madeAt, view, scopes };
-  }
+function alarm(deps: PoliciesDeps, index: Index, reference: string, logged: LoggedConsent): void {
+  index.makeVoid(reference, logged);
+  index.touch();
+  deps.alarm({ logIndex: logged.index });
+}
 
-  return { viewsFor: (caller) => ({ current: () => viewOf(caller), confirm }) };
+async function fetchByReference(deps: PoliciesDeps, references: readonly string[]): Promise<ReadonlyMap<string, StoredResource>> {
+  if (references.length === 0) return new Map();
+  const rows = await deps.fetch(references.map((reference) => reference.slice('Consent/'.length)));
+  return new Map(rows.map((row) => [`Consent/${row.id}`, row]));
 }
 
 function isLogged(row: StoredResource, logged: LoggedConsent): boolean {
-  return createHash('sha256').update(row.body).digest('base64url') === logged.digest;
+  return digestOf(row.body) === logged.digest;
 }
 
-function idOf(reference: string): string {
-  return reference.slice('Consent/'.length);
-}
-
-/** What a decision depends on besides the Consents themselves. */
-function callerKey({ client, actor, purpose, admin }: Caller): string {
-  return JSON.stringify([client, actor, purpose, admin]);
-}
-
-function* slices<T>(items: readonly T[], size: number): Generator<T[]> {
-  for (let i = 0; i < items.length; i += size) yield items.slice(i, i + size);
+function* slices<T>(items: readonly T[]): Generator<T[]> {
+  for (let i = 0; i < items.length; i += SLICE) yield items.slice(i, i + SLICE);
 }

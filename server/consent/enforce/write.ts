@@ -17,16 +17,20 @@ import { patientsOf } from './view.ts';
 
 export type Writing = Disclosure & {
   readonly now: () => number;
-  /** Index keys and facets of a version. `previous`: keys of the version before; `concepts`: stored resources it refers to. */
+  /** Index keys and facets of a version. */
   readonly keysOf: (
     resource: ResourceValue,
-    context: { readonly writer: string; readonly previous: readonly string[] | undefined; readonly concepts: ReadonlyMap<string, ResourceValue> },
-  ) => {
-    readonly keys: readonly string[];
-    readonly instant: number | undefined;
-  };
-  /** Whether this caller may write the types through which actors are resolved (rule 21). */
-  readonly mayWriteDirectory: () => Promise<boolean>;
+    context: {
+      readonly writer: string;
+      /** Keys of the version before, whose patients and labels this writer may not drop (rule 21). */
+      readonly previous: readonly string[] | undefined;
+      /** Stored resources it refers to, by reference. */
+      readonly concepts: ReadonlyMap<string, ResourceValue>;
+      readonly sealed?: boolean;
+    },
+  ) => { readonly keys: readonly string[]; readonly instant: number | undefined };
+  /** Scope admin, or the client of an organization with a custodian's key (rule 21). */
+  readonly isCustodian: () => Promise<boolean>;
 };
 
 /** Types a Consent's actors are resolved through: written by admins and custodians only, and they move the consent epoch. */
@@ -57,7 +61,7 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
 
 async function refuseForeignDirectory(deps: Writing, operations: readonly WriteOperation[]): Promise<void> {
   const touches = operations.some((operation) => RESOLVES_ACTORS.has(typeOf(operation)));
-  if (touches && !(await deps.mayWriteDirectory())) throw new AssentError('forbidden');
+  if (touches && !(await deps.isCustodian())) throw new AssentError('forbidden');
 }
 
 function typeOf(operation: WriteOperation): string {
@@ -74,8 +78,24 @@ function refuseLostPrecondition(operations: readonly WriteOperation[], guard: Gu
 async function planSteps(deps: Writing, operations: readonly WriteOperation[]): Promise<readonly Step[]> {
   const concepts = await referencedConcepts(deps, operations);
   const steps: Step[] = [];
-  for (const operation of operations) steps.push(await planStep(deps, operation, concepts));
+  for (const [i, operation] of operations.entries()) {
+    try {
+      steps.push(await planStep(deps, operation, concepts));
+    } catch (error) {
+      throw operations.length > 1 ? blamed(error, i) : error;
+    }
+  }
   return steps;
+}
+
+/** Of several operations, the one to blame is named. */
+function blamed(error: unknown, index: number): unknown {
+  if (!(error instanceof AssentError)) return error;
+  const issues = error.issues.length > 0 ? error.issues : [{ diagnostics: error.message }];
+  return new AssentError(
+    error.code,
+    issues.map((issue) => ({ ...issue, expression: [`operation[${index}]`] })),
+  );
 }
 
 async function planStep(deps: Writing, operation: WriteOperation, concepts: ReadonlyMap<string, ResourceValue>): Promise<Step> {
@@ -95,7 +115,7 @@ async function planCreate(
   concepts: ReadonlyMap<string, ResourceValue>,
 ): Promise<Step> {
   const type = operation.resource.value.resourceType;
-  const stored = newVersionOf(deps, operation, { previous: undefined, concepts });
+  const stored = newVersionOf(deps, operation, { previous: undefined, concepts, after: undefined });
   if (operation.ifNoneExist === undefined) return { guards: [], stored, result: { kind: 'created', row: rowOf(stored) } };
   // The match is looked for in the caller's view only: a hidden duplicate neither blocks nor shows.
   const scope = (await deps.views.current()).scope(type);
@@ -123,7 +143,8 @@ async function planUpdate(
   if (!current && !choosesIds(deps)) throw new AssentError('not-found');
   if (current) refuseSealed(current);
   refuseMismatch(operation.ifMatch, current);
-  const stored = newVersionOf(deps, operation, { previous: current?.keys, concepts });
+  const keep = current && !(await deps.isCustodian()) ? current.keys : undefined;
+  const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated });
   const kind = current && !current.deleted ? ('updated' as const) : ('created' as const);
   return { guards: [{ kind: 'version', type, id: operation.id, version: current?.version ?? null }], stored, result: { kind, row: rowOf(stored) } };
 }
@@ -134,7 +155,7 @@ async function planDelete(deps: Writing, { type, id, ifMatch }: WriteOperation &
   if (current.deleted) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(current) } };
   refuseSealed(current);
   refuseMismatch(ifMatch, current);
-  const lastUpdated = deps.now();
+  const lastUpdated = laterThan(deps, current.lastUpdated);
   // A deletion keeps the facets of the last content: they decide who may learn of it (rule 19).
   const stored: StoredResource = { ...current, version: newVersion(), lastUpdated, deleted: true, body: '' };
   return { guards: [{ kind: 'version', type, id, version: current.version }], stored, result: { kind: 'deleted', row: rowOf(stored) } };
@@ -168,13 +189,25 @@ function refuseMismatch(ifMatch: string | undefined, current: StoredResource | u
   if (ifMatch !== undefined && ifMatch !== current?.version) throw new AssentError('version-mismatch');
 }
 
+/** Versions of one resource differ in time, so their order needs no number. */
+function laterThan(deps: Writing, before: number | undefined): number {
+  return Math.max(deps.now(), (before ?? 0) + 1);
+}
+
+type Replacing = {
+  readonly previous: readonly string[] | undefined;
+  readonly concepts: ReadonlyMap<string, ResourceValue>;
+  /** lastUpdated of the version before. */
+  readonly after: number | undefined;
+};
+
 function newVersionOf(
   deps: Writing,
   { id, resource }: { readonly id: string; readonly resource: ResourceDocument },
-  context: { readonly previous: readonly string[] | undefined; readonly concepts: ReadonlyMap<string, ResourceValue> },
+  { after, ...context }: Replacing,
 ): StoredResource {
   const version = newVersion();
-  const lastUpdated = deps.now();
+  const lastUpdated = laterThan(deps, after);
   const meta = { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() };
   const body = withMembers(resource.text, { id, meta });
   const value = { ...resource.value, id, meta: { ...(resource.value['meta'] as object | undefined), ...meta } };

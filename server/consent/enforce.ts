@@ -1,0 +1,155 @@
+/**
+ * The Gate: the only holder of the ResourceStore besides the composition root, the commands and the migrations. Every handler gets one
+ * made for its caller and purpose; there is no other way to a resource. architecture.md ("the one idea"), consent.md §3
+ */
+import type { Recorder } from '../audit/record.ts';
+import type { Clock } from '../clock.ts';
+import type { ResourceValue } from '../fhir/resource.ts';
+import type { Expression } from '../search/expression.ts';
+import type { NewLogRow, RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
+import { compileConsent } from './compile.ts';
+import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, withdrawConsent } from './enforce/ceremony.ts';
+import { callerClosure } from './enforce/directory.ts';
+import { type Disclosure, history, read, readVersion, search } from './enforce/disclose.ts';
+import { createEvidence, type Evidence } from './enforce/evidence.ts';
+import { createViews } from './enforce/views.ts';
+import { write } from './enforce/write.ts';
+import { facetsOf } from './facets.ts';
+import type { Gate, GateFor, ReceiptResult } from './gate.ts';
+import { type SigningKey, stillCounts } from './keys.ts';
+import type { Approvals, Caller, ImplicitPolicy } from './model.ts';
+import { type ConsentLog, createPolicies, type Policies, type PoliciesDeps } from './policies.ts';
+import { isSignedBy, parseJws } from './signature.ts';
+import { digestOf, type Statement, statementText, unversioned } from './statement.ts';
+import { isComplete } from './workflow.ts';
+
+export type GateDeps = {
+  readonly resources: ResourceStore;
+  readonly records: RecordStore;
+  readonly clock: Clock;
+  readonly log: ConsentLog;
+  readonly recorder: Recorder;
+  /** A row of the Merkle log for an entry (ledger/entry.ts). */
+  readonly logRow: Disclosure['logRow'] & Ceremony['consentLogRow'];
+  readonly indexKeys: (resource: ResourceValue) => { readonly keys: readonly string[]; readonly instant: number | undefined };
+  /** A search as an expression over index keys, for the server's own look-ups. */
+  readonly where: (type: string, query: string) => Expression;
+  readonly keys: {
+    readonly get: (kid: string) => Promise<SigningKey | undefined>;
+    readonly list: (owner: string) => Promise<readonly SigningKey[]>;
+    /** The exact text of the key's registration, as logged. */
+    readonly registration: (kid: string) => Promise<string | undefined>;
+  };
+  readonly receiptFor: (reference: string, evidence: Evidence) => Promise<ReceiptResult>;
+  readonly approvals: Approvals;
+  readonly implicit: ImplicitPolicy;
+  /** Our own FHIR base URL. */
+  readonly base: string;
+  readonly alarm: PoliciesDeps['alarm'];
+};
+
+export function createGateFor(deps: GateDeps): GateFor {
+  const { resources, clock } = deps;
+  const policies = createPolicies({
+    log: deps.log,
+    alarm: deps.alarm,
+    fetch: (ids) => fetchConsents(resources, ids),
+    judge: (consent) => judge(deps, consent),
+  });
+  const directory = { resources, where: deps.where, now: clock };
+  const views = createViews({
+    policies,
+    epoch: () => resources.epoch(),
+    closureOf: (caller) => callerClosure(directory, caller),
+    implicit: deps.implicit,
+    clock,
+  });
+  const evidence = createEvidence(deps);
+  return (caller) => gateOf(ceremonyFor(deps, caller, views(caller)), deps, evidence);
+}
+
+function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): Ceremony {
+  const { resources, records, clock, base } = deps;
+  return {
+    caller,
+    resources,
+    records,
+    views,
+    base,
+    now: clock,
+    record: deps.recorder,
+    logRow: deps.logRow,
+    consentLogRow: deps.logRow,
+    approvals: deps.approvals,
+    keyOf: deps.keys.get,
+    isCustodian: () => isCustodian(deps, caller),
+    keysOf: (resource, { writer, previous, concepts, sealed }) => {
+      const { keys, instant } = deps.indexKeys(resource);
+      const lookup = (reference: string) => concepts.get(reference);
+      const facets = facetsOf(resource, { writer, base, lookup, ...(previous ? { keep: previous } : {}), ...(sealed ? { sealed } : {}) });
+      return { keys: [...keys, ...facets], instant };
+    },
+  };
+}
+
+function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof createEvidence>): Gate {
+  return {
+    caller: ceremony.caller,
+    read: (type, id) => read(ceremony, type, id),
+    readVersion: (type, id, version) => readVersion(ceremony, type, id, version),
+    history: (request) => history(ceremony, request),
+    search: (request) => search(ceremony, request),
+    write: (operations) => write(ceremony, operations),
+    prepareConsent: (request) => prepareConsent(ceremony, request),
+    signConsent: (request) => signConsent(ceremony, request),
+    withdrawConsent: (id, jws) => withdrawConsent(ceremony, id, jws),
+    async receipt(type, id) {
+      const scope = (await ceremony.views.current()).scope(type);
+      const found = await deps.resources.find({
+        type,
+        where: { kind: 'id', ids: new Set([id]) },
+        scope,
+        order: { by: 'instant', direction: 'newest-first' },
+        limit: 1,
+      });
+      const row = found.kind === 'rows' ? found.rows[0] : undefined;
+      return row ? deps.receiptFor(`${type}/${id}`, await evidence.of(row)) : { kind: 'absent' };
+    },
+  };
+}
+
+/** Scope admin, or the client of an organization that holds records here (rule 21). */
+async function isCustodian({ keys }: GateDeps, caller: Caller): Promise<boolean> {
+  if (caller.admin) return true;
+  if (!caller.actor.startsWith('Organization/')) return false;
+  return (await keys.list(caller.actor)).some(({ role, revoked }) => role === 'custodian' && revoked === undefined);
+}
+
+async function fetchConsents(resources: ResourceStore, ids: readonly string[]): Promise<readonly StoredResource[]> {
+  const found = await resources.find({
+    type: 'Consent',
+    where: { kind: 'id', ids: new Set(ids) },
+    scope: 'internal',
+    order: { by: 'instant', direction: 'newest-first' },
+    limit: ids.length,
+  });
+  return found.kind === 'rows' ? found.rows : [];
+}
+
+/** Verifies a stored Consent from nothing but its statement, its signatures and the key log. */
+async function judge(deps: GateDeps, consent: StoredResource): ReturnType<PoliciesDeps['judge']> {
+  const kept = (await deps.records.get(SIGNED, consent.id))?.value as ConsentRecord | undefined;
+  if (kept?.state !== 'active' || !isComplete(kept.approvals, deps.approvals)) return { kind: 'forged' };
+  const statement = JSON.parse(kept.statement) as Statement;
+  const same = statementText({ ...statement, consent: unversioned(JSON.parse(consent.body) as ResourceValue) }) === kept.statement;
+  if (!same || digestOf(kept.statement) !== kept.digest) return { kind: 'forged' };
+  for (const { kid, jws, who, at } of kept.approvals) {
+    const key = await deps.keys.get(kid);
+    if (key?.owner !== who || !isSignedBy(parseJws(jws), key, kept.statement)) return { kind: 'forged' };
+    if (!stillCounts(key, Date.parse(at))) return { kind: 'lapsed' };
+  }
+  // A period that has run out since is no reason to refuse: what is over simply does not match any more.
+  return { kind: 'established', compiled: compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY }) };
+}
+
+export type { Policies };

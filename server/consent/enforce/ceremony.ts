@@ -1,0 +1,339 @@
+/**
+ * Prepare, sign, withdraw: the only way a Consent comes into force and out of it. Each step is one commit of the Consent, its Provenance,
+ * its signatures, its AuditEvent and its log entries, and moves the consent epoch. consent.md §4–§5, interface.md §3
+ *
+ * Invariant: what is stored as active is exactly the Consent of a statement whose signatures were verified in this process.
+ */
+import { randomBytes } from 'node:crypto';
+import { AssentError } from '../../errors.ts';
+import { newId, newVersion } from '../../fhir/ids.ts';
+import { objectText, withMembers } from '../../fhir/json-text.ts';
+import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
+import type { Guard, NewLogRow, RecordStore, StoredResource } from '../../store/port.ts';
+import { type CompiledConsent, compileConsent, SEMANTICS } from '../compile.ts';
+import type { PreparedConsent, Row } from '../gate.ts';
+import type { SigningKey } from '../keys.ts';
+import type { Approvals } from '../model.ts';
+import { provenanceOf } from '../provenance.ts';
+import { narrativeOf, renderTerms } from '../render.ts';
+import { digestOf, readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
+import { acceptSignatures, acceptWithdrawal, type Approval, type ConsentState, isComplete, mergeApprovals } from '../workflow.ts';
+import { actBase, rowOf, versionReference } from './disclose.ts';
+import type { Writing } from './write.ts';
+
+/** What is kept about a Consent beside its resource. */
+export type ConsentRecord = {
+  readonly state: ConsentState;
+  readonly digest: string;
+  readonly statement: string;
+  readonly approvals: readonly Approval[];
+  /** ISO instant. */
+  readonly activatedAt?: string;
+};
+
+export type Ceremony = Writing & {
+  readonly records: RecordStore;
+  readonly keyOf: (kid: string) => Promise<SigningKey | undefined>;
+  readonly approvals: Approvals;
+  /** Our FHIR base URL: the audience of statements. */
+  readonly base: string;
+  readonly consentLogRow: (entry: {
+    readonly kind: 'consent-proposed' | 'consent-active' | 'consent-withdrawn' | 'consent-suspended' | 'consent-superseded';
+    readonly occurredAt: string;
+    readonly subject: string;
+    readonly reference: string;
+    readonly version: string;
+    readonly digest: string;
+    readonly statement: string;
+  }) => NewLogRow;
+};
+
+const PREPARED = 'prepared-consent';
+export const SIGNED = 'signed-consent';
+const PREPARED_FOR_MS = 7 * 86_400_000;
+const ATTEMPTS = 5;
+
+type Prepared = { readonly statement: string; readonly consent: string };
+
+/** Throws AssentError('invalid-consent') naming what cannot be signed. */
+export async function prepareConsent(
+  deps: Ceremony,
+  { consent, language, supersedes }: { readonly consent: ResourceDocument; readonly language: string; readonly supersedes?: string },
+): Promise<PreparedConsent> {
+  const now = deps.now();
+  const compiled = compileConsent(consent.value, { now });
+  const shown = renderTerms(compiled, language);
+  const unstamped = consent.value['meta'] === undefined ? {} : { meta: { versionId: undefined, lastUpdated: undefined } };
+  const text = withMembers(consent.text, { id: newId(), status: 'active', ...unstamped, text: narrativeOf(shown.lines) });
+  const final = JSON.parse(text) as ResourceValue;
+  const expires = now + PREPARED_FOR_MS;
+  const statement = statementText({
+    type: STATEMENT_TYPE,
+    semantics: SEMANTICS,
+    audience: deps.base,
+    consent: unversioned(final),
+    shown: { language: shown.language, digest: digestOf(shown.lines.join('\n')) },
+    requesters: [...(compiled.root.actors ?? [])],
+    custodians: compiled.organizations,
+    purposes: [...(compiled.root.purposes ?? [])],
+    nonce: randomBytes(16).toString('base64url'),
+    created: new Date(now).toISOString(),
+    expires: new Date(expires).toISOString(),
+    ...(supersedes === undefined ? {} : { supersedes: await superseded(deps, supersedes, compiled.patient) }),
+  });
+  const digest = digestOf(statement);
+  await deps.records.put(PREPARED, digest, { statement, consent: text } satisfies Prepared, { revision: null, expires });
+  return { consent: text, statement, digest, expires };
+}
+
+/** Rule 24: another patient's, or one that is not active, cannot be superseded. */
+async function superseded(deps: Ceremony, reference: string, patient: string): Promise<NonNullable<Statement['supersedes']>> {
+  const id = reference.replace(/^Consent\//, '');
+  const [kept, row] = [(await recordOf(deps, id))?.value, await storedConsent(deps, id)];
+  if (kept?.state !== 'active' || !row || !row.keys.includes(`@patient/${patient}`))
+    throw new AssentError('invalid-consent', [
+      {
+        diagnostics: 'The Consent to supersede is not an active one of this patient.',
+        expression: ["Parameters.parameter.where(name = 'supersedes')"],
+      },
+    ]);
+  return { consent: `Consent/${id}`, digest: kept.digest };
+}
+
+export type Signed = { readonly kind: 'activated' | 'proposed' | 'already-active'; readonly row: Row };
+
+export async function signConsent(
+  deps: Ceremony,
+  { statement: text, signatures }: { readonly statement: string; readonly signatures: readonly { readonly who: string; readonly jws: string }[] },
+): Promise<Signed> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const signed = await trySigning(deps, text, signatures);
+    if (signed) return signed;
+  }
+  throw new AssentError('conflict');
+}
+
+async function trySigning(
+  deps: Ceremony,
+  text: string,
+  signatures: readonly { readonly who: string; readonly jws: string }[],
+): Promise<Signed | undefined> {
+  const now = deps.now();
+  const digest = digestOf(text);
+  const statement = readStatement(text, { audience: deps.base, now });
+  const prepared = (await deps.records.get(PREPARED, digest))?.value as Prepared | undefined;
+  if (prepared?.statement !== text) throw new AssentError('invalid-signature', 'This statement was not prepared here, or its terms were changed.');
+  const compiled = compileConsent(statement.consent, { now });
+  const id = String(statement.consent.id);
+  const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
+  if (kept && kept.value.state !== 'proposed' && kept.value.state !== 'active')
+    throw new AssentError('invalid-signature', 'This Consent is over; prepare a new one.');
+  const accepted = await acceptSignatures(signatures, { statement, text, patient: compiled.patient, now, keyOf: deps.keyOf });
+  await requireCustody(deps, compiled);
+  const approvals = mergeApprovals(kept?.value.approvals ?? [], accepted);
+  if (kept?.value.state === 'active' && stored) return { kind: 'already-active', row: rowOf(stored) };
+  const active = isComplete(approvals, deps.approvals);
+  if (kept && stored && !active && approvals.length === kept.value.approvals.length) return { kind: 'proposed', row: rowOf(stored) };
+  const record: ConsentRecord = {
+    state: active ? 'active' : 'proposed',
+    digest,
+    statement: text,
+    approvals,
+    ...(active ? { activatedAt: new Date(now).toISOString() } : {}),
+  };
+  const step = { compiled, id, prepared, record, stored, statement };
+  const row = await commitSigning(deps, step, kept?.revision ?? null);
+  return row && { kind: active ? 'activated' : 'proposed', row };
+}
+
+/**
+ * The custodian must be the patient's managing organization, or a parent of it, where one is stated. Looked at only once a signature has
+ * shown that the signer knows the patient.
+ */
+async function requireCustody(deps: Ceremony, { patient, organizations }: CompiledConsent): Promise<void> {
+  const managing = ((await newest(deps, 'Patient', patient))?.['managingOrganization'] as { reference?: string } | undefined)?.reference;
+  if (managing === undefined) return;
+  const seen = new Set<string>();
+  for (let reference: string | undefined = managing; reference !== undefined && !seen.has(reference); ) {
+    if (organizations.includes(reference)) return;
+    seen.add(reference);
+    const organization: ResourceValue | undefined = await newest(deps, 'Organization', reference.slice('Organization/'.length));
+    reference = (organization?.['partOf'] as { reference?: string } | undefined)?.reference;
+  }
+  throw new AssentError('invalid-signature', 'The custodian named is not the one that manages this record.');
+}
+
+async function newest(deps: Ceremony, type: string, id: string): Promise<ResourceValue | undefined> {
+  const row = await storedById(deps, type, id);
+  return row && (JSON.parse(row.body) as ResourceValue);
+}
+
+type SigningStep = {
+  readonly compiled: CompiledConsent;
+  readonly id: string;
+  readonly prepared: Prepared;
+  readonly record: ConsentRecord;
+  readonly stored: StoredResource | undefined;
+  readonly statement: Statement;
+};
+
+async function commitSigning(deps: Ceremony, step: SigningStep, revision: number | null): Promise<Row | undefined> {
+  const { compiled, id, prepared, record, stored, statement } = step;
+  const consent = versionOf(deps, {
+    text: prepared.consent,
+    id,
+    status: record.state === 'active' ? 'active' : 'proposed',
+    patient: compiled.patient,
+    after: stored,
+  });
+  const provenance = provenanceVersion(deps, consent, record);
+  const ended = statement.supersedes && record.state === 'active' ? await endSuperseded(deps, statement.supersedes, compiled.patient) : undefined;
+  const committed = await commitConsents(deps, {
+    patient: compiled.patient,
+    consents: [{ row: consent, record }, ...(ended ? [ended] : [])],
+    provenance,
+    guards: [
+      { kind: 'record', recordKind: SIGNED, id, revision },
+      { kind: 'version', type: 'Consent', id, version: stored?.version ?? null },
+    ],
+  });
+  return committed ? rowOf(consent) : undefined;
+}
+
+type ConsentStep = { readonly row: StoredResource; readonly record: ConsentRecord; readonly revision?: number };
+
+/** The old Consent becomes inactive in the same commit as the new one becomes active. */
+async function endSuperseded(
+  deps: Ceremony,
+  { consent: reference, digest }: NonNullable<Statement['supersedes']>,
+  patient: string,
+): Promise<ConsentStep> {
+  const id = reference.slice('Consent/'.length);
+  const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
+  if (kept?.value.state !== 'active' || kept.value.digest !== digest || !stored)
+    throw new AssentError('invalid-signature', 'The Consent to supersede is not active any more.');
+  const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient, after: stored });
+  return { row, record: { ...kept.value, state: 'superseded' }, revision: kept.revision };
+}
+
+export async function withdrawConsent(deps: Ceremony, id: string, jws: string): Promise<Row> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
+    const compiled = kept && patientAndCustodians(kept.value);
+    const asked = { consent: `Consent/${id}`, patient: '', custodians: [], digest: '', ...compiled, ...(kept ? { digest: kept.value.digest } : {}) };
+    // An unknown Consent fails like a signature that does not fit: ids cannot be probed.
+    const outcome = await acceptWithdrawal(jws, { ...asked, now: deps.now(), keyOf: deps.keyOf });
+    if (!kept || !stored || !compiled) throw new AssentError('invalid-signature');
+    if (kept.value.state === 'withdrawn' || kept.value.state === 'superseded' || kept.value.state === outcome) return rowOf(stored);
+    const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: compiled.patient, after: stored });
+    const step = { row, record: { ...kept.value, state: outcome }, revision: kept.revision };
+    const committed = await commitConsents(deps, {
+      patient: compiled.patient,
+      consents: [step],
+      provenance: undefined,
+      guards: [{ kind: 'version', type: 'Consent', id, version: stored.version }],
+    });
+    if (committed) return rowOf(row);
+  }
+  throw new AssentError('conflict');
+}
+
+function patientAndCustodians({ statement }: ConsentRecord): { readonly patient: string; readonly custodians: readonly string[] } {
+  const { consent, custodians } = JSON.parse(statement) as Statement;
+  const reference = (consent['patient'] as { reference: string }).reference;
+  return { patient: reference.slice('Patient/'.length), custodians };
+}
+
+type Commit = {
+  readonly patient: string;
+  readonly consents: readonly ConsentStep[];
+  readonly provenance: StoredResource | undefined;
+  readonly guards: readonly Guard[];
+};
+
+async function commitConsents(deps: Ceremony, { patient, consents, provenance, guards }: Commit): Promise<boolean> {
+  const resources = [...consents.map(({ row }) => row), ...(provenance ? [provenance] : [])];
+  const audit = deps.record({ ...actBase(deps.caller, 'operation'), patient, what: resources.map(versionReference), basis: [] }, { own: true });
+  const outcome = await deps.resources.commit({
+    guards: [
+      ...guards,
+      ...consents.flatMap(({ row, revision }) =>
+        revision === undefined ? [] : [{ kind: 'record' as const, recordKind: SIGNED, id: row.id, revision }],
+      ),
+    ],
+    resources: [...resources, audit.resource],
+    records: consents.map(({ row, record }) => ({ kind: 'put', recordKind: SIGNED, id: row.id, value: record })),
+    log: [...consents.map(({ row, record }) => consentEntry(deps, { row, record, patient })), deps.logRow(audit.entry)],
+    bumpEpoch: true,
+  });
+  return outcome.kind === 'committed';
+}
+
+function consentEntry(
+  deps: Ceremony,
+  { row, record, patient }: { readonly row: StoredResource; readonly record: ConsentRecord; readonly patient: string },
+): NewLogRow {
+  return deps.consentLogRow({
+    kind: `consent-${record.state}`,
+    occurredAt: new Date(row.lastUpdated).toISOString(),
+    subject: `Patient/${patient}`,
+    reference: `Consent/${row.id}`,
+    version: row.version,
+    digest: digestOf(row.body),
+    statement: record.digest,
+  });
+}
+
+type NewConsent = {
+  readonly text: string;
+  readonly id: string;
+  readonly status: string;
+  readonly patient: string;
+  readonly after: StoredResource | undefined;
+};
+
+function versionOf(deps: Ceremony, { text, id, status, after }: NewConsent): StoredResource {
+  return sealedVersion(deps, withMembers(text, { status }), { id, after });
+}
+
+function provenanceVersion(deps: Ceremony, consent: StoredResource, record: ConsentRecord): StoredResource {
+  return sealedVersion(
+    deps,
+    objectText(Object.entries(provenanceOf(consent, record.approvals)).map(([name, value]) => [name, JSON.stringify(value)])),
+    { id: newId(), after: undefined },
+  );
+}
+
+/** A version nobody changes but by the matching signature. */
+function sealedVersion(
+  deps: Ceremony,
+  text: string,
+  { id, after }: { readonly id: string; readonly after: StoredResource | undefined },
+): StoredResource {
+  const version = newVersion();
+  const lastUpdated = Math.max(deps.now(), (after?.lastUpdated ?? 0) + 1);
+  const body = withMembers(text, { id, meta: { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() } });
+  const value = JSON.parse(body) as ResourceValue;
+  const { keys, instant } = deps.keysOf(value, { writer: deps.caller.actor, previous: undefined, concepts: new Map(), sealed: true });
+  return { type: value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
+}
+
+async function recordOf(deps: Ceremony, id: string): Promise<{ readonly value: ConsentRecord; readonly revision: number } | undefined> {
+  const found = await deps.records.get(SIGNED, id);
+  return found && { value: found.value as unknown as ConsentRecord, revision: found.revision };
+}
+
+function storedConsent(deps: Ceremony, id: string): Promise<StoredResource | undefined> {
+  return storedById(deps, 'Consent', id);
+}
+
+async function storedById(deps: Ceremony, type: string, id: string): Promise<StoredResource | undefined> {
+  const found = await deps.resources.find({
+    type,
+    where: { kind: 'id', ids: new Set([id]) },
+    scope: 'internal',
+    order: { by: 'instant', direction: 'newest-first' },
+    limit: 1,
+  });
+  return found.kind === 'rows' ? found.rows[0] : undefined;
+}

@@ -1,0 +1,79 @@
+/**
+ * One caller's view at one consent epoch, cached until the epoch, a void Consent or a period boundary changes it.
+ * Invariant: a view is made from the policies of exactly the epoch it carries, and the store refuses it under any other.
+ */
+import type { Clock } from '../../clock.ts';
+import type { Closure } from '../closure.ts';
+import { type Decision, scopeFor, speaksTo } from '../decide.ts';
+import type { Caller, ImplicitPolicy } from '../model.ts';
+import type { Policies } from '../policies.ts';
+import type { View, Views } from './view.ts';
+
+export type ViewsDeps = {
+  readonly policies: Policies;
+  readonly epoch: () => Promise<number>;
+  readonly closureOf: (caller: Caller) => Promise<Closure>;
+  readonly implicit: ImplicitPolicy;
+  readonly clock: Clock;
+};
+
+type Cached = { readonly view: View; readonly epoch: number; readonly generation: number; readonly validUntil: number };
+
+const MOST_CALLERS = 10_000;
+
+export function createViews({ policies, epoch, closureOf, implicit, clock }: ViewsDeps): (caller: Caller) => Views {
+  const cache = new Map<string, Cached>();
+
+  async function makeView(caller: Caller): Promise<Cached> {
+    const [at, generation] = [policies.epoch(), policies.generation()];
+    const closure = await closureOf(caller);
+    const mine = [...policies.inForce()].filter(({ compiled }) => speaksTo(compiled.root, { caller, closure }));
+    const decide = createDecider(
+      { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, voidPatients: policies.voidPatients() },
+      clock,
+    );
+    const bases = new Map<string, string[]>();
+    for (const { reference, version, compiled } of mine)
+      bases.set(compiled.patient, [...(bases.get(compiled.patient) ?? []), `${reference}/_history/${version}`]);
+    const view: View = {
+      epoch: at,
+      scope: (type) => ({ epoch: at, where: decide(type).where }),
+      basis: (patients) => patients.flatMap((patient) => bases.get(patient) ?? []),
+      patients: [...bases.keys()],
+    };
+    return { view, epoch: at, generation, validUntil: closure.validUntil };
+  }
+
+  async function current(caller: Caller): Promise<View> {
+    await policies.upTo(await epoch());
+    const key = callerKey(caller);
+    const known = cache.get(key);
+    if (known && known.epoch === policies.epoch() && known.generation === policies.generation() && known.validUntil > clock()) return known.view;
+    const made = await makeView(caller);
+    if (cache.size >= MOST_CALLERS) cache.clear();
+    cache.set(key, made);
+    return made.view;
+  }
+
+  return (caller) => ({ current: () => current(caller), confirm: (patients) => policies.confirm(patients) });
+}
+
+type Standing = Omit<Parameters<typeof scopeFor>[0], 'type' | 'now'>;
+
+/** Decisions by type, each until its next period boundary. */
+function createDecider(standing: Standing, clock: Clock): (type: string) => Decision {
+  const decisions = new Map<string, Decision>();
+  return (type) => {
+    const now = clock();
+    const known = decisions.get(type);
+    if (known && known.validUntil > now) return known;
+    const decision = scopeFor({ ...standing, type, now });
+    decisions.set(type, decision);
+    return decision;
+  };
+}
+
+/** What a decision depends on besides the Consents themselves. */
+function callerKey({ client, actor, purpose, admin }: Caller): string {
+  return JSON.stringify([client, actor, purpose, admin]);
+}
