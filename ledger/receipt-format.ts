@@ -1,0 +1,112 @@
+/**
+ * The file a patient keeps: one JSON text in one spelling. ledger.md §6
+ *
+ * Invariant: a receipt is read only if writing it again gives the same text, with no member unknown, twice or missing: there is no
+ * character in it that says nothing.
+ */
+import { isEntryKind, type PrivateEntry } from './entry.ts';
+import { isSize } from './proof.ts';
+
+export const RECEIPT_FORMAT = 'assent-receipt-1';
+const MOST_CHARACTERS = 20_000_000;
+
+/** A private entry without its reference, which the piece it is about says itself. */
+export type ReceiptEntry = Omit<PrivateEntry, 'reference'>;
+
+export type EventPiece = { readonly event: string; readonly entry: ReceiptEntry };
+/** `terms`: the signed statement without its Consent, which is the one beside it; `signatures`: detached compact JWS over the statement. */
+export type ConsentPiece = {
+  readonly consent: string;
+  readonly entry: ReceiptEntry;
+  readonly terms: { readonly [member: string]: unknown } | null;
+  readonly signatures: readonly string[];
+};
+export type KeyPiece = { readonly key: string; readonly entry: ReceiptEntry };
+
+export type Receipt = {
+  readonly format: typeof RECEIPT_FORMAT;
+  /** The log's verifier key, in signed-note form. */
+  readonly log: string;
+  /** A signed checkpoint. */
+  readonly checkpoint: string;
+  readonly event: EventPiece | null;
+  readonly consents: readonly ConsentPiece[];
+  readonly keys: readonly KeyPiece[];
+  /** base64 hashes that lead from all entries of the pieces to the checkpoint's root, from left to right. */
+  readonly proof: readonly string[];
+};
+
+export function writeReceipt(receipt: Omit<Receipt, 'format'>): string {
+  const { log, checkpoint, event, consents, keys, proof } = receipt;
+  return JSON.stringify({ format: RECEIPT_FORMAT, log, checkpoint, event, consents, keys, proof });
+}
+
+/** A sentence where the text is not a receipt. One newline at the end is how editors save. */
+export function readReceipt(text: string): Receipt | string {
+  const body = text.endsWith('\n') ? text.slice(0, -1) : text;
+  if (body.length > MOST_CHARACTERS) return 'It is too large to be a receipt.';
+  const value = parse(body);
+  if (value === undefined) return 'It is not JSON.';
+  if ((value as { format?: unknown } | null)?.format !== RECEIPT_FORMAT) return `It is not a receipt of format ${RECEIPT_FORMAT}.`;
+  if (!isReceipt(value)) return 'It has not exactly the members of a receipt.';
+  return JSON.stringify(value) === body ? value : 'It is not written as receipts are.';
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+type Check = (value: unknown) => boolean;
+
+const isText: Check = (value) => typeof value === 'string' && value.isWellFormed();
+const isCount: Check = (value) => typeof value === 'number' && isSize(value);
+const isNull: Check = (value) => value === null;
+const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+const either =
+  (one: Check, other: Check): Check =>
+  (value) =>
+    one(value) || other(value);
+const listOf =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
+const shape =
+  (required: Readonly<Record<string, Check>>, optional: Readonly<Record<string, Check>> = {}): Check =>
+  (value) =>
+    isObject(value) &&
+    Object.entries(required).every(([name, check]) => check((value as Record<string, unknown>)[name])) &&
+    Object.entries(value as Record<string, unknown>).every(
+      ([name, member]) => Object.hasOwn(required, name) || (Object.hasOwn(optional, name) && optional[name]?.(member)),
+    );
+
+const isEntry = shape(
+  {
+    kind: isEntryKind,
+    occurredAt: isText,
+    subject: either(isText, isNull),
+    digest: isText,
+    index: isCount,
+    subjectSeq: isCount,
+    previous: either(isCount, isNull),
+    salt: isText,
+  },
+  { version: isText, statement: isText },
+);
+
+const isReceiptShape = shape({
+  format: isText,
+  log: isText,
+  checkpoint: isText,
+  event: either(shape({ event: isText, entry: isEntry }), isNull),
+  consents: listOf(shape({ consent: isText, entry: isEntry, terms: either(isObject, isNull), signatures: listOf(isText) })),
+  keys: listOf(shape({ key: isText, entry: isEntry })),
+  proof: listOf(isText),
+});
+
+function isReceipt(value: unknown): value is Receipt {
+  return isReceiptShape(value);
+}

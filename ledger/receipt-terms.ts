@@ -1,0 +1,104 @@
+/**
+ * The few words of FHIR a receipt rests on, read from the exact texts in it: who the patient and the custodian of a Consent are, which
+ * Consents an AuditEvent names as its basis, what a signer signed. interface.md §3, consent.md §4
+ */
+import canonicalize from 'canonicalize';
+
+/** What a patient signs names itself, so that no other signed text can stand for it. */
+export const STATEMENT_TYPE = 'urn:assent:consent-statement:1';
+
+type Json = { readonly [member: string]: unknown };
+
+export type ConsentWords = {
+  readonly reference: string;
+  /** `Consent/id/_history/version`. */
+  readonly versionReference: string;
+  readonly status: string;
+  readonly patient: string;
+  readonly organizations: readonly string[];
+};
+
+export function readJson(text: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isJson(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isJson(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function consentWords(consent: Json): ConsentWords | undefined {
+  const { resourceType, id, meta, status } = consent;
+  const version = isJson(meta) ? meta['versionId'] : undefined;
+  if (resourceType !== 'Consent' || typeof id !== 'string' || typeof status !== 'string' || typeof version !== 'string') return undefined;
+  return {
+    reference: `Consent/${id}`,
+    versionReference: `Consent/${id}/_history/${version}`,
+    status,
+    patient: referenceIn(consent['patient']) ?? '',
+    organizations: listIn(consent['organization']).flatMap((organization) => referenceIn(organization) ?? []),
+  };
+}
+
+/** The text that was signed: the terms and the Consent without what the server adds when it stores a version. */
+export function statementText(terms: Json, consent: Json): string {
+  const { meta, ...rest } = consent;
+  const { versionId: _version, lastUpdated: _updated, ...kept } = isJson(meta) ? meta : {};
+  const signed = Object.keys(kept).length > 0 ? { ...rest, meta: kept } : rest;
+  return canonicalize({ ...terms, consent: signed }) as string;
+}
+
+export type EventWords = {
+  readonly reference: string;
+  readonly basis: readonly string[];
+  readonly requester: string;
+  readonly purpose: string;
+  readonly recorded: string;
+};
+
+const BASIS = '13';
+
+export function eventWords(event: Json): EventWords | undefined {
+  const { resourceType, id, recorded } = event;
+  if (resourceType !== 'AuditEvent' || typeof id !== 'string' || typeof recorded !== 'string') return undefined;
+  const requester = listIn(event['agent']).map((agent) => (isJson(agent) ? referenceIn(agent['who']) : undefined));
+  return {
+    reference: `AuditEvent/${id}`,
+    basis: listIn(event['entity']).flatMap((entity) => (isJson(entity) && isBasis(entity) ? (referenceIn(entity['what']) ?? []) : [])),
+    requester: requester[0] ?? 'someone unnamed',
+    purpose: purposeOf(event),
+    recorded,
+  };
+}
+
+function isBasis({ role }: Json): boolean {
+  return isJson(role) && role['code'] === BASIS;
+}
+
+function purposeOf(event: Json): string {
+  const [concept] = listIn(event['purposeOfEvent']);
+  const [coding] = isJson(concept) ? listIn(concept['coding']) : [];
+  const code = isJson(coding) ? coding['code'] : undefined;
+  return typeof code === 'string' ? code : 'none stated';
+}
+
+export type KeyWords = { readonly kid: string; readonly owner: string; readonly role: string; readonly jwk: Json };
+
+export function keyWords(record: Json): KeyWords | undefined {
+  const { event, kid, owner, role, jwk } = record;
+  if (event !== 'registered' || typeof kid !== 'string' || typeof owner !== 'string' || typeof role !== 'string' || !isJson(jwk)) return undefined;
+  return { kid, owner, role, jwk };
+}
+
+function referenceIn(value: unknown): string | undefined {
+  const reference = isJson(value) ? value['reference'] : undefined;
+  return typeof reference === 'string' ? reference : undefined;
+}
+
+function listIn(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}

@@ -1,0 +1,192 @@
+/**
+ * Checks a receipt with nothing but the receipt: no server, no network, no clock. ledger.md §6
+ *
+ * Invariants: everything in the file is bound to the checkpoint's root or to a signature, so any change refutes it; what is not
+ * proven is said.
+ */
+import { openCheckpoint, parseNote, parseVerifierKey } from './checkpoint.ts';
+import { fromBase64, fromBase64Url } from './encoding.ts';
+import { commitmentOf, type PrivateEntry, SALT_BYTES } from './entry.ts';
+import { digestOf, HASH_BYTES, leafHash, sameBytes } from './hash.ts';
+import { parseDetachedJws, verifyDetachedJws } from './jws.ts';
+import { rootOfJoint } from './proof.ts';
+import { type ConsentPiece, type EventPiece, type KeyPiece, type Receipt, type ReceiptEntry, readReceipt } from './receipt-format.ts';
+import {
+  type ConsentWords,
+  consentWords,
+  type EventWords,
+  eventWords,
+  type KeyWords,
+  keyWords,
+  readJson,
+  STATEMENT_TYPE,
+  statementText,
+} from './receipt-terms.ts';
+
+export type Verdict =
+  /** Sentences for people. */
+  | { readonly kind: 'proven'; readonly proven: readonly string[]; readonly notProven: readonly string[] }
+  | { readonly kind: 'refuted'; readonly reason: string }
+  | { readonly kind: 'unreadable'; readonly reason: string };
+
+/** `trust`: verifier keys of the logs the reader pinned; absent: whatever log the receipt names. */
+export function verifyReceipt(text: string, { trust }: { readonly trust?: readonly string[] } = {}): Verdict {
+  const receipt = readReceipt(text);
+  if (typeof receipt === 'string') return { kind: 'unreadable', reason: receipt };
+  try {
+    return verify(receipt, trust);
+  } catch (error) {
+    if (error instanceof Refuted) return { kind: 'refuted', reason: error.message };
+    throw error;
+  }
+}
+
+class Refuted extends Error {}
+
+function refute(reason: string): never {
+  throw new Refuted(reason);
+}
+
+type Event = EventWords & { readonly entry: PrivateEntry };
+type Key = KeyWords & { readonly entry: PrivateEntry };
+type Consent = ConsentWords & { readonly entry: PrivateEntry; readonly signers: readonly Key[] };
+
+function verify(receipt: Receipt, trust: readonly string[] | undefined): Verdict {
+  const log = openLog(receipt, trust);
+  const event = receipt.event && readEvent(receipt.event);
+  const keys = receipt.keys.map(readKey);
+  const consents = receipt.consents.map((piece) => readConsent(piece, keys));
+  if (!event && consents.length === 0) refute('It is about no event and no Consent.');
+  requireNothingIdle(keys, consents);
+  if (event) requireBasis(event, consents);
+  requireInclusion(receipt, log, [...(event ? [event] : []), ...keys, ...consents]);
+  return {
+    kind: 'proven',
+    proven: [
+      ...(event ? [eventSentence(event)] : []),
+      ...consents.map(consentSentence),
+      `All of this stood in the log ${log.origin} when it had ${log.size} entries, under a checkpoint signed by ${log.key}.`,
+    ],
+    notProven: notProven(event, consents, trust !== undefined),
+  };
+}
+
+type Log = { readonly origin: string; readonly key: string; readonly size: number; readonly root: Uint8Array };
+
+function openLog({ log, checkpoint: note }: Receipt, trust: readonly string[] | undefined): Log {
+  const key = parseVerifierKey(log) ?? refute('The log’s key is not a verifier key.');
+  if (trust && !trust.includes(log)) refute('The log is none of those trusted.');
+  const opened = openCheckpoint(note, [key]);
+  if (opened.kind !== 'signed') refute(`The checkpoint is ${opened.kind}.`);
+  // A signature nobody here can check would be a place to hide a change.
+  if (parseNote(note)?.signatures.length !== opened.by.length) refute('The checkpoint carries a signature of an unknown key.');
+  if (opened.checkpoint.origin !== key.name) refute('The checkpoint is of another log.');
+  return { ...opened.checkpoint, key: key.text };
+}
+
+function readEvent({ event, entry }: EventPiece): Event {
+  const words = eventWords(readJson(event) ?? refute('The AuditEvent is not JSON.')) ?? refute('The AuditEvent is none.');
+  if (!['disclosure', 'denial', 'write'].includes(entry.kind)) refute('The AuditEvent’s log entry is of something else.');
+  return { ...words, entry: entryOf(entry, event, words.reference) };
+}
+
+function readKey({ key, entry }: KeyPiece): Key {
+  const words = keyWords(readJson(key) ?? refute('A key’s registration is not JSON.')) ?? refute('A key’s registration is none.');
+  if (entry.kind !== 'key-registered') refute('A key’s log entry is of something else.');
+  return { ...words, entry: entryOf(entry, key, `Key/${words.kid}`) };
+}
+
+function readConsent({ consent, entry, terms, signatures }: ConsentPiece, keys: readonly Key[]): Consent {
+  const json = readJson(consent) ?? refute('A Consent is not JSON.');
+  const words = consentWords(json) ?? refute('A Consent is none.');
+  const { reference } = words;
+  if (!entry.kind.startsWith('consent-')) refute('A Consent’s log entry is of something else.');
+  if (!terms) {
+    if (entry.kind === 'consent-active' || signatures.length > 0) refute('A Consent comes without the terms that were signed.');
+    return { ...words, entry: entryOf(entry, consent, reference), signers: [] };
+  }
+  if (terms['type'] !== STATEMENT_TYPE || Object.hasOwn(terms, 'consent')) refute('The terms are not those of a consent statement.');
+  const statement = statementText(terms, json);
+  if (entry.statement !== digestOf(statement)) refute(`The Consent and terms of ${reference} are not those in the log.`);
+  const signers = signatures.map((jws) => signerOf(jws, statement, keys));
+  requireSigners(words, signers, entry.index);
+  return { ...words, entry: entryOf(entry, consent, reference), signers };
+}
+
+/** The entry as the log committed to it: what the receipt says of it, and what follows from the piece itself. */
+function entryOf(entry: ReceiptEntry, text: string, reference: string): PrivateEntry {
+  if (entry.digest !== digestOf(text)) refute(`${reference} is not the one in the log: its digest differs.`);
+  if (fromBase64Url(entry.salt)?.length !== SALT_BYTES) refute('A salt is not 32 bytes.');
+  return { ...entry, reference };
+}
+
+function signerOf(jws: string, statement: string, keys: readonly Key[]): Key {
+  const parsed = parseDetachedJws(jws) ?? refute('A signature is not a detached JWS.');
+  const key = keys.find(({ kid }) => kid === parsed.kid) ?? refute('A signature is by a key whose registration is missing.');
+  if (!verifyDetachedJws(parsed, statement, key.jwk)) refute(`The signature of ${key.owner} does not hold for these terms.`);
+  return key;
+}
+
+function requireSigners({ patient, organizations, reference }: ConsentWords, signers: readonly Key[], index: number): void {
+  for (const { role, owner, entry } of signers) {
+    const may = role === 'patient' ? owner === patient : role === 'custodian' && organizations.includes(owner);
+    if (!may) refute(`${owner} may not sign ${reference}.`);
+    if (entry.index >= index) refute(`The key of ${owner} was registered after ${reference} was logged.`);
+  }
+  if (!signers.some(({ role }) => role === 'patient')) refute(`No signature of the patient of ${reference}.`);
+}
+
+function requireNothingIdle(keys: readonly Key[], consents: readonly Consent[]): void {
+  if (keys.some((key) => !consents.some(({ signers }) => signers.includes(key)))) refute('It holds a key that signed nothing in it.');
+  if (new Set(keys.map(({ kid }) => kid)).size !== keys.length) refute('It holds a key twice.');
+}
+
+function requireBasis(event: Event, consents: readonly Consent[]): void {
+  const named = new Set(event.basis);
+  const held = new Set(consents.map(({ versionReference }) => versionReference));
+  if (named.size !== held.size || [...named].some((reference) => !held.has(reference)))
+    refute('The Consents in it are not those the AuditEvent names as its basis.');
+  for (const { entry, reference, status } of consents) {
+    if (entry.kind !== 'consent-active' || status !== 'active') refute(`${reference} was not active.`);
+    if (entry.index >= event.entry.index) refute(`${reference} was logged after what rests on it.`);
+  }
+}
+
+function requireInclusion({ proof }: Receipt, { size, root }: Log, pieces: readonly { readonly entry: PrivateEntry }[]): void {
+  const leaves = new Map(pieces.map(({ entry }) => [entry.index, leafHash(commitmentOf(entry))]));
+  if (leaves.size !== pieces.length) refute('Two pieces claim one place in the log.');
+  const hashes = proof.map((text) => fromBase64(text) ?? refute('A hash of the proof is not base64.'));
+  if (hashes.some(({ length }) => length !== HASH_BYTES)) refute('A hash of the proof is not 32 bytes.');
+  const computed = rootOfJoint(leaves, size, hashes);
+  if (!computed || !sameBytes(computed, root)) refute('The log does not hold this: the proof does not lead to the signed root.');
+}
+
+const acts = { disclosure: 'was answered', denial: 'was refused', write: 'wrote' } as Readonly<Record<string, string>>;
+
+function eventSentence({ reference, requester, purpose, recorded, entry, basis }: Event): string {
+  const what = `${reference}: ${requester} ${acts[entry.kind] ?? 'acted'} for purpose ${purpose}, recorded ${recorded}, entry ${entry.index}`;
+  return `${what}${entry.kind === 'disclosure' ? `, resting on ${basis.length === 0 ? 'no Consent' : [...basis].join(', ')}` : ''}.`;
+}
+
+function consentSentence({ reference, status, patient, entry, signers }: Consent): string {
+  const by = signers.map(({ owner, role, kid }) => `${owner} (${role}, key ${kid})`).join(' and ');
+  const signed = signers.length === 0 ? '' : ` Its exact terms were signed by ${by}, whose keys had been registered in the log before.`;
+  return `${reference} of ${patient}, status ${status}, exactly these bytes: logged as ${entry.kind} at entry ${entry.index}, ${entry.occurredAt}.${signed}`;
+}
+
+function notProven(event: Event | null, consents: readonly Consent[], pinned: boolean): string[] {
+  const active = consents.filter(({ entry }) => entry.kind === 'consent-active');
+  return [
+    ...(pinned ? [] : ['That this is the log you mean: its key was not pinned (--trust).']),
+    'That nobody was shown another log: the checkpoint carries no witness’s signature and no anchor outside the server.',
+    'That the times stated are right: they are the server’s own.',
+    ...(active.length > 0
+      ? ['That the Consents had not been withdrawn, nor the keys revoked, between their entries and the checkpoint, or since.']
+      : []),
+    ...(active.some(({ signers }) => !signers.some(({ role }) => role === 'custodian'))
+      ? ['That a custodian signed: a Consent here was signed by the patient alone.']
+      : []),
+    ...(event?.entry.kind === 'disclosure' && event.basis.length === 0 ? ['That the patient permitted it by a Consent: a built-in policy did.'] : []),
+    ...(event ? ['What the bodies sent were: the AuditEvent names the versions, not their content.'] : []),
+  ];
+}

@@ -1,0 +1,75 @@
+/** The bridge between server and ledger, built whole: signer, sealer, tail, receipts, the public view and what the console shows. */
+import { join } from 'node:path';
+import { createEmbeddedAnchor } from '../../ledger/anchor/embedded.ts';
+import type { Anchored } from '../../ledger/anchor/port.ts';
+import type { Schedule } from '../../ledger/batch.ts';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { AssentError } from '../errors.ts';
+import type { RecordStore } from '../store/port.ts';
+import type { LogStore } from './log-port.ts';
+import { createLogRecords } from './log-records.ts';
+import { createPublicLog, type PublicLog } from './public-log.ts';
+import { createReceipts, type Receipts } from './receipts.ts';
+import { createSealer, type Sealer } from './sealer.ts';
+import { openSigner } from './signer.ts';
+import { createTail, type Tail } from './tail.ts';
+
+export type LogStatus = {
+  /** Entries sealed, signed or not yet. */
+  readonly logSize: number;
+  readonly checkpoint: { readonly size: number; readonly signedAt: number; readonly text: string } | undefined;
+  readonly anchors: readonly (Anchored & { readonly name: string })[];
+};
+
+export type Anchoring = {
+  readonly sealer: Sealer;
+  readonly tail: Tail;
+  readonly receipts: Receipts;
+  readonly publicLog: PublicLog;
+  status(): Promise<LogStatus>;
+  /** For /readyz. Throws AssentError('unavailable') with the reason when the signer refuses. */
+  check(): Promise<void>;
+};
+
+export type AnchoringDependencies = {
+  /** The engine's ResourceStore: only its log, its lease and its commits of records are used. */
+  readonly log: LogStore;
+  readonly records: RecordStore;
+  readonly clock: Clock;
+  readonly schedule: Schedule;
+  readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS'>;
+  readonly report: (fault: unknown) => void;
+};
+
+/** In DATA_DIR, apart from the database. */
+export const signerFolder = (dataDir: string): string => join(dataDir, 'signer');
+export const anchorFile = (dataDir: string): string => join(dataDir, 'anchors', 'checkpoints.jsonl');
+
+/** Nothing is sealed before `sealer.start()`. Throws AssentError('unavailable') when the signer's files cannot be used. */
+export async function createAnchoring(deps: AnchoringDependencies): Promise<Anchoring> {
+  const { log, records, clock, config } = deps;
+  const signer = await openSigner({ directory: signerFolder(config.DATA_DIR) });
+  const anchors = [createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock })];
+  const stored = createLogRecords(records);
+  const { verifierKey } = signer;
+  return {
+    sealer: createSealer({ ...deps, signer, anchors }),
+    tail: createTail({ log }),
+    receipts: createReceipts({ log, records, verifierKey }),
+    publicLog: createPublicLog({ records, verifierKey }),
+    async status() {
+      const checkpoint = await stored.checkpoint();
+      const latest = await Promise.all(anchors.map(async (anchor) => ({ name: anchor.name, latest: await anchor.latest() })));
+      return {
+        logSize: await stored.head(),
+        checkpoint: checkpoint && { size: checkpoint.size, signedAt: checkpoint.signedAt, text: checkpoint.note },
+        anchors: latest.flatMap(({ name, latest: last }) => (last ? [{ name, size: last.size, at: last.at }] : [])),
+      };
+    },
+    async check() {
+      const status = signer.status();
+      if (status.kind === 'refused') throw new AssentError('unavailable', status.reason);
+    },
+  };
+}

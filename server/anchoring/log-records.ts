@@ -1,0 +1,151 @@
+/**
+ * The records the log is kept in: batches, tiles, entry bundles, subjects, the head and the newest checkpoint. ledger.md §1, §2
+ *
+ * Invariants: a batch's id is its first index and it is only ever inserted; a batch never crosses a tile's end; a tile or bundle that is
+ * written again begins with what it was before.
+ */
+import { fromBase64Url } from '../../ledger/encoding.ts';
+import { type LogEntry, type PrivateEntry, SALT_BYTES } from '../../ledger/entry.ts';
+import { HASH_BYTES } from '../../ledger/hash.ts';
+import { type ReadTile, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
+import { AssentError } from '../errors.ts';
+import type { RecordStore } from '../store/port.ts';
+
+export const kinds = {
+  batch: 'log-batch',
+  tile: 'log-tile',
+  bundle: 'log-entries',
+  subject: 'log-subject',
+  head: 'log-head',
+  checkpoint: 'log-checkpoint',
+} as const;
+
+/** Sealed entries: what is added to the rows to make the private entries of the log. */
+export type BatchRecord = {
+  readonly first: number;
+  readonly count: number;
+  /** Fencing number of the lease it was sealed under. */
+  readonly fence: number;
+  /** base64 root of the batch's own tree. */
+  readonly root: string;
+  /** base64url; 32 bytes for each entry. */
+  readonly salts: string;
+  readonly seqs: readonly number[];
+  readonly previous: readonly (number | null)[];
+};
+
+/** The random handle that stands for a subject in the log, and the newest of its entries. */
+export type SubjectRecord = { readonly handle: string; readonly seq: number; readonly last: number | null };
+
+export type CheckpointRecord = {
+  readonly size: number;
+  readonly note: string;
+  /** ms since 1970. */
+  readonly signedAt: number;
+};
+
+const DIGITS = 16;
+export const ENTRY_BYTES = 32;
+/** A uint16 length before each entry. */
+export const BUNDLED_BYTES = 2 + ENTRY_BYTES;
+
+export function numberId(index: number): string {
+  return String(index).padStart(DIGITS, '0');
+}
+
+export function tileId(level: number, index: number): string {
+  return `${level}/${numberId(index)}`;
+}
+
+/** Secondary keys of a batch: the seconds its entries tell of, and each Consent and Key by name, so that an entry is found without a row of its own. */
+export function secondKey(occurredAt: string): string {
+  return `second:${occurredAt.slice(0, 19)}`;
+}
+
+export function referenceKey(reference: string): string {
+  return `reference:${reference}`;
+}
+
+export function isTailed(reference: string): boolean {
+  return reference.startsWith('Consent/') || reference.startsWith('Key/');
+}
+
+/** The private entry at `index`. `handle`: of the row's subject. */
+export function privateEntry(row: LogEntry, batch: BatchRecord, place: { readonly index: number; readonly handle: string | null }): PrivateEntry {
+  const at = place.index - batch.first;
+  const salt = fromBase64Url(batch.salts)?.subarray(at * SALT_BYTES, (at + 1) * SALT_BYTES) ?? Buffer.alloc(0);
+  const [subjectSeq, previous] = [batch.seqs[at], batch.previous[at]];
+  if (salt.length !== SALT_BYTES || subjectSeq === undefined || previous === undefined)
+    throw new AssentError('internal', 'A log batch is not whole.');
+  return { ...row, subject: place.handle, index: place.index, subjectSeq, previous, salt: salt.toString('base64url') };
+}
+
+export function bundleOf(entries: readonly Uint8Array[]): Buffer {
+  const bundle = Buffer.allocUnsafe(entries.length * BUNDLED_BYTES);
+  entries.forEach((entry, i) => {
+    bundle.writeUInt16BE(ENTRY_BYTES, i * BUNDLED_BYTES);
+    bundle.set(entry, i * BUNDLED_BYTES + 2);
+  });
+  return bundle;
+}
+
+/** Throws AssentError('internal') when the bundle is not made of entries. */
+export function entriesOf(bundle: Uint8Array): Uint8Array[] {
+  const bytes = Buffer.from(bundle.buffer, bundle.byteOffset, bundle.byteLength);
+  return Array.from({ length: Math.ceil(bytes.length / BUNDLED_BYTES) }, (_, i) => {
+    const at = i * BUNDLED_BYTES;
+    if (at + BUNDLED_BYTES > bytes.length || bytes.readUInt16BE(at) !== ENTRY_BYTES)
+      throw new AssentError('internal', 'An entry bundle is not whole.');
+    return bytes.subarray(at + 2, at + BUNDLED_BYTES);
+  });
+}
+
+export type LogRecords = {
+  /** Entries sealed so far. */
+  head(): Promise<number>;
+  checkpoint(): Promise<CheckpointRecord | undefined>;
+  tile: ReadTile;
+  /** The first `width` entries of a bundle; undefined where it is shorter. */
+  bundle(index: number, width: number): Promise<Uint8Array | undefined>;
+  /** The batches of the tile that holds this index, in order. */
+  batchesAround(index: number): Promise<readonly BatchRecord[]>;
+  batchesFor(lookup: string): Promise<readonly BatchRecord[]>;
+  subject(reference: string): Promise<SubjectRecord | undefined>;
+};
+
+export function createLogRecords(records: RecordStore): LogRecords {
+  const value = async <T>(kind: string, id: string) => (await records.get(kind, id))?.value as T | undefined;
+  const bytes = async (kind: string, id: string, length: number): Promise<Uint8Array | undefined> => {
+    const stored = await value<Uint8Array>(kind, id);
+    return stored && stored.length >= length ? Buffer.from(stored.buffer, stored.byteOffset, length) : undefined;
+  };
+  return {
+    head: async () => (await value<{ size: number }>(kinds.head, kinds.head))?.size ?? 0,
+    checkpoint: () => value<CheckpointRecord>(kinds.checkpoint, kinds.checkpoint),
+    tile: (level, index, width) => bytes(kinds.tile, tileId(level, index), width * HASH_BYTES),
+    bundle: (index, width) => bytes(kinds.bundle, numberId(index), width * BUNDLED_BYTES),
+    async batchesAround(index) {
+      const first = index - (index % TILE_WIDTH);
+      const after = first === 0 ? '' : numberId(first - 1);
+      const found = (await records.list(kinds.batch, { after, limit: TILE_WIDTH })).map((record) => record.value as BatchRecord);
+      return found.filter((batch) => batch.first < first + TILE_WIDTH);
+    },
+    batchesFor: async (lookup) => (await records.list(kinds.batch, { lookup, limit: MOST_BATCHES })).map((record) => record.value as BatchRecord),
+    subject: (reference) => value<SubjectRecord>(kinds.subject, reference),
+  };
+}
+
+/** Of one second or one name: far more than there can be. */
+const MOST_BATCHES = 10_000;
+
+/** The entries as they are stored, read again for whoever must not trust a process’s memory; ends early where one is missing. */
+export async function* storedEntries(records: Pick<LogRecords, 'bundle'>, from: number, to: number): AsyncGenerator<Uint8Array> {
+  for (let at = from; at < to; ) {
+    const index = Math.floor(at / TILE_WIDTH);
+    const bundle = await records.bundle(index, tileWidth(0, index, to));
+    if (!bundle) return;
+    const entries = entriesOf(bundle).slice(at - index * TILE_WIDTH);
+    yield* entries;
+    at += entries.length;
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Builds receipts: the pieces the Gate permits, each with its private log entry, and one proof to the newest signed checkpoint. ledger.md §6
+ *
+ * Invariants: nothing is in a receipt that its caller was not handed; an entry is found by the second its event was recorded or by its
+ * name, never by a walk through the log, and no row is kept for it.
+ */
+import { type EntryKind, type LogEntry, type PrivateEntry, parseEntry } from '../../ledger/entry.ts';
+import { digestOf } from '../../ledger/hash.ts';
+import { parseDetachedJws } from '../../ledger/jws.ts';
+import { type ConsentPiece, type ReceiptEntry, writeReceipt } from '../../ledger/receipt-format.ts';
+import { jointProof, type ReadTile } from '../../ledger/tree.ts';
+import { AssentError } from '../errors.ts';
+import type { RecordStore } from '../store/port.ts';
+import type { LogRows } from './log-port.ts';
+import { type BatchRecord, type CheckpointRecord, createLogRecords, type LogRecords, privateEntry, referenceKey, secondKey } from './log-records.ts';
+
+/** What the Gate hands over about one Consent version. `statement` and `signatures`: '' and none where it was not signed. */
+export type ConsentEvidence = {
+  readonly reference: string;
+  /** The exact stored text. */
+  readonly consent: string;
+  readonly statement: string;
+  readonly signatures: readonly { readonly who: string; readonly role: 'patient' | 'custodian'; readonly jws: string }[];
+};
+
+/** `record`: the exact text of the key's registration event. */
+export type KeyEvidence = { readonly kid: string; readonly owner: string; readonly role: string; readonly jwk: object; readonly record: string };
+
+export type Evidence = {
+  /** The exact stored text of the AuditEvent. */
+  readonly disclosure?: string;
+  readonly consents: readonly ConsentEvidence[];
+  readonly keys: readonly KeyEvidence[];
+};
+
+export type ReceiptResult =
+  | { readonly kind: 'ready'; readonly receipt: string }
+  /** Not yet in a signed checkpoint. */
+  | { readonly kind: 'pending' }
+  /** The log has no such entry. */
+  | { readonly kind: 'absent' };
+
+export type Receipts = {
+  /** `reference`: the `AuditEvent/…` or `Consent/…` the receipt is about. */
+  receiptFor(request: { readonly reference: string; readonly evidence: Evidence }): Promise<ReceiptResult>;
+};
+
+type Dependencies = { readonly log: LogRows; readonly records: RecordStore; readonly verifierKey: string };
+type Context = { readonly log: LogRows; readonly stored: LogRecords };
+/** An entry to look for: the digest of exact bytes under a name. */
+type Wanted = { readonly reference: string; readonly digest: string; readonly lookup: string; readonly kind?: EntryKind };
+type Found = { readonly kind: 'sealed'; readonly entry: PrivateEntry } | { readonly kind: 'pending' } | { readonly kind: 'absent' };
+
+export function createReceipts({ log, records, verifierKey }: Dependencies): Receipts {
+  const context: Context = { log, stored: createLogRecords(records) };
+  return {
+    async receiptFor({ evidence: given }) {
+      const evidence = { ...given, keys: given.keys.filter(({ kid }, i) => given.keys.findIndex((key) => key.kid === kid) === i) };
+      // Read before the entries: whatever is found later may be in it or not, but never the other way round.
+      const checkpoint = await context.stored.checkpoint();
+      const [event, ...others] = await Promise.all(
+        [...wantedEvent(evidence), ...wantedConsents(evidence), ...wantedKeys(evidence)].map((wanted) => find(wanted, context)),
+      );
+      const found = event ? [event, ...others] : [];
+      if (found.length === 0 || found.some(({ kind }) => kind === 'absent')) return { kind: 'absent' };
+      const entries = found.flatMap((one) => (one.kind === 'sealed' ? [one.entry] : []));
+      if (!checkpoint || entries.length < found.length || entries.some(({ index }) => index >= checkpoint.size)) return { kind: 'pending' };
+      return { kind: 'ready', receipt: await assemble({ evidence, entries, checkpoint, verifierKey }, context.stored.tile) };
+    },
+  };
+}
+
+function wantedEvent({ disclosure }: Evidence): Wanted[] {
+  if (disclosure === undefined) return [];
+  const { id, recorded } = JSON.parse(disclosure) as { id: string; recorded: string };
+  return [{ reference: `AuditEvent/${id}`, digest: digestOf(disclosure), lookup: secondKey(recorded) }];
+}
+
+function wantedConsents({ consents }: Evidence): Wanted[] {
+  return consents.map(({ reference, consent }) => ({ reference, digest: digestOf(consent), lookup: referenceKey(reference) }));
+}
+
+function wantedKeys({ keys }: Evidence): Wanted[] {
+  return keys.map(({ kid, record }) => ({
+    reference: `Key/${kid}`,
+    digest: digestOf(record),
+    lookup: referenceKey(`Key/${kid}`),
+    kind: 'key-registered',
+  }));
+}
+
+async function find(wanted: Wanted, context: Context): Promise<Found> {
+  for (const batch of await context.stored.batchesFor(wanted.lookup)) {
+    const rows = await context.log.readLog(batch.first, batch.count);
+    const row = rows.find(({ entry }) => isWanted(entry, wanted));
+    if (row) return { kind: 'sealed', entry: await open(parseEntry(row.entry), { batch, index: row.index }, context) };
+  }
+  return (await waits(wanted, context)) ? { kind: 'pending' } : { kind: 'absent' };
+}
+
+function isWanted(text: string, { reference, digest, kind }: Wanted): boolean {
+  if (!text.includes(digest) || !text.includes(`"${reference}"`)) return false;
+  const entry = parseEntry(text);
+  return entry.reference === reference && entry.digest === digest && (kind === undefined || entry.kind === kind);
+}
+
+async function open(
+  row: LogEntry,
+  { batch, index }: { readonly batch: BatchRecord; readonly index: number },
+  { stored }: Context,
+): Promise<PrivateEntry> {
+  const subject = row.subject === null ? undefined : await stored.subject(row.subject);
+  if (row.subject !== null && !subject) throw new AssentError('internal', 'The handle of a log subject is missing.');
+  return privateEntry(row, batch, { index, handle: subject?.handle ?? null });
+}
+
+const SLICE = 1000;
+
+/** Whether it is among the rows not sealed yet, or sealed since it was looked for. */
+async function waits(wanted: Wanted, { log, stored }: Context): Promise<boolean> {
+  const head = await stored.head();
+  for (let from = Math.max(0, head - SLICE); ; from += SLICE) {
+    const rows = await log.readLog(from, SLICE);
+    if (rows.some(({ entry }) => isWanted(entry, wanted))) return true;
+    if (rows.length < SLICE) return false;
+  }
+}
+
+type Parts = {
+  readonly evidence: Evidence;
+  readonly entries: readonly PrivateEntry[];
+  readonly checkpoint: CheckpointRecord;
+  readonly verifierKey: string;
+};
+
+/** `entries`: in the order of the evidence: event, Consents, keys. */
+async function assemble({ evidence, entries, checkpoint, verifierKey }: Parts, tile: ReadTile): Promise<string> {
+  const { disclosure, consents, keys } = evidence;
+  const rest = entries.map(receiptEntry);
+  const take = (): ReceiptEntry => rest.shift() as ReceiptEntry;
+  const event = disclosure === undefined ? null : { event: disclosure, entry: take() };
+  const consentPieces = consents.map((consent) => consentPiece(consent, take()));
+  const signers = new Set(consentPieces.flatMap(({ signatures }) => signatures.map((jws) => parseDetachedJws(jws)?.kid)));
+  // Keys that signed nothing in this receipt would only make it longer.
+  const keyPieces = keys.map(({ kid, record }) => ({ kid, piece: { key: record, entry: take() } })).filter(({ kid }) => signers.has(kid));
+  const pieces = { event, consents: consentPieces, keys: keyPieces.map(({ piece }) => piece) };
+  const indices = [...(event ? [event] : []), ...pieces.consents, ...pieces.keys].map(({ entry }) => entry.index);
+  const proof = (await jointProof(indices, checkpoint.size, tile)).map((hash) => Buffer.from(hash).toString('base64'));
+  return writeReceipt({ log: verifierKey, checkpoint: checkpoint.note, ...pieces, proof });
+}
+
+function receiptEntry({ kind, occurredAt, subject, version, digest, statement, index, subjectSeq, previous, salt }: PrivateEntry): ReceiptEntry {
+  return {
+    kind,
+    occurredAt,
+    subject,
+    ...(version === undefined ? {} : { version }),
+    digest,
+    ...(statement === undefined ? {} : { statement }),
+    index,
+    subjectSeq,
+    previous,
+    salt,
+  };
+}
+
+/** A Consent whose status is not that of the statement (proposed, withdrawn) stands alone: its bytes and its entry. */
+function consentPiece({ consent, statement, signatures }: ConsentEvidence, entry: ReceiptEntry): ConsentPiece {
+  if (entry.kind !== 'consent-active' || statement === '') return { consent, entry, terms: null, signatures: [] };
+  const { consent: _signed, ...terms } = JSON.parse(statement) as Record<string, unknown>;
+  return { consent, entry, terms, signatures: signatures.map(({ jws }) => jws) };
+}
