@@ -6,7 +6,7 @@ import type { Recorder } from '../audit/record.ts';
 import type { Clock } from '../clock.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
-import type { NewLogRow, RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
+import type { RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
 import { compileConsent } from './compile.ts';
 import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';

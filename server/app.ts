@@ -1,0 +1,250 @@
+/**
+ * The composition root: every part built and every plugin registered, in visible order. Nothing is loaded by name or by folder.
+ *
+ * Invariant: this file, the commands, the migrations and the Gate are the only places that hold a ResourceStore; what is handed to a
+ * handler is a Gate made for its caller.
+ */
+import { randomBytes } from 'node:crypto';
+import fastify, { type FastifyInstance } from 'fastify';
+import { logRow } from '../ledger/entry.ts';
+import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
+import { systemSchedule } from './anchoring/schedule.ts';
+import { createRecorder } from './audit/record.ts';
+import { installAuthorization } from './authz/authorization.ts';
+import { ensureBootstrap } from './authz/bootstrap.ts';
+import { type Clients, createClients } from './authz/clients.ts';
+import type { RecordCommit } from './authz/commit.ts';
+import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
+import { createKeyLog, type KeyLog } from './authz/key-log.ts';
+import { allows } from './authz/scopes.ts';
+import type { Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import { createGateFor } from './consent/enforce.ts';
+import { facetsOf } from './consent/facets.ts';
+import type { GateFor } from './consent/gate.ts';
+import { labelOf } from './consent/implicit.ts';
+import type { ImplicitPolicy } from './consent/model.ts';
+import { adminPlugin } from './http/admin.ts';
+import { installErrorHandling } from './http/error-handler.ts';
+import { createFhirPlugin } from './http/fhir-plugin.ts';
+import { createHealthPlugin } from './http/health.ts';
+import { ledgerPlugin } from './http/ledger.ts';
+import { createMetrics, type Metrics } from './http/metrics.ts';
+import { installObservation } from './http/observation.ts';
+import { createServerOptions } from './http/server-options.ts';
+import { createSearch, type Search } from './search/create-search.ts';
+import { indexKeys } from './search/index-values.ts';
+import { type Cursors, createCursors } from './search/page.ts';
+import { createEmbeddedEngine } from './store/embedded/engine.ts';
+import type { Engine, RecordStore, WriteSet } from './store/port.ts';
+import { createValidator, type Validator } from './validation/validator.ts';
+import { webPlugin } from './web/plugin.ts';
+
+export type App = {
+  readonly fhir: string;
+  readonly console: string;
+  /** Path of bootstrap.json. */
+  readonly bootstrap: string;
+  listen(): Promise<void>;
+  /** Answers what is under way, seals what is committed, closes the store. */
+  close(): Promise<void>;
+};
+
+type AppOptions = { readonly clock: Clock };
+
+/** Throws Error with a sentence when the database, the signer or a setting does not allow a start. */
+export async function createApp(config: Config, { clock }: AppOptions): Promise<App> {
+  const implicit = implicitPolicyOf(config);
+  const endpoints = endpointsOf(config.PUBLIC_URL || `http://${config.HOST}:${config.PORT}`);
+  const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES }));
+  const engine = await openEngine(config, clock);
+  const anchoring = await createAnchoring({
+    log: engine.resources,
+    records: engine.records,
+    clock,
+    schedule: systemSchedule,
+    config,
+    report: (fault) => server.log.error({ fault: nameOf(fault) }, 'sealing failed; it is tried again'),
+  });
+  const nudging = nudgeAfterCommit(engine, anchoring);
+  const registry = createRegistry(nudging, { clock, config });
+  const search = createSearch({ base: endpoints.fhir, clock });
+  const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server });
+  const validator = createValidator({ threads: config.VALIDATION_WORKERS });
+  const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
+  const metrics = createMetrics();
+  await registerAll(server, { engine: nudging, anchoring, registry, search, endpoints, clock, config, gateFor, validator, cursors, metrics });
+  const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
+  await validator.warm(['Patient', 'Observation', 'Consent', 'Organization']);
+  return {
+    fhir: endpoints.fhir,
+    console: endpoints.console,
+    bootstrap,
+    async listen() {
+      await anchoring.sealer.start();
+      await server.listen({ host: config.HOST, port: config.PORT });
+    },
+    async close() {
+      await server.close();
+      await anchoring.sealer.stop();
+      await validator.close();
+      await engine.resources.close();
+    },
+  };
+}
+
+function openEngine(config: Config, clock: Clock): Promise<Engine> {
+  if (config.MONGODB_URI !== '') throw new Error('ASSENT_MONGODB_URI: this version stores in the embedded engine only; leave it empty.');
+  return createEmbeddedEngine({ dataDir: config.DATA_DIR, clock });
+}
+
+/** Every commit with log rows tells the sealer, whoever made it. */
+function nudgeAfterCommit(engine: Engine, { sealer }: Anchoring): Engine {
+  const commit = async (writes: WriteSet) => {
+    const result = await engine.resources.commit(writes);
+    if (writes.log.length > 0 && result.kind === 'committed') sealer.nudge(writes.log.length);
+    return result;
+  };
+  return { ...engine, resources: { ...engine.resources, commit } };
+}
+
+type Registry = { readonly clients: Clients; readonly keyLog: KeyLog };
+
+function createRegistry({ resources, records }: Engine, { clock, config }: { readonly clock: Clock; readonly config: Config }): Registry {
+  const commit: RecordCommit = (writes) => resources.commit({ ...writes, resources: [], bumpEpoch: true });
+  return {
+    clients: createClients({ records, commit, clock, privateHosts: config.JWKS_PRIVATE_HOSTS }),
+    keyLog: createKeyLog({ records, commit, clock, logRow }),
+  };
+}
+
+function implicitPolicyOf(config: Config): ImplicitPolicy {
+  switch (config.IMPLICIT_POLICY) {
+    case 'permit-except':
+      for (const label of config.IMPLICIT_EXCEPT) labelOf(label);
+      return { kind: 'permit-except', labels: config.IMPLICIT_EXCEPT };
+    case 'break-glass':
+      return { kind: 'break-glass', actors: config.BREAK_GLASS_ACTORS };
+    case 'deny':
+    case 'author-treatment':
+      return { kind: config.IMPLICIT_POLICY };
+  }
+}
+
+type GateParts = {
+  readonly anchoring: Anchoring;
+  readonly registry: Registry;
+  readonly search: Search;
+  readonly endpoints: Endpoints;
+  readonly clock: Clock;
+  readonly config: Config;
+  readonly implicit: ImplicitPolicy;
+  readonly server: FastifyInstance;
+};
+
+function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clock, config, implicit, server }: GateParts): GateFor {
+  const { tail, receipts } = anchoring;
+  const { keyLog } = registry;
+  const base = endpoints.fhir;
+  const recorder = createRecorder({
+    clock,
+    observer: endpoints.issuer,
+    keysOf: (event, act, own) => {
+      const facets = facetsOf(event, { writer: act.actor, base, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) });
+      return [...indexKeys(event, base).keys, ...facets];
+    },
+  });
+  return createGateFor({
+    ...engine,
+    clock,
+    base,
+    recorder,
+    logRow,
+    implicit,
+    approvals: config.APPROVALS,
+    indexKeys: (resource) => indexKeys(resource, base),
+    where: (type, query) => search.plan(type, query, 'strict').where,
+    log: {
+      catchUp: tail.catchUp,
+      latest: tail.latest,
+      changedSince: (position) => ({ references: tail.changedSince(position).filter((r) => r.startsWith('Consent/')), position: tail.position() }),
+    },
+    keys: {
+      get: keyLog.get,
+      list: (owner) => keyLog.list({ owner }),
+      registration: async (kid) => (await keyLog.events(kid))[0],
+    },
+    receiptFor: (reference, evidence) => receipts.receiptFor({ reference, evidence }),
+    alarm: ({ logIndex }) => server.log.fatal({ logIndex }, 'a stored Consent is not the one in the log: everything it permitted is closed'),
+  });
+}
+
+/** Made once, the same in every process on one database. */
+async function sharedSecret(records: RecordStore, name: string): Promise<Uint8Array> {
+  await records.put('secret', name, randomBytes(32), { revision: null });
+  return (await records.get('secret', name))?.value as Uint8Array;
+}
+
+type Parts = Omit<GateParts, 'server' | 'implicit'> & {
+  readonly engine: Engine;
+  readonly gateFor: GateFor;
+  readonly validator: Validator;
+  readonly cursors: Cursors;
+  readonly metrics: Metrics;
+};
+
+async function registerAll(server: FastifyInstance, parts: Parts): Promise<void> {
+  const { engine, anchoring, registry, search, endpoints, clock, config, gateFor, validator, cursors, metrics } = parts;
+  const { resources, records } = engine;
+  installErrorHandling(server);
+  installObservation(server, { metrics });
+  const epoch = () => resources.epoch();
+  const authenticator = await installAuthorization(server, {
+    records,
+    clients: registry.clients,
+    clock,
+    endpoints,
+    privateHosts: config.JWKS_PRIVATE_HOSTS,
+    epoch,
+  });
+  const limits = { bodyBytes: config.MAX_BODY_BYTES, jsonDepth: config.MAX_JSON_DEPTH, bundleEntries: config.MAX_BUNDLE_ENTRIES };
+  const validate: Validator['validate'] = (documents) => validator.validate(documents);
+  const { authenticate } = authenticator;
+  const fhir = { base: endpoints.fhir, tokenUrl: endpoints.token, limits, clock, validate, allows, search, cursors, gateFor, authenticate };
+  await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
+  await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog });
+  await server.register(ledgerPlugin({ log: anchoring.publicLog }), { prefix: '/ledger' });
+  const checks = [
+    { name: 'store', check: () => resources.check() },
+    { name: 'signer', check: () => anchoring.check() },
+  ];
+  await server.register(createHealthPlugin({ checks, metrics }));
+  const status = async () => ({ ...(await anchoring.status()), ready: await everyCheck(checks) });
+  const callerOf = (token: string) => authenticate({ headers: { authorization: `Bearer ${token}` } });
+  await server.register(
+    webPlugin({ gateFor, signIn: consoleSignIn(server), callerOf, status, search, cursors, origin: new URL(endpoints.issuer).origin, clock }),
+  );
+}
+
+async function everyCheck(checks: readonly { readonly check: () => Promise<void> }[]): Promise<boolean> {
+  const results = await Promise.allSettled(checks.map(({ check }) => check()));
+  return results.every(({ status }) => status === 'fulfilled');
+}
+
+/** The console signs in at our own token endpoint: one place decides who is an administrator. */
+function consoleSignIn(server: FastifyInstance): (id: string, secret: string) => Promise<string | undefined> {
+  return async (id, secret) => {
+    const basic = Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64');
+    const answer = await server.inject({
+      method: 'POST',
+      url: '/auth/token',
+      headers: { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' },
+      payload: new URLSearchParams({ grant_type: 'client_credentials', scope: 'system/*.rs admin' }).toString(),
+    });
+    return answer.statusCode === 200 ? answer.json<{ access_token: string }>().access_token : undefined;
+  };
+}
+
+function nameOf(fault: unknown): string {
+  return fault instanceof Error ? fault.name : typeof fault;
+}

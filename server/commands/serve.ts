@@ -1,0 +1,50 @@
+/** `npm start`: the server, until it is told to stop. interface.md §1 */
+import { createServer } from 'node:net';
+import { type App, createApp } from '../app.ts';
+import { systemClock } from '../clock.ts';
+import type { Config } from '../config.ts';
+
+export type Running = { readonly app: App; stop(): Promise<void> };
+
+/** Resolves once the server answers. */
+export async function start(config: Config): Promise<Running> {
+  const port = config.PORT === 0 ? await freePort(config.HOST) : config.PORT;
+  const app = await createApp({ ...config, PORT: port }, { clock: systemClock });
+  await app.listen();
+  return { app, stop: () => app.close() };
+}
+
+export async function serve(config: Config): Promise<number> {
+  const running = await start(config);
+  announce(running);
+  return untilStopped(running);
+}
+
+/** The one line on stdout that says the server is ready and where. */
+export function announce({ app }: Running): void {
+  const { fhir, console, bootstrap } = app;
+  process.stdout.write(`${JSON.stringify({ ready: true, fhir, console, bootstrap, pid: process.pid })}\n`);
+}
+
+/** SIGTERM and SIGINT drain what is under way and end with 0. */
+export function untilStopped(running: Running): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      running.stop().then(() => resolve(0), reject);
+    };
+    process.once('SIGTERM', stop);
+    process.once('SIGINT', stop);
+  });
+}
+
+/** The issuer and every URL we publish hold the port, so it is known before anything is built. */
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, host, () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
