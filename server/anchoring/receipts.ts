@@ -20,11 +20,12 @@ export type ConsentEvidence = {
   /** The exact stored text. */
   readonly consent: string;
   readonly statement: string;
-  readonly signatures: readonly { readonly who: string; readonly role: 'patient' | 'custodian'; readonly jws: string }[];
+  /** Detached compact JWS over the statement. */
+  readonly signatures: readonly string[];
 };
 
-/** `record`: the exact text of the key's registration event. */
-export type KeyEvidence = { readonly kid: string; readonly owner: string; readonly role: string; readonly jwk: object; readonly record: string };
+/** `key`: the exact text of its registration event. */
+export type KeyEvidence = { readonly kid: string; readonly key: string };
 
 export type Evidence = {
   /** The exact stored text of the AuditEvent. */
@@ -42,7 +43,7 @@ export type ReceiptResult =
 
 export type Receipts = {
   /** `reference`: the `AuditEvent/…` or `Consent/…` the receipt is about. */
-  receiptFor(request: { readonly reference: string; readonly evidence: Evidence }): Promise<ReceiptResult>;
+  receiptFor(reference: string, evidence: Evidence): Promise<ReceiptResult>;
 };
 
 type Dependencies = { readonly log: LogRows; readonly records: RecordStore; readonly verifierKey: string };
@@ -54,15 +55,14 @@ type Found = { readonly kind: 'sealed'; readonly entry: PrivateEntry } | { reado
 export function createReceipts({ log, records, verifierKey }: Dependencies): Receipts {
   const context: Context = { log, stored: createLogRecords(records) };
   return {
-    async receiptFor({ evidence: given }) {
+    async receiptFor(reference, given) {
       const evidence = { ...given, keys: given.keys.filter(({ kid }, i) => given.keys.findIndex((key) => key.kid === kid) === i) };
+      const wanted = [...wantedEvent(evidence), ...wantedConsents(evidence), ...wantedKeys(evidence)];
+      if (!wanted.some((piece) => piece.reference === reference)) return { kind: 'absent' };
       // Read before the entries: whatever is found later may be in it or not, but never the other way round.
       const checkpoint = await context.stored.checkpoint();
-      const [event, ...others] = await Promise.all(
-        [...wantedEvent(evidence), ...wantedConsents(evidence), ...wantedKeys(evidence)].map((wanted) => find(wanted, context)),
-      );
-      const found = event ? [event, ...others] : [];
-      if (found.length === 0 || found.some(({ kind }) => kind === 'absent')) return { kind: 'absent' };
+      const found = await Promise.all(wanted.map((piece) => find(piece, context)));
+      if (found.some(({ kind }) => kind === 'absent')) return { kind: 'absent' };
       const entries = found.flatMap((one) => (one.kind === 'sealed' ? [one.entry] : []));
       if (!checkpoint || entries.length < found.length || entries.some(({ index }) => index >= checkpoint.size)) return { kind: 'pending' };
       return { kind: 'ready', receipt: await assemble({ evidence, entries, checkpoint, verifierKey }, context.stored.tile) };
@@ -81,12 +81,10 @@ function wantedConsents({ consents }: Evidence): Wanted[] {
 }
 
 function wantedKeys({ keys }: Evidence): Wanted[] {
-  return keys.map(({ kid, record }) => ({
-    reference: `Key/${kid}`,
-    digest: digestOf(record),
-    lookup: referenceKey(`Key/${kid}`),
-    kind: 'key-registered',
-  }));
+  return keys.map(({ kid, key }) => {
+    const reference = `Key/${kid}`;
+    return { reference, digest: digestOf(key), lookup: referenceKey(reference), kind: 'key-registered' };
+  });
 }
 
 async function find(wanted: Wanted, context: Context): Promise<Found> {
@@ -142,7 +140,7 @@ async function assemble({ evidence, entries, checkpoint, verifierKey }: Parts, t
   const consentPieces = consents.map((consent) => consentPiece(consent, take()));
   const signers = new Set(consentPieces.flatMap(({ signatures }) => signatures.map((jws) => parseDetachedJws(jws)?.kid)));
   // Keys that signed nothing in this receipt would only make it longer.
-  const keyPieces = keys.map(({ kid, record }) => ({ kid, piece: { key: record, entry: take() } })).filter(({ kid }) => signers.has(kid));
+  const keyPieces = keys.map(({ kid, key }) => ({ kid, piece: { key, entry: take() } })).filter(({ kid }) => signers.has(kid));
   const pieces = { event, consents: consentPieces, keys: keyPieces.map(({ piece }) => piece) };
   const indices = [...(event ? [event] : []), ...pieces.consents, ...pieces.keys].map(({ entry }) => entry.index);
   const proof = (await jointProof(indices, checkpoint.size, tile)).map((hash) => Buffer.from(hash).toString('base64'));
@@ -168,5 +166,5 @@ function receiptEntry({ kind, occurredAt, subject, version, digest, statement, i
 function consentPiece({ consent, statement, signatures }: ConsentEvidence, entry: ReceiptEntry): ConsentPiece {
   if (entry.kind !== 'consent-active' || statement === '') return { consent, entry, terms: null, signatures: [] };
   const { consent: _signed, ...terms } = JSON.parse(statement) as Record<string, unknown>;
-  return { consent, entry, terms, signatures: signatures.map(({ jws }) => jws) };
+  return { consent, entry, terms, signatures };
 }

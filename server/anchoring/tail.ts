@@ -43,7 +43,14 @@ export function createTail({ log }: { readonly log: LogRows }): Tail {
   };
   const take = ({ reference, kind, digest, version, statement, subject }: LogEntry, index: number): void => {
     if (!isTailed(reference)) return;
-    newest.set(reference, { index, kind, digest, subject, ...(version === undefined ? {} : { version }), ...(statement === undefined ? {} : { statement }) });
+    newest.set(reference, {
+      index,
+      kind,
+      digest,
+      subject,
+      ...(version === undefined ? {} : { version }),
+      ...(statement === undefined ? {} : { statement }),
+    });
     changes.push({ index, reference });
   };
   const run = (): Promise<void> => {
