@@ -174,7 +174,7 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
       list: (owner) => keyLog.list({ owner }),
       registration: async (kid) => (await keyLog.events(kid))[0],
     },
-    receiptFor: (reference, evidence) => receipts.receiptFor({ reference, evidence }),
+    receiptFor: receipts.receiptFor,
     alarm: ({ logIndex }) => server.log.fatal({ logIndex }, 'a stored Consent is not the one in the log: everything it permitted is closed'),
   });
 }

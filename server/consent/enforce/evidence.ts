@@ -1,7 +1,5 @@
 /** What a receipt holds beside log proofs: the AuditEvent, the Consents it rested on with their signatures, and the signers' keys. ledger.md §6 */
 import type { RecordStore, ResourceStore, StoredResource } from '../../store/port.ts';
-import type { SigningKey } from '../keys.ts';
-import type { Approval } from '../workflow.ts';
 import { type ConsentRecord, SIGNED } from './ceremony.ts';
 
 export type Evidence = {
@@ -11,9 +9,9 @@ export type Evidence = {
     readonly reference: string;
     readonly consent: string;
     readonly statement: string;
-    readonly signatures: readonly Pick<Approval, 'who' | 'role' | 'jws'>[];
+    readonly signatures: readonly string[];
   }[];
-  readonly keys: readonly (Pick<SigningKey, 'kid' | 'owner' | 'role' | 'jwk'> & { readonly record: string })[];
+  readonly keys: readonly { readonly kid: string; readonly key: string }[];
 };
 
 export type EvidenceDeps = {
@@ -29,11 +27,11 @@ export function createEvidence(deps: EvidenceDeps): { of(row: StoredResource): P
       const versions = await Promise.all(references.map(({ id, version }) => consentEvidence(deps, id, version)));
       const consents = versions.filter((each) => each !== undefined);
       const kids = new Set(consents.flatMap(({ kids: signers }) => signers));
-      const keys = await Promise.all([...kids].map((kid) => keyEvidence(deps, kid)));
+      const keys = await Promise.all([...kids].map(async (kid) => ({ kid, key: (await deps.keys.registration(kid)) ?? '' })));
       return {
         ...(row.type === 'AuditEvent' ? { disclosure: row.body } : {}),
         consents: consents.map(({ kids: _kids, ...consent }) => consent),
-        keys: keys.filter((key) => key !== undefined),
+        keys: keys.filter(({ key }) => key !== ''),
       };
     },
   };
@@ -54,13 +52,12 @@ async function consentEvidence({ resources, records }: EvidenceDeps, id: string,
   const kept = (await records.get(SIGNED, id))?.value as ConsentRecord | undefined;
   if (!row || !kept) return undefined;
   const { statement, approvals } = kept;
-  const signatures = approvals.map(({ who, role, jws }) => ({ who, role, jws }));
-  return { reference: `Consent/${id}`, consent: row.body, statement, signatures, kids: approvals.map(({ kid }) => kid) };
-}
-
-async function keyEvidence({ keys }: EvidenceDeps, kid: string): Promise<Evidence['keys'][number] | undefined> {
-  const record = await keys.registration(kid);
-  if (record === undefined) return undefined;
-  const { owner, role, jwk } = JSON.parse(record) as SigningKey;
-  return { kid, owner, role, jwk, record };
+  return {
+    reference: `Consent/${id}`,
+    version,
+    consent: row.body,
+    statement,
+    signatures: approvals.map(({ jws }) => jws),
+    kids: approvals.map(({ kid }) => kid),
+  };
 }

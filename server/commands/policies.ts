@@ -1,0 +1,33 @@
+/** `npm run assent -- policies`: every policy that is not a patient's Consent, in the order in which they are asked. consent.md §2 */
+import type { Config } from '../config.ts';
+import { builtInPolicies } from '../consent/built-in.ts';
+
+const implicitWords = {
+  deny: 'Where no Consent applies, nothing is shown.',
+  'author-treatment': 'Where no Consent applies, the organization that wrote the current version reads it for purpose TREAT; nothing else is shown.',
+  'permit-except': 'Where no Consent applies, everything is shown but what carries the excepted labels.',
+  'break-glass': 'Where no Consent applies, only the named actors read, with purpose BTG; nothing else is shown.',
+} as const;
+
+export async function policies(config: Config): Promise<number> {
+  for (const line of describePolicies(config)) process.stdout.write(`${line}\n`);
+  return 0;
+}
+
+export function describePolicies(
+  config: Pick<Config, 'APPROVALS' | 'IMPLICIT_POLICY' | 'IMPLICIT_EXCEPT' | 'BREAK_GLASS_ACTORS'>,
+): readonly string[] {
+  const approvals =
+    config.APPROVALS === 'both' ? 'A Consent acts once the patient and the custodian signed it.' : 'A Consent acts once the patient signed it.';
+  const details = { 'permit-except': config.IMPLICIT_EXCEPT, 'break-glass': config.BREAK_GLASS_ACTORS, deny: [], 'author-treatment': [] }[
+    config.IMPLICIT_POLICY
+  ];
+  const rows: readonly (readonly [string, string])[] = [
+    ...builtInPolicies.map(({ name, says }) => [name, says] as const),
+    ['own-record', 'A patient reads their own record, except what names another patient who does not permit it.'],
+    ['consents', `${approvals} Of each patient named, the deepest matching provision decides; deny wins at equal depth and across Consents.`],
+    ['replaces', 'Where a signed permit speaks to the caller, what it does not reach is denied, whatever the implicit policy says.'],
+    [`implicit: ${config.IMPLICIT_POLICY}`, `${implicitWords[config.IMPLICIT_POLICY]}${details.length > 0 ? ` (${details.join(', ')})` : ''}`],
+  ];
+  return rows.map(([name, says]) => `${name.padEnd(28)}${says}`);
+}
