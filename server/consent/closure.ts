@@ -5,7 +5,7 @@
  * Invariant: a permit reaches only memberships that certainly hold now; a deny reaches every role and team, whatever its status.
  */
 import type { ResourceValue } from '../fhir/resource.ts';
-import { rangeOf } from '../search/dates.ts';
+import { rangeOf } from '../fhir/dates.ts';
 import type { Caller } from './model.ts';
 
 export type Closure = {

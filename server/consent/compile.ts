@@ -6,7 +6,7 @@
 import { AssentError, type Issue } from '../errors.ts';
 import { isResourceType } from '../fhir/resource-types.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
-import { rangeOf } from '../search/dates.ts';
+import { rangeOf } from '../fhir/dates.ts';
 import { actions, isPurpose, isSensitivity, rankOf, systems } from './code-systems.ts';
 
 export const SEMANTICS = 'urn:assent:consent-semantics:1';

@@ -8,7 +8,7 @@
 import { patientsNamed } from '../fhir/compartments.ts';
 import { relativeToBase } from '../fhir/references.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
-import { rangeOf } from '../search/dates.ts';
+import { rangeOf } from '../fhir/dates.ts';
 import { encodeInstant } from '../search/expression.ts';
 import { rankOf, systems, UNLABELLED_RANK } from './code-systems.ts';
 

@@ -3,7 +3,7 @@
  * https://hl7.org/fhir/R4/fivews.html
  */
 import { choiceTypes } from '../fhir/search-parameters.ts';
-import { rangeOf } from './dates.ts';
+import { rangeOf } from '../fhir/dates.ts';
 
 /** Elements in the order they are tried. */
 const mainDates: Readonly<Record<string, readonly string[]>> = {

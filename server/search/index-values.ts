@@ -7,7 +7,7 @@
 import { parseReference } from '../fhir/references.ts';
 import { type SearchParameter, searchParameters } from '../fhir/search-parameters.ts';
 import { instantOf } from './clinical-date.ts';
-import { rangeOf } from './dates.ts';
+import { rangeOf } from '../fhir/dates.ts';
 import { compileExpression, type Extract } from './extract.ts';
 import {
   codedPrefix,

@@ -2,7 +2,7 @@
  * Decides whether a resource satisfies a parsed search by looking at the resource: the meaning of search, written without regard to
  * index keys, against which plan.ts and every engine are tested. https://hl7.org/fhir/R4/search.html
  */
-import { rangeOf } from './dates.ts';
+import { rangeOf } from '../fhir/dates.ts';
 import { compileExpression } from './extract.ts';
 import { referenceText } from './index-values.ts';
 import type { Criterion, MissingCriterion, ParsedQuery, SearchValue } from './query.ts';

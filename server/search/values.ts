@@ -8,7 +8,7 @@ import { isId } from '../fhir/ids.ts';
 import { parseReference } from '../fhir/references.ts';
 import { isResourceType, resourceTypes } from '../fhir/resource-types.ts';
 import type { SearchParameter } from '../fhir/search-parameters.ts';
-import { parseDate } from './dates.ts';
+import { parseDate } from '../fhir/dates.ts';
 import type { Prefix, SearchValue } from './query.ts';
 import { foldText } from './text.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseDate, parseStoredDate, rangeOf } from '../../server/search/dates.ts';
+import { parseDate, parseStoredDate, rangeOf } from '../../server/fhir/dates.ts';
 
 const iso = (range: { low: number; high: number } | undefined) => range && [new Date(range.low).toISOString(), new Date(range.high).toISOString()];
 
