@@ -123,11 +123,12 @@ function addEveryCoding(keys: Set<string>, node: unknown): void {
 }
 
 /** Rule 10: the elements that say when. */
-const DATES = [
-  ...['effectiveDateTime', 'effectivePeriod', 'effectiveTiming', 'effectiveInstant', 'onsetDateTime', 'onsetPeriod', 'recordedDate'],
-  ...['performedDateTime', 'performedPeriod', 'authoredOn', 'occurrenceDateTime', 'occurrencePeriod', 'occurrenceTiming'],
-  ...['period', 'servicedDate', 'servicedPeriod', 'billablePeriod', 'date', 'authored', 'sent', 'start', 'created', 'issued'],
-];
+const DATES = `
+  effectiveDateTime effectivePeriod effectiveTiming effectiveInstant onsetDateTime onsetPeriod recordedDate performedDateTime performedPeriod
+  authoredOn occurrenceDateTime occurrencePeriod occurrenceTiming period servicedDate servicedPeriod billablePeriod date authored sent start
+  created issued`
+  .trim()
+  .split(/\s+/);
 
 function addDates(keys: Set<string>, resource: Element, parts: readonly Element[]): void {
   const own = datesOf(resource);

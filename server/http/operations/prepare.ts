@@ -7,18 +7,21 @@ import { refuseUnknownQuery } from '../parameters.ts';
 import type { Services } from '../services.ts';
 import { type Parameter, parametersOf, referenceOf, single, stringOf } from './parameters.ts';
 
-export async function prepare(request: FhirRequest, _services: Services): Promise<Answer> {
+export async function prepare(request: FhirRequest, { validate }: Services): Promise<Answer> {
   refuseUnknownQuery(request, []);
   const list = parametersOf(request, ['consent', 'language', 'supersedes']);
+  const consent = consentOf(request, list);
+  const [issues = []] = await validate([consent]);
+  if (issues.length > 0) throw new AssentError('invalid-resource', issues);
   const prepared = await request.gate.prepareConsent({
-    consent: consentOf(request, list),
+    consent,
     language: stringOf(list, 'language', ['valueCode', 'valueString']),
     ...(single(list, 'supersedes') ? { supersedes: referenceOf(list, 'supersedes') } : {}),
   });
-  const { consent, statement, digest, expires } = prepared;
+  const { statement, digest, expires } = prepared;
   // The Consent goes out as the exact text that was hashed: it is not parsed and written again.
   const parts = [
-    `{"name":"consent","resource":${consent}}`,
+    `{"name":"consent","resource":${prepared.consent}}`,
     JSON.stringify({ name: 'statement', valueString: statement }),
     JSON.stringify({ name: 'digest', valueString: digest }),
     JSON.stringify({ name: 'expires', valueInstant: new Date(expires).toISOString() }),
