@@ -1,5 +1,4 @@
 /** The bridge between server and ledger, built whole: signer, sealer, tail, receipts, the public view and what the console shows. */
-import { join } from 'node:path';
 import { createEmbeddedAnchor } from '../../ledger/anchor/embedded.ts';
 import type { Anchored } from '../../ledger/anchor/port.ts';
 import type { Schedule } from '../../ledger/batch.ts';
@@ -7,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
+import { anchorFile, signerFolder } from './folders.ts';
 import type { LogStore } from './log-port.ts';
 import { createLogRecords } from './log-records.ts';
 import { createPublicLog, type PublicLog } from './public-log.ts';
@@ -41,10 +41,6 @@ export type AnchoringDependencies = {
   readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS'>;
   readonly report: (fault: unknown) => void;
 };
-
-/** In DATA_DIR, apart from the database. */
-export const signerFolder = (dataDir: string): string => join(dataDir, 'signer');
-export const anchorFile = (dataDir: string): string => join(dataDir, 'anchors', 'checkpoints.jsonl');
 
 /** Nothing is sealed before `sealer.start()`. Throws AssentError('unavailable') when the signer's files cannot be used. */
 export async function createAnchoring(deps: AnchoringDependencies): Promise<Anchoring> {

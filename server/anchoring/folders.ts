@@ -1,0 +1,5 @@
+/** What the log keeps in DATA_DIR, apart from the database. */
+import { join } from 'node:path';
+
+export const signerFolder = (dataDir: string): string => join(dataDir, 'signer');
+export const anchorFile = (dataDir: string): string => join(dataDir, 'anchors', 'checkpoints.jsonl');

@@ -1,0 +1,110 @@
+/**
+ * `assent fsck`: the whole log proven again from what is stored, and what is stored compared with the log. interface.md §4
+ * Reads only: may run beside a server. Exit code: 0 whole, 1 not.
+ */
+import { checkStoredLog, type FsckDependencies } from '../anchoring/fsck.ts';
+import { createTail } from '../anchoring/tail.ts';
+import { systemClock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { AssentError } from '../errors.ts';
+import { createEmbeddedEngine } from '../store/embedded/engine.ts';
+import type { Engine, Position, ResourceStore, StoredResource } from '../store/port.ts';
+import { digestOf } from '../../ledger/hash.ts';
+
+const PAGE = 500;
+const PROGRESS = 262_144;
+
+export async function fsck({ DATA_DIR: dataDir, MONGODB_URI }: Config): Promise<number> {
+  if (MONGODB_URI !== '') throw new AssentError('unavailable', 'This version stores in the embedded engine only; unset ASSENT_MONGODB_URI.');
+  const engine = await createEmbeddedEngine({ dataDir, clock: systemClock, mode: 'read-only' });
+  try {
+    const log = { readLog: engine.resources.readLog };
+    const { size, signed, anchored, problems } = await checkStoredLog({
+      log,
+      records: engine.records,
+      dataDir,
+      texts: textsIn(engine),
+      seen: progress,
+    });
+    const all = [...problems, ...(await checkConsents(engine))];
+    for (const problem of all) process.stdout.write(`${problem}\n`);
+    process.stdout.write(
+      `${size} entries, ${signed} under the signed checkpoint, ${anchored} anchored: ${all.length === 0 ? 'whole' : 'NOT WHOLE'}.\n`,
+    );
+    return all.length === 0 ? 0 : 1;
+  } finally {
+    await engine.resources.close();
+  }
+}
+
+function progress(entries: number): void {
+  if (entries % PROGRESS === 0) process.stderr.write(`${entries} entries proven again\n`);
+}
+
+/** Resources by type and id with every version; keys by the texts of their events. */
+function textsIn({ resources, records }: Engine): FsckDependencies['texts'] {
+  return async (references) => {
+    const texts = new Map<string, readonly string[]>();
+    const ids = references.filter((reference) => reference.startsWith('AuditEvent/')).map((reference) => reference.slice('AuditEvent/'.length));
+    for (const { id, body } of await rowsById(resources, 'AuditEvent', ids)) texts.set(`AuditEvent/${id}`, [body]);
+    for (const reference of references) {
+      const [type, id = ''] = reference.split('/');
+      if (type === 'Consent') texts.set(reference, await versionsOf(resources, id));
+      if (type === 'Key')
+        texts.set(
+          reference,
+          (await records.list('key-event', { lookup: `kid:${id}` })).map(({ value }) => String(value)),
+        );
+    }
+    return texts;
+  };
+}
+
+const byId = { by: 'instant', direction: 'newest-first' } as const;
+
+async function rowsById(resources: ResourceStore, type: string, ids: readonly string[]): Promise<readonly StoredResource[]> {
+  if (ids.length === 0) return [];
+  const found = await resources.find({
+    type,
+    where: { kind: 'id', ids: new Set(ids) },
+    scope: 'internal',
+    order: byId,
+    limit: ids.length,
+    deleted: true,
+  });
+  return found.kind === 'rows' ? found.rows : [];
+}
+
+async function versionsOf(resources: ResourceStore, id: string): Promise<readonly string[]> {
+  const found = await resources.history({ type: 'Consent', id, scope: 'internal', limit: PAGE });
+  return found.kind === 'rows' ? found.rows.map(({ body }) => body) : [];
+}
+
+/** The other direction: every Consent in the database is, in its newest version, the one the log knows. */
+async function checkConsents({ resources }: Engine): Promise<string[]> {
+  const tail = createTail({ log: resources });
+  const problems: string[] = [];
+  const query = {
+    type: 'Consent',
+    where: { kind: 'all' as const },
+    scope: 'internal' as const,
+    order: byId,
+    limit: PAGE,
+    budget: Number.MAX_SAFE_INTEGER,
+  };
+  for (let after: Position | undefined; ; ) {
+    await tail.catchUp();
+    const position = tail.position();
+    const found = await resources.find({ ...query, ...(after ? { after } : {}) });
+    if (found.kind !== 'rows') return [...problems, 'The Consents could not be read.'];
+    await tail.catchUp();
+    // Signed or withdrawn while we looked: the next run will see it.
+    const moving = new Set(tail.changedSince(position));
+    for (const { id, body } of found.rows) {
+      const reference = `Consent/${id}`;
+      if (!moving.has(reference) && tail.latest(reference)?.digest !== digestOf(body)) problems.push(`${reference} is not what the log says of it.`);
+    }
+    after = found.next;
+    if (!after) return problems;
+  }
+}
