@@ -7,7 +7,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type Database, openDatabase } from './database.ts';
 import { createGroupCommit, type TimedJob } from './group-commit.ts';
-import type { FromWriter, ToWriter } from './jobs.ts';
+import type { Answer, FromWriter, ToWriter } from './jobs.ts';
 
 /** Jobs in one transaction: more would make the first wait too long for its answer. */
 const MOST_TOGETHER = 2_000;
@@ -30,25 +30,40 @@ port.on('message', (first: ToWriter) => {
     message = jobs.length < MOST_TOGETHER ? (receiveMessageOnPort(port)?.message as ToWriter | undefined) : undefined;
   }
   if (jobs.length > 0) {
-    answer(groupCommit(jobs));
-    checkpointWhenDue();
+    const answers = groupCommit(jobs);
+    answer(answers);
+    checkpointWhenDue(answers.some(isRefusedWrite));
   }
   if (message === 'close') close();
 });
 answer('ready');
 
 function close(): void {
-  database.statement('PRAGMA wal_checkpoint(TRUNCATE)').all();
+  checkpoint(database, 'TRUNCATE');
   database.close();
   port.close();
 }
 
-function checkpointer({ statement }: Database): () => void {
+/** Also after a write that found no room: what is in the write-ahead log already may be moved out of its way. */
+function checkpointer({ statement }: Database): (forced: boolean) => void {
   let last = 0;
-  return () => {
+  return (forced) => {
     const [changes = 0] = statement('SELECT total_changes()').get() as unknown as [number];
-    if (changes - last < CHANGES_PER_CHECKPOINT) return;
+    if (!forced && changes - last < CHANGES_PER_CHECKPOINT) return;
     last = changes;
-    statement('PRAGMA wal_checkpoint(PASSIVE)').all();
+    checkpoint(database, 'PASSIVE');
   };
+}
+
+/** A checkpoint that fails loses nothing: all is still in the write-ahead log, and the next one tries again. */
+function checkpoint({ statement }: Database, kind: 'PASSIVE' | 'TRUNCATE'): void {
+  try {
+    statement(`PRAGMA wal_checkpoint(${kind})`).all();
+  } catch {
+    return;
+  }
+}
+
+function isRefusedWrite(answer: Answer): boolean {
+  return typeof answer === 'object' && answer?.failed === 'unavailable';
 }
