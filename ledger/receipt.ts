@@ -101,16 +101,17 @@ function readConsent({ consent, entry, terms, signatures }: ConsentPiece, keys: 
   const words = consentWords(json) ?? refute('A Consent is none.');
   const { reference } = words;
   if (!entry.kind.startsWith('consent-')) refute('A Consent’s log entry is of something else.');
+  const logged = entryOf(entry, consent, reference);
   if (!terms) {
     if (entry.kind === 'consent-active' || signatures.length > 0) refute('A Consent comes without the terms that were signed.');
-    return { ...words, entry: entryOf(entry, consent, reference), signers: [] };
+    return { ...words, entry: logged, signers: [] };
   }
   if (terms['type'] !== STATEMENT_TYPE || Object.hasOwn(terms, 'consent')) refute('The terms are not those of a consent statement.');
   const statement = statementText(terms, json);
-  if (entry.statement !== digestOf(statement)) refute(`The Consent and terms of ${reference} are not those in the log.`);
+  if (entry.statement !== digestOf(statement)) refute(`The terms of ${reference} are not those in the log.`);
   const signers = signatures.map((jws) => signerOf(jws, statement, keys));
   requireSigners(words, signers, entry.index);
-  return { ...words, entry: entryOf(entry, consent, reference), signers };
+  return { ...words, entry: logged, signers };
 }
 
 /** The entry as the log committed to it: what the receipt says of it, and what follows from the piece itself. */
@@ -137,8 +138,8 @@ function requireSigners({ patient, organizations, reference }: ConsentWords, sig
 }
 
 function requireNothingIdle(keys: readonly Key[], consents: readonly Consent[]): void {
-  if (keys.some((key) => !consents.some(({ signers }) => signers.includes(key)))) refute('It holds a key that signed nothing in it.');
   if (new Set(keys.map(({ kid }) => kid)).size !== keys.length) refute('It holds a key twice.');
+  if (keys.some((key) => !consents.some(({ signers }) => signers.includes(key)))) refute('It holds a key that signed nothing in it.');
 }
 
 function requireBasis(event: Event, consents: readonly Consent[]): void {
