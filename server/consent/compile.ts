@@ -42,6 +42,9 @@ type Element = Readonly<Record<string, unknown>>;
 type Findings = (path: string, diagnostics: string) => void;
 
 const PATIENT_REFERENCE = /^Patient\/([A-Za-z0-9.-]{1,64})$/;
+const ORGANIZATION_REFERENCE = /^Organization\/[A-Za-z0-9.-]{1,64}$/;
+/** Consent.provision.actor.reference in R4; any other type would never match, and a deny that never matches is ignored. */
+const ACTOR_REFERENCE = /^(?:Device|Group|CareTeam|Organization|Patient|Practitioner|RelatedPerson|PractitionerRole)\/[A-Za-z0-9.-]{1,64}$/;
 
 /** Throws AssentError('invalid-consent') that names every element in the way. `now`: ms since 1970; a period that is over is refused. */
 export function compileConsent(consent: ResourceValue, { now }: { readonly now: number }): CompiledConsent {
@@ -52,64 +55,84 @@ export function compileConsent(consent: ResourceValue, { now }: { readonly now: 
   if (patient === undefined) refuse('Consent.patient', 'The patient is needed as a reference of the form Patient/id.');
   const provision = element(consent['provision']);
   if (!provision) refuse('Consent.provision', 'A Consent without a provision permits nothing and cannot be signed.');
-  const root = provision && readProvision(provision, { path: 'Consent.provision', inherited: 'deny', refuse });
-  if (root?.period && root.period.high < now) refuse('Consent.provision.period', 'The period is over.');
+  const root = provision && readProvision(provision, { path: 'Consent.provision', inherited: 'deny', refuse, now });
+  if (root && sizeOf(root) > MOST_PROVISIONS) refuse('Consent.provision', `More than ${MOST_PROVISIONS} provisions are not understood by anyone.`);
   if (issues.length > 0 || !root || patient === undefined) throw new AssentError('invalid-consent', issues);
   return { patient, organizations: elements(consent['organization']).flatMap((each) => referenceIn(each) ?? []), root };
+}
+
+/** Each decision asks every provision: a bound keeps one Consent from slowing everybody's reads. */
+const MOST_PROVISIONS = 200;
+
+function sizeOf({ nested }: Provision): number {
+  return nested.reduce((sum, each) => sum + sizeOf(each), 1);
 }
 
 function checkFrame(consent: ResourceValue, refuse: Findings): void {
   if (consent['status'] !== 'active') refuse('Consent.status', 'Only an active Consent can be signed.');
   const scope = elements(element(consent['scope'])?.['coding']);
-  if (!scope.some(({ system, code }) => system === systems.scope && code === 'patient-privacy'))
+  const privacy = scope.filter(({ system, code }) => system === systems.scope && code === 'patient-privacy');
+  if (privacy.length === 0 || scope.some(({ system, code }) => system === systems.scope && code !== 'patient-privacy'))
     refuse('Consent.scope', 'The scope must be patient-privacy.');
-  for (const name of ['modifierExtension', 'implicitRules'])
-    if (consent[name] !== undefined) refuse(`Consent.${name}`, `${name} could change the meaning and is not understood.`);
+  if (consent['implicitRules'] !== undefined) refuse('Consent.implicitRules', 'implicitRules could change the meaning and is not understood.');
+  const { provision: _provision, ...outside } = consent;
+  refuseModifiers(outside, 'Consent', refuse);
   const policies = elements(consent['policy']);
   if (!policies.some(({ uri }) => uri === SEMANTICS))
     refuse('Consent.policy', `A Consent has several published readings; name ours in policy.uri: ${SEMANTICS}.`);
   if (policies.some(({ uri }) => uri !== SEMANTICS)) refuse('Consent.policy', 'Another policy than the one named could change the meaning.');
-  if (elements(consent['organization']).length === 0) refuse('Consent.organization', 'The custodian is needed.');
+  const organizations = elements(consent['organization']).map(referenceIn);
+  if (organizations.length === 0) refuse('Consent.organization', 'The custodian is needed.');
+  if (!organizations.every((reference) => reference !== undefined && ORGANIZATION_REFERENCE.test(reference)))
+    refuse('Consent.organization', 'Each custodian is needed as a reference of the form Organization/id.');
+}
+
+/** Outside the provision plain extensions say nothing about the decision; a modifier might, wherever it stands. */
+function refuseModifiers(node: unknown, path: string, refuse: Findings): void {
+  if (Array.isArray(node)) {
+    node.forEach((item, i) => refuseModifiers(item, `${path}[${i}]`, refuse));
+    return;
+  }
+  for (const [name, value] of Object.entries(element(node) ?? {})) {
+    if (name === 'modifierExtension') refuse(`${path}.${name}`, 'modifierExtension could change the meaning and is not understood.');
+    else refuseModifiers(value, `${path}.${name}`, refuse);
+  }
 }
 
 const KNOWN = new Set(['id', 'type', 'period', 'actor', 'action', 'securityLabel', 'purpose', 'class', 'code', 'dataPeriod', 'data', 'provision']);
 
-type Place = { readonly path: string; readonly inherited: 'permit' | 'deny'; readonly refuse: Findings };
+type Place = { readonly path: string; readonly inherited: 'permit' | 'deny'; readonly refuse: Findings; readonly now: number };
 
 /** `inherited`: the type where none is stated: deny at the root, the opposite of the parent below. */
-function readProvision(provision: Element, { path, inherited, refuse }: Place): Provision {
+function readProvision(provision: Element, { path, inherited, refuse, now }: Place): Provision {
   for (const name of Object.keys(provision)) if (!KNOWN.has(name)) refuse(`${path}.${name}`, 'This element is not understood.');
   refuseExtensions(provision, path, refuse);
   if (provision['data'] !== undefined) refuse(`${path}.data`, 'Naming single resources is not offered yet.');
   const type = provision['type'] ?? inherited;
   if (type !== 'permit' && type !== 'deny') refuse(`${path}.type`, 'The type must be permit or deny.');
   const opposite = type === 'permit' ? 'deny' : 'permit';
-  const nested = elements(provision['provision']).map((each, i) =>
-    readProvision(each, { path: `${path}.provision[${i}]`, inherited: opposite, refuse }),
-  );
+  const period = span(provision['period'], `${path}.period`, refuse);
+  if (period && period.high < now) refuse(`${path}.period`, 'The period is over.');
+  const each = <T>(name: string, read: (value: Element, at: string, refuse: Findings) => T | undefined) =>
+    readEach(provision[name], `${path}.${name}`, { read, refuse });
+  const below = (nested: Element, at: string) => readProvision(nested, { path: at, inherited: opposite, refuse, now });
   return {
     type: type === 'permit' ? 'permit' : 'deny',
-    ...given('period', span(provision['period'], `${path}.period`, refuse)),
-    ...given(
-      'actors',
-      readEach(provision, 'actor', path, (actor, at) => readActor(actor, at, refuse)),
-    ),
+    ...given('period', period),
+    ...given('actors', each('actor', readActor)),
     ...given(
       'purposes',
-      readEach(provision, 'purpose', path, (coding, at) => readCode(coding, { at, system: systems.purpose, known: isPurpose, refuse })),
+      each('purpose', (coding, at) => readCode(coding, { at, system: systems.purpose, known: isPurpose, refuse })),
     ),
-    ...given('actions', readActions(provision, path, refuse)),
-    ...given(
-      'labels',
-      readEach(provision, 'securityLabel', path, (coding, at) => readLabel(coding, at, refuse)),
-    ),
+    ...given('actions', each('action', readAction)),
+    ...given('labels', each('securityLabel', readLabel)),
     ...given(
       'classes',
-      readEach(provision, 'class', path, (coding, at) => readCode(coding, { at, system: systems.resourceTypes, known: isResourceType, refuse })),
+      each('class', (coding, at) => readCode(coding, { at, system: systems.resourceTypes, known: isResourceType, refuse })),
     ),
-    ...given('codes', readCodes(provision, path, refuse)),
+    ...given('codes', each('code', readConcept)?.flat()),
     ...given('dataPeriod', span(provision['dataPeriod'], `${path}.dataPeriod`, refuse)),
-    nested,
+    nested: each('provision', below) ?? [],
   };
 }
 
@@ -118,24 +141,24 @@ function given<Name extends string, Value>(name: Name, value: Value | undefined)
   return value === undefined ? {} : ({ [name]: value } as { [key in Name]?: Value });
 }
 
-function readEach<T>(provision: Element, name: string, path: string, read: (value: Element, at: string) => T | undefined): readonly T[] | undefined {
-  if (provision[name] === undefined) return undefined;
-  return elements(provision[name]).flatMap((value, i) => {
-    const result = read(value, `${path}.${name}[${i}]`);
-    return result === undefined ? [] : [result];
-  });
+type Reading<T> = { readonly read: (value: Element, at: string, refuse: Findings) => T | undefined; readonly refuse: Findings };
+
+/** An attribute without a value that can be read would hold for nothing, or for everything: it is refused. */
+function readEach<T>(value: unknown, at: string, { read, refuse }: Reading<T>): readonly T[] | undefined {
+  if (value === undefined) return undefined;
+  const values = elements(value);
+  if (!Array.isArray(value) || value.length === 0 || values.length !== value.length) refuse(at, 'A list with at least one element is needed.');
+  return values.flatMap((item, i) => read(item, `${at}[${i}]`, refuse) ?? []);
 }
 
 function readActor(actor: Element, at: string, refuse: Findings): string | undefined {
   const roles = elements(element(actor['role'])?.['coding']);
-  if (!roles.some(({ system, code }) => system === systems.participation && (code === 'IRCP' || code === 'PRCP')))
+  if (roles.length === 0 || !roles.every(({ system, code }) => system === systems.participation && (code === 'IRCP' || code === 'PRCP')))
     refuse(`${at}.role`, 'The role must be IRCP or PRCP.');
   const reference = referenceIn(actor['reference']);
-  if (reference === undefined || !/^[A-Z][A-Za-z]+\/[A-Za-z0-9.-]{1,64}$/.test(reference)) {
-    refuse(`${at}.reference`, 'The actor is needed as a reference of the form Type/id.');
-    return undefined;
-  }
-  return reference;
+  if (reference !== undefined && ACTOR_REFERENCE.test(reference)) return reference;
+  refuse(`${at}.reference`, 'The actor is needed as a reference of the form Type/id to a person, role, team, group, organization or device.');
+  return undefined;
 }
 
 type Coded = { readonly at: string; readonly system: string; readonly known: (code: string) => boolean; readonly refuse: Findings };
@@ -146,12 +169,10 @@ function readCode({ system: named, code }: Element, { at, system, known, refuse 
   return undefined;
 }
 
-function readActions(provision: Element, path: string, refuse: Findings): readonly string[] | undefined {
-  return readEach(provision, 'action', path, (concept, at) => {
-    const [coding, ...more] = elements(concept['coding']);
-    if (more.length > 0) refuse(at, 'One coding says the action.');
-    return readCode(coding ?? {}, { at, system: systems.action, known: (code) => actions.has(code), refuse });
-  });
+function readAction(concept: Element, at: string, refuse: Findings): string | undefined {
+  const codings = elements(concept['coding']);
+  if (codings.length !== 1) refuse(at, 'One coding says the action.');
+  return readCode(codings[0] ?? {}, { at, system: systems.action, known: (code) => actions.has(code), refuse });
 }
 
 function readLabel(coding: Element, at: string, refuse: Findings): NonNullable<Provision['labels']>[number] | undefined {
@@ -163,16 +184,18 @@ function readLabel(coding: Element, at: string, refuse: Findings): NonNullable<P
   return undefined;
 }
 
-function readCodes(provision: Element, path: string, refuse: Findings): readonly Code[] | undefined {
-  return readEach(provision, 'code', path, (concept, at) => {
-    const list = elements(concept['coding']);
-    if (list.length === 0) refuse(at, 'A coding is needed.');
-    return list.flatMap(({ system, code }) => {
-      if (typeof system === 'string' && typeof code === 'string') return [{ system, code }];
-      refuse(at, 'A code needs its system.');
-      return [];
-    });
-  })?.flat();
+/** The codings of one concept say the same in several systems. */
+function readConcept(concept: Element, at: string, refuse: Findings): readonly Code[] {
+  return (
+    readEach(concept['coding'] ?? [], `${at}.coding`, {
+      refuse,
+      read: ({ system, code }, place) => {
+        if (typeof system === 'string' && system !== '' && typeof code === 'string' && code !== '') return { system, code };
+        refuse(place, 'A code needs its system.');
+        return undefined;
+      },
+    }) ?? []
+  );
 }
 
 function span(value: unknown, at: string, refuse: Findings): Span | undefined {

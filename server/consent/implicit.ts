@@ -11,7 +11,7 @@ export function implicitExpression(policy: ImplicitPolicy, caller: Caller): Expr
       return none;
     case 'author-treatment':
       // Rule 15: the organization that wrote the current version, for treatment.
-      return caller.purpose === 'TREAT' ? any([facet.writer(caller.actor)]) : none;
+      return caller.purpose === 'TREAT' && caller.actor.startsWith('Organization/') ? any([facet.writer(caller.actor)]) : none;
     case 'permit-except':
       return not(labelsDenied(policy.labels.map(labelOf)));
     case 'break-glass':
