@@ -6,7 +6,7 @@
 import { AssentError, type Issue } from '../errors.ts';
 import { isResourceType } from '../fhir/resource-types.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
-import { rangeOf } from '../fhir/dates.ts';
+import { parseDate, rangeOf } from '../fhir/dates.ts';
 import { actions, isPurpose, isSensitivity, rankOf, systems } from './code-systems.ts';
 
 export const SEMANTICS = 'urn:assent:consent-semantics:1';
@@ -148,7 +148,10 @@ function readEach<T>(value: unknown, at: string, { read, refuse }: Reading<T>): 
   if (value === undefined) return undefined;
   const values = elements(value);
   if (!Array.isArray(value) || value.length === 0 || values.length !== value.length) refuse(at, 'A list with at least one element is needed.');
-  return values.flatMap((item, i) => read(item, `${at}[${i}]`, refuse) ?? []);
+  return values.flatMap((item, i) => {
+    const result = read(item, `${at}[${i}]`, refuse);
+    return result === undefined ? [] : [result];
+  });
 }
 
 function readActor(actor: Element, at: string, refuse: Findings): string | undefined {
@@ -200,8 +203,11 @@ function readConcept(concept: Element, at: string, refuse: Findings): readonly C
 
 function span(value: unknown, at: string, refuse: Findings): Span | undefined {
   if (value === undefined) return undefined;
-  const range = element(value) && rangeOf(value);
-  if (!range) refuse(at, 'A period with a start or an end is needed.');
+  const { start, end } = element(value) ?? {};
+  const range = rangeOf(value);
+  // A bound that cannot be read must not become an open end.
+  const readable = [start, end].every((bound) => bound === undefined || (typeof bound === 'string' && parseDate(bound) !== undefined));
+  if (!range || !readable) refuse(at, 'A period with a start or an end is needed.');
   else if (range.low > range.high) refuse(at, 'The period ends before it starts.');
   return range;
 }
