@@ -1,0 +1,148 @@
+/**
+ * Write sets inside one transaction, one after the other. Guards are checked before anything of their set is written, so a refused write set
+ * leaves nothing to undo and the others go on.
+ *
+ * Invariant: snapshot isolation notices only documents that two transactions change. So what a guard relies on is changed as well: the
+ * document it names, or for a conditional create the guard document of its type. The epoch is the exception: a commit that moves it depends on
+ * nothing that one which only compares it writes.
+ */
+import type { ClientSession } from 'mongodb';
+import { AssentError } from '../../errors.ts';
+import type { CommitResult, Guard, WriteSet } from '../port.ts';
+import type { Collections, Connection } from './connection.ts';
+import { EPOCH, recordId, resourceId } from './documents.ts';
+import { findRows } from './find.ts';
+import { type Reader, transactionReader } from './reader.ts';
+import { createLogChanges, type LogChanges } from './log-changes.ts';
+import { createRecordChanges, type KnownRecord, type RecordChanges } from './record-changes.ts';
+import { createResourceChanges, type KnownResource, type ResourceChanges } from './resource-changes.ts';
+
+type Inside = { readonly connection: Connection; readonly session: ClientSession; readonly now: number; readonly attempt: number };
+
+export async function applyWriteSets({ connection, session, now, attempt }: Inside, sets: readonly WriteSet[]): Promise<readonly CommitResult[]> {
+  const { inSession } = connection;
+  // After a lost race the epoch is taken first, so that a long write set does not lose to short ones for ever.
+  const early = attempt > 0 ? sets.filter((set) => set.bumpEpoch).length : 0;
+  const before = sets.some(needsEpoch) ? await epochOf(inSession, session) : 0;
+  if (early > 0) await bumpEpoch(inSession, session, early);
+  const loaded = await load(inSession, session, { sets, checkLog: attempt > 0 });
+  const state: State = {
+    resources: createResourceChanges({ inSession, session }, loaded.resources),
+    records: createRecordChanges({ inSession, session, now }, loaded.records),
+    log: createLogChanges({ inSession, session }, loaded.logged),
+  };
+  const check: Check = { state, inSession, session, reader: transactionReader(connection, session) };
+  const results: CommitResult[] = [];
+  let moved = 0;
+  for (const set of sets) {
+    const guard = await firstFailed(check, set.guards, before + moved);
+    results.push(guard ? { kind: 'conflict', guard } : { kind: 'committed' });
+    if (guard) continue;
+    write(state, set);
+    if (set.bumpEpoch) moved++;
+  }
+  await flush(state);
+  if (moved !== early) await bumpEpoch(inSession, session, moved - early);
+  return results;
+}
+
+type State = { readonly resources: ResourceChanges; readonly records: RecordChanges; readonly log: LogChanges };
+
+function write(state: State, { guards, resources, records, log }: WriteSet): void {
+  for (const guard of guards) {
+    if (guard.kind === 'version') state.resources.rely(resourceId(guard.type, guard.id));
+    if (guard.kind === 'record') state.records.rely(recordId(guard.recordKind, guard.id));
+  }
+  for (const resource of resources) state.resources.write(resource);
+  for (const record of records) state.records.write(record);
+  for (const row of log) state.log.append(row);
+}
+
+async function flush({ resources, records, log }: State): Promise<void> {
+  await resources.flush();
+  await records.flush();
+  await log.flush();
+}
+
+type Check = {
+  readonly state: State;
+  readonly inSession: Collections;
+  readonly session: ClientSession;
+  readonly reader: Reader;
+};
+
+async function firstFailed(check: Check, guards: readonly Guard[], epoch: number): Promise<Guard | undefined> {
+  for (const guard of guards) if (!(await isMet(check, guard, epoch))) return guard;
+  return undefined;
+}
+
+async function isMet(check: Check, guard: Guard, epoch: number): Promise<boolean> {
+  switch (guard.kind) {
+    case 'version':
+      return check.state.resources.versionOf(resourceId(guard.type, guard.id)) === guard.version;
+    case 'no-match':
+      return hasNoMatch(check, guard, epoch);
+    case 'epoch':
+      return epoch === guard.epoch;
+    case 'record':
+      return check.state.records.revisionOf(recordId(guard.recordKind, guard.id)) === guard.revision;
+  }
+}
+
+/** A scope that has gone stale proves nothing: not met. */
+async function hasNoMatch({ state, inSession, session, reader }: Check, guard: Guard & { kind: 'no-match' }, epoch: number): Promise<boolean> {
+  const { type, where, scope } = guard;
+  if (scope !== 'internal' && scope.epoch !== epoch) return false;
+  await flush(state);
+  await inSession.counters.updateOne({ _id: `no-match ${type}` }, { $inc: { value: 1 } }, { session, upsert: true });
+  const found = await findRows(reader, { type, where, scope, order: { by: 'instant', direction: 'newest-first' }, limit: 1 });
+  if (found.kind === 'budget') throw new AssentError('too-costly');
+  return found.kind === 'rows' && found.rows.length === 0;
+}
+
+function needsEpoch({ guards }: WriteSet): boolean {
+  return guards.some((guard) => guard.kind === 'epoch' || (guard.kind === 'no-match' && guard.scope !== 'internal'));
+}
+
+async function bumpEpoch({ counters }: Collections, session: ClientSession, by: number): Promise<void> {
+  await counters.updateOne({ _id: EPOCH }, { $inc: { value: by } }, { session });
+}
+
+async function epochOf({ counters }: Collections, session: ClientSession): Promise<number> {
+  return (await counters.findOne({ _id: EPOCH }, { session }))?.value ?? 0;
+}
+
+type Loading = { readonly sets: readonly WriteSet[]; readonly checkLog: boolean };
+
+type Loaded = {
+  readonly resources: Map<string, KnownResource>;
+  readonly records: Map<string, KnownRecord>;
+  /** Idempotency keys known to be in the log. */
+  readonly logged: Set<string>;
+};
+
+/** Everything the sets name. Log keys are looked up only after one turned out to be there: they are mostly new. */
+async function load({ resources, records, log }: Collections, session: ClientSession, { sets, checkLog }: Loading): Promise<Loaded> {
+  const guards = sets.flatMap((set) => set.guards);
+  const ids = new Set([
+    ...sets.flatMap((set) => set.resources.map(({ type, id }) => resourceId(type, id))),
+    ...guards.flatMap((guard) => (guard.kind === 'version' ? [resourceId(guard.type, guard.id)] : [])),
+  ]);
+  const recordIds = new Set([
+    ...sets.flatMap((set) => set.records.map(({ recordKind, id }) => recordId(recordKind, id))),
+    ...guards.flatMap((guard) => (guard.kind === 'record' ? [recordId(guard.recordKind, guard.id)] : [])),
+  ]);
+  const keys = checkLog ? sets.flatMap((set) => set.log.map(({ key }) => key)) : [];
+  const loaded: Loaded = { resources: new Map(), records: new Map(), logged: new Set() };
+  if (ids.size > 0) {
+    for await (const found of resources.find({ _id: { $in: [...ids] } }, { session, projection: { k: 0 } })) loaded.resources.set(found._id, found);
+  }
+  if (recordIds.size > 0) {
+    const found = records.find({ _id: { $in: [...recordIds] } }, { session, projection: { rev: 1, exp: 1 } });
+    for await (const record of found) loaded.records.set(record._id, record);
+  }
+  if (keys.length > 0) {
+    for await (const row of log.find({ _id: { $in: keys } }, { session, projection: { _id: 1 } })) loaded.logged.add(row._id);
+  }
+  return loaded;
+}

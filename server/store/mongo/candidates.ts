@@ -1,0 +1,114 @@
+/** The documents a query has to look at, through the driver that the shared rule picks. */
+import type { Filter } from 'mongodb';
+import { and, compareKeys, type Expression, holds } from '../../search/expression.ts';
+import { type Choice, type Driver, mergeableKeys, pickDriver } from '../driver.ts';
+import { unpackKeys } from '../packed-keys.ts';
+import type { Query, ScopeOrInternal } from '../port.ts';
+import { indexedKey, type ResourceDocument, type Row, resourceId, typeKey } from './documents.ts';
+import { KEY_INDEX, type Reader } from './reader.ts';
+import { KEYS_ONLY, keyFilter, type Place, walkKeys } from './walk.ts';
+
+export type Candidates = { readonly rows: AsyncIterable<Row>; readonly rest: Expression };
+
+/** One answer of a walk, with the value it is sorted by. */
+export type Found = { readonly row: Row; readonly sort: number | string | undefined } | typeof OVER_BUDGET;
+export const OVER_BUDGET = 'over-budget';
+export type Charge = (count: number) => boolean;
+
+/** Above this many entries, walking the type in order beats collecting a driver that is not in order. */
+const MOST_COLLECTED = 5_000;
+const BATCH = 1_000;
+
+export function wholeOf(where: Expression, scope: ScopeOrInternal): Expression {
+  return scope === 'internal' ? where : and([where, scope.where]);
+}
+
+export function matches(rest: Expression, { i, f }: Row): boolean {
+  return rest.kind === 'all' || holds(rest, i, unpackKeys(f));
+}
+
+/**
+ * The shared rule asks for sizes as it goes and cannot wait: it is run until every size it asks for is known, each round's sizes being
+ * measured at once. Where only one driver could be chosen nothing is measured.
+ */
+export async function pick(reader: Reader, type: string, expression: Expression): Promise<Choice | undefined> {
+  const known = new Map<string, number>();
+  for (let round = 0; ; round++) {
+    const asked = new Map<string, () => Promise<number>>();
+    const choice = pickDriver(expression, (driver, cap) => {
+      const name = `${cap} ${nameOf(driver)}`;
+      const size = known.get(name);
+      if (size === undefined) asked.set(name, () => measure(reader, type, driver, cap));
+      return size ?? 0;
+    });
+    if (!choice || asked.size === 0) return choice;
+    if (round === 0 && asked.size === 1 && mergeableKeys(choice)) return choice;
+    await Promise.all([...asked].map(async ([name, size]) => known.set(name, await size())));
+  }
+}
+
+function nameOf(driver: Driver): string {
+  return JSON.stringify(driver);
+}
+
+async function measure(reader: Reader, type: string, driver: Driver, cap: number): Promise<number> {
+  return driver.kind === 'ids' ? driver.ids.length : reader.size(filterOf(type, driver), cap);
+}
+
+/** Candidates in the order of the query's instant. */
+export async function inOrder(reader: Reader, query: Query): Promise<Candidates> {
+  const { type, after } = query;
+  const whole = wholeOf(query.where, query.scope);
+  const place = after && { d: Number(after.sort ?? 0), _id: resourceId(type, after.id) };
+  const oldestFirst = query.order.direction === 'oldest-first';
+  const walk = (keys: readonly string[]) => walkKeys(reader, { keys, oldestFirst, after: place, first: query.limit + 1 });
+  const choice = await pick(reader, type, whole);
+  const keys = choice && mergeableKeys(choice);
+  if (keys) return { rows: walk(keys.map((key) => indexedKey(type, key))), rest: choice.rest };
+  if (choice && choice.size <= MOST_COLLECTED) return { rows: sorted(reader, query, { choice, place }), rest: choice.rest };
+  return { rows: walk([typeKey(type)]), rest: whole };
+}
+
+async function* sorted(reader: Reader, query: Query, { choice, place }: { choice: Choice; place: Place | undefined }): AsyncGenerator<Row> {
+  const direction = query.order.direction === 'oldest-first' ? -1 : 1;
+  const found: Row[] = [];
+  for await (const row of collect(reader, query.type, choice, query.deleted ?? false)) {
+    if (!place || direction * compareRows(row, place) > 0) found.push(row);
+  }
+  yield* found.sort((a, b) => direction * compareRows(a, b));
+}
+
+/** Every document of a choice's drivers, once, in no order; read as it is asked for. */
+export async function* collect(reader: Reader, type: string, { drivers }: Choice, deleted: boolean): AsyncGenerator<Row> {
+  const seen = drivers.length > 1 ? new Set<string>() : undefined;
+  for (const driver of drivers) {
+    for await (const row of rowsOf(reader, type, driver, deleted)) {
+      if (seen?.has(row._id)) continue;
+      seen?.add(row._id);
+      yield row;
+    }
+  }
+}
+
+/** Every live resource of a type, newest first, without bodies. */
+export function everyRow(reader: Reader, type: string): AsyncIterable<Row> {
+  return walkKeys(reader, { keys: [typeKey(type)], oldestFirst: false, after: undefined, first: 0 });
+}
+
+function rowsOf(reader: Reader, type: string, driver: Driver, deleted: boolean): AsyncIterable<Row> {
+  const filter = filterOf(type, driver);
+  if (driver.kind !== 'ids') return reader.resources(filter, { hint: KEY_INDEX, projection: KEYS_ONLY, batchSize: BATCH });
+  return reader.resources(deleted ? filter : { ...filter, del: false }, { hint: '_id_' });
+}
+
+function filterOf(type: string, driver: Driver): Filter<ResourceDocument> {
+  if (driver.kind === 'ids') return { _id: { $in: driver.ids.map((id) => resourceId(type, id)) } };
+  if (driver.kind === 'keys') return { k: keyFilter(driver.keys.map((key) => indexedKey(type, key))) };
+  // $elemMatch: one and the same key has to be inside. Without it the two ends could be met by two keys.
+  return { k: { $elemMatch: { $gte: indexedKey(type, driver.from), $lt: indexedKey(type, driver.to) } } };
+}
+
+/** Newest first, ids ascending. */
+function compareRows(a: Place, b: Place): number {
+  return b.d - a.d || compareKeys(a._id, b._id);
+}

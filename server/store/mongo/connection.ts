@@ -1,0 +1,106 @@
+/**
+ * One connection pool to a replica set, with the read and write concerns that everything here relies on.
+ * https://www.mongodb.com/docs/manual/reference/read-concern/, https://www.mongodb.com/docs/manual/reference/write-concern/
+ *
+ * Invariant: what is acknowledged is on a majority of members and in their journals; what is read has been; a standalone is not used.
+ */
+import { type Collection, type Db, MongoClient, ReadConcern } from 'mongodb';
+import { AssentError } from '../../errors.ts';
+import type { Counter, HistoryDocument, LeaseDocument, LogDocument, RecordDocument, ResourceDocument } from './documents.ts';
+import { translate } from './faults.ts';
+import { type Topology, watchTopology } from './topology.ts';
+
+export type Collections = {
+  readonly resources: Collection<ResourceDocument>;
+  readonly history: Collection<HistoryDocument>;
+  readonly log: Collection<LogDocument>;
+  readonly records: Collection<RecordDocument>;
+  readonly counters: Collection<Counter>;
+  readonly leases: Collection<LeaseDocument>;
+};
+
+export type Connection = {
+  readonly client: MongoClient;
+  readonly database: Db;
+  readonly collections: Collections;
+  /** The same collections without a read concern of their own: inside a transaction or a snapshot the session decides. */
+  readonly inSession: Collections;
+  readonly topology: Topology;
+  close(): Promise<void>;
+};
+
+/** No single command may take longer: a caller is told `unavailable` within seconds. */
+export const COMMAND_MS = 5_000;
+export const DURABLE = { w: 'majority', j: true, wtimeoutMS: 4_000 } as const;
+
+const DEFAULT_DATABASE = 'assent';
+const options = {
+  appName: 'assent',
+  serverSelectionTimeoutMS: 3_000,
+  connectTimeoutMS: 3_000,
+  socketTimeoutMS: 20_000,
+  heartbeatFrequencyMS: 2_000,
+  maxPoolSize: 50,
+  readPreference: 'primary',
+  writeConcern: DURABLE,
+  retryReads: true,
+  retryWrites: true,
+} as const;
+
+/** Throws AssentError('unavailable') with a sentence for the operator. */
+export async function connect(uri: string): Promise<Connection> {
+  const client = createClient(uri);
+  const topology = watchTopology(client);
+  try {
+    await client.connect();
+    await requireReplicaSet(client);
+  } catch (error) {
+    await client.close().catch(() => undefined);
+    throw translate(error);
+  }
+  const name = databaseName(uri);
+  const database = client.db(name, { readConcern: new ReadConcern('majority') });
+  return {
+    client,
+    database,
+    collections: collectionsOf(database),
+    inSession: collectionsOf(client.db(name)),
+    topology,
+    close: () => client.close(),
+  };
+}
+
+function createClient(uri: string): MongoClient {
+  try {
+    return new MongoClient(uri, options);
+  } catch (cause) {
+    // The URI may hold a password: the driver's own message is kept out of what is shown.
+    throw new AssentError('unavailable', 'ASSENT_MONGODB_URI is not a MongoDB connection string.', { cause });
+  }
+}
+
+async function requireReplicaSet(client: MongoClient): Promise<void> {
+  const hello = await client.db('admin').command({ hello: 1 });
+  const isRouter = hello['msg'] === 'isdbgrid';
+  if (isRouter || typeof hello['setName'] === 'string') return;
+  throw new AssentError(
+    'unavailable',
+    'This mongod is a standalone, which has no transactions. Restart it with --replSet rs0, run rs.initiate() once in mongosh, and add ?replicaSet=rs0 to ASSENT_MONGODB_URI.',
+  );
+}
+
+function databaseName(uri: string): string {
+  const path = /^mongodb(?:\+srv)?:\/\/[^/]+\/([^?]*)/.exec(uri)?.[1];
+  return path ? decodeURIComponent(path) : DEFAULT_DATABASE;
+}
+
+function collectionsOf(database: Db): Collections {
+  return {
+    resources: database.collection('resources'),
+    history: database.collection('history'),
+    log: database.collection('log'),
+    records: database.collection('records'),
+    counters: database.collection('counters'),
+    leases: database.collection('leases'),
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * The MongoDB engine: one database on a replica set, shared by any number of server processes. storage.md §2, §4.
+ *
+ * Invariants: an acknowledged write is on a majority of members; a withdrawal acknowledged by one process is seen by the next read of every
+ * process; a standalone mongod and a database of another version are refused.
+ */
+import type { Clock } from '../../clock.ts';
+import type { Engine } from '../port.ts';
+import { connect } from './connection.ts';
+import { createEpochReader } from './epoch.ts';
+import { translate } from './faults.ts';
+import { createCommitter } from './group-commit.ts';
+import { createLog } from './log.ts';
+import { prepareDatabase } from './migrations.ts';
+import { createRecordStore } from './records.ts';
+import { createResourceStore } from './resources.ts';
+
+type Options = { readonly uri: string; readonly clock: Clock };
+
+/** Throws AssentError('unavailable') with a sentence for the operator: not reachable, a standalone, another version. */
+export async function createMongoEngine({ uri, clock }: Options): Promise<Engine> {
+  const connection = await connect(uri);
+  try {
+    await prepareDatabase(connection);
+  } catch (error) {
+    await connection.close();
+    throw translate(error);
+  }
+  const committer = createCommitter({ connection, clock });
+  const epoch = createEpochReader(connection);
+  const end = async (): Promise<void> => {
+    await committer.close();
+    await connection.close();
+  };
+  let ended: Promise<void> | undefined;
+  const close = (): Promise<void> => (ended ??= end());
+  return {
+    resources: createResourceStore({ connection, committer, epoch, log: createLog(connection), clock, close }),
+    records: createRecordStore({ connection, clock }),
+  };
+}

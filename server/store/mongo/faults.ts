@@ -1,0 +1,63 @@
+/**
+ * The driver's errors as ours: what passes by itself is `unavailable`, what is too big is `too-large`, the rest is a fault of the server.
+ * https://www.mongodb.com/docs/manual/reference/error-codes/
+ *
+ * Invariant: a driver's message, which may hold a patient's data or a password, is only ever a cause, never a diagnostic.
+ */
+import { MongoBulkWriteError, MongoClientClosedError, MongoError, MongoNetworkError, MongoServerError, MongoServerSelectionError } from 'mongodb';
+import { AssentError } from '../../errors.ts';
+
+const RETRY_AFTER = 2;
+const TOO_LARGE = new Set([10334, 17419, 17420]);
+const DUPLICATE_KEY = 11000;
+const DENIED = new Set([13, 18]);
+/** Asked for something that will fail again: not a matter of waiting. */
+const OURS = new Set([2, 9, 14, 51, 59, 66, 72, 121, DUPLICATE_KEY]);
+
+export function translate(error: unknown): unknown {
+  if (error instanceof AssentError || !(error instanceof Error)) return error;
+  if (isTooLarge(error)) return new AssentError('too-large', 'A document of this size cannot be stored.', { cause: error });
+  if (error instanceof MongoServerSelectionError) return unavailable('No primary of the MongoDB replica set can be reached.', error);
+  if (error instanceof MongoClientClosedError) return unavailable('The store is closed.', error);
+  if (error instanceof MongoNetworkError) return unavailable('The connection to MongoDB was lost.', error);
+  if (error instanceof MongoServerError) return ofServer(error);
+  return error instanceof MongoError ? unavailable('MongoDB cannot be used at the moment.', error) : error;
+}
+
+function ofServer(error: MongoServerError): AssentError {
+  const code = Number(error.code);
+  if (DENIED.has(code)) return unavailable('MongoDB refuses the user or password of ASSENT_MONGODB_URI.', error);
+  if (OURS.has(code)) return new AssentError('internal', undefined, { cause: error });
+  return unavailable('MongoDB cannot answer safely at the moment.', error);
+}
+
+export function unavailable(diagnostics: string, cause?: unknown): AssentError {
+  return new AssentError('unavailable', diagnostics, { retryAfter: RETRY_AFTER, cause });
+}
+
+export function isDuplicate(error: unknown): boolean {
+  return error instanceof MongoServerError && (error.code === DUPLICATE_KEY || bulkCodes(error).includes(DUPLICATE_KEY));
+}
+
+export function hasLabel(error: unknown, label: 'TransientTransactionError' | 'UnknownTransactionCommitResult'): boolean {
+  return error instanceof MongoError && error.hasErrorLabel(label);
+}
+
+function bulkCodes(error: MongoServerError): number[] {
+  if (!(error instanceof MongoBulkWriteError)) return [];
+  return [error.writeErrors].flat().map(({ code }) => code);
+}
+
+function isTooLarge(error: Error): boolean {
+  if (error instanceof MongoServerError) return TOO_LARGE.has(Number(error.code));
+  return error.name === 'MongoInvalidArgumentError' && error.message.includes('larger than the maximum size');
+}
+
+/** Runs `work`, its failure in our terms. */
+export async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw translate(error);
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * What queries read through: one snapshot for all commands of a query, or the transaction that asks.
+ * https://www.mongodb.com/docs/manual/reference/read-concern-snapshot/
+ */
+import type { ClientSession, Filter, FindCursor, FindOptions } from 'mongodb';
+import { COMMAND_MS, type Collections, type Connection } from './connection.ts';
+import type { HistoryDocument, ResourceDocument } from './documents.ts';
+
+export type Finding = Pick<FindOptions, 'sort' | 'limit' | 'projection' | 'hint' | 'batchSize'>;
+
+export type Reader = {
+  resources(filter: Filter<ResourceDocument>, options: Finding): FindCursor<ResourceDocument>;
+  history(filter: Filter<HistoryDocument>, options: Finding): FindCursor<HistoryDocument>;
+  /** How many live resources match, up to a cap; close enough to choose by, exact when nothing is being written. */
+  size(filter: Filter<ResourceDocument>, cap: number): Promise<number>;
+};
+
+/** Names of the indexes that queries are forced to use. */
+export const KEY_INDEX = 'k_d_id';
+
+/** All commands of `work` see one moment, which is not before the call. */
+export async function inSnapshot<T>(connection: Connection, work: (reader: Reader) => Promise<T>): Promise<T> {
+  const session = connection.client.startSession({ snapshot: true });
+  try {
+    return await work(readerOf(connection, connection.inSession, session));
+  } finally {
+    await session.endSession();
+  }
+}
+
+/** For a question that one command answers. */
+export function directReader(connection: Connection): Reader {
+  return readerOf(connection, connection.collections, undefined);
+}
+
+export function transactionReader(connection: Connection, session: ClientSession): Reader {
+  return readerOf(connection, connection.inSession, session);
+}
+
+function readerOf({ database }: Connection, { resources, history }: Collections, session: ClientSession | undefined): Reader {
+  const common = session?.inTransaction() ? { session } : { ...(session && { session }), maxTimeMS: COMMAND_MS };
+  return {
+    resources: (filter, options) => resources.find(filter, { ...common, ...options }),
+    history: (filter, options) => history.find(filter, { ...common, ...options }),
+    size: async (filter, cap) => {
+      // The count command walks index entries alone; the helper of the driver would start an aggregation.
+      const limit = Number.isFinite(cap) ? { limit: cap } : {};
+      const command = { count: 'resources', query: filter, hint: KEY_INDEX, readConcern: { level: 'majority' }, maxTimeMS: COMMAND_MS, ...limit };
+      return Number((await database.command(command))['n']);
+    },
+  };
+}

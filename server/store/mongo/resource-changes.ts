@@ -1,0 +1,55 @@
+/** The resources of one transaction: as it read them, changed by the write sets before, and the writes that wait. */
+import type { ClientSession } from 'mongodb';
+import type { StoredResource } from '../port.ts';
+import type { Collections } from './connection.ts';
+import { type HistoryDocument, type ResourceDocument, toDocument, toHistory } from './documents.ts';
+
+/** All but the index keys, which are never read back. */
+export type KnownResource = Omit<ResourceDocument, 'k'>;
+
+export type ResourceChanges = {
+  versionOf(id: string): string | null;
+  write(resource: StoredResource): void;
+  /** Makes sure that this document is changed, so that whoever changes it meanwhile is in conflict. */
+  rely(id: string): void;
+  flush(): Promise<void>;
+};
+
+type Inside = { readonly inSession: Collections; readonly session: ClientSession };
+
+export function createResourceChanges({ inSession, session }: Inside, loaded: ReadonlyMap<string, KnownResource>): ResourceChanges {
+  /** As the database has them inside this transaction, and as they shall be. */
+  const stored = new Map(loaded);
+  const fresh = new Map<string, ResourceDocument>();
+  const relied = new Set<string>();
+  let superseded: HistoryDocument[] = [];
+
+  async function flush(): Promise<void> {
+    const added = [...fresh.values()].filter(({ _id }) => !stored.has(_id));
+    const changed = [...fresh.values()].filter(({ _id }) => stored.has(_id));
+    const touched = [...relied].filter((id) => stored.has(id) && !fresh.has(id));
+    const writes = [
+      ...changed.map(({ _id, ...replacement }) => ({ replaceOne: { filter: { _id }, replacement } })),
+      ...touched.map((_id) => ({ updateOne: { filter: { _id }, update: { $inc: { g: 1 } } } })),
+    ];
+    if (added.length > 0) await inSession.resources.insertMany(added, { session });
+    if (writes.length > 0) await inSession.resources.bulkWrite(writes, { session });
+    if (superseded.length > 0) await inSession.history.insertMany(superseded, { session });
+    for (const document of fresh.values()) stored.set(document._id, document);
+    fresh.clear();
+    relied.clear();
+    superseded = [];
+  }
+
+  return {
+    versionOf: (id) => (fresh.get(id) ?? stored.get(id))?.v ?? null,
+    write: (resource) => {
+      const document = toDocument(resource);
+      const old = fresh.get(document._id) ?? stored.get(document._id);
+      if (old) superseded.push(toHistory(old));
+      fresh.set(document._id, document);
+    },
+    rely: (id) => void relied.add(id),
+    flush,
+  };
+}

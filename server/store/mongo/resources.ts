@@ -1,0 +1,84 @@
+/** ResourceStore over MongoDB: what each call reads, and that the epoch is compared after all of it. */
+import type { Clock } from '../../clock.ts';
+import { packKeys } from '../packed-keys.ts';
+import type { Query, ResourceStore, ScopeOrInternal, StoredResource } from '../port.ts';
+import { type Connection, COMMAND_MS } from './connection.ts';
+import { indexedKeys, resourceId, toResource } from './documents.ts';
+import type { EpochReader } from './epoch.ts';
+import { guarded } from './faults.ts';
+import { countRows, findRows } from './find.ts';
+import type { Committer } from './group-commit.ts';
+import { findVersions } from './history.ts';
+import { takeLease } from './lease.ts';
+import type { Log } from './log.ts';
+import { directReader, inSnapshot } from './reader.ts';
+
+type Dependencies = {
+  readonly connection: Connection;
+  readonly committer: Committer;
+  readonly epoch: EpochReader;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly close: () => Promise<void>;
+};
+
+export function createResourceStore({ connection, committer, epoch, log, clock, close }: Dependencies): ResourceStore {
+  /** A permission that has ended before the data was read has moved the epoch that is read after it. */
+  const within = async <T>(scope: { readonly epoch: number } | 'internal', read: () => Promise<T>): Promise<T | { readonly kind: 'stale' }> => {
+    const result = await guarded(read);
+    return scope !== 'internal' && scope.epoch !== (await epoch()) ? { kind: 'stale' } : result;
+  };
+  const direct = directReader(connection);
+  return {
+    find: (query) =>
+      within(query.scope, () => (isLookUp(query) ? findRows(direct, query) : inSnapshot(connection, (reader) => findRows(reader, query)))),
+    count: (query, cap) => within(query.scope, () => inSnapshot(connection, (reader) => countRows(reader, query, cap))),
+    history: (query) => within(query.scope, () => inSnapshot(connection, (reader) => findVersions(reader, query))),
+    commit: (writes) => committer.commit(writes),
+    epoch,
+    readLog: (from, limit) => log.read(from, limit),
+    lease: (name, holder, ttlMs) => takeLease(connection, clock, { name, holder, ttlMs }),
+    reindex: (type, keysOf) => guarded(() => reindex(connection, type, keysOf)),
+    check: () => guarded(() => check(connection, epoch, clock)),
+    close,
+  };
+}
+
+/** One command answers it: no snapshot has to span several. */
+function isLookUp({ where, scope, order }: Query & { readonly scope: ScopeOrInternal }): boolean {
+  if (order.by !== 'instant') return false;
+  return (
+    where.kind === 'id' ||
+    (where.kind === 'and' && where.of.some((part) => part.kind === 'id')) ||
+    (scope !== 'internal' && scope.where.kind === 'id')
+  );
+}
+
+const REINDEX_SLICE = 200;
+
+async function reindex({ collections }: Connection, type: string, keysOf: Parameters<ResourceStore['reindex']>[1]): Promise<number> {
+  let written = 0;
+  let after = resourceId(type, '');
+  for (;;) {
+    const filter = { _id: { $gt: after, $lt: resourceId(type, '\u{10FFFF}') }, del: false };
+    const slice = await collections.resources.find(filter, { hint: '_id_', sort: { _id: 1 }, limit: REINDEX_SLICE }).toArray();
+    const last = slice.at(-1);
+    if (!last) return written;
+    const updates = slice.map((document) => rekeyed(toResource(document), keysOf));
+    written += (await collections.resources.bulkWrite(updates, { ordered: false })).modifiedCount;
+    after = last._id;
+  }
+}
+
+/** Only a resource still at the version that the keys were computed from is changed. */
+function rekeyed(resource: StoredResource, keysOf: Parameters<ResourceStore['reindex']>[1]) {
+  const { type, id, version } = resource;
+  const { keys, instant } = keysOf(resource);
+  const update = { $set: { f: packKeys(keys), k: indexedKeys(type, keys), d: instant } };
+  return { updateOne: { filter: { _id: resourceId(type, id), v: version, del: false }, update } };
+}
+
+async function check({ collections }: Connection, epoch: EpochReader, clock: Clock): Promise<void> {
+  await collections.counters.updateOne({ _id: 'checked' }, { $set: { value: clock() } }, { upsert: true, maxTimeMS: COMMAND_MS });
+  await epoch();
+}

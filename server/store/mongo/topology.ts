@@ -1,0 +1,29 @@
+/**
+ * Whether the members of the replica set have been seen to agree for long enough that no second primary can be about.
+ * https://www.mongodb.com/docs/manual/reference/replica-configuration/ (electionTimeoutMillis)
+ *
+ * Invariant: `isSettled` turns false before another member can be elected: heartbeats notice a lost member within five seconds, an election
+ * takes ten. A set of one member has no other.
+ */
+import type { MongoClient, TopologyDescription } from 'mongodb';
+
+export type Topology = { isSettled(): boolean };
+
+const SETTLES_MS = 15_000;
+
+export function watchTopology(client: MongoClient): Topology {
+  let unsettled = true;
+  let alone = false;
+  let changed = performance.now();
+  client.on('topologyDescriptionChanged', ({ previousDescription, newDescription }) => {
+    if (shapeOf(previousDescription) !== shapeOf(newDescription)) changed = performance.now();
+    const members = [...newDescription.servers.values()];
+    unsettled = members.some(({ type }) => type === 'Unknown' || type === 'PossiblePrimary');
+    alone = members.length === 1;
+  });
+  return { isSettled: () => !unsettled && (alone || performance.now() - changed > SETTLES_MS) };
+}
+
+function shapeOf({ servers }: TopologyDescription): string {
+  return JSON.stringify([...servers].map(([address, { type, electionId }]) => [address, type, electionId?.toHexString()]));
+}

@@ -1,0 +1,60 @@
+/**
+ * Walks over index entries in result order: first a page of whole documents, which mostly is all that is needed, then documents without
+ * their bodies until the caller has enough.
+ *
+ * Invariant: every filter fixes the leading index field to given keys, so the index yields the order and nothing is sorted.
+ */
+import type { Filter } from 'mongodb';
+import type { ResourceDocument, Row } from './documents.ts';
+import { KEY_INDEX, type Reader } from './reader.ts';
+
+/** `id` is the document's `_id`. */
+export type Place = { readonly d: number; readonly _id: string };
+
+export type Walk = {
+  /** Index keys, type and all; a resource with several of them comes once. */
+  readonly keys: readonly string[];
+  readonly oldestFirst: boolean;
+  readonly after: Place | undefined;
+  /** How many whole documents to begin with. */
+  readonly first: number;
+};
+
+export const KEYS_ONLY = { _id: 1, i: 1, d: 1, f: 1 } as const;
+const BATCH = 256;
+
+export async function* walkKeys(reader: Reader, walk: Walk): AsyncGenerator<Row> {
+  const sort = walk.oldestFirst ? ({ d: 1, _id: -1 } as const) : ({ d: -1, _id: 1 } as const);
+  let place = walk.after;
+  let left = walk.first;
+  for (const filter of segments(walk, place)) {
+    const rows = left > 0 ? await reader.resources(filter, { hint: KEY_INDEX, sort, limit: left, batchSize: left + 1 }).toArray() : [];
+    yield* rows;
+    left -= rows.length;
+    place = rows.at(-1) ?? place;
+    if (left === 0) break;
+  }
+  if (left > 0) return;
+  for (const filter of segments(walk, place)) yield* reader.resources(filter, { hint: KEY_INDEX, sort, projection: KEYS_ONLY, batchSize: BATCH });
+}
+
+/** What follows a place: the rest of its instant, then what lies beyond. Two ranges of one index, where a disjunction would be planned. */
+function segments({ keys, oldestFirst }: Walk, after: Place | undefined): Filter<ResourceDocument>[] {
+  const k = keyFilter(keys);
+  if (!after) return [{ k }];
+  const { d, _id } = after;
+  return oldestFirst
+    ? [
+        { k, d, _id: { $lt: _id } },
+        { k, d: { $gt: d } },
+      ]
+    : [
+        { k, d, _id: { $gt: _id } },
+        { k, d: { $lt: d } },
+      ];
+}
+
+export function keyFilter(keys: readonly string[]): { $eq: string } | { $in: string[] } {
+  const [only] = keys;
+  return keys.length === 1 && only !== undefined ? { $eq: only } : { $in: [...keys] };
+}
