@@ -40,8 +40,12 @@ if (!db.hello().setName) {
 }
 waitForPrimary();
 if (!signIn()) {
-  db.getSiblingDB('admin').createUser({ user: 'root', pwd: rootPassword, roles: ['root'] });
-  if (!signIn()) throw new Error('The administrator cannot sign in: mongodb-root-password is not the one the database was made with.');
+  try {
+    db.getSiblingDB('admin').createUser({ user: 'root', pwd: rootPassword, roles: ['root'] });
+  } catch (error) {
+    throw new Error(`The administrator can neither sign in nor be made: is mongodb-root-password the one the database was made with? (${error.codeName})`);
+  }
+  signIn();
 }
 // dbAdmin: migrations change validators of collections, which readWrite does not allow.
 const roles = [

@@ -107,7 +107,7 @@ describe('mongo-initiate.js', () => {
     const set = fresh();
     initiate(set, secrets);
     set.signedIn = false;
-    expect(() => initiate(set, { ...secrets, 'mongodb-root-password': 'wrong' })).toThrow();
+    expect(() => initiate(set, { ...secrets, 'mongodb-root-password': 'wrong' })).toThrow(/neither sign in nor be made/);
     expect(set.users.get('admin.root')?.pwd).toBe('r00t');
   });
 

@@ -182,4 +182,18 @@ describe('with the real command line', () => {
     );
     expect({ code, complaint }).toEqual({ code: 0, complaint: '' });
   });
+
+  test('the server starts, and SIGTERM to the script’s process drains it', async () => {
+    const child = begin({ ASSENT_PORT: '0', ASSENT_DATA_DIR: join(folder, 'served'), ASSENT_LOG_LEVEL_FILE: await file('error', 'error\n') }, [
+      process.execPath,
+      'server/main.ts',
+      'serve',
+    ]);
+    const closed = once(child, 'close');
+    if (!child.stdout) throw new Error('no output');
+    const first = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
+    expect(JSON.parse(String(first.value))).toMatchObject({ ready: true, pid: child.pid });
+    child.kill('SIGTERM');
+    expect(await closed).toEqual([0, null]);
+  });
 });
