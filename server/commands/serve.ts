@@ -16,8 +16,10 @@ export async function start(config: Config): Promise<Running> {
 
 export async function serve(config: Config): Promise<number> {
   const running = await start(config);
+  // Before the line is out: whoever reads it may ask to stop at once.
+  const stopped = untilStopped(running);
   announce(running);
-  return untilStopped(running);
+  return stopped;
 }
 
 /** The one line on stdout that says the server is ready and where. */
