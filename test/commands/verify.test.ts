@@ -1,0 +1,99 @@
+/** `assent verify` and `assent fsck` as processes: exit codes, what they print, and that verifying needs neither server nor network. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createLogFixture, disclosureStory, type LogFixture, party } from '../support/log-fixture.ts';
+
+let log: LogFixture;
+let receipt: string;
+const root = new URL('../..', import.meta.url);
+const patient = 'Patient/q3v5k2m8x1';
+
+beforeAll(async () => {
+  log = await createLogFixture();
+  const story = disclosureStory([party(patient, 'patient'), party('Organization/hospital', 'custodian')], log.time.now);
+  await log.append(...story.entries);
+  await log.anchoring.sealer.flush();
+  const result = await log.anchoring.receipts.receiptFor('AuditEvent/7h6g5f4d3s2a1q0w9e8r7t6y5', story.evidence);
+  receipt = result.kind === 'ready' ? result.receipt : '';
+});
+afterAll(() => log.dispose());
+
+function assent(...args: string[]): { code: number | null; out: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['server/main.ts', ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { PATH: '', ASSENT_DATA_DIR: log.dataDir },
+  });
+  return { code: status, out: stdout + stderr };
+}
+const file = (name: string, text: string): string => {
+  const path = join(log.dataDir, name);
+  writeFileSync(path, text);
+  return path;
+};
+
+describe('assent verify', () => {
+  it('proves a receipt, and says what is proven, by whom and what is not', () => {
+    const { code, out } = assent('verify', file('good.json', receipt));
+    expect(code).toBe(0);
+    expect(out).toMatch(/PROVEN[^]*Organization\/insurer[^]*Patient\/q3v5k2m8x1 \(patient[^]*Not proven:[^]*not pinned/);
+  });
+
+  it('exits 1 for a changed receipt, 2 for none, and the worse of several', () => {
+    const [good, bad] = [
+      file('good.json', receipt),
+      file('bad.json', receipt.replace('"salt":"', '"salt":"A').replace(/(salt":"A[^"]+)[^"]"/, '$1"')),
+    ];
+    expect(assent('verify', bad)).toMatchObject({ code: 1, out: expect.stringContaining('REFUTED') });
+    expect(assent('verify', file('none.json', 'no'))).toMatchObject({ code: 2, out: expect.stringContaining('UNREADABLE') });
+    expect(assent('verify', join(log.dataDir, 'nothing.json'), good, bad).code).toBe(1);
+    expect(assent('verify').code).toBe(2);
+    expect(assent('verify', '--what', good).code).toBe(2);
+  });
+
+  it('pins the log with --trust, by file or by key', () => {
+    const good = file('good.json', receipt);
+    const key = log.anchoring.publicLog.verifierKey();
+    const policy = file('policy', `# our hospital\nlog ${key}\n`);
+    for (const trust of [policy, key]) {
+      const { code, out } = assent('verify', good, '--trust', trust);
+      expect([code, out.includes('not pinned')]).toEqual([0, false]);
+    }
+    const stranger = file('other', 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n');
+    expect(assent('verify', good, '--trust', stranger)).toMatchObject({ code: 1, out: expect.stringContaining('none of those trusted') });
+    expect(assent('verify', good, '--trust', file('empty', ''))).toMatchObject({ code: 2 });
+  });
+
+  it('imports nothing that could reach a network or a database', () => {
+    const seen = new Set<string>();
+    const packages = new Set<string>();
+    const visit = (url: URL): void => {
+      if (seen.has(url.href)) return;
+      seen.add(url.href);
+      for (const [, from = ''] of readFileSync(url, 'utf8').matchAll(/^import (?!type)[^;]*?from '([^']+)'/gm)) {
+        if (from.startsWith('.')) visit(new URL(from, url));
+        else packages.add(from);
+      }
+    };
+    visit(new URL('server/commands/verify.ts', root));
+    expect(seen.size).toBeGreaterThan(5);
+    expect([...packages].sort()).toEqual(['canonicalize', 'node:crypto', 'node:fs/promises', 'node:util']);
+  });
+});
+
+describe('assent fsck', () => {
+  it('reads beside a running server and names what is gone or changed', () => {
+    // The rows of this log speak of resources that were never stored.
+    const { code, out } = assent('fsck');
+    expect(code).toBe(1);
+    expect(out).toContain('AuditEvent/7h6g5f4d3s2a1q0w9e8r7t6y5 is gone');
+    expect(out).toContain('4 entries, 4 under the signed checkpoint, 4 anchored: NOT WHOLE');
+    const database = new DatabaseSync(join(log.dataDir, 'assent.sqlite'));
+    database.exec(`UPDATE log SET entry = replace(entry, 'consent-active', 'consent-proposed')`);
+    database.close();
+    expect(assent('fsck').out).toMatch(/Entry 2 \(Consent\/\w+\): the row, its salt or its subject was changed/);
+  });
+});
