@@ -24,7 +24,6 @@ export function describePolicies(
   ];
   const rows: readonly (readonly [string, string])[] = [
     ...builtInPolicies.map(({ name, says }) => [name, says] as const),
-    ['own-record', 'A patient reads their own record, except what names another patient who does not permit it.'],
     ['consents', `${approvals} Of each patient named, the deepest matching provision decides; deny wins at equal depth and across Consents.`],
     ['replaces', 'Where a signed permit speaks to the caller, what it does not reach is denied, whatever the implicit policy says.'],
     [`implicit: ${config.IMPLICIT_POLICY}`, `${implicitWords[config.IMPLICIT_POLICY]}${details.length > 0 ? ` (${details.join(', ')})` : ''}`],

@@ -1,58 +1,91 @@
 /**
- * Policies that are not Consents, as entries of the policy list: what is open by scope alone, and the kinds that consents never reach
- * because they record consents and disclosures themselves. consent.md §2 rules 5, 17, 18; `npm run assent -- policies` prints them.
+ * Policies that are not Consents, as entries of one list: what is open by scope alone, what a patient permits themselves, and the kinds that
+ * Consents never reach because they record consents and disclosures. consent.md §2 rules 4, 5, 17, 18; `npm run assent -- policies` prints it.
  */
 import { opensByScopeAlone } from '../fhir/resource-types.ts';
-import { all, and, any, type Expression, none, or } from '../search/expression.ts';
-import { facet, PATIENT } from './facets.ts';
+import { all, and, any, type Expression, none, not, or, startsWith } from '../search/expression.ts';
+import { facet, HAS_CONTEXT, PATIENT, UNKNOWN_TARGET } from './facets.ts';
 import type { Caller } from './model.ts';
 
-type BuiltIn = {
-  readonly name: string;
-  readonly says: string;
-  readonly applies: (type: string, caller: Caller) => boolean;
-  readonly where: (type: string, caller: Caller) => Expression;
-};
+type BuiltIn = { readonly name: string; readonly says: string; readonly applies: (type: string, caller: Caller) => boolean } & (
+  | {
+      /** `decides`: whatever Consents say. `opens`: besides what Consents permit. */
+      readonly effect: 'decides' | 'opens';
+      readonly where: (type: string, caller: Caller) => Expression;
+    }
+  /** Permits everything on behalf of one patient, as a Consent would. */
+  | { readonly effect: 'permits'; readonly patient: (caller: Caller) => string }
+);
 
 const RECORDS = new Set(['Consent', 'Provenance', 'AuditEvent', 'Task']);
+const SELF = /^Patient\/(.+)$/;
+const namesNobody = not(startsWith(PATIENT));
 
-/** In this order; the first that applies decides. */
+/** In this order; the first that decides a type decides it alone. */
 export const builtInPolicies: readonly BuiltIn[] = [
   {
     name: 'directory',
-    says: 'Organizations, practitioners, places, definitions and terminology are open to every token whose scope names the type.',
+    says: 'Organizations, practitioners, places, definitions and terminology that name no patient are open to every token whose scope names the type.',
+    effect: 'opens',
     applies: (type) => opensByScopeAlone(type),
-    where: () => all,
+    where: () => namesNobody,
   },
   {
     name: 'administrator',
-    says: 'Scope admin reads Consent, Provenance, AuditEvent and Task, and never clinical content.',
+    says: 'Scope admin reads Consent, Provenance, AuditEvent, Task and the directory, and never clinical content.',
+    effect: 'decides',
     applies: (_type, caller) => caller.admin,
-    where: (type) => (RECORDS.has(type) ? all : none),
+    where: (type) => (RECORDS.has(type) ? all : opensByScopeAlone(type) ? namesNobody : none),
   },
   {
     name: 'own-acts',
     says: 'A requester reads the AuditEvents and Tasks of its own acts; a patient those about themselves; of Consents and Provenance a patient their own.',
+    effect: 'decides',
     applies: (type) => RECORDS.has(type),
-    where: (type, caller) => or([ownRecord(caller), type === 'AuditEvent' || type === 'Task' ? any([facet.own(caller.client)]) : none]),
+    where: (type, caller) => or([ownActs(type, caller), ownRecord(type, caller)]),
   },
   {
     name: 'binary',
-    says: 'A Binary without a securityContext that is decided is for its writer only.',
+    says: 'A Binary without a securityContext is for its writer only; with one that is the patient, for that patient.',
+    effect: 'decides',
     applies: (type) => type === 'Binary',
-    where: (_type, caller) => any([facet.writer(caller.actor)]),
+    where: (type, caller) =>
+      or([and([any([facet.writer(caller.actor)]), not(any([HAS_CONTEXT]))]), and([ownRecord(type, caller), any([HAS_CONTEXT])])]),
+  },
+  {
+    name: 'own-record',
+    says: 'A patient reads their own record, except what names another patient who does not permit it.',
+    effect: 'permits',
+    applies: (_type, caller) => SELF.test(caller.actor),
+    patient: ({ actor }) => SELF.exec(actor)?.[1] ?? '',
   },
 ];
 
-/** A patient sees their own compartment, except what names another patient too. */
-export function ownRecord({ actor }: Caller): Expression {
-  const [, id] = /^Patient\/(.+)$/.exec(actor) ?? [];
-  if (id === undefined) return none;
-  const keys = new Set([facet.patient(id)]);
-  return and([any(keys), { kind: 'every', prefix: PATIENT, keys }]);
+/** A Task is its requester's own act only if that requester itself wrote it: anyone can name another as requester. */
+function ownActs(type: string, { client, actor }: Caller): Expression {
+  if (type === 'AuditEvent') return any([facet.own(client)]);
+  if (type === 'Task') return or([any([facet.own(client)]), and([any([facet.writer(actor)]), any([facet.author(actor)])])]);
+  return none;
 }
 
-/** The expression of the built-in policy that decides this type alone; undefined where Consents decide. */
-export function closedPolicies(type: string, caller: Caller): Expression | undefined {
-  return builtInPolicies.find(({ applies }) => applies(type, caller))?.where(type, caller);
+/** What names this patient and no other; of a Provenance, only if every target is known to be theirs. */
+function ownRecord(type: string, { actor }: Caller): Expression {
+  const [, id] = SELF.exec(actor) ?? [];
+  if (id === undefined) return none;
+  const keys = new Set([facet.patient(id)]);
+  const theirs = and([any(keys), { kind: 'every', prefix: PATIENT, keys }]);
+  return type === 'Provenance' ? and([theirs, not(any([UNKNOWN_TARGET]))]) : theirs;
+}
+
+/** What the built-in policies make of a type for a caller. */
+export function builtInFor(
+  type: string,
+  caller: Caller,
+): { readonly decides: Expression | undefined; readonly opens: Expression; readonly permits: readonly string[] } {
+  const policies = builtInPolicies.filter(({ applies }) => applies(type, caller));
+  return {
+    decides: policies.flatMap((policy) => (policy.effect === 'decides' ? [policy.where(type, caller)] : []))[0],
+    opens: or(policies.flatMap((policy) => (policy.effect === 'opens' ? [policy.where(type, caller)] : []))),
+    permits: policies.flatMap((policy) => (policy.effect === 'permits' ? [policy.patient(caller)] : [])),
+  };
 }

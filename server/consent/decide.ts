@@ -5,8 +5,8 @@
  * at equal depth deny wins; across Consents deny wins; where a signed permit speaks to the caller, what it does not reach is denied, and
  * elsewhere the custodian's implicit policy holds. Every patient a resource names must permit. Pure: the clock is an argument.
  */
-import { and, any, type Expression, none, not, or, startsWith } from '../search/expression.ts';
-import { closedPolicies } from './built-in.ts';
+import { and, any, type Expression, none, not, or } from '../search/expression.ts';
+import { builtInFor } from './built-in.ts';
 import type { Closure } from './closure.ts';
 import { purposeIsWithin, readActions } from './code-systems.ts';
 import type { CompiledConsent, Provision, Span } from './compile.ts';
@@ -32,33 +32,30 @@ export type Decision = { readonly where: Expression; readonly validUntil: number
 export function scopeFor(input: DecisionInput): Decision {
   const { type, caller, policies, closure, now } = input;
   const validUntil = Math.min(closure.validUntil, ...policies.map(({ root }) => nextBoundary(root, now)));
-  const closed = closedPolicies(type, caller);
-  return { where: closed ?? consentedTo(input), validUntil };
+  const { decides, opens, permits } = builtInFor(type, caller);
+  return { where: decides ?? or([opens, consentedTo(input, permits)]), validUntil };
 }
 
-function consentedTo(input: DecisionInput): Expression {
-  const { type, caller, implicit, voidPatients } = input;
-  const otherwise = implicitExpression(implicit, caller);
-  const groups = groupByResidual(input, otherwise);
-  const [, self] = /^Patient\/(.+)$/.exec(caller.actor) ?? [];
-  const ownRecord: Group[] = self === undefined ? [] : [{ patients: [self], residual: { kind: 'all' } }];
-  const decided = [...groups, ...ownRecord];
-  const explicit = new Set(decided.flatMap(({ patients }) => patients).map(facet.patient));
-  const foreignVoid = [...voidPatients].filter((patient) => patient !== self).map(facet.patient);
+/** `selves`: patients who need no Consent to read, and whose Consents are about others. */
+function consentedTo(input: DecisionInput, selves: readonly string[]): Expression {
+  const otherwise = implicitExpression(input.implicit, input.caller);
+  const foreign = input.policies.filter(({ patient }) => !selves.includes(patient));
+  const groups = groupByResidual(foreign, input, otherwise);
+  const explicit = new Set([...selves, ...groups.flatMap(({ patients }) => patients)].map(facet.patient));
+  const voided = [...input.voidPatients].filter((patient) => !selves.includes(patient)).map(facet.patient);
   return and([
     // Someone is named and each of them is decided below, or the implicit policy speaks for those who are not.
     or([and([any(explicit), { kind: 'every', prefix: PATIENT, keys: explicit }]), otherwise]),
-    ...decided.map(({ patients, residual }) => or([not(any(patients.map(facet.patient))), residual])),
-    not(any(foreignVoid)),
-    type === 'Patient' ? startsWith(PATIENT) : { kind: 'all' },
+    ...groups.map(({ patients, residual }) => or([not(any(patients.map(facet.patient))), residual])),
+    not(any(voided)),
   ]);
 }
 
 type Group = { readonly patients: readonly string[]; readonly residual: Expression };
 
 /** Patients whose Consents say the same to this caller share one residual: most do. */
-function groupByResidual(input: DecisionInput, otherwise: Expression): Group[] {
-  const byPatient = Map.groupBy(input.policies, ({ patient }) => patient);
+function groupByResidual(policies: readonly CompiledConsent[], input: DecisionInput, otherwise: Expression): Group[] {
+  const byPatient = Map.groupBy(policies, ({ patient }) => patient);
   const groups = new Map<string, { patients: string[]; residual: Expression }>();
   for (const [patient, consents] of byPatient) {
     const terms = JSON.stringify(consents.map(({ root }) => root).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)));
@@ -106,6 +103,11 @@ function collect(provision: Provision, { depth, within, levels }: Level, input: 
   const level = (levels[depth] ??= { permit: [], deny: [] });
   level[provision.type].push(matches);
   for (const nested of provision.nested) collect(nested, { depth: depth + 1, within: matches, levels }, input);
+}
+
+/** Whether a disclosure now may rest on this Consent: it speaks to the caller and permits something. */
+export function maySupport(root: Provision, asked: Asked): boolean {
+  return speaksNow(root, asked) && (root.type === 'permit' || root.nested.some((nested) => maySupport(nested, asked)));
 }
 
 /** Who, for what and when: everything of a provision that does not depend on the resource. */

@@ -6,7 +6,8 @@
  * Invariant: a container carries the highest label and every code of its parts, so no part is easier to see than it would be alone.
  */
 import { patientsNamed } from '../fhir/compartments.ts';
-import { relativeToBase } from '../fhir/references.ts';
+import { parseReference, relativeToBase } from '../fhir/references.ts';
+import { opensByScopeAlone } from '../fhir/resource-types.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
 import { rangeOf } from '../fhir/dates.ts';
 import { encodeInstant } from '../search/expression.ts';
@@ -38,6 +39,12 @@ export const UNDATED = '~undated';
 export const SEALED = '~sealed';
 /** A medicationReference that leads nowhere: every deny by code holds. */
 export const UNKNOWN_CODE = '~any?';
+/** A Composition's section speaks of resources whose labels and codes are not here: every deny by label, class, code or time holds. */
+export const UNKNOWN_PART = '~part?';
+/** A Provenance of something whose patients are not known here. */
+export const UNKNOWN_TARGET = '~target?';
+/** A Binary with a securityContext: decided by it, not by who wrote it (rule 18). */
+export const HAS_CONTEXT = '~context';
 
 export type FacetContext = {
   readonly writer: string;
@@ -48,7 +55,7 @@ export type FacetContext = {
   readonly keep?: readonly string[];
   /** Our own FHIR base URL: absolute references to it are local. */
   readonly base: string;
-  /** A stored Medication by its reference `Medication/x`. */
+  /** A stored resource by its reference `Type/id`: Medications of medicationReference, targets of a Provenance. */
   readonly lookup: (reference: string) => ResourceValue | undefined;
 };
 
@@ -62,8 +69,11 @@ export function facetsOf(resource: ResourceValue, context: FacetContext): string
   if (context.own !== undefined) keys.add(facet.own(context.own));
   if (context.sealed) keys.add(SEALED);
   for (const part of parts) if (part !== resource) keys.add(facet.part(String(part['resourceType'])));
+  addSectionTargets(keys, parts, context);
+  if (resource.resourceType === 'Provenance') addTargets(keys, resource, context);
+  if (resource.resourceType === 'Binary' && resource['securityContext'] !== undefined) keys.add(HAS_CONTEXT);
   addLabels(keys, parts, context.keep ?? []);
-  addCodes(keys, resource, context);
+  addCodes(keys, parts, context);
   addDates(keys, resource, parts);
   for (const reference of authorsOf(resource)) keys.add(facet.author(relativeToBase(reference, context.base)));
   return [...keys];
@@ -76,15 +86,52 @@ function partsOf(resource: Element): Element[] {
   return [resource, ...[...contained, ...entries].filter(isElement).flatMap(partsOf)];
 }
 
+/** What a section speaks of is a part too, but lives elsewhere under labels of its own. */
+function addSectionTargets(keys: Set<string>, parts: readonly Element[], { base }: FacetContext): void {
+  const walk = (section: Element): void => {
+    for (const { reference } of list(section['entry'])) {
+      // What is contained has been walked as a part.
+      if (typeof reference === 'string' && reference.startsWith('#')) continue;
+      keys.add(UNKNOWN_PART);
+      const type = typeof reference === 'string' ? /^[A-Za-z]+(?=\/)/.exec(relativeToBase(reference, base))?.[0] : undefined;
+      if (type !== undefined) keys.add(facet.part(type));
+    }
+    list(section['section']).forEach(walk);
+  };
+  for (const part of parts) if (part['resourceType'] === 'Composition') list(part['section']).forEach(walk);
+}
+
+/** A Provenance concerns the patients of its targets; one whose targets cannot be looked at is shown to nobody (rule 17). */
+function addTargets(keys: Set<string>, resource: ResourceValue, { base, lookup, sealed }: FacetContext): void {
+  // The server's own: its target is the Consent of the patient it names as signer.
+  if (sealed) return;
+  for (const { reference } of list(resource['target'])) {
+    const parsed = typeof reference === 'string' ? parseReference(reference, base) : undefined;
+    if (parsed?.kind === 'local' && parsed.type === 'Patient') continue;
+    const target = parsed?.kind === 'local' ? lookup(`${parsed.type}/${parsed.id}`) : undefined;
+    const patients = target ? patientsNamed(target, base) : [];
+    if (patients.length === 0 && !(parsed?.kind === 'local' && opensByScopeAlone(parsed.type))) keys.add(UNKNOWN_TARGET);
+    for (const patient of patients) keys.add(facet.patient(patient));
+  }
+}
+
+/** STU3 and HL7 v3 names of the two systems mean the same; a label without a system may mean either. */
+const CONFIDENTIALITY = new Set<unknown>([systems.confidentiality, 'http://hl7.org/fhir/v3/Confidentiality', 'urn:oid:2.16.840.1.113883.5.25', '']);
+const SENSITIVITIES = new Set<unknown>([systems.sensitivity, 'http://hl7.org/fhir/v3/ActCode', 'urn:oid:2.16.840.1.113883.5.4', '']);
+
 function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly string[]): void {
-  let highest = -1;
-  for (const part of parts) {
-    for (const { system, code } of codings((part['meta'] as Element | undefined)?.['security'])) {
-      if (system === systems.confidentiality) highest = Math.max(highest, rankOf(code) ?? UNLABELLED_RANK);
-      else keys.add(facet.sensitivity(system === systems.sensitivity ? code : `${system}|${code}`));
+  let rank = 0;
+  for (const [i, part] of parts.entries()) {
+    const labels = codings((part['meta'] as Element | undefined)?.['security']).filter(({ system }) => system !== systems.purpose);
+    const ranks = labels.flatMap(({ system, code }) => (CONFIDENTIALITY.has(system) ? (rankOf(code) ?? (system === '' ? [] : UNLABELLED_RANK)) : []));
+    // What says nothing of itself is restricted; a part then takes what its container says.
+    rank = Math.max(rank, ...ranks, ...(i === 0 && ranks.length === 0 ? [UNLABELLED_RANK] : []));
+    for (const { system, code } of labels) {
+      if (CONFIDENTIALITY.has(system) && rankOf(code) !== undefined) continue;
+      const known = SENSITIVITIES.has(system) || CONFIDENTIALITY.has(system);
+      keys.add(facet.sensitivity(known ? code : `${system}|${code}`));
     }
   }
-  let rank = highest < 0 ? UNLABELLED_RANK : highest;
   for (const key of keep) {
     if (key.startsWith(PATIENT) || key.startsWith(SENSITIVITY)) keys.add(key);
     if (key.startsWith('~rank/')) rank = Math.max(rank, Number(key.slice('~rank/'.length)));
@@ -95,20 +142,23 @@ function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly 
 /** code, medicationCodeableConcept, vaccineCode, type (rule 9). */
 const PRIMARY = ['code', 'medicationCodeableConcept', 'vaccineCode', 'type'];
 
-function addCodes(keys: Set<string>, resource: ResourceValue, { base, lookup }: FacetContext): void {
+function addCodes(keys: Set<string>, parts: readonly Element[], { base, lookup }: FacetContext): void {
+  const [resource = {}] = parts;
   for (const name of PRIMARY) for (const { system, code } of conceptCodings(resource[name])) keys.add(facet.primaryCode(system, code));
   addEveryCoding(keys, resource);
-  const reference = (resource['medicationReference'] as Element | undefined)?.['reference'];
-  if (typeof reference !== 'string') return;
-  // A contained Medication has been walked with everything else.
-  if (reference.startsWith('#')) return;
-  const medication = lookup(relativeToBase(reference, base));
-  if (!medication) {
-    keys.add(UNKNOWN_CODE);
-    return;
+  for (const part of parts) {
+    if (part['medicationReference'] === undefined) continue;
+    const reference = (part['medicationReference'] as Element | null)?.['reference'];
+    const medication = typeof reference === 'string' ? medicationOf(part, relativeToBase(reference, base), lookup) : undefined;
+    if (!medication) keys.add(UNKNOWN_CODE);
+    else if (part === resource) for (const { system, code } of conceptCodings(medication['code'])) keys.add(facet.primaryCode(system, code));
+    addEveryCoding(keys, medication);
   }
-  for (const { system, code } of conceptCodings(medication['code'])) keys.add(facet.primaryCode(system, code));
-  addEveryCoding(keys, medication);
+}
+
+function medicationOf(resource: Element, reference: string, lookup: FacetContext['lookup']): Element | undefined {
+  if (!reference.startsWith('#')) return lookup(reference);
+  return list(resource['contained']).find(({ id }) => id === reference.slice(1));
 }
 
 /** Every coding outside meta, wherever it stands. */

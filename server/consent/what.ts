@@ -6,16 +6,30 @@
 import { all, and, any, encodeInstant, type Expression, none, not, or } from '../search/expression.ts';
 import { HIGHEST_RANK, sensitivityClosure } from './code-systems.ts';
 import type { Provision, Span } from './compile.ts';
-import { facet, SENSITIVITY, UNDATED, UNKNOWN_CODE, WHEN } from './facets.ts';
+import { facet, SENSITIVITY, UNDATED, UNKNOWN_CODE, UNKNOWN_PART, WHEN } from './facets.ts';
 
 export function whatExpression(provision: Provision, resourceType: string): Expression {
-  const { type, labels, classes, codes, dataPeriod } = provision;
-  const permit = type === 'permit';
+  return provision.type === 'permit' ? permitted(provision, resourceType) : denied(provision, resourceType);
+}
+
+function permitted({ labels, classes, codes, dataPeriod }: Provision, resourceType: string): Expression {
   return and([
-    labels ? (permit ? labelsPermitted(labels) : labelsDenied(labels)) : all,
-    classes ? classExpression(classes, resourceType, permit) : all,
-    codes ? codeExpression(codes, permit) : all,
-    dataPeriod ? (permit ? insidePeriod(dataPeriod) : touchesPeriod(dataPeriod)) : all,
+    labels ? labelsPermitted(labels) : all,
+    classes && !classes.includes(resourceType) ? none : all,
+    codes ? any(codes.map(({ system, code }) => facet.primaryCode(system, code))) : all,
+    dataPeriod ? insidePeriod(dataPeriod) : all,
+    // Parts that are not known may be labelled or dated otherwise.
+    labels || dataPeriod ? not(any([UNKNOWN_PART])) : all,
+  ]);
+}
+
+/** What one part of a container has, the container has. */
+function denied({ labels, classes, codes, dataPeriod }: Provision, resourceType: string): Expression {
+  return and([
+    labels ? labelsDenied(labels) : all,
+    classes && !classes.includes(resourceType) ? any([...classes.map(facet.part), UNKNOWN_PART]) : all,
+    codes ? any([...codes.map(({ system, code }) => facet.anyCode(system, code)), UNKNOWN_CODE, UNKNOWN_PART]) : all,
+    dataPeriod ? touchesPeriod(dataPeriod) : all,
   ]);
 }
 
@@ -35,17 +49,8 @@ function labelsPermitted(labels: Labels): Expression {
 /** A rank reaches itself and above; one sensitivity of several is enough. */
 export function labelsDenied(labels: Labels): Expression {
   const lowest = Math.min(HIGHEST_RANK + 1, ...labels.flatMap((label) => (label.kind === 'rank' ? [label.rank] : [])));
-  return or([lowest > HIGHEST_RANK ? none : ranks(lowest, HIGHEST_RANK), any(sensitivities(labels))]);
-}
-
-function classExpression(classes: readonly string[], resourceType: string, permit: boolean): Expression {
-  if (classes.includes(resourceType)) return all;
-  return permit ? none : any(classes.map(facet.part));
-}
-
-function codeExpression(codes: NonNullable<Provision['codes']>, permit: boolean): Expression {
-  if (permit) return any(codes.map(({ system, code }) => facet.primaryCode(system, code)));
-  return any([...codes.map(({ system, code }) => facet.anyCode(system, code)), UNKNOWN_CODE]);
+  const reached = or([lowest > HIGHEST_RANK ? none : ranks(lowest, HIGHEST_RANK), any(sensitivities(labels))]);
+  return labels.length === 0 ? none : or([reached, any([UNKNOWN_PART])]);
 }
 
 /** Every date of the resource inside. */
@@ -57,5 +62,5 @@ function insidePeriod({ low, high }: Span): Expression {
 
 /** A date that overlaps, or none at all. */
 function touchesPeriod({ low, high }: Span): Expression {
-  return or([any([UNDATED]), { kind: 'interval', prefix: WHEN, low: { to: encodeInstant(high) }, high: { from: encodeInstant(low) } }]);
+  return or([any([UNDATED, UNKNOWN_PART]), { kind: 'interval', prefix: WHEN, low: { to: encodeInstant(high) }, high: { from: encodeInstant(low) } }]);
 }
