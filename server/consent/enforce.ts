@@ -16,7 +16,7 @@ import { createViews } from './enforce/views.ts';
 import { write } from './enforce/write.ts';
 import { facetsOf } from './facets.ts';
 import type { Gate, GateFor, ReceiptResult } from './gate.ts';
-import { type SigningKey, stillCounts } from './keys.ts';
+import { maySign, type SigningKey, stillCounts } from './keys.ts';
 import type { Approvals, Caller, ImplicitPolicy } from './model.ts';
 import { type ConsentLog, createPolicies, type Policies, type PoliciesDeps } from './policies.ts';
 import { isSignedBy, parseJws } from './signature.ts';
@@ -82,6 +82,7 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
     consentLogRow: deps.logRow,
     approvals: deps.approvals,
     keyOf: deps.keys.get,
+    kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key, clock()) ? [key.kid] : [])).sort(),
     isCustodian: () => isCustodian(deps, caller),
     keysOf: (resource, { writer, previous, concepts, sealed }) => {
       const { keys, instant } = deps.indexKeys(resource);

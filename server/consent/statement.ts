@@ -21,10 +21,12 @@ export type Statement = {
   readonly consent: ResourceValue;
   /** What was shown: its language and the base64url SHA-256 of the lines, joined by line feeds. */
   readonly shown: { readonly language: string; readonly digest: string };
-  /** Who may read by it. */
-  readonly requesters: readonly string[];
+  /** Who may read by it, each with the thumbprints (RFC 7638) of its registered keys. */
+  readonly requesters: readonly { readonly reference: string; readonly keys: readonly string[] }[];
   readonly custodians: readonly string[];
   readonly purposes: readonly string[];
+  /** The period of the whole Consent, as the Consent has it. */
+  readonly period?: unknown;
   /** base64url, 16 random bytes. */
   readonly nonce: string;
   /** ISO instants; after `expires` no signature is accepted. */

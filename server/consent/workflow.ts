@@ -30,10 +30,14 @@ type Signing = {
   readonly keyOf: (kid: string) => Promise<SigningKey | undefined>;
 };
 
+const MOST_SIGNATURES = 10;
+
 const uniform = 'A signature does not establish this Consent: it is by an unknown, foreign or revoked key, or over other terms.';
 
 /** Throws AssentError('invalid-signature'); one reason for every way to fail, so that keys and patients cannot be probed. */
 export async function acceptSignatures(signatures: readonly SignatureInput[], signing: Signing): Promise<readonly Approval[]> {
+  if (signatures.length === 0 || signatures.length > MOST_SIGNATURES)
+    throw new AssentError('invalid-signature', `From one to ${MOST_SIGNATURES} signatures are needed.`);
   const accepted = await Promise.all(signatures.map((signature) => acceptSignature(signature, signing)));
   if (new Set(accepted.map(({ kid }) => kid)).size !== accepted.length) throw new AssentError('invalid-signature', 'One key signed twice.');
   return accepted;

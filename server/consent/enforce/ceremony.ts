@@ -34,6 +34,8 @@ export type ConsentRecord = {
 export type Ceremony = Writing & {
   readonly records: RecordStore;
   readonly keyOf: (kid: string) => Promise<SigningKey | undefined>;
+  /** Key ids that an owner may sign with now, in a fixed order. */
+  readonly kidsOf: (owner: string) => Promise<readonly string[]>;
   readonly approvals: Approvals;
   /** Our FHIR base URL: the audience of statements. */
   readonly base: string;
@@ -61,7 +63,7 @@ export async function prepareConsent(
   { consent, language, supersedes }: { readonly consent: ResourceDocument; readonly language: string; readonly supersedes?: string },
 ): Promise<PreparedConsent> {
   const now = deps.now();
-  const compiled = compileConsent(consent.value, { now });
+  const compiled = compileConsent(wanted(consent.value), { now });
   const shown = renderTerms(compiled, language);
   const unstamped = consent.value['meta'] === undefined ? {} : { meta: { versionId: undefined, lastUpdated: undefined } };
   const text = withMembers(consent.text, { id: newId(), status: 'active', ...unstamped, text: narrativeOf(shown.lines) });
@@ -73,9 +75,10 @@ export async function prepareConsent(
     audience: deps.base,
     consent: unversioned(final),
     shown: { language: shown.language, digest: digestOf(shown.lines.join('\n')) },
-    requesters: [...(compiled.root.actors ?? [])],
+    requesters: await Promise.all((compiled.root.actors ?? []).map(async (reference) => ({ reference, keys: await deps.kidsOf(reference) }))),
     custodians: compiled.organizations,
     purposes: [...(compiled.root.purposes ?? [])],
+    ...(compiled.root.period ? { period: (final['provision'] as { readonly period?: unknown }).period } : {}),
     nonce: randomBytes(16).toString('base64url'),
     created: new Date(now).toISOString(),
     expires: new Date(expires).toISOString(),
@@ -86,11 +89,17 @@ export async function prepareConsent(
   return { consent: text, statement, digest, expires };
 }
 
+/** What is asked for may be written down as a draft or a proposal; what is signed is in force. */
+function wanted(consent: ResourceValue): ResourceValue {
+  return consent['status'] === 'draft' || consent['status'] === 'proposed' ? { ...consent, status: 'active' } : consent;
+}
+
 /** Rule 24: another patient's, or one that is not active, cannot be superseded. */
 async function superseded(deps: Ceremony, reference: string, patient: string): Promise<NonNullable<Statement['supersedes']>> {
   const id = reference.replace(/^Consent\//, '');
-  const [kept, row] = [(await recordOf(deps, id))?.value, await storedConsent(deps, id)];
-  if (kept?.state !== 'active' || !row || !row.keys.includes(`@patient/${patient}`))
+  const kept = (await recordOf(deps, id))?.value;
+  // Whose it is says the signed statement: a Consent may name others, e.g. as who may read.
+  if (kept?.state !== 'active' || patientAndCustodians(kept).patient !== patient)
     throw new AssentError('invalid-consent', [
       {
         diagnostics: 'The Consent to supersede is not an active one of this patient.',
@@ -129,7 +138,7 @@ async function trySigning(
   if (kept && kept.value.state !== 'proposed' && kept.value.state !== 'active')
     throw new AssentError('invalid-signature', 'This Consent is over; prepare a new one.');
   const accepted = await acceptSignatures(signatures, { statement, text, patient: compiled.patient, now, keyOf: deps.keyOf });
-  await requireCustody(deps, compiled);
+  await requireCustody(deps, compiled, accepted);
   const approvals = mergeApprovals(kept?.value.approvals ?? [], accepted);
   if (kept?.value.state === 'active' && stored) return { kind: 'already-active', row: rowOf(stored) };
   const active = isComplete(approvals, deps.approvals);
@@ -147,20 +156,22 @@ async function trySigning(
 }
 
 /**
- * The custodian must be the patient's managing organization, or a parent of it, where one is stated. Looked at only once a signature has
- * shown that the signer knows the patient.
+ * The custodian must be the patient's managing organization, or a parent of it, where one is stated, and so must whoever signs as one: a
+ * grantee named beside the custodian does not countersign its own access. Looked at only once a signature has shown that the signer knows
+ * the patient.
  */
-async function requireCustody(deps: Ceremony, { patient, organizations }: CompiledConsent): Promise<void> {
+async function requireCustody(deps: Ceremony, { patient, organizations }: CompiledConsent, accepted: readonly Approval[]): Promise<void> {
   const managing = ((await newest(deps, 'Patient', patient))?.['managingOrganization'] as { reference?: string } | undefined)?.reference;
   if (managing === undefined) return;
-  const seen = new Set<string>();
-  for (let reference: string | undefined = managing; reference !== undefined && !seen.has(reference); ) {
-    if (organizations.includes(reference)) return;
-    seen.add(reference);
+  const custodians = new Set<string>();
+  for (let reference: string | undefined = managing; reference !== undefined && !custodians.has(reference); ) {
+    custodians.add(reference);
     const organization: ResourceValue | undefined = await newest(deps, 'Organization', reference.slice('Organization/'.length));
     reference = (organization?.['partOf'] as { reference?: string } | undefined)?.reference;
   }
-  throw new AssentError('invalid-signature', 'The custodian named is not the one that manages this record.');
+  const named = organizations.some((organization) => custodians.has(organization));
+  const signed = accepted.every(({ role, who }) => role !== 'custodian' || custodians.has(who));
+  if (!named || !signed) throw new AssentError('invalid-signature', 'The custodian named is not the one that manages this record.');
 }
 
 async function newest(deps: Ceremony, type: string, id: string): Promise<ResourceValue | undefined> {

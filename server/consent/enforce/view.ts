@@ -12,7 +12,7 @@ import type { Scope, StoredResource } from '../../store/port.ts';
 export type View = {
   readonly epoch: number;
   scope(type: string): Scope;
-  /** References `Consent/id/_history/version` of the Consents that speak about these patients to this caller. */
+  /** References `Consent/id/_history/version` of the Consents of these patients that permit this caller something now. */
   basis(patients: readonly string[]): readonly string[];
   /** Every patient of whom a Consent speaks to this caller: what a total rests on. */
   readonly patients: readonly string[];

@@ -4,7 +4,8 @@
  */
 import type { Clock } from '../../clock.ts';
 import type { Closure } from '../closure.ts';
-import { type Decision, scopeFor, speaksTo } from '../decide.ts';
+import type { Provision } from '../compile.ts';
+import { type Decision, maySupport, scopeFor, speaksTo } from '../decide.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies } from '../policies.ts';
 import type { View, Views } from './view.ts';
@@ -32,13 +33,19 @@ export function createViews({ policies, epoch, closureOf, implicit, clock }: Vie
       { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, voidPatients: policies.voidPatients() },
       clock,
     );
-    const bases = new Map<string, string[]>();
+    const bases = new Map<string, { readonly reference: string; readonly root: Provision }[]>();
     for (const { reference, version, compiled } of mine)
-      bases.set(compiled.patient, [...(bases.get(compiled.patient) ?? []), `${reference}/_history/${version}`]);
+      bases.set(compiled.patient, [...(bases.get(compiled.patient) ?? []), { reference: `${reference}/_history/${version}`, root: compiled.root }]);
+    // What patients read of themselves and administrators of the trail rests on built-in policies.
+    const needsNone = (patient: string) => caller.admin || caller.actor === `Patient/${patient}`;
+    const supporting = (patient: string) => {
+      const asked = { caller, closure, now: clock() };
+      return (bases.get(patient) ?? []).filter(({ root }) => maySupport(root, asked)).map(({ reference }) => reference);
+    };
     const view: View = {
       epoch: at,
       scope: (type) => ({ epoch: at, where: decide(type).where }),
-      basis: (patients) => patients.flatMap((patient) => bases.get(patient) ?? []),
+      basis: (patients) => patients.flatMap((patient) => (needsNone(patient) ? [] : supporting(patient))),
       patients: [...bases.keys()],
     };
     return { view, epoch: at, generation, validUntil: closure.validUntil };
