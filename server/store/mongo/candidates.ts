@@ -6,7 +6,7 @@ import { unpackKeys } from '../packed-keys.ts';
 import type { Query, ScopeOrInternal } from '../port.ts';
 import { indexedKey, type ResourceDocument, type Row, resourceId, typeKey } from './documents.ts';
 import { KEY_INDEX, type Reader } from './reader.ts';
-import { KEYS_ONLY, keyFilter, type Place, walkKeys } from './walk.ts';
+import { KEYS_ONLY, keyFilter, type Place, WHOLE, walkKeys } from './walk.ts';
 
 export type Candidates = { readonly rows: AsyncIterable<Row>; readonly rest: Expression };
 
@@ -15,6 +15,8 @@ export type Found = { readonly row: Row; readonly sort: number | string | undefi
 export const OVER_BUDGET = 'over-budget';
 export type Charge = (count: number) => boolean;
 
+/** Counting this many index entries costs less than asking a second time. */
+const COUNTED_AT_ONCE = 1_000;
 /** Above this many entries, walking the type in order beats collecting a driver that is not in order. */
 const MOST_COLLECTED = 5_000;
 const BATCH = 1_000;
@@ -33,17 +35,21 @@ export function matches(rest: Expression, { i, f }: Row): boolean {
  */
 export async function pick(reader: Reader, type: string, expression: Expression): Promise<Choice | undefined> {
   const known = new Map<string, number>();
+  const measure = async (driver: Driver, cap: number): Promise<void> => {
+    const size = await sizeOf(reader, type, driver, Math.max(cap, COUNTED_AT_ONCE));
+    for (const smaller of [cap, COUNTED_AT_ONCE]) known.set(`${smaller} ${nameOf(driver)}`, Math.min(size, smaller));
+  };
   for (let round = 0; ; round++) {
-    const asked = new Map<string, () => Promise<number>>();
+    const asked = new Map<string, () => Promise<void>>();
     const choice = pickDriver(expression, (driver, cap) => {
       const name = `${cap} ${nameOf(driver)}`;
       const size = known.get(name);
-      if (size === undefined) asked.set(name, () => measure(reader, type, driver, cap));
+      if (size === undefined) asked.set(name, () => measure(driver, cap));
       return size ?? 0;
     });
     if (!choice || asked.size === 0) return choice;
     if (round === 0 && asked.size === 1 && mergeableKeys(choice)) return choice;
-    await Promise.all([...asked].map(async ([name, size]) => known.set(name, await size())));
+    await Promise.all([...asked.values()].map((measure) => measure()));
   }
 }
 
@@ -51,7 +57,7 @@ function nameOf(driver: Driver): string {
   return JSON.stringify(driver);
 }
 
-async function measure(reader: Reader, type: string, driver: Driver, cap: number): Promise<number> {
+async function sizeOf(reader: Reader, type: string, driver: Driver, cap: number): Promise<number> {
   return driver.kind === 'ids' ? driver.ids.length : reader.size(filterOf(type, driver), cap);
 }
 
@@ -98,7 +104,7 @@ export function everyRow(reader: Reader, type: string): AsyncIterable<Row> {
 function rowsOf(reader: Reader, type: string, driver: Driver, deleted: boolean): AsyncIterable<Row> {
   const filter = filterOf(type, driver);
   if (driver.kind !== 'ids') return reader.resources(filter, { hint: KEY_INDEX, projection: KEYS_ONLY, batchSize: BATCH });
-  return reader.resources(deleted ? filter : { ...filter, del: false }, { hint: '_id_' });
+  return reader.resources(deleted ? filter : { ...filter, del: false }, { hint: '_id_', projection: WHOLE });
 }
 
 function filterOf(type: string, driver: Driver): Filter<ResourceDocument> {

@@ -6,9 +6,10 @@
  */
 import type { CountResult, FindResult, Position, Query, StoredResource } from '../port.ts';
 import { type Charge, collect, everyRow, type Found, inOrder, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
-import { indexedKey, isWhole, type ResourceDocument, type Row, toResource, typeKey } from './documents.ts';
+import { indexedKey, isWhole, type ResourceDocument, type Row, resourceId, toResource, typeKey } from './documents.ts';
 import { inKeyOrder } from './key-order.ts';
 import type { Reader } from './reader.ts';
+import { WHOLE } from './walk.ts';
 
 /** Rows to walk before a query is refused: some hundred milliseconds. */
 const DEFAULT_BUDGET = 50_000;
@@ -47,12 +48,21 @@ async function load(reader: Reader, rows: readonly Row[]): Promise<StoredResourc
     else bare.push(row._id);
   }
   if (bare.length > 0) {
-    for await (const document of reader.resources({ _id: { $in: bare } }, { hint: '_id_' })) whole.set(document._id, document);
+    for await (const document of reader.resources({ _id: { $in: bare } }, { hint: '_id_', projection: WHOLE })) whole.set(document._id, document);
   }
   return rows.flatMap(({ _id }) => {
     const document = whole.get(_id);
     return document ? [toResource(document)] : [];
   });
+}
+
+/** A look-up of one id: one command, one document. */
+export async function lookUp(reader: Reader, query: Query, id: string): Promise<FindResult> {
+  const whole = wholeOf(query.where, query.scope);
+  const filter = { _id: { $eq: resourceId(query.type, id) }, ...(query.deleted ? {} : { del: false }) };
+  const found = whole.kind === 'none' || query.limit <= 0 ? null : await reader.resource(filter, { hint: '_id_', projection: WHOLE });
+  const rows = found && matches(whole, found) ? [toResource(found)] : [];
+  return { kind: 'rows', rows, next: undefined, walked: found ? 1 : 0 };
 }
 
 type CountQuery = Pick<Query, 'type' | 'where' | 'scope' | 'budget'>;

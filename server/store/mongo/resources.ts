@@ -1,12 +1,12 @@
 /** ResourceStore over MongoDB: what each call reads, and that the epoch is compared after all of it. */
 import type { Clock } from '../../clock.ts';
 import { packKeys } from '../packed-keys.ts';
-import type { Query, ResourceStore, ScopeOrInternal, StoredResource } from '../port.ts';
+import type { Query, ResourceStore, StoredResource } from '../port.ts';
 import { type Connection, COMMAND_MS } from './connection.ts';
 import { indexedKeys, resourceId, toResource } from './documents.ts';
 import type { EpochReader } from './epoch.ts';
 import { guarded } from './faults.ts';
-import { countRows, findRows } from './find.ts';
+import { countRows, findRows, lookUp } from './find.ts';
 import type { Committer } from './group-commit.ts';
 import { findVersions } from './history.ts';
 import { takeLease } from './lease.ts';
@@ -31,7 +31,10 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
   const direct = directReader(connection);
   return {
     find: (query) =>
-      within(query.scope, () => (isLookUp(query) ? findRows(direct, query) : inSnapshot(connection, (reader) => findRows(reader, query)))),
+      within(query.scope, () => {
+        const id = onlyId(query);
+        return id === undefined ? inSnapshot(connection, (reader) => findRows(reader, query)) : lookUp(direct, query, id);
+      }),
     count: (query, cap) => within(query.scope, () => inSnapshot(connection, (reader) => countRows(reader, query, cap))),
     history: (query) => within(query.scope, () => inSnapshot(connection, (reader) => findVersions(reader, query))),
     commit: (writes) => committer.commit(writes),
@@ -44,14 +47,11 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
   };
 }
 
-/** One command answers it: no snapshot has to span several. */
-function isLookUp({ where, scope, order }: Query & { readonly scope: ScopeOrInternal }): boolean {
-  if (order.by !== 'instant') return false;
-  return (
-    where.kind === 'id' ||
-    (where.kind === 'and' && where.of.some((part) => part.kind === 'id')) ||
-    (scope !== 'internal' && scope.where.kind === 'id')
-  );
+/** The id of a first page that can have one row only: one command answers it, and no snapshot has to span several. */
+function onlyId({ where, after }: Query): string | undefined {
+  if (where.kind !== 'id' || where.ids.size !== 1 || after) return undefined;
+  const [id] = where.ids;
+  return id;
 }
 
 const REINDEX_SLICE = 200;

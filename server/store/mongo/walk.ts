@@ -21,37 +21,43 @@ export type Walk = {
 };
 
 export const KEYS_ONLY = { _id: 1, i: 1, d: 1, f: 1 } as const;
+/** Index keys are never read back. */
+export const WHOLE = { k: 0 } as const;
 const BATCH = 256;
 
 export async function* walkKeys(reader: Reader, walk: Walk): AsyncGenerator<Row> {
-  const sort = walk.oldestFirst ? ({ d: 1, _id: -1 } as const) : ({ d: -1, _id: 1 } as const);
   let place = walk.after;
   let left = walk.first;
-  for (const filter of segments(walk, place)) {
-    const rows = left > 0 ? await reader.resources(filter, { hint: KEY_INDEX, sort, limit: left, batchSize: left + 1 }).toArray() : [];
+  for (const { filter, sort } of left > 0 ? segments(walk, place) : []) {
+    const options = { hint: KEY_INDEX, sort, limit: left, batchSize: left + 1, projection: WHOLE };
+    const rows = await reader.resources(filter, options).toArray();
     yield* rows;
     left -= rows.length;
     place = rows.at(-1) ?? place;
     if (left === 0) break;
   }
   if (left > 0) return;
-  for (const filter of segments(walk, place)) yield* reader.resources(filter, { hint: KEY_INDEX, sort, projection: KEYS_ONLY, batchSize: BATCH });
+  for (const { filter, sort } of segments(walk, place)) {
+    yield* reader.resources(filter, { hint: KEY_INDEX, sort, projection: KEYS_ONLY, batchSize: BATCH });
+  }
 }
 
-/** What follows a place: the rest of its instant, then what lies beyond. Two ranges of one index, where a disjunction would be planned. */
-function segments({ keys, oldestFirst }: Walk, after: Place | undefined): Filter<ResourceDocument>[] {
+type Segment = { readonly filter: Filter<ResourceDocument>; readonly sort: Record<string, 1 | -1> };
+
+/**
+ * What follows a place: the rest of its instant, then what lies beyond. Two ranges of one index, where a disjunction would have to be planned.
+ * The first is in order of id alone: told to order by the instant too, which is fixed, MongoDB would sort.
+ */
+function segments({ keys, oldestFirst }: Walk, after: Place | undefined): Segment[] {
   const k = keyFilter(keys);
-  if (!after) return [{ k }];
+  const id = oldestFirst ? -1 : 1;
+  const sort = { d: oldestFirst ? 1 : -1, _id: id } as const;
+  if (!after) return [{ filter: { k }, sort }];
   const { d, _id } = after;
-  return oldestFirst
-    ? [
-        { k, d, _id: { $lt: _id } },
-        { k, d: { $gt: d } },
-      ]
-    : [
-        { k, d, _id: { $gt: _id } },
-        { k, d: { $lt: d } },
-      ];
+  return [
+    { filter: { k, d: { $eq: d }, _id: oldestFirst ? { $lt: _id } : { $gt: _id } }, sort: { _id: id } },
+    { filter: { k, d: oldestFirst ? { $gt: d } : { $lt: d } }, sort },
+  ];
 }
 
 export function keyFilter(keys: readonly string[]): { $eq: string } | { $in: string[] } {
