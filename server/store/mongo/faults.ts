@@ -10,9 +10,10 @@ import { AssentError } from '../../errors.ts';
 const RETRY_AFTER = 2;
 const TOO_LARGE = new Set([10334, 17419, 17420]);
 const DUPLICATE_KEY = 11000;
+const FAILED_VALIDATION = 121;
 const DENIED = new Set([13, 18]);
 /** Asked for something that will fail again: not a matter of waiting. */
-const OURS = new Set([2, 9, 14, 51, 59, 66, 72, 121, DUPLICATE_KEY]);
+const OURS = new Set([2, 9, 14, 51, 59, 66, 72, FAILED_VALIDATION, DUPLICATE_KEY]);
 
 export function translate(error: unknown): unknown {
   if (error instanceof AssentError || !(error instanceof Error)) return error;
@@ -36,7 +37,16 @@ export function unavailable(diagnostics: string, cause?: unknown): AssentError {
 }
 
 export function isDuplicate(error: unknown): boolean {
-  return error instanceof MongoServerError && (error.code === DUPLICATE_KEY || bulkCodes(error).includes(DUPLICATE_KEY));
+  return hasCode(error, DUPLICATE_KEY);
+}
+
+/** The document would not follow its collection's schema. */
+export function isInvalid(error: unknown): boolean {
+  return hasCode(error, FAILED_VALIDATION);
+}
+
+function hasCode(error: unknown, code: number): boolean {
+  return error instanceof MongoServerError && (error.code === code || bulkCodes(error).includes(code));
 }
 
 export function hasLabel(error: unknown, label: 'TransientTransactionError' | 'UnknownTransactionCommitResult'): boolean {

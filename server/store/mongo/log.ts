@@ -4,7 +4,7 @@
  * Rows wait in the order of `o`, a timestamp of the primary that MongoDB fills in as it inserts: greater than that of every row whose commit was
  * acknowledged before, on whichever member. Numbers are given by one ordered bulk write, one row at a time: number n+1 only after n was given.
  * Each write names a row that still waits, and its number is unique in an index; a row that another process has numbered meanwhile, or a
- * number it has given away, is a duplicate key, which ends the whole bulk write. So several processes may number at once, and one that was
+ * number it has given away, is refused, which ends the whole bulk write. So several processes may number at once, and one that was
  * paused in the middle and goes on much later can neither fork the log nor leave a gap nor hold anybody up: its first write is refused.
  * The unique index is the fence, and the number itself is what grows.
  *
@@ -12,7 +12,7 @@
  */
 import type { LogRow } from '../port.ts';
 import type { Connection } from './connection.ts';
-import { guarded, isDuplicate, unavailable } from './faults.ts';
+import { guarded, isDuplicate, isInvalid, unavailable } from './faults.ts';
 
 export type Log = { read(from: number, limit: number): Promise<readonly LogRow[]> };
 
@@ -60,13 +60,13 @@ async function numberSlice({ collections: { log } }: Connection): Promise<boolea
   const next = (last?.n ?? -1) + 1;
   try {
     const writes = waiting.map(({ _id }, i) => ({
-      // An upsert: where no such row waits, it runs into the numbered one and stops.
+      // An upsert: where no such row waits, it would make one without an entry, which the schema refuses, and the bulk write stops.
       updateOne: { filter: { _id, p: true as const }, update: { $set: { n: next + i }, $unset: { p: '' as const } }, upsert: true },
     }));
     await log.bulkWrite(writes, { ordered: true });
     return waiting.length < SLICE;
   } catch (error) {
-    if (isDuplicate(error)) return false;
+    if (isDuplicate(error) || isInvalid(error)) return false;
     throw error;
   }
 }
