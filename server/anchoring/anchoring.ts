@@ -2,6 +2,7 @@
 import { createEmbeddedAnchor } from '../../ledger/anchor/embedded.ts';
 import type { Anchored } from '../../ledger/anchor/port.ts';
 import type { Schedule } from '../../ledger/batch.ts';
+import { sameBytes } from '../../ledger/hash.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
@@ -23,12 +24,14 @@ export type LogStatus = {
 };
 
 export type Anchoring = {
+  /** Its start also holds what the tail read against the signed log: nothing is to be disclosed before. */
   readonly sealer: Sealer;
+  /** Its catchUp fails as check does: where the log is not the one it was, nothing is disclosed. */
   readonly tail: Tail;
   readonly receipts: Receipts;
   readonly publicLog: PublicLog;
   status(): Promise<LogStatus>;
-  /** For /readyz. Throws AssentError('unavailable') with the reason when the signer refuses. */
+  /** For /readyz. Throws AssentError('unavailable') with the reason when the signer refused or rows were changed before the start. */
   check(): Promise<void>;
 };
 
@@ -49,9 +52,34 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const anchors = [createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock })];
   const stored = createLogRecords(records);
   const { verifierKey } = signer;
+  const sealer = createSealer({ ...deps, signer, anchors });
+  const tail = createTail({ log });
+  let tampered: string | undefined;
+  const check = async (): Promise<void> => {
+    const status = signer.status();
+    const reason = status.kind === 'refused' ? status.reason : tampered;
+    if (reason !== undefined) throw new AssentError('unavailable', reason);
+  };
   return {
-    sealer: createSealer({ ...deps, signer, anchors }),
-    tail: createTail({ log }),
+    sealer: {
+      ...sealer,
+      async start() {
+        await sealer.start();
+        await tail.catchUp();
+        const signed = signer.head();
+        if (!signed || sameBytes(tail.chainAt(signed.size), signed.chain)) return;
+        // Whose they were cannot be told from rows that were changed, so nothing is disclosed about anyone.
+        tampered = 'The log rows about Consents and keys are not those that were signed.';
+        deps.report(new AssentError('unavailable', tampered));
+      },
+    },
+    tail: {
+      ...tail,
+      async catchUp() {
+        await check();
+        await tail.catchUp();
+      },
+    },
     receipts: createReceipts({ log, records, verifierKey }),
     publicLog: createPublicLog({ records, verifierKey }),
     async status() {
@@ -63,9 +91,6 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
         anchors: latest.flatMap(({ name, latest: last }) => (last ? [{ name, size: last.size, at: last.at }] : [])),
       };
     },
-    async check() {
-      const status = signer.status();
-      if (status.kind === 'refused') throw new AssentError('unavailable', status.reason);
-    },
+    check,
   };
 }

@@ -29,3 +29,15 @@ export async function insertRecords(
   const guards = guard ? [{ kind: 'record' as const, ...guard, revision: null }] : [];
   return (await log.commit({ guards, resources: [], records, log: [], bumpEpoch: false })).kind === 'committed';
 }
+
+const SLICE = 1000;
+
+/** Log rows [from, to), in order; ends early where one is missing. */
+export async function* rowsBetween(log: LogRows, from: number, to: number): AsyncGenerator<LogRow> {
+  for (let at = from; at < to; ) {
+    const rows = await log.readLog(at, Math.min(SLICE, to - at));
+    if (rows.length === 0 || rows.some(({ index }, i) => index !== at + i)) return;
+    yield* rows;
+    at += rows.length;
+  }
+}

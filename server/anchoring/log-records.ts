@@ -5,11 +5,11 @@
  * written again begins with what it was before.
  */
 import { fromBase64Url } from '../../ledger/encoding.ts';
-import { type LogEntry, type PrivateEntry, SALT_BYTES } from '../../ledger/entry.ts';
-import { HASH_BYTES } from '../../ledger/hash.ts';
+import { type LogEntry, type PrivateEntry, parseEntry, SALT_BYTES } from '../../ledger/entry.ts';
+import { HASH_BYTES, sha256 } from '../../ledger/hash.ts';
 import { type ReadTile, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
-import type { RecordStore } from '../store/port.ts';
+import type { LogRow, RecordStore } from '../store/port.ts';
 
 export const kinds = {
   batch: 'log-batch',
@@ -68,6 +68,20 @@ export function referenceKey(reference: string): string {
 
 export function isTailed(reference: string): boolean {
   return reference.startsWith('Consent/') || reference.startsWith('Key/');
+}
+
+/** The entry of a row about a Consent or key; undefined for all others, most of which are passed over unparsed. */
+export function tailedEntry({ entry }: LogRow): LogEntry | undefined {
+  if (!entry.includes('"Consent/') && !entry.includes('"Key/')) return undefined;
+  const parsed = parseEntry(entry);
+  return isTailed(parsed.reference) ? parsed : undefined;
+}
+
+export const emptyChain: Uint8Array = Buffer.alloc(HASH_BYTES);
+
+/** One digest over all rows about Consents and keys so far: none can be changed, hidden or added without changing it. */
+export function extendChain(chain: Uint8Array, { index, entry }: LogRow): Uint8Array {
+  return sha256(Buffer.concat([chain, Buffer.from(`${index}\n${entry}`)]));
 }
 
 /** The private entry at `index`. `handle`: of the row's subject. */

@@ -11,7 +11,7 @@ import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { createLease, type Lease } from './lease.ts';
-import { insertRecords, type LogStore } from './log-port.ts';
+import { insertRecords, type LogStore, rowsBetween } from './log-port.ts';
 import { type CheckpointRecord, createLogRecords, kinds, type LogRecords, storedEntries } from './log-records.ts';
 import { openLog, type OpenLog, sealNext } from './open-log.ts';
 import type { Signer } from './signer.ts';
@@ -133,7 +133,8 @@ async function signCheckpoint(state: State, { signer, anchors, clock, report, lo
   const { size } = state.tree;
   if (size === 0 && status.kind === 'ready' && status.size === 0) return true;
   const entries = (from: number, to: number) => storedEntries(stored, from, to);
-  const signed = await signer.sign({ size, root: state.tree.root(), published: state.checkpoint?.note, entries });
+  const rows = (from: number, to: number) => rowsBetween(log, from, to);
+  const signed = await signer.sign({ size, root: state.tree.root(), published: state.checkpoint?.note, entries, rows });
   if (signed.kind === 'refused') {
     report(new AssentError('unavailable', signed.reason));
     return false;

@@ -13,6 +13,8 @@ import { fromBase64 } from '../../ledger/encoding.ts';
 import { leafHash, sameBytes } from '../../ledger/hash.ts';
 import { createFrontier, type Frontier } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
+import type { LogRow } from '../store/port.ts';
+import { emptyChain, extendChain, tailedEntry } from './log-records.ts';
 
 export type SignRequest = {
   /** The tree as the sealer has it. */
@@ -22,6 +24,8 @@ export type SignRequest = {
   readonly published: string | undefined;
   /** Stored entries [from, to), in order. */
   readonly entries: (from: number, to: number) => AsyncIterable<Uint8Array>;
+  /** Log rows [from, to), in order. */
+  readonly rows: (from: number, to: number) => AsyncIterable<LogRow>;
 };
 
 export type SignResult = { readonly kind: 'signed'; readonly note: string } | { readonly kind: 'refused'; readonly reason: string };
@@ -34,9 +38,12 @@ export type Signer = {
   readonly verifierKey: string;
   sign(request: SignRequest): Promise<SignResult>;
   status(): SignerStatus;
+  /** What was signed last. */
+  head(): Pick<State, 'size' | 'root' | 'chain'> | undefined;
 };
 
-type State = { readonly size: number; readonly root: Uint8Array; readonly frontier: readonly Uint8Array[] };
+/** `chain`: the digest over all rows about Consents and keys, so that a starting process knows them again. */
+type State = { readonly size: number; readonly root: Uint8Array; readonly frontier: readonly Uint8Array[]; readonly chain: Uint8Array };
 
 /** Makes the key, and with it the log's name, at the first start. Throws AssentError('unavailable') when what is there cannot be used. */
 export async function openSigner({ directory }: { readonly directory: string }): Promise<Signer> {
@@ -52,7 +59,7 @@ export async function openSigner({ directory }: { readonly directory: string }):
       refused = grown;
       return { kind: 'refused', reason: grown };
     }
-    const next = { size: grown.size, root: grown.root(), frontier: grown.hashes };
+    const next = { size: grown.size, root: grown.root(), frontier: grown.hashes, chain: await chainOf(request, state) };
     if (!state || next.size > state.size) await writeState(stateFile, next);
     state = next;
     return { kind: 'signed', note: signCheckpoint({ origin: signer.verifierKey.name, size: next.size, root: next.root }, [signer]) };
@@ -66,6 +73,7 @@ export async function openSigner({ directory }: { readonly directory: string }):
       queue = done.catch(() => undefined);
       return done;
     },
+    head: () => state,
     status: () => (refused === undefined ? { kind: 'ready', size: state?.size ?? 0 } : { kind: 'refused', reason: refused }),
   };
 }
@@ -82,6 +90,12 @@ async function continuation(request: SignRequest, state: State | undefined, sign
   if (frontier.size !== size) return `Entries of the log are missing: ${frontier.size} of ${size} are stored.`;
   if (!sameBytes(frontier.root(), root)) return 'The log is not a continuation of the last signed checkpoint.';
   return frontier;
+}
+
+async function chainOf({ rows, size }: SignRequest, state: State | undefined): Promise<Uint8Array> {
+  let chain = state?.chain ?? emptyChain;
+  for await (const row of rows(state?.size ?? 0, size)) if (tailedEntry(row)) chain = extendChain(chain, row);
+  return chain;
 }
 
 /** Signs of a signer that was replaced or set back. */
@@ -110,9 +124,10 @@ async function readState(file: string): Promise<State | undefined> {
   const text = await read(file);
   if (text === undefined) return undefined;
   try {
-    const { size, root, frontier } = JSON.parse(text) as { size: number; root: string; frontier: string[] };
-    const hashes = frontier.map((hash) => fromBase64(hash) ?? Buffer.alloc(0));
-    const state = { size, root: fromBase64(root) ?? Buffer.alloc(0), frontier: hashes };
+    const { size, root, frontier, chain } = JSON.parse(text) as { size: number; root: string; frontier: string[]; chain: string };
+    const decode = (hash: string) => fromBase64(hash) ?? Buffer.alloc(0);
+    const hashes = frontier.map(decode);
+    const state = { size, root: decode(root), frontier: hashes, chain: decode(chain) };
     if (sameBytes(createFrontier({ size, hashes }).root(), state.root)) return state;
   } catch {
     // Falls through: said below.
@@ -120,9 +135,9 @@ async function readState(file: string): Promise<State | undefined> {
   throw new AssentError('unavailable', 'The signer’s state cannot be read.');
 }
 
-function writeState(file: string, { size, root, frontier }: State): Promise<void> {
+function writeState(file: string, { size, root, frontier, chain }: State): Promise<void> {
   const encode = (hash: Uint8Array) => Buffer.from(hash).toString('base64');
-  return writeDurably(file, JSON.stringify({ size, root: encode(root), frontier: frontier.map(encode) }));
+  return writeDurably(file, JSON.stringify({ size, root: encode(root), frontier: frontier.map(encode), chain: encode(chain) }));
 }
 
 async function read(file: string): Promise<string | undefined> {

@@ -4,9 +4,10 @@
  * Invariant: after catchUp everything committed before the call is in it, sealed or not, so the Gate can compare each Consent it fetched
  * with the digest that was logged when it was written.
  */
-import { type LogEntry, parseEntry } from '../../ledger/entry.ts';
-import { isTailed } from './log-records.ts';
+import type { LogEntry } from '../../ledger/entry.ts';
+import type { LogRow } from '../store/port.ts';
 import type { LogRows } from './log-port.ts';
+import { emptyChain, extendChain, tailedEntry } from './log-records.ts';
 
 export type Tailed = Pick<LogEntry, 'kind' | 'digest' | 'version' | 'statement' | 'subject'> & { readonly index: number };
 
@@ -19,13 +20,15 @@ export type Tail = {
   position(): number;
   /** References with an entry at or after this index. */
   changedSince(position: number): readonly string[];
+  /** The digest over all rows about Consents and keys before this index: what the signer remembers too. */
+  chainAt(size: number): Uint8Array;
 };
 
 const SLICE = 2000;
 
 export function createTail({ log }: { readonly log: LogRows }): Tail {
   const newest = new Map<string, Tailed>();
-  const changes: { readonly index: number; readonly reference: string }[] = [];
+  const changes: { readonly index: number; readonly reference: string; readonly chain: Uint8Array }[] = [];
   let next = 0;
   let running: Promise<void> | undefined;
   let waiting: Promise<void> | undefined;
@@ -33,25 +36,26 @@ export function createTail({ log }: { readonly log: LogRows }): Tail {
   const readAll = async (): Promise<void> => {
     for (;;) {
       const rows = await log.readLog(next, SLICE);
-      for (const { index, entry } of rows) {
-        if (index !== next) throw new RangeError('The log rows have a gap.');
-        if (mayBeTailed(entry)) take(parseEntry(entry), index);
-        next = index + 1;
+      for (const row of rows) {
+        if (row.index !== next) throw new RangeError('The log rows have a gap.');
+        const entry = tailedEntry(row);
+        if (entry) take(entry, row);
+        next = row.index + 1;
       }
       if (rows.length < SLICE) return;
     }
   };
-  const take = ({ reference, kind, digest, version, statement, subject }: LogEntry, index: number): void => {
-    if (!isTailed(reference)) return;
-    newest.set(reference, {
-      index,
-      kind,
-      digest,
-      subject,
-      ...(version === undefined ? {} : { version }),
-      ...(statement === undefined ? {} : { statement }),
-    });
-    changes.push({ index, reference });
+  const take = ({ reference, kind, digest, version, statement, subject }: LogEntry, row: LogRow): void => {
+    const { index } = row;
+    const optional = { ...(version === undefined ? {} : { version }), ...(statement === undefined ? {} : { statement }) };
+    newest.set(reference, { index, kind, digest, subject, ...optional });
+    changes.push({ index, reference, chain: extendChain(changes.at(-1)?.chain ?? emptyChain, row) });
+  };
+  /** Where in `changes` the entries at or after this index begin. Asked about the newest ones, so looked for from the end. */
+  const placeOf = (index: number): number => {
+    let at = changes.length;
+    while (at > 0 && (changes[at - 1]?.index ?? 0) >= index) at--;
+    return at;
   };
   const run = (): Promise<void> => {
     running = readAll().finally(() => {
@@ -74,15 +78,7 @@ export function createTail({ log }: { readonly log: LogRows }): Tail {
     latest: (reference) => newest.get(reference),
     references: (prefix) => [...newest.keys()].filter((reference) => reference.startsWith(prefix)),
     position: () => next,
-    changedSince(position) {
-      let at = changes.length;
-      while (at > 0 && (changes[at - 1]?.index ?? 0) >= position) at--;
-      return [...new Set(changes.slice(at).map(({ reference }) => reference))];
-    },
+    changedSince: (position) => [...new Set(changes.slice(placeOf(position)).map(({ reference }) => reference))],
+    chainAt: (size) => changes[placeOf(size) - 1]?.chain ?? emptyChain,
   };
-}
-
-/** Most rows are disclosures: they are passed over unparsed. */
-function mayBeTailed(entry: string): boolean {
-  return entry.includes('"Consent/') || entry.includes('"Key/');
 }

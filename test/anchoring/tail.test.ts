@@ -24,7 +24,14 @@ it('follows rows whether they are sealed or not', async () => {
   const { tail } = log.anchoring;
   await log.append(someEntry(1, 0), consent('a', 'consent-active', '1'), consent('b', 'consent-active', '1'));
   await tail.catchUp();
-  expect(tail.latest('Consent/a')).toEqual({ index: 1, kind: 'consent-active', digest: digestOf('a1'), version: '1', statement: digestOf('a'), subject: 'Patient/1' });
+  expect(tail.latest('Consent/a')).toEqual({
+    index: 1,
+    kind: 'consent-active',
+    digest: digestOf('a1'),
+    version: '1',
+    statement: digestOf('a'),
+    subject: 'Patient/1',
+  });
   expect(tail.latest('AuditEvent/event-1')).toBeUndefined();
   await log.anchoring.sealer.flush();
   const position = tail.position();
