@@ -53,7 +53,7 @@ function textsIn({ resources, records }: Engine): FsckDependencies['texts'] {
       if (type === 'Key')
         texts.set(
           reference,
-          (await records.list('key-event', { lookup: `kid:${id}` })).map(({ value }) => String(value)),
+          (await records.list('key-event', { lookup: `kid:${id}` })).flatMap(({ value }) => (typeof value === 'string' ? [value] : [])),
         );
     }
     return texts;

@@ -49,10 +49,9 @@ describe('a receipt', () => {
   it('is refuted or unreadable after any one changed character', () => {
     const accepted: string[] = [];
     for (let at = 0; at < receipt.length; at++) {
-      const other = receipt[at] === 'A' ? 'B' : 'A';
-      for (const changed of [other, receipt[at] === '1' ? '2' : '1']) {
-        if (verifyReceipt(receipt.slice(0, at) + changed + receipt.slice(at + 1)).kind === 'proven') accepted.push(receipt.slice(at - 20, at + 20));
-      }
+      // Digits stay digits and letters letters, so that numbers and names are changed too, not only broken.
+      const changed = /\d/.test(receipt.charAt(at)) ? String((Number(receipt[at]) + 1) % 10) : receipt[at] === 'A' ? 'B' : 'A';
+      if (verifyReceipt(receipt.slice(0, at) + changed + receipt.slice(at + 1)).kind === 'proven') accepted.push(receipt.slice(at - 20, at + 20));
     }
     expect(accepted).toEqual([]);
   }, 60_000);
