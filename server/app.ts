@@ -93,9 +93,11 @@ export async function createApp(config: Config, { clock }: AppOptions): Promise<
   };
 }
 
-function openEngine(config: Config, clock: Clock): Promise<Engine> {
-  if (config.MONGODB_URI !== '') throw new Error('ASSENT_MONGODB_URI: this version stores in the embedded engine only; leave it empty.');
-  return createEmbeddedEngine({ dataDir: config.DATA_DIR, clock });
+async function openEngine({ MONGODB_URI: uri, DATA_DIR: dataDir }: Config, clock: Clock): Promise<Engine> {
+  if (uri === '') return createEmbeddedEngine({ dataDir, clock });
+  // The driver is loaded only where it is used: it costs the embedded server its start.
+  const { createMongoEngine } = await import('./store/mongo/engine.ts');
+  return createMongoEngine({ uri, clock });
 }
 
 /** Every commit with log rows tells the sealer, whoever made it. */
