@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/e2e/**'],
+    globalSetup: ['test/support/mongod-setup.ts'],
     pool: 'threads',
     isolate: false,
     testTimeout: 20_000,

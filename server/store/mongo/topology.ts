@@ -18,7 +18,8 @@ export function watchTopology(client: MongoClient): Topology {
   client.on('topologyDescriptionChanged', ({ previousDescription, newDescription }) => {
     if (shapeOf(previousDescription) !== shapeOf(newDescription)) changed = performance.now();
     const members = [...newDescription.servers.values()];
-    unsettled = members.some(({ type }) => type === 'Unknown' || type === 'PossiblePrimary');
+    // Behind a router the members cannot be seen.
+    unsettled = members.some(({ type }) => type === 'Unknown' || type === 'PossiblePrimary' || type === 'Mongos');
     alone = members.length === 1;
   });
   return { isSettled: () => !unsettled && (alone || performance.now() - changed > SETTLES_MS) };
