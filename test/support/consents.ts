@@ -24,7 +24,7 @@ export const by = (...references: string[]) => ({
 });
 export const except = (...provision: Json[]) => ({ provision });
 
-export function label(code: string): { readonly system: string; readonly code: string } {
+function label(code: string): { readonly system: string; readonly code: string } {
   const system = 'ULMNRV'.includes(code) ? 'v3-Confidentiality' : 'v3-ActCode';
   return { system: `http://terminology.hl7.org/CodeSystem/${system}`, code };
 }
