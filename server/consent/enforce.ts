@@ -8,7 +8,7 @@ import type { ResourceValue } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
 import type { RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
 import { compileConsent } from './compile.ts';
-import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, withdrawConsent } from './enforce/ceremony.ts';
+import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type Disclosure, history, read, readVersion, search } from './enforce/disclose.ts';
 import { createEvidence, type Evidence } from './enforce/evidence.ts';
@@ -103,6 +103,7 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
     write: (operations) => write(ceremony, operations),
     prepareConsent: (request) => prepareConsent(ceremony, request),
     signConsent: (request) => signConsent(ceremony, request),
+    signPreparedConsent: (request) => signPrepared(ceremony, request),
     withdrawConsent: (id, jws) => withdrawConsent(ceremony, id, jws),
     async receipt(type, id) {
       const scope = (await ceremony.views.current()).scope(type);

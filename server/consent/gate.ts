@@ -3,7 +3,7 @@
  * composition root. There is no method without a consent decision in it, so a handler cannot forget one.
  * Implemented by enforce.ts; this file is types only.
  */
-import type { ResourceDocument } from '../fhir/resource.ts';
+import type { ResourceDocument, ResourceValue } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
 import type { Caller } from './model.ts';
 
@@ -84,6 +84,9 @@ export type PreparedConsent = {
   readonly expires: number;
 };
 
+export type Signatures = readonly { readonly who: string; readonly jws: string }[];
+export type SignedConsent = { readonly kind: 'activated' | 'proposed' | 'already-active'; readonly row: Row };
+
 export type ReceiptResult =
   | { readonly kind: 'ready'; readonly receipt: string }
   /** Not yet in a signed checkpoint. */
@@ -103,10 +106,9 @@ export type Gate = {
   write(operations: readonly WriteOperation[]): Promise<readonly WriteResult[]>;
   /** consent.md §4, interface.md §3. Throws AssentError: invalid-consent, invalid-signature, not-found. */
   prepareConsent(request: { readonly consent: ResourceDocument; readonly language: string; readonly supersedes?: string }): Promise<PreparedConsent>;
-  signConsent(request: { readonly statement: string; readonly signatures: readonly { readonly who: string; readonly jws: string }[] }): Promise<{
-    readonly kind: 'activated' | 'proposed' | 'already-active';
-    readonly row: Row;
-  }>;
+  signConsent(request: { readonly statement: string; readonly signatures: Signatures }): Promise<SignedConsent>;
+  /** The same for a Consent sent as it was prepared, beside its signatures. */
+  signPreparedConsent(request: { readonly consent: ResourceValue; readonly signatures: Signatures }): Promise<SignedConsent>;
   withdrawConsent(id: string, jws: string): Promise<Row>;
   /** The receipt of an AuditEvent or Consent the caller may see. */
   receipt(type: 'AuditEvent' | 'Consent', id: string): Promise<ReceiptResult>;

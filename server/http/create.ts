@@ -13,13 +13,15 @@ import { answerRead } from './read.ts';
 import type { Services } from './services.ts';
 import { resourceOf } from './target.ts';
 import { refuseInvalid } from './validity.ts';
-import { refuseInlineSignature } from './inline-signature.ts';
+import { refuseConsentProvenance, signedCreate } from './inline-signature.ts';
 
 export async function create(request: FhirRequest, services: Services): Promise<Answer> {
   refuseUnknownQuery(request, []);
   refuseConditions(request, ['if-match', 'if-none-match']);
-  refuseInlineSignature(request);
   const resource = resourceOf(request);
+  const signed = await signedCreate(request, resource, services);
+  if (signed) return signed;
+  refuseConsentProvenance(resource.value);
   const condition = conditionOf(request, services);
   await refuseInvalid(services, resource);
   const [result] = await request.gate.write([{ kind: 'create', id: newId(), resource, ...condition }]);

@@ -11,9 +11,16 @@ const MAX_HEADER_BYTES = 16_384;
 /** Longer than any id (64): what is longer names nothing. */
 const MAX_SEGMENT = 200;
 
-export function createServerOptions({ logLevel, bodyBytes }: { readonly logLevel: string; readonly bodyBytes: number }) {
+type Wanted = {
+  readonly logLevel: string;
+  readonly bodyBytes: number;
+  /** Where log lines go; absent: stderr. */
+  readonly logTo?: { write(line: string): void };
+};
+
+export function createServerOptions({ logLevel, bodyBytes, logTo = process.stderr }: Wanted) {
   return {
-    logger: { level: logLevel, stream: process.stderr, base: null, serializers: { req: () => ({}), res: () => ({}), err: quietError } },
+    logger: { level: logLevel, stream: logTo, base: null, serializers: { req: () => ({}), res: () => ({}), err: quietError } },
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     requestIdHeader: false,

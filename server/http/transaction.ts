@@ -16,7 +16,7 @@ import { conditionOf } from './condition.ts';
 import { locate } from './dispatch.ts';
 import { type AnswerEntry, entryCall, statusLine } from './entry-call.ts';
 import { atEntry } from './entry-error.ts';
-import { refuseConsentProvenance } from './inline-signature.ts';
+import { refuseConsentProvenance, signedTransaction } from './inline-signature.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import { expectedVersion } from './preconditions.ts';
 import { preferenceOf } from './prefer.ts';
@@ -28,6 +28,9 @@ const OFFERED = new Set(['create', 'update', 'delete', 'read', 'vread', 'search-
 
 export async function transaction(request: FhirRequest, entries: readonly BundleEntry[], services: Services): Promise<Answer> {
   for (const entry of entries) atEntry(entry.index, () => admit(request, entry, services));
+  const signed = await signedTransaction(request, entries, services);
+  if (signed) return signed;
+  for (const { index, resource } of entries) if (resource) atEntry(index, () => refuseConsentProvenance(resource.value));
   const matched = await conditionalIds(request, entries, services);
   const known = await linkedReferences(request, entries, services);
   const resolved = resolveTransaction(entries, ({ index }) => matched.get(index) ?? newId(), known);
@@ -53,7 +56,6 @@ function admit(request: FhirRequest, entry: BundleEntry, services: Services): vo
   checkAccess(route, target.type, request.gate.caller, services.allows);
   if (target.id !== '') checkId(target.id);
   if (isWrite(entry) && entry.ifNoneMatch !== undefined) throw new AssentError('invalid-request', 'ifNoneMatch has no meaning for a write.');
-  if (entry.resource) refuseConsentProvenance(entry.resource.value);
 }
 
 async function refuseInvalidEntries(writes: readonly ResolvedEntry[], { validate }: Services): Promise<void> {

@@ -68,10 +68,13 @@ describe('create and read', () => {
     expect([known.status, known.text]).toEqual([200, '']);
   });
 
-  it('refuses a signature beside the resource, storing nothing', async () => {
+  it.each([
+    ['Patient', { resourceType: 'Provenance', signature: [{ who: { reference: 'Patient/1' }, data: 'eA==' }] }, '$sign'],
+    ['Consent', { resourceType: 'Provenance' }, 'signatures'],
+  ])('refuses a signature beside a %s that it cannot take, storing nothing', async (resourceType, provenance, words) => {
     const stored = http.record.versions.size;
-    const answer = await create({ resourceType: 'Consent' }, { 'x-provenance': '{"resourceType":"Provenance"}' });
-    expect([answer.status, answer.json.issue[0].diagnostics]).toEqual([422, expect.stringContaining('$sign')]);
+    const answer = await create({ resourceType }, { 'x-provenance': JSON.stringify(provenance) });
+    expect([answer.status, answer.json.issue[0].diagnostics]).toEqual([422, expect.stringContaining(words)]);
     expect(http.record.versions.size).toBe(stored);
   });
 

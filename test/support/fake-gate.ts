@@ -76,6 +76,10 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     write: async (operations) => writeAll(store, operations, newest),
     prepareConsent: async ({ consent }) => ({ consent: consent.text, statement: 'to sign', digest: 'digest', expires: store.now() }),
     signConsent: async () => ({ kind: 'activated', row: rowOf('Consent', 'c1', { body: '{"resourceType":"Consent","id":"c1"}', at: store.now() }) }),
+    signPreparedConsent: async () => ({
+      kind: 'activated',
+      row: rowOf('Consent', 'c1', { body: '{"resourceType":"Consent","id":"c1"}', at: store.now() }),
+    }),
     withdrawConsent: async (id) => rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
     receipt: async (_type, id) =>
       id === 'audit-1' ? { kind: 'ready', receipt: '{"format":"receipt"}' } : id === 'audit-2' ? { kind: 'pending' } : { kind: 'absent' },

@@ -85,7 +85,11 @@ export async function prepareConsent(
     ...(supersedes === undefined ? {} : { supersedes: await superseded(deps, supersedes, compiled.patient) }),
   });
   const digest = digestOf(statement);
-  await deps.records.put(PREPARED, digest, { statement, consent: text } satisfies Prepared, { revision: null, expires });
+  await deps.records.put(PREPARED, digest, { statement, consent: text } satisfies Prepared, {
+    revision: null,
+    expires,
+    lookup: [`consent:${String(final.id)}`],
+  });
   return { consent: text, statement, digest, expires };
 }
 
@@ -111,9 +115,23 @@ async function superseded(deps: Ceremony, reference: string, patient: string): P
 
 export type Signed = { readonly kind: 'activated' | 'proposed' | 'already-active'; readonly row: Row };
 
+type Signatures = readonly { readonly who: string; readonly jws: string }[];
+
+/** The Consent as prepared, sent beside its signatures (a transaction, X-Provenance): its statement is the one made for it, or none. */
+export async function signPrepared(
+  deps: Ceremony,
+  { consent, signatures }: { readonly consent: ResourceValue; readonly signatures: Signatures },
+): Promise<Signed> {
+  const [found] = await deps.records.list(PREPARED, { lookup: `consent:${String(consent.id)}`, limit: 1 });
+  const statement = (found?.value as Prepared | undefined)?.statement ?? '{}';
+  const sent = statementText({ ...(JSON.parse(statement) as Statement), consent: unversioned(consent) });
+  if (sent !== statement) throw new AssentError('invalid-signature', 'This Consent was not prepared here, or its terms were changed.');
+  return signConsent(deps, { statement, signatures });
+}
+
 export async function signConsent(
   deps: Ceremony,
-  { statement: text, signatures }: { readonly statement: string; readonly signatures: readonly { readonly who: string; readonly jws: string }[] },
+  { statement: text, signatures }: { readonly statement: string; readonly signatures: Signatures },
 ): Promise<Signed> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const signed = await trySigning(deps, text, signatures);
@@ -122,11 +140,7 @@ export async function signConsent(
   throw new AssentError('conflict');
 }
 
-async function trySigning(
-  deps: Ceremony,
-  text: string,
-  signatures: readonly { readonly who: string; readonly jws: string }[],
-): Promise<Signed | undefined> {
+async function trySigning(deps: Ceremony, text: string, signatures: Signatures): Promise<Signed | undefined> {
   const now = deps.now();
   const digest = digestOf(text);
   const statement = readStatement(text, { audience: deps.base, now });

@@ -3,13 +3,11 @@
  * signature (202) out. The signatures authorise, not the caller. interface.md §3
  */
 import { AssentError } from '../../errors.ts';
-import { versionHeaders, versionUrl } from '../answer.ts';
+import { signedAnswer } from '../inline-signature.ts';
 import type { Answer, FhirRequest } from '../interaction.ts';
 import { refuseUnknownQuery } from '../parameters.ts';
 import type { Services } from '../services.ts';
 import { parametersOf, referenceOf, stringOf } from './parameters.ts';
-
-const statusOf = { activated: 201, 'already-active': 200, proposed: 202 } as const;
 
 /** A Consent has a handful of signers; each signature costs a verification. */
 const MOST_SIGNATURES = 10;
@@ -22,6 +20,5 @@ export async function sign(request: FhirRequest, { base }: Services): Promise<An
     .map(({ part }) => ({ who: referenceOf(part, 'who'), jws: stringOf(part, 'jws', ['valueString']) }));
   if (signatures.length === 0 || signatures.length > MOST_SIGNATURES)
     throw new AssentError('invalid-request', `From 1 to ${MOST_SIGNATURES} signatures are needed.`);
-  const { kind, row } = await request.gate.signConsent({ statement: stringOf(list, 'statement', ['valueString']), signatures });
-  return { status: statusOf[kind], headers: { ...versionHeaders(row), location: versionUrl(base, row) }, body: row.body };
+  return signedAnswer(await request.gate.signConsent({ statement: stringOf(list, 'statement', ['valueString']), signatures }), base);
 }
