@@ -2,7 +2,7 @@
  * Turns acts into AuditEvents and log rows, ready for one commit. The Gate commits them before the first byte of an answer
  * leaves (or together with the write they tell of): no audit, no body.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { newId, newVersion } from '../fhir/ids.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
@@ -56,7 +56,7 @@ export function createRecorder({
         occurredAt: new Date(recorded).toISOString(),
         subject: act.patient === undefined ? null : `Patient/${act.patient}`,
         reference: `AuditEvent/${id}`,
-        digest: createHash('sha256').update(body).digest('base64url'),
+        digest: hash('sha256', body, 'base64url'),
       },
     };
   };

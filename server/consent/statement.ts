@@ -4,7 +4,7 @@
  *
  * Invariant: the exact bytes are kept and are what is verified; they are never made again from a parsed Consent.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { AssentError } from '../errors.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
@@ -42,7 +42,7 @@ export function statementText(statement: Statement): string {
 
 /** base64url SHA-256 of the text's UTF-8 bytes. */
 export function digestOf(text: string): string {
-  return createHash('sha256').update(text, 'utf8').digest('base64url');
+  return hash('sha256', text, 'base64url');
 }
 
 /** The Consent of a statement: no version, no time of storage. */

@@ -15,10 +15,14 @@ export type ParsedReference =
   /** Nothing R4 allows, e.g. a search (`Patient?identifier=…`) outside a transaction. */
   | { readonly kind: 'unreadable' };
 
+/** The form of nearly all references that are written. */
+const PLAIN = /^([A-Z][A-Za-z]+)\/([A-Za-z0-9\-.]{1,64})(?:\/_history\/([^/?#|\s]+))?$/;
 const RESTFUL = /^(.*?)([A-Z][A-Za-z]+)\/([^/?#|]+)(?:\/_history\/([^/?#|]+))?\/?(?:#.*)?$/;
 
 /** `base`: our own FHIR base URL without a slash at its end; '' knows no absolute URL as our own. */
 export function parseReference(text: string, base = ''): ParsedReference {
+  const plain = PLAIN.exec(text);
+  if (plain) return local(plain[1] as string, plain[2] as string, plain[3]);
   if (text.startsWith('#')) return { kind: 'contained', id: text.slice(1) };
   const path = relativeToBase(text.trim(), base);
   if (/^urn:/i.test(path)) return { kind: 'urn', urn: path };
@@ -30,6 +34,10 @@ export function parseReference(text: string, base = ''): ParsedReference {
     return { kind: 'absolute', url: `${before}${type}/${id}`, type, id };
   }
   if (!restful || !/^\.?\/?$/.test(before)) return { kind: 'unreadable' };
+  return local(type, id, version);
+}
+
+function local(type: string, id: string, version: string | undefined): ParsedReference {
   return version === undefined ? { kind: 'local', type, id } : { kind: 'local', type, id, version };
 }
 

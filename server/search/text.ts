@@ -22,6 +22,7 @@ export function foldText(text: string): string {
 
 /** Control characters would collide with the separators of keys; unpaired surrogates have no UTF-8. */
 export function cleanText(text: string): string {
+  if (PLAIN.test(text)) return text;
   const visible = /[\u0000-\u001f\u007f]/.test(text) ? text.replace(/[\u0000-\u001f\u007f]/g, ' ') : text;
   return visible.isWellFormed() ? visible : visible.toWellFormed();
 }

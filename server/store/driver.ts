@@ -4,6 +4,7 @@
  *
  * Invariant: the rows a driver names, filtered by `rest`, are exactly the rows the expression holds for.
  */
+import { isCommon, mayHoldCommon } from '../search/common-keys.ts';
 import { all, and, compareKeys, type Expression, successor } from '../search/expression.ts';
 
 /** Rows by id, by exact keys, or by a span of keys (from ≤ key < to). */
@@ -106,7 +107,8 @@ function indexedKeys(keys: readonly string[]): Driver | undefined {
 
 /** A span that may hold keys outside the index cannot drive: it would miss rows. */
 function indexedRange(from: string, to: string): Driver | undefined {
-  return compareKeys(to, '~') <= 0 || compareKeys(from, '\x7f') >= 0 ? { kind: 'range', from, to } : undefined;
+  const indexed = (compareKeys(to, '~') <= 0 || compareKeys(from, '\x7f') >= 0) && !mayHoldCommon(from, to);
+  return indexed ? { kind: 'range', from, to } : undefined;
 }
 
 /** The span of the low bound: `prefix + low` comes first in the key. The high bound is left to be checked. */
@@ -115,7 +117,7 @@ function lowBounds({ prefix, low }: Expression & { kind: 'interval' }): Driver |
   return { kind: 'range', from: prefix + (low?.from ?? ''), to: successor(prefix + (low?.to ?? '')) };
 }
 
-/** Keys that start with `~` are kept with the resource only. */
+/** Keys that start with `~`, and those that tell nothing apart, are kept with the resource only. */
 export function isIndexed(key: string): boolean {
-  return !key.startsWith('~');
+  return !key.startsWith('~') && !isCommon(key);
 }
