@@ -1,0 +1,261 @@
+/**
+ * A second reading of the consent rules, written from the prose alone: naive, slow, and sharing nothing with server/consent/. It looks at
+ * FHIR resources, never at index keys, and answers one question: may this caller read this resource now?
+ *
+ * Not judged here: records (Consent, AuditEvent, Task, Provenance), Binary and sections of a Composition.
+ */
+
+// oxlint-disable-next-line typescript/no-explicit-any -- FHIR as it comes; what is wrong in it fails the test
+export type Json = { readonly [member: string]: any };
+
+export type Question = {
+  readonly resource: Json;
+  /** Actor that wrote the current version. */
+  readonly writer: string;
+  readonly caller: { readonly actor: string; readonly client: string; readonly purpose: string; readonly admin?: boolean };
+  readonly now: number;
+  /** Signed, active and not superseded. */
+  readonly consents: readonly Json[];
+  /** Organizations, roles, teams, groups. */
+  readonly directory: readonly Json[];
+  readonly medications: readonly Json[];
+  readonly implicit: { readonly kind: string; readonly labels?: readonly string[]; readonly actors?: readonly string[] };
+};
+
+const OPEN = ['Organization', 'Practitioner', 'Location', 'Medication', 'Questionnaire'];
+
+export function mayRead(question: Question): boolean {
+  const { resource, caller } = question;
+  const patients = patientsIn(resource);
+  const open = OPEN.includes(resource['resourceType']);
+  if (patients.length === 0 && open) return true;
+  if (caller.admin) return false;
+  if (patients.length === 0) return implicitSays(question);
+  return patients.every((patient) => patientPermits(patient, question));
+}
+
+function patientPermits(patient: string, question: Question): boolean {
+  if (question.caller.actor === `Patient/${patient}`) return true;
+  const theirs = question.consents.filter((consent) => consent['patient'].reference === `Patient/${patient}`);
+  const verdicts = theirs.map((consent) => deepest(consent['provision'], question));
+  if (verdicts.includes('deny')) return false;
+  if (verdicts.includes('permit')) return true;
+  const replaced = theirs.some(({ provision }) => provision.type === 'permit' && who(provision, 'permit', question));
+  return replaced ? false : implicitSays(question);
+}
+
+/** The deepest match anywhere in the tree; at equal depth deny. */
+function deepest(root: Json, question: Question): 'permit' | 'deny' | undefined {
+  const matches: { depth: number; type: 'permit' | 'deny' }[] = [];
+  const descend = (provision: Json, type: 'permit' | 'deny', depth: number): void => {
+    if (!who(provision, type, question) || !what(provision, type, question)) return;
+    matches.push({ depth, type });
+    for (const child of provision['provision'] ?? []) descend(child, child.type ?? (type === 'permit' ? 'deny' : 'permit'), depth + 1);
+  };
+  descend(root, root['type'] ?? 'deny', 0);
+  const bottom = Math.max(...matches.map(({ depth }) => depth));
+  const last = matches.filter(({ depth }) => depth === bottom).map(({ type }) => type);
+  return last.includes('deny') ? 'deny' : last[0];
+}
+
+function who(provision: Json, type: 'permit' | 'deny', question: Question): boolean {
+  const { caller, now } = question;
+  const { period, actor, purpose, action } = provision;
+  if (period && !(starts(period.start) <= now && now <= ends(period.end))) return false;
+  if (actor) {
+    const being = type === 'permit' ? certainly(question) : possibly(question);
+    if (!actor.some((each: Json) => being.includes(each['reference'].reference))) return false;
+  }
+  if (purpose && !purpose.some(({ code }: Json) => caller.purpose === code || (type === 'deny' && BELOW[code as string]?.includes(caller.purpose))))
+    return false;
+  const stops = type === 'permit' ? ['access'] : ['access', 'use', 'disclose'];
+  return !action || action.some((concept: Json) => stops.includes(concept['coding'][0].code));
+}
+
+/** The purposes used in tests, each with everything below it. */
+const BELOW: Readonly<Record<string, readonly string[]>> = { TREAT: ['ETREAT', 'BTG', 'CLINTRL'], ETREAT: ['BTG'], HPAYMT: ['CLMATTCH'] };
+
+// Who the caller is.
+
+function certainly({ caller, directory, now }: Question): string[] {
+  const inside = (period: Json | undefined) => !period || (starts(period['start']) <= now && now <= ends(period['end']));
+  let organization = caller.actor;
+  const being = [caller.actor, `Device/${caller.client}`];
+  const role = directory.find((each) => refOf(each) === caller.actor && each['resourceType'] === 'PractitionerRole');
+  if (role && role['active'] !== false && inside(role['period'])) {
+    if (role['practitioner']) being.push(role['practitioner'].reference);
+    if (role['organization']) being.push((organization = role['organization'].reference));
+  }
+  for (let up = parentOf(organization, directory); up && !being.includes(up); up = parentOf(up, directory)) being.push(up);
+  const teams = directory.filter(({ resourceType, status, period, participant }) => {
+    if (resourceType !== 'CareTeam' || status !== 'active' || !inside(period)) return false;
+    return (participant ?? []).some((each: Json) => being.includes(each['member']?.reference) && inside(each['period']));
+  });
+  const groups = directory.filter(({ resourceType, active, actual, member }) => {
+    if (resourceType !== 'Group' || active === false || actual !== true) return false;
+    return (member ?? []).some((each: Json) => being.includes(each['entity'].reference) && each['inactive'] !== true && inside(each['period']));
+  });
+  return [...being, ...[...teams, ...groups].map(refOf)];
+}
+
+/** Every role, organization, team and group, whatever its status or time. */
+function possibly({ caller, directory }: Question): string[] {
+  const being = [caller.actor, `Device/${caller.client}`];
+  for (const reference of being) {
+    const parent = parentOf(reference, directory);
+    const found = directory.flatMap((each) => {
+      const { resourceType, practitioner, organization, participant, member } = each;
+      if (resourceType === 'PractitionerRole' && (refOf(each) === reference || practitioner?.reference === reference))
+        return [refOf(each), practitioner?.reference, organization?.reference];
+      if (resourceType === 'CareTeam') return participant?.some((p: Json) => p['member']?.reference === reference) ? [refOf(each)] : [];
+      return resourceType === 'Group' && member?.some((m: Json) => m['entity'].reference === reference) ? [refOf(each)] : [];
+    });
+    for (const next of [parent, ...found]) if (next && !being.includes(next)) being.push(next);
+  }
+  return being;
+}
+
+const refOf = ({ resourceType, id }: Json): string => `${resourceType}/${id}`;
+
+function parentOf(organization: string, directory: readonly Json[]): string | undefined {
+  return directory.find((each) => each['resourceType'] === 'Organization' && refOf(each) === organization)?.['partOf']?.reference;
+}
+
+// What a provision is about.
+
+function what(provision: Json, type: 'permit' | 'deny', question: Question): boolean {
+  const { resource } = question;
+  const { securityLabel, class: classes, code, dataPeriod } = provision;
+  if (securityLabel && !labelled(securityLabel, type, resource)) return false;
+  const types = type === 'permit' ? [resource['resourceType']] : partsOf(resource).map(({ resourceType }) => resourceType);
+  if (classes && !classes.some((each: Json) => types.includes(each['code']))) return false;
+  if (code) {
+    const wanted: string[] = code.flatMap(({ coding }: Json) => coding.map(spell));
+    const { codes, certain } = type === 'permit' ? primaryCodes(question) : everyCode(question);
+    if (!(type === 'deny' && !certain) && !wanted.some((each) => codes.includes(each))) return false;
+  }
+  return !dataPeriod || dated(dataPeriod, type, resource);
+}
+
+const RANKS = ['U', 'L', 'M', 'N', 'R', 'V'];
+const SENSITIVITY_BELOW: Readonly<Record<string, readonly string[]>> = {
+  SPI: ['BH', 'COGN', 'DVD', 'EMOTDIS', 'MH', 'PSY', 'PSYTHPN', 'SUD', 'ETHUD', 'OPIOIDUD'],
+  SUD: ['ETHUD', 'OPIOIDUD'],
+};
+
+function labelled(labels: readonly Json[], type: 'permit' | 'deny', resource: Json): boolean {
+  const rank = rankOf(resource);
+  const sensitivities = partsOf(resource).flatMap(sensitivitiesOf);
+  const reaches = (code: string, sensitivity: string) => code === sensitivity || SENSITIVITY_BELOW[code]?.includes(sensitivity) === true;
+  const ranks = labels.filter(({ system }) => system.endsWith('Confidentiality')).map(({ code }) => RANKS.indexOf(code));
+  const codes = labels.filter(({ system }) => system.endsWith('ActCode')).map(({ code }) => code as string);
+  if (type === 'deny') return ranks.some((lowest) => rank >= lowest) || sensitivities.some((each) => codes.some((code) => reaches(code, each)));
+  const coversAll = sensitivities.length > 0 && sensitivities.every((each) => codes.some((code) => reaches(code, each)));
+  return ranks.some((highest) => rank <= highest) || coversAll;
+}
+
+/** The highest of its parts; a part without a label takes its container's, and an outermost one without is R. */
+function rankOf(resource: Json): number {
+  const own = ranksOf(resource);
+  return Math.max(...(own.length > 0 ? own : [RANKS.indexOf('R')]), ...partsOf(resource).flatMap(ranksOf));
+}
+
+const security = (part: Json): Json[] => part['meta']?.security ?? [];
+const ranksOf = (part: Json): number[] =>
+  security(part).flatMap(({ system, code }) => (system.endsWith('Confidentiality') ? [RANKS.indexOf(code)] : []));
+const sensitivitiesOf = (part: Json): string[] => security(part).flatMap(({ system, code }) => (system.endsWith('ActCode') ? [code] : []));
+
+/** The resource, what it contains, and a Bundle's entries. */
+function partsOf(resource: Json): Json[] {
+  const entries = resource['resourceType'] === 'Bundle' ? (resource['entry'] ?? []).map(({ resource: entry }: Json) => entry) : [];
+  return [resource, ...[...(resource['contained'] ?? []), ...entries].flatMap(partsOf)];
+}
+
+const spell = ({ system, code }: Json): string => `${system} ${code}`;
+
+function medicationOf(part: Json, { medications }: Question): Json | undefined {
+  const reference: string = part['medicationReference'].reference;
+  if (reference.startsWith('#')) return (part['contained'] ?? []).find(({ id }: Json) => id === reference.slice(1));
+  return medications.find((each) => refOf(each) === reference);
+}
+
+function primaryCodes(question: Question): { codes: string[]; certain: boolean } {
+  const { resource } = question;
+  const medication = resource['medicationReference'] ? medicationOf(resource, question)?.['code'] : undefined;
+  const concepts = [resource['code'], resource['medicationCodeableConcept'], resource['vaccineCode'], resource['type'], medication].flat();
+  return { codes: concepts.flatMap((concept) => (concept?.coding ?? []).map(spell)), certain: true };
+}
+
+/** Every coding outside meta, of the medications referred to as well; not certain when one of those is not to be found. */
+function everyCode(question: Question): { codes: string[]; certain: boolean } {
+  const referring = partsOf(question.resource).filter((part) => part['medicationReference']);
+  const followed = referring.map((part) => medicationOf(part, question));
+  return { codes: [question.resource, ...followed].flatMap(codingsIn), certain: !followed.includes(undefined) };
+}
+
+function codingsIn(node: Json[string]): string[] {
+  if (typeof node !== 'object' || node === null) return [];
+  const here = !Array.isArray(node) && node.system && node.code ? [spell(node)] : [];
+  return [...here, ...Object.entries(node).flatMap(([name, value]) => (name === 'meta' ? [] : codingsIn(value)))];
+}
+
+const DATES = 'effective onset recordedDate performed authoredOn occurrence period serviced billablePeriod date authored sent start created issued';
+
+function dated(period: Json, type: 'permit' | 'deny', resource: Json): boolean {
+  const [low, high] = [starts(period['start']), ends(period['end'])];
+  const own = datesIn(resource);
+  const dates = partsOf(resource).flatMap(datesIn);
+  if (type === 'permit') return own.length > 0 && dates.every(([from, to]) => low <= from && to <= high);
+  return own.length === 0 || dates.some(([from, to]) => from <= high && to >= low);
+}
+
+function datesIn(part: Json): [number, number][] {
+  const names = DATES.split(' ').flatMap((name) => [name, `${name}DateTime`, `${name}Period`, `${name}Instant`]);
+  return names.flatMap((name): [number, number][] => {
+    const value = part[name];
+    if (typeof value === 'string') return [[starts(value), ends(value)]];
+    return value && (value.start || value.end) ? [[starts(value.start), ends(value.end)]] : [];
+  });
+}
+
+/** Year, month or day: its whole unit, UTC. With a time of day: that moment. */
+function starts(text: string | undefined): number {
+  return text === undefined ? Number.NEGATIVE_INFINITY : Date.parse(text);
+}
+
+function ends(text: string | undefined): number {
+  if (text === undefined) return Number.POSITIVE_INFINITY;
+  const [year = 0, month, day] = text.split('-').map(Number);
+  if (month === undefined) return Date.UTC(year + 1, 0, 1) - 1;
+  if (day === undefined) return Date.UTC(year, month, 1) - 1;
+  return text.includes('T') ? Date.parse(text) : Date.parse(text) + 86_400_000 - 1;
+}
+
+// Whom it names, and what holds where nobody consented.
+
+function patientsIn(resource: Json): string[] {
+  const named = new Set<string>();
+  const look = (node: Json[string], contained: boolean): void => {
+    if (typeof node !== 'object' || node === null) return;
+    if (node.resourceType === 'Patient' && !contained) named.add(node.id);
+    if (typeof node.reference === 'string') {
+      const [, id] = /(?:^|\/)Patient\/([^/]+)/.exec(node.reference) ?? [];
+      if (id !== undefined) named.add(id);
+    }
+    for (const [name, value] of Object.entries(node)) look(value, contained || name === 'contained');
+  };
+  look(resource, false);
+  return [...named];
+}
+
+function implicitSays({ implicit, caller, writer, resource }: Question): boolean {
+  if (implicit.kind === 'author-treatment') return caller.purpose === 'TREAT' && caller.actor.startsWith('Organization/') && writer === caller.actor;
+  if (implicit.kind === 'break-glass') return caller.purpose === 'BTG' && implicit.actors?.includes(caller.actor) === true;
+  if (implicit.kind !== 'permit-except') return false;
+  const system = (label: string) => (RANKS.includes(label) ? 'Confidentiality' : 'ActCode');
+  return !labelled(
+    (implicit.labels ?? []).map((label) => ({ system: system(label), code: label })),
+    'deny',
+    resource,
+  );
+}
