@@ -105,9 +105,9 @@ export async function startStandalone(): Promise<{ readonly uri: string; stop():
   const source = findMongod();
   if (!source || 'uri' in source) throw new Error('No mongod of our own was found.');
   const folder = mkdtempSync(join(tmpdir(), 'assent-standalone-'));
-  const { port, process } = await startMember(source.mongod, folder, []);
+  const { port, process: child } = await startMember(source.mongod, folder, []);
   const stop = async () => {
-    await end(process);
+    await end(child);
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   };
   return { uri: `mongodb://127.0.0.1:${port}/standalone`, stop };
@@ -121,6 +121,8 @@ async function startMember(mongod: string, folder: string, more: readonly string
   const quiet = ['--setParameter', 'ttlMonitorEnabled=false', '--setParameter', 'diagnosticDataCollectionEnabled=false', '--nounixsocket'];
   const launch = () => spawn(mongod, [...own, ...quiet, ...more], { stdio: 'ignore' });
   let running = launch();
+  // A test run that breaks off leaves nothing running.
+  process.once('exit', () => running.kill('SIGKILL'));
   return {
     port,
     get process() {

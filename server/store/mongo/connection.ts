@@ -31,15 +31,16 @@ export type Connection = {
 
 /** No single command may take longer: a caller is told `unavailable` within seconds. */
 export const COMMAND_MS = 5_000;
-export const DURABLE = { w: 'majority', j: true, wtimeoutMS: 4_000 } as const;
+export const DURABLE = { w: 'majority', j: true, wtimeoutMS: 3_000 } as const;
 
 const DEFAULT_DATABASE = 'assent';
 const options = {
   appName: 'assent',
   serverSelectionTimeoutMS: 3_000,
-  connectTimeoutMS: 3_000,
-  socketTimeoutMS: 20_000,
-  heartbeatFrequencyMS: 2_000,
+  // A member that hangs is noticed after one heartbeat and one such timeout; what waits for it then fails or is tried elsewhere.
+  connectTimeoutMS: 2_500,
+  socketTimeoutMS: 30_000,
+  heartbeatFrequencyMS: 1_500,
   maxPoolSize: 50,
   readPreference: 'primary',
   writeConcern: DURABLE,

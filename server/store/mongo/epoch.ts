@@ -11,7 +11,7 @@ import { guarded, unavailable } from './faults.ts';
 
 export type EpochReader = () => Promise<number>;
 
-const LONGEST_MS = 3_000;
+const LONGEST_MS = 2_000;
 
 export function createEpochReader({ collections, topology }: Connection): EpochReader {
   let running: Promise<unknown> = Promise.resolve();

@@ -2,7 +2,7 @@
  * Whether the members of the replica set have been seen to agree for long enough that no second primary can be about.
  * https://www.mongodb.com/docs/manual/reference/replica-configuration/ (electionTimeoutMillis)
  *
- * Invariant: `isSettled` turns false before another member can be elected: heartbeats notice a lost member within five seconds, an election
+ * Invariant: `isSettled` turns false before another member can be elected: heartbeats notice a lost member within four seconds, an election
  * takes ten. A set of one member has no other.
  */
 import type { MongoClient, TopologyDescription } from 'mongodb';

@@ -13,7 +13,8 @@ import { hasLabel, isDuplicate, translate, unavailable } from './faults.ts';
 export type Work<T> = (session: ClientSession, attempt: number) => Promise<T>;
 
 /** Losing a race costs a few milliseconds; being without a primary must not cost the caller's patience. */
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 5_000;
+const COMMIT_PATIENCE_MS = 3_000;
 const LONGEST_PAUSE_MS = 100;
 
 export async function transact<T>({ client }: Connection, work: Work<T>): Promise<T> {
@@ -23,7 +24,7 @@ export async function transact<T>({ client }: Connection, work: Work<T>): Promis
     try {
       session.startTransaction({ readConcern: { level: 'snapshot' }, writeConcern: DURABLE, readPreference: 'primary' });
       const result = await work(session, attempt);
-      await commit(session, deadline);
+      await commit(session);
       return result;
     } catch (error) {
       if (session.inTransaction()) await session.abortTransaction().catch(() => undefined);
@@ -40,7 +41,8 @@ function mayRetry(error: unknown): boolean {
   return hasLabel(error, 'TransientTransactionError') || isDuplicate(error);
 }
 
-async function commit(session: ClientSession, deadline: number): Promise<void> {
+async function commit(session: ClientSession): Promise<void> {
+  const deadline = performance.now() + COMMIT_PATIENCE_MS;
   for (;;) {
     try {
       return await session.commitTransaction();
