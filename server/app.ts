@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import fastify, { type FastifyInstance } from 'fastify';
 import { logRow } from '../ledger/entry.ts';
+import { digestOf } from '../ledger/hash.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createRecorder } from './audit/record.ts';
@@ -19,7 +20,7 @@ import { createKeyLog, type KeyLog } from './authz/key-log.ts';
 import { allows } from './authz/scopes.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
-import { createGateFor } from './consent/enforce.ts';
+import { createGateFor, type GateDeps } from './consent/enforce.ts';
 import { facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
 import { labelOf } from './consent/implicit.ts';
@@ -50,13 +51,17 @@ export type App = {
   close(): Promise<void>;
 };
 
-type AppOptions = { readonly clock: Clock };
+type AppOptions = {
+  readonly clock: Clock;
+  /** Where log lines go; absent: stderr. */
+  readonly logTo?: { write(line: string): void };
+};
 
 /** Throws Error with a sentence when the database, the signer or a setting does not allow a start. */
-export async function createApp(config: Config, { clock }: AppOptions): Promise<App> {
+export async function createApp(config: Config, { clock, ...output }: AppOptions): Promise<App> {
   const implicit = implicitPolicyOf(config);
   const endpoints = endpointsOf(config.PUBLIC_URL || `http://${config.HOST}:${config.PORT}`);
-  const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES }));
+  const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES, ...output }));
   const engine = await openEngine(config, clock);
   const anchoring = await createAnchoring({
     log: engine.resources,
@@ -171,14 +176,34 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
       latest: tail.latest,
       changedSince: (position) => ({ references: tail.changedSince(position).filter((r) => r.startsWith('Consent/')), position: tail.position() }),
     },
-    keys: {
-      get: keyLog.get,
-      list: (owner) => keyLog.list({ owner }),
-      registration: async (kid) => (await keyLog.events(kid))[0],
-    },
+    keys: loggedKeys({ keyLog, tail }, (logIndex) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing')),
     receiptFor: receipts.receiptFor,
     alarm: ({ logIndex }) => server.log.fatal({ logIndex }, 'a stored Consent is not the one in the log: everything it permitted is closed'),
   });
+}
+
+/** Keys as far as the log knows them: one that was added, changed or freed of its revocation in the database by hand is no key. */
+function loggedKeys({ keyLog, tail }: { keyLog: KeyLog; tail: Anchoring['tail'] }, alarm: (logIndex: number | undefined) => void): GateDeps['keys'] {
+  const isLogged = async (kid: string): Promise<boolean> => {
+    const newest = (await keyLog.events(kid)).at(-1);
+    if (newest === undefined) return false;
+    const digest = digestOf(newest);
+    if (tail.latest(`Key/${kid}`)?.digest === digest) return true;
+    await tail.catchUp();
+    const logged = tail.latest(`Key/${kid}`);
+    if (logged?.digest === digest) return true;
+    alarm(logged?.index);
+    return false;
+  };
+  return {
+    get: async (kid) => ((await isLogged(kid)) ? keyLog.get(kid) : undefined),
+    async list(owner) {
+      const keys = await keyLog.list({ owner });
+      const logged = await Promise.all(keys.map(({ kid }) => isLogged(kid)));
+      return keys.filter((_key, i) => logged[i]);
+    },
+    registration: async (kid) => (await keyLog.events(kid))[0],
+  };
 }
 
 /** Made once, the same in every process on one database. */

@@ -40,7 +40,7 @@ export function untilStopped(running: Running): Promise<number> {
 }
 
 /** The issuer and every URL we publish hold the port, so it is known before anything is built. */
-function freePort(host: string): Promise<number> {
+export function freePort(host: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);

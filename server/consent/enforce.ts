@@ -12,6 +12,7 @@ import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent,
 import { callerClosure } from './enforce/directory.ts';
 import { type Disclosure, history, read, readVersion, search } from './enforce/disclose.ts';
 import { createEvidence, type Evidence } from './enforce/evidence.ts';
+import { inView, patientsOf } from './enforce/view.ts';
 import { createViews } from './enforce/views.ts';
 import { write } from './enforce/write.ts';
 import { facetsOf } from './facets.ts';
@@ -106,15 +107,19 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
     signPreparedConsent: (request) => signPrepared(ceremony, request),
     withdrawConsent: (id, jws) => withdrawConsent(ceremony, id, jws),
     async receipt(type, id) {
-      const scope = (await ceremony.views.current()).scope(type);
-      const found = await deps.resources.find({
-        type,
-        where: { kind: 'id', ids: new Set([id]) },
-        scope,
-        order: { by: 'instant', direction: 'newest-first' },
-        limit: 1,
-      });
-      const row = found.kind === 'rows' ? found.rows[0] : undefined;
+      const { answer } = await inView(
+        ceremony.views,
+        (view) =>
+          deps.resources.find({
+            type,
+            where: { kind: 'id', ids: new Set([id]) },
+            scope: view.scope(type),
+            order: { by: 'instant', direction: 'newest-first' },
+            limit: 1,
+          }),
+        (found) => patientsOf(found.rows),
+      );
+      const [row] = answer.rows;
       return row ? deps.receiptFor(`${type}/${id}`, await evidence.of(row)) : { kind: 'absent' };
     },
   };

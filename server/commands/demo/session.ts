@@ -16,20 +16,24 @@ export function expect(what: string, held: boolean): void {
   if (!held) throw new Error(`Stopped: ${what} did not hold.`);
 }
 
-export type Session = { readonly token: string; call(method: string, path: string, body?: unknown): Promise<Answer> };
+export type Session = {
+  readonly token: string;
+  call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+};
 
-export async function createSession(bootstrap: Bootstrap, client: Client, scope: string): Promise<Session> {
+/** `purpose`: one of the client's registered ones; absent: its first. */
+export async function createSession(bootstrap: Bootstrap, client: Client, scope: string, purpose?: string): Promise<Session> {
   const basic = Buffer.from(`${encodeURIComponent(client.client_id)}:${encodeURIComponent(client.client_secret)}`).toString('base64');
   const granted = await fetch(bootstrap.tokenUrl, {
     method: 'POST',
     headers: { authorization: `Basic ${basic}` },
-    body: new URLSearchParams({ grant_type: 'client_credentials', scope }),
+    body: new URLSearchParams({ grant_type: 'client_credentials', scope, ...(purpose === undefined ? {} : { purpose_of_use: purpose }) }),
   });
   const token = ((await granted.json()) as Json)['access_token'];
   expect(`a token for ${scope}`, typeof token === 'string');
   return {
     token: String(token),
-    async call(method, path, body) {
+    async call(method, path, body, headers = {}) {
       const url = path.startsWith('http')
         ? path
         : path.startsWith('/')
@@ -38,7 +42,7 @@ export async function createSession(bootstrap: Bootstrap, client: Client, scope:
       const type = path.startsWith('/admin') ? 'application/json' : 'application/fhir+json';
       const response = await fetch(url, {
         method,
-        headers: { authorization: `Bearer ${String(token)}`, ...(body === undefined ? {} : { 'content-type': type }) },
+        headers: { authorization: `Bearer ${String(token)}`, ...(body === undefined ? {} : { 'content-type': type }), ...headers },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const text = await response.text();

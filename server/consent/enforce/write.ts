@@ -13,7 +13,7 @@ import { newVersion } from '../../fhir/ids.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
 import { actBase, type Disclosure, rowOf, versionReference } from './disclose.ts';
-import { patientsOf } from './view.ts';
+import { inView, patientsOf } from './view.ts';
 
 export type Writing = Disclosure & {
   readonly now: () => number;
@@ -37,6 +37,7 @@ export type Writing = Disclosure & {
 const RESOLVES_ACTORS = new Set(['Organization', 'PractitionerRole', 'CareTeam', 'Group']);
 const SEALED = '~sealed';
 const ATTEMPTS = 5;
+const newestFirst = { by: 'instant', direction: 'newest-first' } as const;
 
 type Step = { readonly guards: readonly Guard[]; readonly result: WriteResult; readonly stored: StoredResource | undefined };
 
@@ -45,7 +46,7 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const steps = await planSteps(deps, operations);
     const stored = steps.flatMap((step) => (step.stored ? [step.stored] : []));
-    const audit = writeActs(deps, operations, stored).map((act) => deps.record(act, { own: true }));
+    const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own }));
     const outcome = await deps.resources.commit({
       guards: steps.flatMap(({ guards }) => guards),
       resources: [...stored, ...audit.map(({ resource }) => resource)],
@@ -118,19 +119,16 @@ async function planCreate(
   const stored = newVersionOf(deps, operation, { previous: undefined, concepts, after: undefined });
   if (operation.ifNoneExist === undefined) return { guards: [], stored, result: { kind: 'created', row: rowOf(stored) } };
   // The match is looked for in the caller's view only: a hidden duplicate neither blocks nor shows.
-  const scope = (await deps.views.current()).scope(type);
-  const found = await deps.resources.find({
-    type,
-    where: operation.ifNoneExist,
-    scope,
-    order: { by: 'instant', direction: 'newest-first' },
-    limit: 2,
-  });
-  if (found.kind !== 'rows') throw new AssentError('unavailable', 'The condition could not be checked; try again.', { retryAfter: 1 });
-  if (found.rows.length > 1) throw new AssentError('multiple-matches');
-  const [match] = found.rows;
+  const where = operation.ifNoneExist;
+  const { answer, view } = await inView(
+    deps.views,
+    (v) => deps.resources.find({ type, where, scope: v.scope(type), order: newestFirst, limit: 2 }),
+    (found) => patientsOf(found.rows),
+  );
+  const [match, second] = answer.rows;
+  if (second) throw new AssentError('multiple-matches');
   if (match) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(match) } };
-  return { guards: [{ kind: 'no-match', type, where: operation.ifNoneExist, scope }], stored, result: { kind: 'created', row: rowOf(stored) } };
+  return { guards: [{ kind: 'no-match', type, where, scope: view.scope(type) }], stored, result: { kind: 'created', row: rowOf(stored) } };
 }
 
 async function planUpdate(
@@ -167,16 +165,17 @@ function choosesIds({ caller }: Writing): boolean {
 
 /** The version being replaced: in the caller's view, or, for clients that may choose ids, whatever is there (rule 22). */
 async function currentFor(deps: Writing, type: string, id: string): Promise<StoredResource | undefined> {
-  const scope = choosesIds(deps) ? ('internal' as const) : (await deps.views.current()).scope(type);
-  const found = await deps.resources.find({
-    type,
-    where: { kind: 'id', ids: new Set([id]) },
-    scope,
-    order: { by: 'instant', direction: 'newest-first' },
-    limit: 1,
-    deleted: true,
-  });
-  if (found.kind !== 'rows') throw new AssentError('unavailable', 'Permissions are changing; try again.', { retryAfter: 1 });
+  const query = { type, where: { kind: 'id' as const, ids: new Set([id]) }, order: newestFirst, limit: 1, deleted: true };
+  if (!choosesIds(deps)) {
+    const { answer } = await inView(
+      deps.views,
+      (view) => deps.resources.find({ ...query, scope: view.scope(type) }),
+      (found) => patientsOf(found.rows),
+    );
+    return answer.rows[0];
+  }
+  const found = await deps.resources.find({ ...query, scope: 'internal' });
+  if (found.kind !== 'rows') throw new AssentError('unavailable');
   return found.rows[0];
 }
 
@@ -239,17 +238,24 @@ async function referencedConcepts(deps: Writing, operations: readonly WriteOpera
   return concepts;
 }
 
+type Told = { readonly act: Act; readonly own: boolean };
+
 /** One event per patient written about; one without a patient when there is none. */
-function writeActs(deps: Writing, operations: readonly WriteOperation[], stored: readonly StoredResource[]): Act[] {
+function writeActs(deps: Writing, operations: readonly WriteOperation[], stored: readonly StoredResource[]): Told[] {
   const [only] = operations;
   if (stored.length === 0) return [];
   const interaction = operations.length === 1 && only ? only.kind : 'transaction';
   const patients = patientsOf(stored);
   const about = (patient: string | undefined) => (patient === undefined ? stored : stored.filter(({ keys }) => keys.includes(`@patient/${patient}`)));
-  return (patients.length === 0 ? [undefined] : patients).map((patient) => ({
+  const actOn = (patient: string | undefined, written: readonly StoredResource[]): Act => ({
     ...actBase(deps.caller, interaction),
     patient,
-    what: about(patient).map(versionReference),
+    what: written.map(versionReference),
     basis: [],
-  }));
+  });
+  const acts = (patients.length === 0 ? [undefined] : patients).map((patient) => actOn(patient, about(patient)));
+  // Who may choose ids may replace what it never saw: whose that was is for the patient and the auditor (rule 17).
+  const unseen = deps.caller.choosesIds && !deps.caller.admin && operations.some(({ kind }) => kind !== 'create');
+  if (!unseen) return acts.map((act) => ({ act, own: true }));
+  return [{ act: actOn(undefined, stored), own: true }, ...acts.map((act) => ({ act, own: false }))];
 }

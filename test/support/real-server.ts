@@ -1,0 +1,201 @@
+/**
+ * The whole server as users get it: createApp over the embedded engine in a folder of its own, HTTP on a free loopback port, real keys and
+ * tokens. The clock can be moved, the log is kept in memory, and the database file lies open to a hand with SQL.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type App, createApp } from '../../server/app.ts';
+import { systemClock } from '../../server/clock.ts';
+import {
+  type Answer,
+  type Bootstrap,
+  type Client,
+  consentTerms,
+  createSession,
+  expect,
+  type Json,
+  type Key,
+  partOf,
+  prepare,
+  type Session,
+  submit,
+  withdraw,
+} from '../../server/commands/demo/session.ts';
+import { freePort } from '../../server/commands/serve.ts';
+import { readConfig } from '../../server/config.ts';
+
+export const HOSPITAL = 'Organization/hospital';
+export const ADMIN_SCOPE = 'system/*.cruds admin';
+
+export type RealServer = {
+  readonly bootstrap: Bootstrap;
+  readonly dataDir: string;
+  readonly admin: Session;
+  /** Log lines as written, oldest first. */
+  readonly logs: string[];
+  readonly now: () => number;
+  advance(ms: number): void;
+  /** Runs SQL on the database file beside the running server. */
+  sql<T>(work: (database: DatabaseSync) => T): T;
+  /** The same folder and port, as after a stop. `between` has the database to itself. */
+  restart(between?: (database: DatabaseSync) => void): Promise<void>;
+  stop(): Promise<void>;
+};
+
+export async function startRealServer(settings: Readonly<Record<string, string>> = {}): Promise<RealServer> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'assent-real-'));
+  const port = await freePort('127.0.0.1');
+  const config = readConfig({
+    ASSENT_PORT: String(port),
+    ASSENT_DATA_DIR: dataDir,
+    ASSENT_LOG_LEVEL: 'warn',
+    ASSENT_CHECKPOINT_INTERVAL_MS: '10',
+    ASSENT_VALIDATION_WORKERS: '1',
+    ...settings,
+  });
+  let offset = 0;
+  const now = () => systemClock() + offset;
+  const logs: string[] = [];
+  const open = async (): Promise<App> => {
+    const app = await createApp(config, { clock: now, logTo: { write: (line) => void logs.push(line) } });
+    await app.listen();
+    return app;
+  };
+  let app = await open();
+  const bootstrap = JSON.parse(readFileSync(app.bootstrap, 'utf8')) as Bootstrap;
+  const sql: RealServer['sql'] = (work) => {
+    const database = new DatabaseSync(join(dataDir, 'assent.sqlite'), { timeout: 5000 });
+    try {
+      return work(database);
+    } finally {
+      database.close();
+    }
+  };
+  return {
+    bootstrap,
+    dataDir,
+    admin: await createSession(bootstrap, bootstrap.admin, ADMIN_SCOPE),
+    logs,
+    now,
+    advance: (ms) => void (offset += ms),
+    sql,
+    async restart(between) {
+      await app.close();
+      if (between) sql(between);
+      app = await open();
+    },
+    async stop() {
+      await app.close();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+export type Registered = { readonly client: Client; readonly session: Session };
+type Registering = { readonly actor: string; readonly purposes?: readonly string[]; readonly scope?: string; readonly choosesIds?: boolean };
+
+/** A client of its own and a token for all it is registered for. */
+export async function register(
+  server: Pick<RealServer, 'admin' | 'bootstrap'>,
+  { actor, purposes = ['TREAT'], scope = 'system/*.cruds', choosesIds = false }: Registering,
+): Promise<Registered> {
+  const secret = randomBytes(24).toString('base64url');
+  const made = await server.admin.call('POST', '/admin/clients', {
+    client_name: `client of ${actor}`,
+    client_secret: secret,
+    scope,
+    actor,
+    purposes,
+    choosesIds,
+    grant_types: ['client_credentials'],
+  });
+  expect(`registering a client of ${actor}`, made.status === 201);
+  const client = { client_id: String(made.json['client_id']), client_secret: secret };
+  return { client, session: await createSession(server.bootstrap, client, scope) };
+}
+
+/** A resource under an id of the administrator's choosing; resolves with its version. */
+export async function put({ admin }: Pick<RealServer, 'admin'>, resource: Json): Promise<string> {
+  const done = await admin.call('PUT', `${String(resource['resourceType'])}/${String(resource['id'])}`, resource);
+  expect(`PUT ${String(resource['resourceType'])}/${String(resource['id'])}: ${done.text}`, done.status === 200 || done.status === 201);
+  return versionOf(done);
+}
+
+export function versionOf({ headers }: Answer): string {
+  return /"(.*)"/.exec(headers.get('etag') ?? '')?.[1] ?? '';
+}
+
+export const organization = (reference: string): Json => ({
+  resourceType: 'Organization',
+  id: reference.slice('Organization/'.length),
+  active: true,
+  name: reference,
+});
+
+export const patient = (id: string): Json => ({ resourceType: 'Patient', id, active: true, managingOrganization: { reference: HOSPITAL } });
+
+export const observation = (id: string, subject: string, more: Json = {}): Json => ({
+  resourceType: 'Observation',
+  id,
+  status: 'final',
+  identifier: [{ system: 'urn:test', value: id }],
+  code: { coding: [{ system: 'http://loinc.org', code: '8867-4' }] },
+  subject: { reference: subject },
+  effectiveDateTime: '2024-05-01T08:00:00Z',
+  valueQuantity: { value: 72, unit: '/min' },
+  ...more,
+});
+
+type Terms = {
+  readonly patient: string;
+  readonly grantee: string;
+  readonly purposes?: readonly string[];
+  readonly provision?: Json;
+  readonly custodian?: string;
+};
+
+export function termsOf(
+  { now }: Pick<RealServer, 'now'>,
+  { patient: subject, grantee, purposes = ['TREAT'], provision = {}, custodian = HOSPITAL }: Terms,
+): Json {
+  const terms = consentTerms({ patient: subject, custodian, grantee, now: now() });
+  const purpose = purposes.map((code) => ({ system: 'http://terminology.hl7.org/CodeSystem/v3-ActReason', code }));
+  return { ...terms, provision: { ...(terms['provision'] as Json), purpose, ...provision } };
+}
+
+export type InForce = { readonly consent: string; readonly digest: string; readonly statement: string; readonly body: Json };
+
+/** Prepared and signed by all keys at once. */
+export async function agree({ admin }: Pick<RealServer, 'admin'>, terms: Json, keys: readonly Key[]): Promise<InForce> {
+  const prepared = await prepare(admin, terms);
+  const statement = partOf(prepared, 'statement');
+  const signed = await submit(admin, statement, keys);
+  expect(`signing ${signed.text}`, signed.status === 201);
+  return { consent: `Consent/${String(signed.json['id'])}`, digest: partOf(prepared, 'digest'), statement, body: signed.json };
+}
+
+export async function withdrawNow({ admin, now }: Pick<RealServer, 'admin' | 'now'>, { consent, digest }: InForce, key: Key): Promise<Answer> {
+  return withdraw(admin, { consent, digest, key, now: now() });
+}
+
+/** An answer without what differs from request to request: time, connection, and the ids asked for. */
+export function normalised(
+  { status, headers, text }: Answer,
+  ...ids: readonly string[]
+): { readonly status: number; readonly headers: unknown; readonly text: string } {
+  const ignored = new Set(['date', 'connection', 'keep-alive', 'content-length']);
+  const plain = (value: string) => ids.filter((id) => id !== '').reduce((all, id) => all.replaceAll(id, '…'), value);
+  return { status, headers: [...headers].filter(([name]) => !ignored.has(name)).map(([name, value]) => [name, plain(value)]), text: plain(text) };
+}
+
+/** Asks until the answer is another than 202: a seal is on its way. */
+export async function settled(session: Session, url: string): Promise<Answer> {
+  for (const until = systemClock() + 10_000; ; ) {
+    const answer = await session.call('GET', url);
+    if (answer.status !== 202 || systemClock() > until) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
