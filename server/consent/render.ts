@@ -12,6 +12,7 @@ type Words = {
   readonly who: string;
   readonly anyone: string;
   readonly purpose: string;
+  readonly anyPurpose: string;
   readonly action: string;
   readonly type: string;
   readonly code: string;
@@ -19,6 +20,7 @@ type Words = {
   readonly dated: string;
   readonly from: string;
   readonly until: string;
+  readonly endless: string;
   readonly title: string;
   readonly held: string;
   readonly colon: string;
@@ -32,6 +34,7 @@ const english: Words = {
   who: 'by',
   anyone: 'by anyone',
   purpose: 'for',
+  anyPurpose: 'for any purpose',
   action: 'as',
   type: 'only records of the kinds',
   code: 'only records coded',
@@ -39,6 +42,7 @@ const english: Words = {
   dated: 'only records dated',
   from: 'from',
   until: 'until',
+  endless: 'until I withdraw it',
   title: 'Consent of',
   held: 'The record is held by',
   colon: ': ',
@@ -52,6 +56,7 @@ const chinese: Words = {
   who: '查阅者',
   anyone: '任何人',
   purpose: '用途',
+  anyPurpose: '任何用途',
   action: '方式',
   type: '仅限记录类型',
   code: '仅限编码',
@@ -59,6 +64,7 @@ const chinese: Words = {
   dated: '仅限记录日期',
   from: '自',
   until: '至',
+  endless: '直至我撤回',
   title: '知情同意，患者',
   held: '记录保管方',
   colon: '：',
@@ -85,10 +91,11 @@ function provisionLines(provision: Provision, words: Words, depth: number): stri
   const clauses = [
     words[type],
     actors ? `${words.who} ${actors.join(', ')}` : words.anyone,
-    ...clause(words.purpose, purposes),
+    ...(purposes ? clause(words.purpose, purposes) : depth === 0 ? [words.anyPurpose] : []),
     ...clause(words.action, actions),
     ...whatClauses(provision, words),
     ...(period ? [spanWords(period, words)] : []),
+    ...(depth === 0 && !Number.isFinite(period?.high) ? [words.endless] : []),
   ];
   const sentence = `${depth > 0 ? `${words.except}${words.colon}` : ''}${clauses.join('; ')}.`;
   return [sentence, ...nested.flatMap((each) => provisionLines(each, words, depth + 1))];
