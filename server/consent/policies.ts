@@ -91,7 +91,7 @@ type Index = ReturnType<typeof createIndex>;
 function createIndex() {
   const entries = new Map<string, Entry>();
   const byPatient = new Map<string, Set<string>>();
-  const voided = new Map<string, string>(); // Consent reference → patient
+  const voided = new Map<string, { readonly patient: string; readonly logIndex: number }>(); // by Consent reference
   let generation = 0;
 
   function forget(reference: string): void {
@@ -106,7 +106,7 @@ function createIndex() {
     generation: () => generation,
     inForce: (): Iterable<PolicyInForce> => entries.values(),
     voidReferences: () => [...voided.keys()],
-    voidPatients: (): ReadonlySet<string> => new Set(voided.values()),
+    voidPatients: (): ReadonlySet<string> => new Set([...voided.values()].map(({ patient }) => patient)),
     entry: (reference: string) => entries.get(reference),
     about: (patient: string): Iterable<string> => byPatient.get(patient) ?? [],
     forget,
@@ -116,9 +116,12 @@ function createIndex() {
       const theirs = byPatient.get(entry.compiled.patient) ?? new Set();
       byPatient.set(entry.compiled.patient, theirs.add(entry.reference));
     },
-    makeVoid(reference: string, { subject }: LoggedConsent) {
+    /** False if it was void already. */
+    makeVoid(reference: string, { subject, index }: LoggedConsent): boolean {
+      const known = voided.get(reference)?.logIndex === index;
       forget(reference);
-      voided.set(reference, (subject ?? '').slice('Patient/'.length));
+      voided.set(reference, { patient: (subject ?? '').slice('Patient/'.length), logIndex: index });
+      return !known;
     },
   };
 }
@@ -165,7 +168,8 @@ async function hasMovedOn(deps: PoliciesDeps, reference: string, logged: LoggedC
 }
 
 function alarm(deps: PoliciesDeps, index: Index, reference: string, logged: LoggedConsent): void {
-  index.makeVoid(reference, logged);
+  // Void ones are looked at again at every epoch: one finding is one alarm.
+  if (!index.makeVoid(reference, logged)) return;
   index.touch();
   deps.alarm({ logIndex: logged.index });
 }
