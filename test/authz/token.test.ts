@@ -119,7 +119,7 @@ describe('what is not a token of ours is refused', () => {
     expect(createPublicKey(publicPem).asymmetricKeyType).toBe('rsa');
     const answer = await whoami(await forge({ claims, ours, kid, publicPem }));
     expect(answer.status).toBe(401);
-    expect(answer.headers['www-authenticate']).toBe('Bearer');
+    expect(answer.headers['www-authenticate']).toBe('Bearer error="invalid_token"');
     expect(answer.json).toMatchObject({ resourceType: 'OperationOutcome', issue: [{ code: 'login' }] });
   });
 

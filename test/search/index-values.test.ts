@@ -22,6 +22,10 @@ function distinct(values: readonly unknown[]): string[] {
   return [...new Set(values.flat().flatMap((value) => (value === null ? [] : [JSON.stringify(value)])))].sort();
 }
 
+function isEmptyObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
+}
+
 test('R4 needs the general engine for one expression only', () => {
   const slow = resourceTypes.flatMap((type) =>
     [...searchParameters(type).values()]
@@ -45,7 +49,8 @@ test.each(sampleTypes)('compiled expressions find what the general engine finds:
       const plain = JSON.stringify(resource)
         .replaceAll(/"https:\/\/[a-z.]+\/fhir\/(Patient\/)/g, '"$1')
         .replaceAll(/,?"type":"(Patient|Group)"/g, '');
-      const local = JSON.parse(plain.replaceAll('{,', '{')) as typeof resource;
+      // An empty object is no FHIR, and what the general engine makes of it depends on the definitions other suites have loaded.
+      const local = JSON.parse(plain.replaceAll('{,', '{'), (_, value: unknown) => (isEmptyObject(value) ? undefined : value)) as typeof resource;
       for (const { name, fast, slow } of pairs) {
         found += fast(local).length;
         expect(distinct(fast(local)), name).toEqual(distinct(slow(local)));
