@@ -17,6 +17,7 @@ export type Charge = (count: number) => boolean;
 
 /** Counting this many index entries costs less than asking a second time. */
 const COUNTED_AT_ONCE = 1_000;
+const LARGE_SPAN = 5_000;
 /** Above this many entries, walking the type in order beats collecting a driver that is not in order. */
 const MOST_COLLECTED = 5_000;
 const BATCH = 1_000;
@@ -58,7 +59,12 @@ function nameOf(driver: Driver): string {
 }
 
 async function sizeOf(reader: Reader, type: string, driver: Driver, cap: number): Promise<number> {
-  return driver.kind === 'ids' ? driver.ids.length : reader.size(filterOf(type, driver), cap);
+  if (driver.kind === 'ids') return driver.ids.length;
+  if (driver.kind === 'keys') return reader.size(filterOf(type, driver), cap);
+  // Of a span MongoDB has to look at the documents, not the index alone: past a point it is large, whatever its size.
+  const most = Math.min(cap, LARGE_SPAN);
+  const size = await reader.size(filterOf(type, driver), most);
+  return size < most ? size : cap;
 }
 
 /** Candidates in the order of the query's instant. */

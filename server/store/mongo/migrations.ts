@@ -11,6 +11,7 @@ import { AssentError } from '../../errors.ts';
 import { type Connection, connect, DURABLE } from './connection.ts';
 import { translate } from './faults.ts';
 import { schemaProblems } from './schema.ts';
+import { requireFinished } from './unfinished.ts';
 
 type Migration = { readonly up: (database: Db) => Promise<void> };
 type Executed = { readonly _id: string };
@@ -29,8 +30,22 @@ export async function migrateMongo(uri: string): Promise<readonly string[]> {
   }
 }
 
+/** For a copy: what prepareDatabase does for a server, which would refuse a database that is being copied into. */
+export async function migrateFresh({ database }: Connection): Promise<void> {
+  await runMigrations(database);
+}
+
+/** For a copy that begins again: everything but the counters, which hold its mark, is thrown away and made anew. */
+export async function migrateAnew({ database, collections }: Connection): Promise<void> {
+  const { counters: _kept, ...others } = collections;
+  for (const { collectionName } of Object.values(others)) await database.dropCollection(collectionName);
+  await database.dropCollection('migrations');
+  await runMigrations(database);
+}
+
 /** Creates what is not there yet; on a database with data only checks. Throws AssentError('unavailable') with the remedy. */
 export async function prepareDatabase({ database }: Connection): Promise<void> {
+  await requireFinished(database);
   if (await isFresh(database)) await runMigrations(database);
   const done = await executed(database);
   const known = migrationNames();

@@ -1,0 +1,62 @@
+/** Everything in the database, row by row, to be compared with what was to be copied into it. */
+import type { Filter, FindCursor, Sort } from 'mongodb';
+import { AssentError } from '../../errors.ts';
+import type { DataSet } from '../transfer.ts';
+import type { Connection } from './connection.ts';
+import { EPOCH, indexedKeys, type RecordDocument, type ResourceDocument, toResource } from './documents.ts';
+import { guarded } from './faults.ts';
+
+const BY_VERSION: { readonly sort: Sort; readonly hint: string } = { sort: { t: 1, i: 1, u: -1, v: 1 }, hint: 't_i_u_v' };
+const SLICE = 500;
+
+export function readBack({ collections }: Connection): DataSet {
+  const { resources, history, log, records, counters, leases } = collections;
+  return {
+    counters: () =>
+      guarded(async () => ({
+        epoch: (await counters.findOne({ _id: EPOCH }))?.value ?? 0,
+        fences: (await leases.find().sort({ _id: 1 }).toArray()).map(({ _id: name, fence }) => ({ name, fence })),
+      })),
+    resources: () => slices(resources.find({}, BY_VERSION), (document) => toResource(requireIndexed(document))),
+    history: () => slices(history.find({}, BY_VERSION), toResource),
+    log: () => slices(log.find({ n: { $gte: 0 } }, { sort: { n: 1 }, hint: 'n' }), ({ _id: key, entry, n }) => ({ index: n ?? -1, key, entry })),
+    records: (now) =>
+      slices(records.find(live(now), { sort: { kind: 1, id: 1 }, hint: 'kind_id' }), ({ kind, id, rev, exp, lookup, value }) => ({
+        kind,
+        id,
+        revision: rev,
+        expires: exp,
+        lookup,
+        value: typeof value === 'string' ? value : new Uint8Array(value.value()),
+      })),
+  };
+}
+
+function live(now: number): Filter<RecordDocument> {
+  return { $or: [{ exp: null }, { exp: { $gt: now } }] };
+}
+
+/** The index keys follow from the rest, so they are compared here rather than with the other engine's. */
+function requireIndexed(document: ResourceDocument): ResourceDocument {
+  const { t, i, del, k } = document;
+  const expected = del ? [] : indexedKeys(t, toResource(document).keys);
+  if (k.length === expected.length && k.every((key, at) => key === expected[at])) return document;
+  throw new AssentError('internal', `The index of ${t}/${i} is not what its keys say.`);
+}
+
+async function* slices<D, T>(cursor: FindCursor<D>, make: (document: D) => T): AsyncGenerator<readonly T[]> {
+  let slice: T[] = [];
+  try {
+    for (;;) {
+      const document = await guarded(() => cursor.next());
+      if (document === null) break;
+      slice.push(make(document));
+      if (slice.length < SLICE) continue;
+      yield slice;
+      slice = [];
+    }
+    if (slice.length > 0) yield slice;
+  } finally {
+    await cursor.close();
+  }
+}
