@@ -79,5 +79,3 @@ export function outcomeOf(error: unknown): { status: number; outcome: OperationO
   }));
   return { status: row.status, outcome: { resourceType: 'OperationOutcome', issue } };
 }
-
-export const errorTable: Readonly<Record<ErrorCode, Row>> = table;

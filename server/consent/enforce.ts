@@ -19,7 +19,7 @@ import { facetsOf } from './facets.ts';
 import type { Gate, GateFor, ReceiptResult } from './gate.ts';
 import { maySign, type SigningKey, stillCounts } from './keys.ts';
 import type { Approvals, Caller, ImplicitPolicy } from './model.ts';
-import { type ConsentLog, createPolicies, type Policies, type PoliciesDeps } from './policies.ts';
+import { type ConsentLog, createPolicies, type PoliciesDeps } from './policies.ts';
 import { isSignedBy, parseJws } from './signature.ts';
 import { digestOf, type Statement, statementText, unversioned } from './statement.ts';
 import { isComplete } from './workflow.ts';
@@ -158,5 +158,3 @@ async function judge(deps: GateDeps, consent: StoredResource): ReturnType<Polici
   // A period that has run out since is no reason to refuse: what is over simply does not match any more.
   return { kind: 'established', compiled: compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY }) };
 }
-
-export type { Policies };
