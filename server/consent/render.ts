@@ -17,6 +17,8 @@ type Words = {
   readonly type: string;
   readonly code: string;
   readonly label: string;
+  readonly below: string;
+  readonly above: string;
   readonly dated: string;
   readonly from: string;
   readonly until: string;
@@ -39,6 +41,8 @@ const english: Words = {
   type: 'only records of the kinds',
   code: 'only records coded',
   label: 'only records labelled',
+  below: 'or less',
+  above: 'or more',
   dated: 'only records dated',
   from: 'from',
   until: 'until',
@@ -61,6 +65,8 @@ const chinese: Words = {
   type: '仅限记录类型',
   code: '仅限编码',
   label: '仅限标签',
+  below: '或更低',
+  above: '或更高',
   dated: '仅限记录日期',
   from: '自',
   until: '至',
@@ -76,7 +82,7 @@ export function renderTerms(
   language: string,
 ): { readonly language: string; readonly lines: readonly string[] } {
   const words = /^zh\b/i.test(language) ? chinese : english;
-  const lines = [`${words.title} Patient/${patient}`, ...provisionLines(root, words, 0), `${words.held}${words.colon}${organizations.join(', ')}`];
+  const lines = [`${words.title} Patient/${patient}`, ...provisionLines(root, words, []), `${words.held}${words.colon}${organizations.join(', ')}`];
   return { language: words.language, lines };
 }
 
@@ -86,34 +92,41 @@ export function narrativeOf(lines: readonly string[]): { readonly status: 'gener
   return { status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml">${paragraphs}</div>` };
 }
 
-function provisionLines(provision: Provision, words: Words, depth: number): string[] {
+/** `place`: [2, 1] is the first exception to the second exception; what a sentence is an exception to is part of the terms. */
+function provisionLines(provision: Provision, words: Words, place: readonly number[]): string[] {
+  const isRoot = place.length === 0;
   const { type, actors, purposes, actions, period, nested } = provision;
   const clauses = [
     words[type],
     actors ? `${words.who} ${actors.join(', ')}` : words.anyone,
-    ...(purposes ? clause(words.purpose, purposes) : depth === 0 ? [words.anyPurpose] : []),
+    ...(purposes ? clause(words.purpose, purposes) : isRoot ? [words.anyPurpose] : []),
     ...clause(words.action, actions),
     ...whatClauses(provision, words),
     ...(period ? [spanWords(period, words)] : []),
-    ...(depth === 0 && !Number.isFinite(period?.high) ? [words.endless] : []),
+    ...(isRoot && !Number.isFinite(period?.high) ? [words.endless] : []),
   ];
-  const sentence = `${depth > 0 ? `${words.except}${words.colon}` : ''}${clauses.join('; ')}.`;
-  return [sentence, ...nested.flatMap((each) => provisionLines(each, words, depth + 1))];
+  const sentence = `${isRoot ? '' : `${place.join('.')}. ${words.except}${words.colon}`}${clauses.join('; ')}.`;
+  return [sentence, ...nested.flatMap((each, i) => provisionLines(each, words, [...place, i + 1]))];
 }
 
-function whatClauses({ labels, classes, codes, dataPeriod }: Provision, words: Words): string[] {
+function whatClauses({ type, labels, classes, codes, dataPeriod }: Provision, words: Words): string[] {
   return [
     ...clause(words.type, classes),
     ...clause(
       words.code,
-      codes?.map(({ system, code }) => `${system}|${code}`),
+      codes?.map(({ system, code }) => quoted(`${system}|${code}`)),
     ),
     ...clause(
       words.label,
-      labels?.map((label) => (label.kind === 'rank' ? ('ULMNRV'[label.rank] ?? '') : label.code)),
+      labels?.map((label) => (label.kind === 'rank' ? `${'ULMNRV'[label.rank] ?? ''} ${type === 'permit' ? words.below : words.above}` : label.code)),
     ),
     ...(dataPeriod ? [`${words.dated} ${spanWords(dataPeriod, words)}`] : []),
   ];
+}
+
+/** A code may hold any text: in quotes, with nothing invisible, it cannot pose as a term of its own. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(/[\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 function clause(word: string, values: readonly string[] | undefined): string[] {
