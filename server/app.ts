@@ -20,6 +20,7 @@ import { createKeyLog, type KeyLog } from './authz/key-log.ts';
 import { allows } from './authz/scopes.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
+import { AssentError } from './errors.ts';
 import { createGateFor, type GateDeps } from './consent/enforce.ts';
 import { facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
@@ -69,7 +70,11 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
     clock,
     schedule: systemSchedule,
     config,
-    report: (fault) => server.log.error({ fault: nameOf(fault) }, 'sealing failed; it is tried again'),
+    report: (fault) =>
+      server.log.error(
+        { fault: nameOf(fault), ...(fault instanceof AssentError ? { reason: fault.message } : {}) },
+        'sealing failed; it is tried again',
+      ),
   });
   const nudging = nudgeAfterCommit(engine, anchoring);
   const registry = createRegistry(nudging, { clock, config });
