@@ -21,6 +21,10 @@ const commands: Readonly<Record<string, Command>> = {
     meaning: 'prove receipts offline: verify FILE… [--trust POLICY]',
     run: async (args) => (await import('./commands/verify.ts')).verify(args),
   },
+  copy: {
+    meaning: 'copy the embedded data set into an empty MongoDB database: copy --to URI',
+    run: async (args) => (await import('./commands/copy.ts')).copy(readConfig(), args),
+  },
   fsck: { meaning: 're-prove the whole log', run: async () => (await import('./commands/fsck.ts')).fsck(readConfig()) },
 };
 

@@ -6,7 +6,6 @@ import { checkStoredLog, type FsckDependencies } from '../anchoring/fsck.ts';
 import { createTail } from '../anchoring/tail.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import { AssentError } from '../errors.ts';
 import { createEmbeddedEngine } from '../store/embedded/engine.ts';
 import type { Engine, Position, ResourceStore, StoredResource } from '../store/port.ts';
 import { digestOf } from '../../ledger/hash.ts';
@@ -14,9 +13,9 @@ import { digestOf } from '../../ledger/hash.ts';
 const PAGE = 500;
 const PROGRESS = 262_144;
 
-export async function fsck({ DATA_DIR: dataDir, MONGODB_URI }: Config): Promise<number> {
-  if (MONGODB_URI !== '') throw new AssentError('unavailable', 'This version stores in the embedded engine only; unset ASSENT_MONGODB_URI.');
-  const engine = await createEmbeddedEngine({ dataDir, clock: systemClock, mode: 'read-only' });
+export async function fsck(config: Config): Promise<number> {
+  const { DATA_DIR: dataDir } = config;
+  const engine = await openEngine(config);
   try {
     const log = { readLog: engine.resources.readLog };
     const { size, signed, anchored, problems } = await checkStoredLog({
@@ -35,6 +34,12 @@ export async function fsck({ DATA_DIR: dataDir, MONGODB_URI }: Config): Promise<
   } finally {
     await engine.resources.close();
   }
+}
+
+async function openEngine({ DATA_DIR: dataDir, MONGODB_URI: uri }: Config): Promise<Engine> {
+  if (uri === '') return createEmbeddedEngine({ dataDir, clock: systemClock, mode: 'read-only' });
+  const { createMongoEngine } = await import('../store/mongo/engine.ts');
+  return createMongoEngine({ uri, clock: systemClock });
 }
 
 function progress(entries: number): void {

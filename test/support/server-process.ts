@@ -13,12 +13,29 @@ type Bootstrap = {
   readonly admin: { readonly client_id: string; readonly client_secret: string };
 };
 export type ServerProcess = { readonly ready: Ready; readonly bootstrap: Bootstrap; readonly stop: () => Promise<void> };
+export type LaunchedServer = Pick<ServerProcess, 'ready' | 'bootstrap'> & {
+  /** Resolves when it has ended. */
+  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+};
 
 const root = new URL('../..', import.meta.url);
 
-/** Resolves when the ready line is out; rejects with what the server said when it ends before. */
+/** In a folder of its own. */
 export async function startServer(settings: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
   const dataDir = await mkdtemp(join(tmpdir(), 'assent-'));
+  const { ready, bootstrap, end } = await launchServer(dataDir, settings);
+  return {
+    ready,
+    bootstrap,
+    async stop() {
+      await end('SIGTERM');
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Resolves when the ready line is out; rejects with what the server said when it ends before. */
+export async function launchServer(dataDir: string, settings: Readonly<Record<string, string>> = {}): Promise<LaunchedServer> {
   const env = { PATH: process.env['PATH'], ASSENT_PORT: '0', ASSENT_DATA_DIR: dataDir, ASSENT_LOG_LEVEL: 'error', ...settings };
   const child = spawn(process.execPath, ['server/main.ts', 'serve'], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise<number>((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
@@ -30,10 +47,9 @@ export async function startServer(settings: Readonly<Record<string, string>> = {
   return {
     ready,
     bootstrap: JSON.parse(await readFile(ready.bootstrap, 'utf8')) as Bootstrap,
-    async stop() {
-      child.kill('SIGTERM');
+    async end(signal) {
+      child.kill(signal);
       await ended;
-      await rm(dataDir, { recursive: true, force: true });
     },
   };
 }
