@@ -1,5 +1,7 @@
 /** Decision cases of consent.md §8 and the meanings of the five IHE PCF example Consents, as tables. P permit, D deny. */
 import { describe, expect, test } from 'vitest';
+import { compileConsent } from '../../server/consent/compile.ts';
+import { scopeFor } from '../../server/consent/decide.ts';
 import { type Asked, by, callerFor, consentBy, decision, except, labelled, NOON, observation, ofClass, purpose } from '../support/consents.ts';
 
 const insurer = 'Organization/insurer';
@@ -41,6 +43,8 @@ describe('IHE PCF', () => {
     ['within the timeframe', 'P', observation({ effectiveDateTime: '2022-06-13' }), { consents: year }],
     ['its last day is inside', 'P', observation({ effectiveDateTime: '2022-12-31T23:59:59Z' }), { consents: year }],
     ['a year that is only partly inside', 'D', observation({ effectivePeriod: { start: '2022-06-13' } }), { consents: year }],
+    ['the day after', 'D', observation({ effectiveDateTime: '2023-01-01' }), { consents: year }],
+    ['one of two dates outside', 'D', observation({ effectiveDateTime: '2022-12-31', issued: '2023-01-01T00:00:00Z' }), { consents: year }],
     ['without a date', 'D', observation(), { consents: year }],
     ['normal, labelled N', 'P', observation({}, 'N'), { consents: normal }],
     ['normal, labelled R', 'D', observation({}, 'R'), { consents: normal }],
@@ -110,6 +114,7 @@ describe('several patients, nobody, and the house rules', () => {
     ['a signed permit replaces the house rule', 'D', medication, { consents: [optIn(ofClass('Observation'))], implicit: open }],
     ['a permit for others does not', 'P', medication, { consents: [optIn({ ...gh, ...ofClass('Observation') })], implicit: open }],
     ['a void Consent closes its patient', 'D', observation(), { implicit: open, voidPatients: ['1'] }],
+    ['a void Consent does not close one’s own record', 'P', observation(), { caller: mother, voidPatients: ['1'] }],
     ['a void Consent of another', 'P', observation(), { implicit: open, voidPatients: ['2'] }],
     ['the author treats', 'P', observation(), { implicit: { kind: 'author-treatment' }, writer: insurer }],
     ['others’ authorship', 'D', observation(), { implicit: { kind: 'author-treatment' } }],
@@ -151,6 +156,27 @@ describe('what records consents and disclosures', () => {
     ['anyone else, a Binary', 'D', binary(), { implicit: open }],
     ['writer, a Binary with a context', 'D', binary(context), { writer: insurer }],
     ['patient, a Binary in their context', 'P', binary(context), { caller: self }],
+  ]);
+});
+
+test('how long an answer may be kept: to the next boundary of any period in it', () => {
+  const caller = callerFor(insurer);
+  const until = (...consents: readonly ReturnType<typeof optIn>[]) =>
+    scopeFor({
+      caller,
+      type: 'Observation',
+      now: NOON,
+      implicit: { kind: 'deny' },
+      closure: { permit: new Set([insurer]), deny: new Set([insurer]), validUntil: Date.parse('2026-01-01') },
+      policies: consents.map((consent) => compileConsent(consent, { now: NOON })),
+      voidPatients: new Set(),
+    }).validUntil;
+  const ends = optIn({ period: { end: '2024-07-31' } });
+  const begins = optIn(except({ period: { start: '2024-06-30' } }));
+  expect([until(), until(ends), until(ends, begins)].map((ms) => new Date(ms).toISOString().slice(0, 10))).toEqual([
+    '2026-01-01',
+    '2024-08-01',
+    '2024-06-30',
   ]);
 });
 

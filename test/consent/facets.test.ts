@@ -86,6 +86,7 @@ describe('what is not known here fails closed', () => {
   test.each<readonly [string, 'P' | 'D', ResourceValue, object[]]>([
     ['a Composition, exception for a label its targets may have', 'D', composition('Condition/1'), [labelled('HIV')]],
     ['a Composition, exception for a class its targets have', 'D', composition('Condition/1'), [ofClass('Condition')]],
+    ['a Composition, exception for a class its targets may have', 'D', composition('urn:uuid:1'), [ofClass('Condition')]],
     ['a Composition of what it contains', 'P', composition('#inside'), [labelled('HIV')]],
     ['a Composition, exception for nobody here', 'P', composition('Condition/1'), [{ purpose: consentPurpose('HMARKT') }]],
   ])('%s', (_name, wanted, resource, exceptions) => {
