@@ -10,6 +10,7 @@ import { logRow } from '../ledger/entry.ts';
 import { digestOf } from '../ledger/hash.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
+import { createAuditKeys } from './audit/keys.ts';
 import { createRecorder } from './audit/record.ts';
 import { installAuthorization } from './authz/authorization.ts';
 import { ensureBootstrap } from './authz/bootstrap.ts';
@@ -161,10 +162,10 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
   const recorder = createRecorder({
     clock,
     observer: endpoints.issuer,
-    keysOf: (event, act, own) => {
+    keysOf: createAuditKeys((event, act, own) => {
       const facets = facetsOf(event, { writer: act.actor, base, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) });
       return [...indexKeys(event, base).keys, ...facets];
-    },
+    }),
   });
   return createGateFor({
     ...engine,

@@ -5,8 +5,8 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { newId, newVersion } from '../fhir/ids.ts';
-import type { ResourceValue } from '../fhir/resource.ts';
 import { type Act, auditEvent } from './event.ts';
+import type { KeysOf } from './keys.ts';
 
 /** One recorded act: the AuditEvent as it will be stored, and its entry for the log. */
 export type Recorded = {
@@ -33,15 +33,7 @@ export type Recorded = {
 export type Recorder = (act: Act, options: { readonly own: boolean }) => Recorded;
 
 /** `keysOf` gives the event its index keys and facets; `own` = the acting client may see this event itself. */
-export function createRecorder({
-  clock,
-  observer,
-  keysOf,
-}: {
-  readonly clock: Clock;
-  readonly observer: string;
-  readonly keysOf: (event: ResourceValue, act: Act, own: boolean) => readonly string[];
-}): Recorder {
+export function createRecorder({ clock, observer, keysOf }: { readonly clock: Clock; readonly observer: string; readonly keysOf: KeysOf }): Recorder {
   return (act, { own }) => {
     const recorded = clock();
     const id = newId();
