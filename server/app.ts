@@ -180,7 +180,11 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
     log: {
       catchUp: tail.catchUp,
       latest: tail.latest,
-      changedSince: (position) => ({ references: tail.changedSince(position).filter((r) => r.startsWith('Consent/')), position: tail.position() }),
+      changedSince(position) {
+        const changed = tail.changedSince(position);
+        const named = (prefix: string) => changed.filter((reference) => reference.startsWith(prefix));
+        return { references: named('Consent/'), kids: named('Key/').map((key) => key.slice('Key/'.length)), position: tail.position() };
+      },
     },
     keys: loggedKeys({ keyLog, tail }, (logIndex) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing')),
     receiptFor: receipts.receiptFor,

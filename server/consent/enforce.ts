@@ -156,5 +156,6 @@ async function judge(deps: GateDeps, consent: StoredResource): ReturnType<Polici
     if (!stillCounts(key, Date.parse(at))) return { kind: 'lapsed' };
   }
   // A period that has run out since is no reason to refuse: what is over simply does not match any more.
-  return { kind: 'established', compiled: compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY }) };
+  const compiled = compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY });
+  return { kind: 'established', compiled, kids: kept.approvals.map(({ kid }) => kid) };
 }

@@ -16,8 +16,8 @@ export type LoggedConsent = { readonly index: number; readonly digest: string; r
 export type ConsentLog = {
   catchUp(): Promise<void>;
   latest(reference: string): LoggedConsent | undefined;
-  /** Consents with entries at or after the position, and the position to ask from next time. */
-  changedSince(position: number): { readonly references: readonly string[]; readonly position: number };
+  /** Consents and key ids with entries at or after the position, and the position to ask from next time. */
+  changedSince(position: number): { readonly references: readonly string[]; readonly kids: readonly string[]; readonly position: number };
 };
 
 /** A Consent ready to be decided with; `reference` without its version. */
@@ -30,7 +30,11 @@ export type PoliciesDeps = {
   /** What the kept signatures make of this version: verified again here, so that no row written into the database counts for one. */
   readonly judge: (
     consent: StoredResource,
-  ) => Promise<{ readonly kind: 'established'; readonly compiled: CompiledConsent } | { readonly kind: 'lapsed' } | { readonly kind: 'forged' }>;
+  ) => Promise<
+    | { readonly kind: 'established'; readonly compiled: CompiledConsent /** Keys that signed it. */; readonly kids: readonly string[] }
+    | { readonly kind: 'lapsed' }
+    | { readonly kind: 'forged' }
+  >;
   /** A Consent in the database is not the one in the log. Never given patient data. */
   readonly alarm: (finding: { readonly logIndex: number }) => void;
 };
@@ -59,8 +63,9 @@ export function createPolicies(deps: PoliciesDeps): Policies {
   async function load(epoch: number): Promise<void> {
     await deps.log.catchUp();
     const changed = deps.log.changedSince(position);
-    // Void ones are looked at again: what was put back as it was acts again.
-    for (const slice of slices([...new Set([...changed.references, ...index.voidReferences()])])) await loadConsents(deps, index, slice);
+    // Void ones are looked at again: what was put back as it was acts again. So are those whose signer's key was revoked: it may have been stolen.
+    const again = [...index.voidReferences(), ...index.signedBy(new Set(changed.kids))];
+    for (const slice of slices([...new Set([...changed.references, ...again])])) await loadConsents(deps, index, slice);
     position = changed.position;
     loadedEpoch = epoch;
     index.touch();
@@ -83,7 +88,7 @@ export function createPolicies(deps: PoliciesDeps): Policies {
   };
 }
 
-type Entry = PolicyInForce & { readonly logged: LoggedConsent };
+type Entry = PolicyInForce & { readonly logged: LoggedConsent; readonly kids: readonly string[] };
 
 /** Maps only; knows nothing of stores or logs. */
 type Index = ReturnType<typeof createIndex>;
@@ -107,6 +112,8 @@ function createIndex() {
     inForce: (): Iterable<PolicyInForce> => entries.values(),
     voidReferences: () => [...voided.keys()],
     voidPatients: (): ReadonlySet<string> => new Set([...voided.values()].map(({ patient }) => patient)),
+    signedBy: (kids: ReadonlySet<string>): string[] =>
+      kids.size === 0 ? [] : [...entries.values()].flatMap((entry) => (entry.kids.some((kid) => kids.has(kid)) ? [entry.reference] : [])),
     entry: (reference: string) => entries.get(reference),
     about: (patient: string): Iterable<string> => byPatient.get(patient) ?? [],
     forget,
@@ -140,7 +147,7 @@ type Loaded = { readonly reference: string; readonly logged: LoggedConsent; read
 
 async function admit(deps: PoliciesDeps, index: Index, { reference, logged, row }: Loaded): Promise<void> {
   const judged = row && isLogged(row, logged) ? await deps.judge(row) : ({ kind: 'forged' } as const);
-  if (judged.kind === 'established' && row) index.admit({ reference, version: row.version, compiled: judged.compiled, logged });
+  if (judged.kind === 'established' && row) index.admit({ reference, version: row.version, compiled: judged.compiled, kids: judged.kids, logged });
   else if (judged.kind === 'lapsed' || (await hasMovedOn(deps, reference, logged))) index.forget(reference);
   else alarm(deps, index, reference, logged);
 }

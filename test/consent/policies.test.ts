@@ -24,7 +24,7 @@ function bench() {
     log: {
       catchUp: async () => void (seen = entries.length),
       latest: (reference) => entries.slice(0, seen).findLast((entry) => entry.reference === reference),
-      changedSince: (position) => ({ references: entries.slice(position, seen).map(({ reference }) => reference), position: seen }),
+      changedSince: (position) => ({ references: entries.slice(position, seen).map(({ reference }) => reference), kids: [], position: seen }),
     },
     fetch: async (ids) => {
       fetched.push([...ids]);
@@ -33,7 +33,7 @@ function bench() {
     },
     judge: async ({ id, body }) => {
       const kind = verdicts.get(id) ?? 'established';
-      return kind === 'established' ? { kind, compiled: compileConsent(JSON.parse(body) as ResourceValue, { now: NOON }) } : { kind };
+      return kind === 'established' ? { kind, compiled: compileConsent(JSON.parse(body) as ResourceValue, { now: NOON }), kids: [] } : { kind };
     },
     alarm: ({ logIndex }) => void alarms.push(logIndex),
   });
