@@ -35,6 +35,7 @@ export type GateDeps = {
   readonly indexKeys: (resource: ResourceValue) => { readonly keys: readonly string[]; readonly instant: number | undefined };
   /** A search as an expression over index keys, for the server's own look-ups. */
   readonly where: (type: string, query: string) => Expression;
+  /** Keys as stored, less those that are not as the log knows them. */
   readonly keys: {
     readonly get: (kid: string) => Promise<SigningKey | undefined>;
     readonly list: (owner: string) => Promise<readonly SigningKey[]>;
@@ -82,7 +83,11 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
     logRow: deps.logRow,
     consentLogRow: deps.logRow,
     approvals: deps.approvals,
-    keyOf: deps.keys.get,
+    // What the database says of a key counts as far as the log says so too, to its last entry: a revocation cannot be taken out.
+    keyOf: async (kid) => {
+      await deps.log.catchUp();
+      return deps.keys.get(kid);
+    },
     kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key, clock()) ? [key.kid] : [])).sort(),
     isCustodian: () => isCustodian(deps, caller),
     keysOf: (resource, { writer, previous, concepts, sealed }) => {
@@ -126,9 +131,10 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
 }
 
 /** Scope admin, or the client of an organization that holds records here (rule 21). */
-async function isCustodian({ keys }: GateDeps, caller: Caller): Promise<boolean> {
+async function isCustodian({ keys, log }: GateDeps, caller: Caller): Promise<boolean> {
   if (caller.admin) return true;
   if (!caller.actor.startsWith('Organization/')) return false;
+  await log.catchUp();
   return (await keys.list(caller.actor)).some(({ role, revoked }) => role === 'custodian' && revoked === undefined);
 }
 
