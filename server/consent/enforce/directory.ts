@@ -1,7 +1,13 @@
-/** The stored resources through which a caller may be one of a Consent's actors: its organizations, roles, teams and groups. consent.md §2 rule 3 */
+/**
+ * The stored resources through which a caller may be one of a Consent's actors: its organizations, roles, teams and groups.
+ * consent.md §2 rule 3
+ *
+ * Invariant: all of them are found or the request fails. A membership that was overlooked would be a deny that does not reach.
+ */
+import { AssentError } from '../../errors.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { Expression } from '../../search/expression.ts';
-import type { ResourceStore } from '../../store/port.ts';
+import type { Position, ResourceStore } from '../../store/port.ts';
 import { type Closure, closureOf } from '../closure.ts';
 import type { Caller } from '../model.ts';
 
@@ -12,25 +18,27 @@ export type Directory = {
   readonly now: () => number;
 };
 
-/** Deeper chains of organizations and teams than this are not followed: a permit that rests on them does not reach. */
-const ROUNDS = 8;
-const MOST = 1000;
+/** References in one search, rows in one page. */
+const TOGETHER = 50;
+const PAGE = 1000;
 
-/** Where a reference leads, by search. */
+/** Who counts whom as a member, by search. */
 const membershipSearches = [
-  ['PractitionerRole', 'practitioner'],
-  ['CareTeam', 'participant'],
-  ['Group', 'member'],
+  { holder: 'PractitionerRole', parameter: 'practitioner', of: /^Practitioner\// },
+  { holder: 'CareTeam', parameter: 'participant', of: /^/ },
+  { holder: 'Group', parameter: 'member', of: /^/ },
 ] as const;
+
+/** What leads further by its own references. */
+const leading = ['Organization', 'PractitionerRole'] as const;
 
 export async function callerClosure(directory: Directory, caller: Caller): Promise<Closure> {
   const found = new Map<string, ResourceValue>();
-  let frontier = [caller.actor, `Device/${caller.client}`];
   const asked = new Set<string>();
-  for (let round = 0; round < ROUNDS && frontier.length > 0; round++) {
+  let frontier = [caller.actor, `Device/${caller.client}`];
+  while (frontier.length > 0) {
     for (const reference of frontier) asked.add(reference);
-    const resources = (await Promise.all(frontier.map((reference) => around(directory, reference)))).flat();
-    for (const resource of resources) found.set(`${resource.resourceType}/${resource.id ?? ''}`, resource);
+    for (const resource of await around(directory, frontier)) found.set(`${resource.resourceType}/${resource.id ?? ''}`, resource);
     // A deny reaches through every role and team: its closure is the widest that can be needed.
     const { deny } = closureOf(caller, [...found.values()], directory.now());
     frontier = [...deny].filter((reference) => !asked.has(reference));
@@ -38,17 +46,34 @@ export async function callerClosure(directory: Directory, caller: Caller): Promi
   return closureOf(caller, [...found.values()], directory.now());
 }
 
-/** The resource itself, if it can lead further, and those that count it as a member. */
-async function around(directory: Directory, reference: string): Promise<ResourceValue[]> {
-  const [type = '', id = ''] = reference.split('/');
-  const self = type === 'Organization' || type === 'PractitionerRole' ? [find(directory, type, { kind: 'id', ids: new Set([id]) })] : [];
-  const memberships = membershipSearches
-    .filter(([, parameter]) => parameter !== 'practitioner' || type === 'Practitioner')
-    .map(([holder, parameter]) => find(directory, holder, directory.where(holder, `${parameter}=${reference}`)));
-  return (await Promise.all([...self, ...memberships])).flat();
+/** Those of the references that lead further, and whoever counts one of them as a member. */
+async function around(directory: Directory, references: readonly string[]): Promise<ResourceValue[]> {
+  const selves = leading.map((type) => {
+    const ids = references.flatMap((reference) => (reference.startsWith(`${type}/`) ? [reference.slice(type.length + 1)] : []));
+    return ids.length === 0 ? [] : findAll(directory, type, { kind: 'id', ids: new Set(ids) });
+  });
+  const holders = membershipSearches.flatMap(({ holder, parameter, of }) =>
+    slices(references.filter((reference) => of.test(reference))).map((members) =>
+      findAll(directory, holder, directory.where(holder, `${parameter}=${members.join(',')}`)),
+    ),
+  );
+  return (await Promise.all([...selves, ...holders])).flat();
 }
 
-async function find({ resources }: Directory, type: string, where: Expression): Promise<ResourceValue[]> {
-  const found = await resources.find({ type, where, scope: 'internal', order: { by: 'instant', direction: 'newest-first' }, limit: MOST });
-  return found.kind === 'rows' ? found.rows.map(({ body }) => JSON.parse(body) as ResourceValue) : [];
+/** Throws AssentError('too-costly') rather than answer with a part. */
+async function findAll({ resources }: Directory, type: string, where: Expression): Promise<ResourceValue[]> {
+  const all: ResourceValue[] = [];
+  let after: Position | undefined;
+  do {
+    const order = { by: 'instant', direction: 'newest-first' } as const;
+    const found = await resources.find({ type, where, scope: 'internal', order, limit: PAGE, ...(after ? { after } : {}) });
+    if (found.kind !== 'rows') throw new AssentError('too-costly');
+    for (const { body } of found.rows) all.push(JSON.parse(body) as ResourceValue);
+    after = found.next;
+  } while (after);
+  return all;
+}
+
+function slices(references: readonly string[]): readonly (readonly string[])[] {
+  return Array.from({ length: Math.ceil(references.length / TOGETHER) }, (_, i) => references.slice(i * TOGETHER, (i + 1) * TOGETHER));
 }
