@@ -19,12 +19,14 @@ export type Choice = { readonly drivers: readonly Driver[]; readonly size: numbe
 export type Measure = (driver: Driver) => number;
 
 /** Counting stops at these sizes in turn, so that a small driver is found without counting the large ones. */
-const CAPS = [50, 1_000, 20_000] as const;
+const CAPS = [50, 1_000, 5_000, 40_000] as const;
 /** Up to this many ids are looked up at once, whatever else was asked. */
 const HANDFUL = 50;
 /** More keys or branches than this cost more to seek one by one than a walk that tests membership. */
 const MOST_KEYS = 2_000;
 const MOST_BRANCHES = 200;
+/** Above this many entries, walking the type in order beats collecting a driver that is not in order. */
+export const MOST_COLLECTED = 5_000;
 /** Ranges merged in result order; above, the rows are collected and sorted, or another driver is walked. */
 const MOST_MERGED = 50;
 
@@ -34,6 +36,8 @@ export function pickDriver(expression: Expression, measure: (driver: Driver, cap
   for (const cap of CAPS) {
     choice = choose(expression, (driver) => measure(driver, cap));
     if (!choice || choice.size < cap) break;
+    // All are large: only walks in result order are of use, and how large the others are does not matter.
+    if (cap >= MOST_COLLECTED && !mergeableKeys(choice)) break;
   }
   return choice;
 }
@@ -61,11 +65,16 @@ function smallest(parts: readonly Expression[], measure: Measure): Choice | unde
   let driving: Expression | undefined;
   for (const part of few ? [few] : parts) {
     const choice = choose(part, measure);
-    if (!choice || (best && best.size <= choice.size)) continue;
+    if (!choice || (best && !isBetter(choice, best))) continue;
     best = choice;
     driving = part;
   }
   return best && { ...best, rest: and([...parts.filter((part) => part !== driving), best.rest]) };
+}
+
+/** Of drivers that are equally large, as far as was counted, one that is in result order is better. */
+function isBetter(choice: Choice, best: Choice): boolean {
+  return choice.size < best.size || (choice.size === best.size && !mergeableKeys(best) && mergeableKeys(choice) !== undefined);
 }
 
 function union(expression: Expression & { kind: 'or' }, measure: Measure): Choice | undefined {

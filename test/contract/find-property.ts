@@ -78,7 +78,7 @@ export function findPropertyContract(open: OpenSubject): void {
           expect(counted).toEqual({ kind: 'count', total: expected.length });
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 60 },
     );
   });
 
@@ -109,7 +109,7 @@ export function findPropertyContract(open: OpenSubject): void {
         const old = new Set(names);
         expect(pages.filter(({ id }) => old.has(id) && !touched.has(id)).map(({ id }) => id)).toEqual(untouched.map(({ id }) => id));
       }),
-      { numRuns: 30 },
+      { numRuns: 60 },
     );
   });
 

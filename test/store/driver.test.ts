@@ -25,6 +25,18 @@ test('the smallest criterion drives, wherever it stands', () => {
   expect(driving(and([or([any(['rare']), and([any(['huge']), any(['some'])])]), any(['common'])]))).toEqual(['rare', 'some']);
 });
 
+test('among large criteria one that is in result order drives', () => {
+  const wide = any(Array.from({ length: 60 }, () => 'huge').map((key, i) => `${key}${i}`));
+  const large = (driver: Driver, cap: number) => (driver.kind === 'ids' ? 0 : cap);
+  for (const of of [
+    [wide, any(['huge'])],
+    [startsWith('c'), any(['huge'])],
+    [any(['huge']), wide],
+  ]) {
+    expect(pickDriver(and(of), large)?.drivers).toEqual([{ kind: 'keys', keys: ['huge'] }]);
+  }
+});
+
 test('a handful of ids drives without anything being counted', () => {
   const ids: Expression = { kind: 'id', ids: new Set(['a']) };
   const choice = pickDriver(and([any(['rare']), ids]), (driver) => (driver.kind === 'ids' ? 1 : expect.unreachable()));

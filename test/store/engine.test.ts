@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { migrate } from '../../server/commands/migrate.ts';
 import { readConfig } from '../../server/config.ts';
 import { databasePath } from '../../server/store/embedded/database.ts';
@@ -113,8 +113,18 @@ describe('migrations', () => {
   });
 
   test('`npm run migrate` creates a database, and has nothing to do the second time', async () => {
-    expect(await migrate(config())).toBe(0);
-    expect(await migrate(config())).toBe(0);
+    const printed = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    try {
+      expect(await migrate(config())).toBe(0);
+      expect(await migrate(config())).toBe(0);
+      expect(printed.mock.calls.map(([line]) => line)).toEqual([
+        'migrated 0001-first-schema\n',
+        `The database in ${dataDir} is now at this version.\n`,
+        `The database in ${dataDir} is already at this version.\n`,
+      ]);
+    } finally {
+      printed.mockRestore();
+    }
     expect(await refusal()).toBe('opened');
   });
 

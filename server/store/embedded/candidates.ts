@@ -1,57 +1,80 @@
-/** The entries a query has to look at, through the driver that the shared rule picks. */
+/** The entries a query has to look at, through the driver that the shared rule picks, and how each is checked. */
 import { and, type Expression, holds } from '../../search/expression.ts';
-import { type Choice, type Driver, mergeableKeys, pickDriver } from '../driver.ts';
+import { type Choice, type Driver, isIndexed, mergeableKeys, MOST_COLLECTED, pickDriver } from '../driver.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, ScopeOrInternal } from '../port.ts';
 import { type Database, one } from './database.ts';
 import { newestOf } from './rows.ts';
-import { compareEntries, type Entry, merge, type Place, walkKey, walkType } from './walk.ts';
+import { compareEntries, type Entry, merge, type Place, type Reading, walkKey, walkRange, walkType } from './walk.ts';
 
-export type Candidates = { readonly entries: Iterable<Entry>; readonly rest: Expression };
+/** Reads what `accept` needs, and no more. */
+export type Check = Reading & { readonly accept: (entry: Entry) => boolean };
 
-/** Above this many entries, walking the type in order beats collecting a driver that is not in order. */
-const MOST_COLLECTED = 5_000;
+/** Seeking more keys than this for one entry costs more than reading the resource's own. */
+const MOST_SOUGHT = 4;
 
 export function wholeOf(where: Expression, scope: ScopeOrInternal): Expression {
   return scope === 'internal' ? where : and([where, scope.where]);
 }
 
-export function matches(rest: Expression, entry: Entry): boolean {
-  return rest.kind === 'all' || holds(rest, entry.id, entry.row?.keys ?? unpackKeys(entry.keys));
+/** Criteria of a few indexed keys are sought in the index; what then remains is checked against the packed keys. */
+export function checkOf(rest: Expression): Check {
+  const parts = rest.kind === 'and' ? rest.of : [rest];
+  const sought = parts.filter(isSought);
+  const having = sought.map((part) => [...part.keys]);
+  const remaining = and(parts.filter((part) => !isSought(part)));
+  const accept = ({ id, keys, row }: Entry): boolean => {
+    if (row) return holds(rest, id, row.keys);
+    return keys !== null && (remaining.kind === 'all' || holds(remaining, id, unpackKeys(keys)));
+  };
+  return { having, keys: remaining.kind !== 'all', accept };
 }
 
-export function pick(database: Database, type: string, expression: Expression): Choice | undefined {
+function isSought(part: Expression): part is Expression & { kind: 'any' } {
+  return part.kind === 'any' && part.keys.size <= MOST_SOUGHT && [...part.keys].every(isIndexed);
+}
+
+/** `sized`: whether the choice's size matters to the caller even where nothing else could drive. */
+export function pick(database: Database, type: string, expression: Expression, sized = false): Choice | undefined {
+  if (!sized) {
+    let asked = 0;
+    const unmeasured = pickDriver(expression, () => asked++ && 0);
+    if (!unmeasured || (asked === 1 && mergeableKeys(unmeasured))) return unmeasured;
+  }
   return pickDriver(expression, (driver, cap) => measure(database, type, driver, cap));
 }
 
 /** Candidates in the order of the query's instant. */
-export function inOrder(database: Database, query: Query, after: Place | undefined): Candidates {
+export function inOrder(database: Database, query: Query, after: Place | undefined): { entries: Iterable<Entry>; accept: Check['accept'] } {
+  const { type } = query;
   const whole = wholeOf(query.where, query.scope);
-  const choice = pick(database, query.type, whole);
+  const choice = pick(database, type, whole);
   const backward = query.order.direction === 'oldest-first';
-  const walkOf = (rest: Expression) => ({ type: query.type, backward, after, keys: rest.kind !== 'all' });
-  const direction = backward ? -1 : 1;
+  const compare = backward ? (a: Place, b: Place) => compareEntries(b, a) : compareEntries;
   if (choice) {
-    const keys = mergeableKeys(choice);
-    if (keys?.length === 1) return { entries: walkKey(database, keys[0] as string, walkOf(choice.rest)), rest: choice.rest };
-    if (keys) {
-      const walks = keys.map((key) => walkKey(database, key, walkOf(choice.rest)));
-      return { entries: distinct(merge(walks, (a, b) => direction * compareEntries(a, b))), rest: choice.rest };
-    }
+    const check = checkOf(choice.rest);
+    const [first, ...others] = mergeableKeys(choice)?.map((key) => walkKey(database, key, { type, backward, after, ...check })) ?? [];
+    if (first) return { entries: others.length === 0 ? first : distinct(merge([first, ...others], compare)), accept: check.accept };
     if (choice.size <= MOST_COLLECTED) {
-      const found = [...collect(database, query.type, choice, query.deleted ?? false)].sort((a, b) => direction * compareEntries(a, b));
-      return { entries: after ? found.filter((entry) => direction * compareEntries(entry, after) > 0) : found, rest: choice.rest };
+      const found = [...collect(database, type, choice, { ...check, deleted: query.deleted ?? false })].sort(compare);
+      return { entries: after ? found.filter((entry) => compare(entry, after) > 0) : found, accept: check.accept };
     }
   }
-  return { entries: walkType(database, walkOf(whole)), rest: whole };
+  const check = checkOf(whole);
+  return { entries: walkType(database, { type, backward, after, ...check }), accept: check.accept };
 }
+
+type Collecting = Reading & { readonly deleted: boolean };
 
 /** Every entry of a choice's drivers, once, in no order; read as it is asked for. */
-export function* collect(database: Database, type: string, { drivers, rest }: Choice, deleted: boolean): Generator<Entry> {
-  if (drivers.length === 1) return yield* entriesOf(database, type, drivers[0] as Driver, { keys: rest.kind !== 'all', deleted });
+export function* collect(database: Database, type: string, { drivers }: Choice, reading: Collecting): Generator<Entry> {
+  const walks = drivers.flatMap((driver) => walksOf(database, type, driver, reading));
+  const [only] = walks;
+  // A span of keys names a resource once for each of its keys in it.
+  if (walks.length === 1 && only && !drivers.some(({ kind }) => kind === 'range')) return yield* only;
   const seen = new Set<number>();
-  for (const driver of drivers) {
-    for (const entry of entriesOf(database, type, driver, { keys: rest.kind !== 'all', deleted })) {
+  for (const walk of walks) {
+    for (const entry of walk) {
       if (seen.has(entry.rid)) continue;
       seen.add(entry.rid);
       yield entry;
@@ -59,22 +82,10 @@ export function* collect(database: Database, type: string, { drivers, rest }: Ch
   }
 }
 
-type Reading = { readonly keys: boolean; readonly deleted: boolean };
-
-function* entriesOf(database: Database, type: string, driver: Driver, { keys, deleted }: Reading): Generator<Entry> {
-  if (driver.kind === 'ids') return yield* entriesById(database, type, driver.ids, deleted);
-  const walk = { type, backward: false, after: undefined, keys };
-  const [only] = driver.kind === 'keys' ? driver.keys : [];
-  if (driver.kind === 'keys' && driver.keys.length === 1) return yield* walkKey(database, only as string, walk);
-  const seen = new Set<number>();
-  const walks = driver.kind === 'range' ? [walkRange(database, type, driver, keys)] : driver.keys.map((key) => walkKey(database, key, walk));
-  for (const entries of walks) {
-    for (const entry of entries) {
-      if (seen.has(entry.rid)) continue;
-      seen.add(entry.rid);
-      yield entry;
-    }
-  }
+function walksOf(database: Database, type: string, driver: Driver, reading: Collecting): Iterable<Entry>[] {
+  if (driver.kind === 'ids') return [entriesById(database, type, driver.ids, reading.deleted)];
+  const walk = { type, backward: false, after: undefined, ...reading };
+  return driver.kind === 'range' ? [walkRange(database, driver, walk)] : driver.keys.map((key) => walkKey(database, key, walk));
 }
 
 function* entriesById(database: Database, type: string, ids: readonly string[], deleted: boolean): Generator<Entry> {
@@ -83,15 +94,6 @@ function* entriesById(database: Database, type: string, ids: readonly string[], 
     if (!found || (found.resource.deleted && !deleted)) continue;
     const { rid, resource } = found;
     yield { sort: 0 - resource.instant, id, rid, keys: '', row: resource };
-  }
-}
-
-function* walkRange(database: Database, type: string, { from, to }: Driver & { kind: 'range' }, keys: boolean): Generator<Entry> {
-  const source = keys ? 'r.keys FROM keys k CROSS JOIN resources r ON r.rid = k.rid' : "'' FROM keys k";
-  const sql = `SELECT k.sort, k.id, k.rid, ${source} WHERE k.type = ? AND k.key >= ? AND k.key < ?`;
-  for (const row of database.statement(sql).iterate(type, from, to)) {
-    const [sort, id, rid, packed] = row as unknown as [number, string, number, string];
-    yield { sort, id, rid, keys: packed };
   }
 }
 

@@ -78,7 +78,7 @@ function createPrivately(dataDir: string, path: string): void {
 
 function makeDurable(connection: DatabaseSync): void {
   // Checkpoints are run by the writer after it has acknowledged, not inside a commit.
-  connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0');
+  connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864');
   const journal = connection.prepare('PRAGMA journal_mode').get()?.['journal_mode'];
   const synchronous = connection.prepare('PRAGMA synchronous').get()?.['synchronous'];
   if (journal === 'wal' && synchronous === 2) return;

@@ -4,8 +4,10 @@
  * Invariant: a row is answered exactly if the query's expression and its scope hold for it; the work is bounded by the row budget.
  * Callers have compared the scope's epoch in the same transaction.
  */
+import type { Expression } from '../../search/expression.ts';
+import { isIndexed } from '../driver.ts';
 import type { CountResult, FindResult, Position, Query, StoredResource } from '../port.ts';
-import { collect, inOrder, matches, pick, wholeOf } from './candidates.ts';
+import { checkOf, collect, inOrder, pick, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Found, inKeyOrder, OVER_BUDGET } from './key-order.ts';
 import { resourceAt } from './rows.ts';
@@ -33,10 +35,10 @@ export function findRows(database: Database, query: Query): FindResult {
 function* inInstantOrder(database: Database, query: Query, charge: (count: number) => boolean): Generator<Found> {
   const { after } = query;
   const place = after && { sort: 0 - Number(after.sort ?? 0), id: after.id };
-  const { entries, rest } = inOrder(database, query, place);
+  const { entries, accept } = inOrder(database, query, place);
   for (const entry of entries) {
     if (!charge(1)) yield OVER_BUDGET;
-    if (matches(rest, entry)) yield { entry, sort: 0 - entry.sort };
+    if (accept(entry)) yield { entry, sort: 0 - entry.sort };
   }
 }
 
@@ -46,27 +48,27 @@ export function countRows(database: Database, query: CountQuery, cap = Number.PO
   const { type, budget = DEFAULT_BUDGET } = query;
   const whole = wholeOf(query.where, query.scope);
   if (whole.kind === 'none' || cap <= 0) return { kind: 'count', total: 0 };
-  const quick = countInIndex(database, type, query, cap);
+  const quick = countInIndex(database, type, whole, cap);
   if (quick !== undefined) return { kind: 'count', total: quick };
   const choice = pick(database, type, whole);
-  const walk = { type, backward: false, after: undefined, keys: true };
+  const check = checkOf(choice ? choice.rest : whole);
+  const everything = { type, backward: false, after: undefined, ...check };
   let walked = 0;
   let total = 0;
-  for (const entry of choice ? collect(database, type, choice, false) : walkType(database, walk)) {
+  for (const entry of choice ? collect(database, type, choice, { ...check, deleted: false }) : walkType(database, everything)) {
     if (++walked > budget) return { kind: 'budget', walked };
-    if (matches(choice ? choice.rest : whole, entry) && ++total >= cap) break;
+    if (check.accept(entry) && ++total >= cap) break;
   }
   return { kind: 'count', total };
 }
 
 /** What one index range answers alone: all of a type, or one key. */
-function countInIndex({ statement }: Database, type: string, query: CountQuery, cap: number): number | undefined {
-  const whole = wholeOf(query.where, query.scope);
+function countInIndex({ statement }: Database, type: string, whole: Expression, cap: number): number | undefined {
   const most = Number.isFinite(cap) ? cap : -1;
   if (whole.kind === 'all')
     return one<[number]>(statement('SELECT count(*) FROM (SELECT 1 FROM resources WHERE type = ? AND deleted = 0 LIMIT ?)'), type, most)?.[0];
   if (whole.kind !== 'any' || whole.keys.size !== 1) return undefined;
   const [key = ''] = whole.keys;
-  if (key.startsWith('~')) return undefined;
+  if (!isIndexed(key)) return undefined;
   return one<[number]>(statement('SELECT count(*) FROM (SELECT 1 FROM keys WHERE type = ? AND key = ? LIMIT ?)'), type, key, most)?.[0];
 }

@@ -4,11 +4,11 @@
  *
  * Invariant: each resource comes once, at its least (ascending) or greatest (descending) key with the prefix.
  */
-import { compareKeys, successor } from '../../search/expression.ts';
+import { compareKeys, holds, successor } from '../../search/expression.ts';
 import { isIndexed } from '../driver.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Order, Position, Query } from '../port.ts';
-import { collect, matches, pick, wholeOf } from './candidates.ts';
+import { checkOf, collect, pick, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Entry, walkIds, walkKey, walkType } from './walk.ts';
 
@@ -24,16 +24,18 @@ type KeyOrder = Order & { readonly by: 'key' };
 export function* inKeyOrder(database: Database, query: Query, charge: Charge): Generator<Found> {
   const order = query.order as KeyOrder;
   const whole = wholeOf(query.where, query.scope);
-  const choice = pick(database, query.type, whole);
+  const choice = pick(database, query.type, whole, true);
+  // Packed keys are needed for the sort value even where nothing is left to check.
   if (choice && choice.size <= MOST_SORTED) {
-    // Packed keys are needed for the sort value even where nothing is left to check.
-    const entries = collect(database, query.type, { ...choice, rest: whole }, query.deleted ?? false);
-    return yield* sorted(entries, { order, after: query.after, charge, accept: (entry) => matches(choice.rest, entry) });
+    const check = { ...checkOf(choice.rest), keys: true };
+    const entries = collect(database, query.type, choice, { ...check, deleted: query.deleted ?? false });
+    return yield* sorted(entries, { order, after: query.after, charge, accept: check.accept });
   }
-  const accept = (entry: Entry): boolean => matches(whole, entry);
+  const accept = ({ id, keys }: Entry): boolean => holds(whole, id, unpackKeys(keys ?? ''));
   if (isIndexed(order.prefix) && order.prefix !== '') return yield* walkKeys(database, query, { order, charge, accept });
-  const entries = walkType(database, { type: query.type, backward: false, after: undefined, keys: true });
-  yield* sorted(entries, { order, after: query.after, charge, accept });
+  const check = { ...checkOf(whole), keys: true };
+  const entries = walkType(database, { type: query.type, backward: false, after: undefined, ...check });
+  yield* sorted(entries, { order, after: query.after, charge, accept: check.accept });
 }
 
 type Sorting = {
@@ -61,7 +63,7 @@ function* walkKeys(database: Database, { type, after }: Query, { order, charge, 
   const start = after && { key: after.sort as string | undefined, id: after.id };
   const inMissing = start !== undefined && start.key === undefined;
   for (const key of inMissing ? [] : keysInOrder(database, type, order, start?.key)) {
-    const group = [...walkKey(database, key, { type, backward: false, after: undefined, keys: false })];
+    const group = [...walkKey(database, key, { type, backward: false, after: undefined, keys: false, having: [] })];
     if (!charge(group.length)) return yield OVER_BUDGET;
     group.sort((a, b) => (descending ? compareKeys(b.id, a.id) : compareKeys(a.id, b.id)));
     for (const bare of group) {
@@ -100,7 +102,7 @@ function packedKeys({ statement }: Database, rid: number): string {
 
 function sortKey(entry: Entry, { prefix, direction }: KeyOrder): string | undefined {
   let best: string | undefined;
-  for (const key of entry.row?.keys ?? unpackKeys(entry.keys)) {
+  for (const key of entry.row?.keys ?? unpackKeys(entry.keys ?? '')) {
     if (!key.startsWith(prefix)) continue;
     const difference = best === undefined ? -1 : compareKeys(key, best);
     if (direction === 'ascending' || best === undefined ? difference < 0 : difference > 0) best = key;

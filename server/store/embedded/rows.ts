@@ -27,6 +27,18 @@ export function resourceAt({ statement }: Database, rid: number): StoredResource
   return toResource(row);
 }
 
+/** The newest version of one resource and the epoch, read in one statement and so of one moment. */
+export function newestAndEpoch(
+  { statement }: Database,
+  type: string,
+  id: string,
+): { readonly epoch: number; readonly resource: StoredResource | undefined } {
+  const sql = `SELECT m.value, ${COLUMNS} FROM meta m LEFT JOIN resources ON type = ? AND id = ? WHERE m.name = 'epoch'`;
+  const row = one<readonly [number, ...ResourceColumns]>(statement(sql), type, id);
+  const [epoch = 0, ...columns] = row ?? [];
+  return { epoch, resource: columns[0] === null ? undefined : toResource(columns as unknown as ResourceColumns) };
+}
+
 /** The newest version, a deletion included, with its row number. */
 export function newestOf({ statement }: Database, type: string, id: string): { readonly rid: number; readonly resource: StoredResource } | undefined {
   const row = one<readonly [...ResourceColumns, number]>(statement(`SELECT ${COLUMNS}, rid FROM resources WHERE type = ? AND id = ?`), type, id);
