@@ -7,7 +7,7 @@
 import type { Act } from '../../audit/event.ts';
 import type { Recorder } from '../../audit/record.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
-import type { HistoryQuery, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
+import type { FindResult, Guard, HistoryQuery, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
 import type { HistoryRequest, HistoryResult, ReadResult, Row, SearchRequest, SearchResult } from '../gate.ts';
 import type { Caller } from '../model.ts';
 import { inView, patientsOf, type View, type Views } from './view.ts';
@@ -22,46 +22,49 @@ export type Disclosure = {
 
 const byId = { by: 'instant', direction: 'newest-first' } as const;
 
-export async function read(deps: Disclosure, type: string, id: string): Promise<ReadResult> {
-  const { answer, view } = await inView(
-    deps.views,
-    (v) => deps.resources.find({ type, where: { kind: 'id', ids: new Set([id]) }, scope: v.scope(type), order: byId, limit: 1, deleted: true }),
-    (found) => patientsOf(found.rows),
-  );
-  return answerOne(deps, { interaction: 'read', type, id }, { row: answer.rows[0], view });
+export function read(deps: Disclosure, type: string, id: string): Promise<ReadResult> {
+  return inView(deps.views, {
+    read: (v) => deps.resources.find({ type, where: { kind: 'id', ids: new Set([id]) }, scope: v.scope(type), order: byId, limit: 1, deleted: true }),
+    restsOn: ({ rows }) => patientsOf(rows),
+    conclude: ({ rows }, view) => answerOne(deps, { interaction: 'read', type, id }, { row: rows[0], view }),
+  });
 }
 
-export async function readVersion(deps: Disclosure, type: string, id: string, version: string): Promise<ReadResult> {
-  const { answer, view } = await inView(
-    deps.views,
-    (v) => deps.resources.history({ type, id, version, scope: historyScope(v), limit: 1 }),
-    (found) => patientsOf(found.rows),
-  );
-  return answerOne(deps, { interaction: 'vread', type, id }, { row: answer.rows[0], view });
+export function readVersion(deps: Disclosure, type: string, id: string, version: string): Promise<ReadResult> {
+  return inView(deps.views, {
+    read: (v) => deps.resources.history({ type, id, version, scope: historyScope(v), limit: 1 }),
+    restsOn: ({ rows }) => patientsOf(rows),
+    conclude: ({ rows }, view) => answerOne(deps, { interaction: 'vread', type, id }, { row: rows[0], view }),
+  });
 }
 
-export async function history(deps: Disclosure, request: HistoryRequest): Promise<HistoryResult> {
+export function history(deps: Disclosure, request: HistoryRequest): Promise<HistoryResult> {
   const { type, id, count, since, before } = request;
   const query = { type, id, ...(since === undefined ? {} : { since }) };
-  const { answer, view } = await inView(
-    deps.views,
-    async (v) => {
+  return inView<VersionsPage, HistoryResult>(deps.views, {
+    read: async (v) => {
       // One snapshot would be enough for both; two reads under one epoch say the same, because the epoch is checked in each.
       const page = await deps.resources.history({ ...query, scope: historyScope(v), limit: Math.max(count, 1), ...(before ? { before } : {}) });
       if (page.kind !== 'rows') return page;
       const all = await deps.resources.history({ ...query, scope: historyScope(v), limit: MOST_VERSIONS });
-      return all.kind === 'rows' ? { kind: 'page' as const, page, total: all.rows.length } : all;
+      return all.kind === 'rows' ? { kind: 'page', page, total: all.rows.length } : all;
     },
-    (found) => patientsOf(found.page.rows),
-  );
-  const rows = answer.page.rows;
-  if (answer.total === 0) {
-    await recordMiss(deps, { interaction: 'history-instance', type, id });
-    return { kind: 'absent' };
-  }
-  const receipt = await recordDisclosure(deps, { interaction: 'history-instance', rows, view });
-  return { kind: 'found', rows: count === 0 ? [] : rows.map(rowOf), more: answer.page.next !== undefined, total: answer.total, receipt };
+    restsOn: ({ page }) => patientsOf(page.rows),
+    conclude: async ({ page, total }, view) => {
+      if (total === 0) {
+        await recordMiss(deps, { interaction: 'history-instance', type, id });
+        return { kind: 'absent' };
+      }
+      const recorded = await recordDisclosure(deps, { interaction: 'history-instance', type, rows: page.rows, view });
+      const rows = count === 0 ? [] : page.rows.map(rowOf);
+      return recorded && { kind: 'found', rows, more: page.next !== undefined, total, receipt: recorded.receipt };
+    },
+  });
 }
+
+type Page<Total> = { readonly kind: 'page'; readonly page: FindResult & { readonly kind: 'rows' }; readonly total: Total };
+type VersionsPage = Page<number> | Exclude<FindResult, { readonly kind: 'rows' }>;
+type SearchPage = Page<number | undefined> | Exclude<FindResult, { readonly kind: 'rows' }>;
 
 /** Versions of one resource are counted one by one; a resource with more is not a patient record any more. */
 const MOST_VERSIONS = 100_000;
@@ -70,24 +73,24 @@ function historyScope(view: View): HistoryQuery['scope'] {
   return { epoch: view.epoch, where: (type) => view.scope(type).where };
 }
 
-export async function search(deps: Disclosure, request: SearchRequest): Promise<SearchResult> {
-  const { type, where, order, after, count } = request;
-  const { answer, view } = await inView(
-    deps.views,
-    async (v) => {
+export function search(deps: Disclosure, request: SearchRequest): Promise<SearchResult> {
+  const { type, where, order, after, count, query } = request;
+  return inView<SearchPage, SearchResult>(deps.views, {
+    read: async (v) => {
       const scope = v.scope(type);
       const page = count === 0 ? noRows : await deps.resources.find({ type, where, scope, order, limit: count, ...(after ? { after } : {}) });
-      if (page.kind !== 'rows' || !request.total) return page.kind === 'rows' ? { kind: 'page' as const, page, total: undefined } : page;
+      if (page.kind !== 'rows') return page;
+      if (!request.total) return { kind: 'page', page, total: undefined };
       const total = await deps.resources.count({ type, where, scope });
-      return total.kind === 'count' ? { kind: 'page' as const, page, total: total.total } : total;
+      return total.kind === 'count' ? { kind: 'page', page, total: total.total } : total;
     },
     // A total tells of every patient who permits, also of those on no page.
-    (found, v) => (request.total ? [...v.patients, ...patientsOf(found.page.rows)] : patientsOf(found.page.rows)),
-  );
-  const receipt = opensByScopeAlone(type)
-    ? undefined
-    : await recordDisclosure(deps, { interaction: 'search-type', rows: answer.page.rows, view, query: request.query });
-  return { rows: answer.page.rows.map(rowOf), next: answer.page.next, total: answer.total, receipt };
+    restsOn: ({ page }, v) => (request.total ? [...v.patients, ...patientsOf(page.rows)] : patientsOf(page.rows)),
+    conclude: async ({ page, total }, view) => {
+      const recorded = await recordDisclosure(deps, { interaction: 'search-type', type, rows: page.rows, view, query });
+      return recorded && { rows: page.rows.map(rowOf), next: page.next, total, receipt: recorded.receipt };
+    },
+  });
 }
 
 const noRows = { kind: 'rows' as const, rows: [] as readonly StoredResource[], next: undefined, walked: 0 };
@@ -95,28 +98,38 @@ const noRows = { kind: 'rows' as const, rows: [] as readonly StoredResource[], n
 async function answerOne(
   deps: Disclosure,
   asked: { readonly interaction: 'read' | 'vread'; readonly type: string; readonly id: string },
-  found: { readonly row: StoredResource | undefined; readonly view: View },
-): Promise<ReadResult> {
-  const { row, view } = found;
+  { row, view }: { readonly row: StoredResource | undefined; readonly view: View },
+): Promise<ReadResult | undefined> {
   if (!row) {
     await recordMiss(deps, asked);
     return { kind: 'absent' };
   }
-  const receipt = opensByScopeAlone(row.type) ? undefined : await recordDisclosure(deps, { interaction: asked.interaction, rows: [row], view });
-  return { kind: row.deleted ? 'gone' : 'found', row: rowOf(row), receipt };
+  const recorded = await recordDisclosure(deps, { interaction: asked.interaction, type: row.type, rows: [row], view });
+  return recorded && { kind: row.deleted ? 'gone' : 'found', row: rowOf(row), receipt: recorded.receipt };
 }
 
 export function rowOf({ type, id, version, lastUpdated, deleted, body }: StoredResource): Row {
   return { type, id, version, lastUpdated, deleted, body };
 }
 
-type Disclosed = { readonly interaction: Act['interaction']; readonly rows: readonly StoredResource[]; readonly view: View; readonly query?: string };
+type Disclosed = {
+  readonly interaction: Act['interaction'];
+  readonly type: string;
+  readonly rows: readonly StoredResource[];
+  readonly view: View;
+  readonly query?: string;
+};
 
 /**
  * One event per patient, so that each can be shown theirs. A search adds one that holds the query and the whole answer, for the
- * requester and the auditor: the query may name people other than those in the answer. Resolves with the event whose receipt tells most.
+ * requester and the auditor: the query may name people other than those in the answer. Resolves with the event whose receipt tells most
+ * (none for what is open by scope alone), or undefined when the epoch moved and nothing may be disclosed under this view any more.
  */
-async function recordDisclosure(deps: Disclosure, { interaction, rows, view, query }: Disclosed): Promise<string> {
+async function recordDisclosure(
+  deps: Disclosure,
+  { interaction, type, rows, view, query }: Disclosed,
+): Promise<{ readonly receipt: string | undefined } | undefined> {
+  if (opensByScopeAlone(type)) return { receipt: undefined };
   const patients = patientsOf(rows);
   const acts: Act[] = patients.map((patient) => {
     const theirs = rows.filter((row) => row.keys.includes(`@patient/${patient}`));
@@ -132,11 +145,9 @@ async function recordDisclosure(deps: Disclosure, { interaction, rows, view, que
       ...(query === undefined ? {} : { query }),
     });
   }
-  const ids = await commitActs(
-    deps,
-    acts.map((act) => ({ act, own: true })),
-  );
-  return (patients.length === 1 ? ids[0] : ids.at(-1)) as string;
+  const own = acts.map((act) => ({ act, own: true }));
+  const ids = await commitActs(deps, own, [{ kind: 'epoch', epoch: view.epoch }]);
+  return ids && { receipt: patients.length === 1 ? ids[0] : ids.at(-1) };
 }
 
 /**
@@ -165,19 +176,24 @@ async function recordMiss(
     basis: [],
   };
   const concerned = patients.length === 0 ? [undefined] : patients;
-  await commitActs(deps, [{ act: sent, own: true }, ...concerned.map((patient) => ({ act: { ...sent, patient }, own: false }))]);
+  await commitActs(deps, [{ act: sent, own: true }, ...concerned.map((patient) => ({ act: { ...sent, patient }, own: false }))], []);
 }
 
-async function commitActs(deps: Disclosure, acts: readonly { readonly act: Act; readonly own: boolean }[]): Promise<string[]> {
+/** Resolves with the ids of the events, or undefined when a guard did not hold and nothing was recorded. */
+async function commitActs(
+  deps: Disclosure,
+  acts: readonly { readonly act: Act; readonly own: boolean }[],
+  guards: readonly Guard[],
+): Promise<string[] | undefined> {
   const recorded = acts.map(({ act, own }) => deps.record(act, { own }));
-  await deps.resources.commit({
-    guards: [],
+  const { kind } = await deps.resources.commit({
+    guards,
     resources: recorded.map(({ resource }) => resource),
     records: [],
     log: recorded.map(({ entry }) => deps.logRow(entry)),
     bumpEpoch: false,
   });
-  return recorded.map(({ id }) => id);
+  return kind === 'committed' ? recorded.map(({ id }) => id) : undefined;
 }
 
 export function actBase(caller: Caller, interaction: Act['interaction']): Pick<Act, 'interaction' | 'outcome' | 'client' | 'actor' | 'purpose'> {

@@ -2,8 +2,8 @@
  * Runs a store query in the caller's view: the compiled consents of one epoch, re-decided when the epoch moved while reading, and
  * confirmed against the log for every patient the answer is about. consent.md §3 (pushdown), ledger.md §3.
  *
- * Invariant: rows come back only if they were read under a scope whose epoch still held in the snapshot of the read, and every
- * Consent about the patients they name is byte for byte the one in the log.
+ * Invariant: rows come back only if they were read under a scope whose epoch held in the snapshot of the read and still held in the commit
+ * that recorded their disclosure, and every Consent about the patients they name is byte for byte the one in the log.
  */
 import { AssentError } from '../../errors.ts';
 import type { Scope, StoredResource } from '../../store/port.ts';
@@ -29,19 +29,24 @@ type OverBudget = { readonly kind: 'budget'; readonly walked: number };
 
 const ATTEMPTS = 10;
 
+/** One question of a caller: what to read, which patients' Consents the answer rests on, and what makes it an answer. */
+type Question<T, R> = {
+  readonly read: (view: View) => Promise<T>;
+  readonly restsOn: (answer: Exclude<T, Stale | OverBudget>, view: View) => readonly string[];
+  /** Records the disclosure; undefined when the epoch moved before the record was durable, and nothing was recorded. */
+  readonly conclude: (answer: Exclude<T, Stale | OverBudget>, view: View) => Promise<R | undefined>;
+};
+
 /** Throws too-costly when the engine gave up, unavailable when the view never held still. */
-export async function inView<T extends { readonly kind: string }>(
-  views: Views,
-  read: (view: View) => Promise<T>,
-  restsOn: (answer: Exclude<T, Stale | OverBudget>, view: View) => readonly string[],
-): Promise<{ readonly answer: Exclude<T, Stale | OverBudget>; readonly view: View }> {
+export async function inView<T extends { readonly kind: string }, R>(views: Views, { read, restsOn, conclude }: Question<T, R>): Promise<R> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const view = await views.current();
     const found = await read(view);
     if (found.kind === 'stale') continue;
     if (found.kind === 'budget') throw new AssentError('too-costly');
     const answer = found as Exclude<T, Stale | OverBudget>;
-    if (await views.confirm(restsOn(answer, view))) return { answer, view };
+    const concluded = (await views.confirm(restsOn(answer, view))) ? await conclude(answer, view) : undefined;
+    if (concluded !== undefined) return concluded;
   }
   throw new AssentError('unavailable', 'Permissions are changing faster than this request can be answered.', { retryAfter: 1 });
 }
