@@ -15,7 +15,7 @@ import { anchorFile, signerFolder } from './folders.ts';
 import type { LogRows } from './log-port.ts';
 import { type BatchRecord, createLogRecords, entriesOf, type LogRecords } from './log-records.ts';
 import { unsealed } from './seal.ts';
-import { readSignerState, readVerifierKey } from './signer.ts';
+import { readSignerState, readVerifierKey } from './signer-files.ts';
 
 export type FsckDependencies = {
   readonly log: LogRows;

@@ -8,6 +8,8 @@ const LEASE_MS = 15_000;
 export type Lease = {
   /** The fencing number, or undefined while another process holds it. */
   hold(): Promise<number | undefined>;
+  /** The next process need not wait until it runs out. */
+  release(): Promise<void>;
 };
 
 export function createLease({ log, clock }: { readonly log: Pick<LogStore, 'lease'>; readonly clock: Clock }): Lease {
@@ -20,6 +22,10 @@ export function createLease({ log, clock }: { readonly log: Pick<LogStore, 'leas
       const fence = await log.lease('sealer', holder, LEASE_MS);
       held = fence === undefined ? undefined : { fence, renewAt: now + LEASE_MS / 3 };
       return fence;
+    },
+    async release() {
+      if (held) await log.lease('sealer', holder, 0);
+      held = undefined;
     },
   };
 }

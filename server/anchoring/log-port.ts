@@ -4,15 +4,15 @@
  */
 import type { LogRow, RecordWrite } from '../store/port.ts';
 
-/** The record does not exist yet: the compare-and-swap of the log. */
-type AbsentGuard = { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: null };
+/** The compare-and-swap of the log: the record is at this revision; null: it does not exist yet. */
+type RecordGuard = { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: number | null };
 
 export type LogRows = { readLog(from: number, limit: number): Promise<readonly LogRow[]> };
 
 export type LogStore = LogRows & {
   lease(name: string, holder: string, ttlMs: number): Promise<number | undefined>;
   commit(writes: {
-    readonly guards: readonly AbsentGuard[];
+    readonly guards: readonly RecordGuard[];
     readonly resources: readonly never[];
     readonly records: readonly RecordWrite[];
     readonly log: readonly never[];
@@ -20,13 +20,9 @@ export type LogStore = LogRows & {
   }): Promise<{ readonly kind: 'committed' } | { readonly kind: 'conflict' }>;
 };
 
-/** Writes records together, if none with this id exists. Resolves with whether it did. */
-export async function insertRecords(
-  log: LogStore,
-  guard: { readonly recordKind: string; readonly id: string } | undefined,
-  records: readonly RecordWrite[],
-): Promise<boolean> {
-  const guards = guard ? [{ kind: 'record' as const, ...guard, revision: null }] : [];
+/** Writes records together, if the guard is met. Resolves with whether it was. */
+export async function writeRecords(log: LogStore, guard: Omit<RecordGuard, 'kind'>, records: readonly RecordWrite[]): Promise<boolean> {
+  const guards = [{ kind: 'record' as const, ...guard }];
   return (await log.commit({ guards, resources: [], records, log: [], bumpEpoch: false })).kind === 'committed';
 }
 

@@ -118,6 +118,8 @@ export type LogRecords = {
   /** Entries sealed so far. */
   head(): Promise<number>;
   checkpoint(): Promise<CheckpointRecord | undefined>;
+  /** Null: there is no checkpoint yet. */
+  checkpointRevision(): Promise<number | null>;
   tile: ReadTile;
   /** The first `width` entries of a bundle; undefined where it is shorter. */
   bundle(index: number, width: number): Promise<Uint8Array | undefined>;
@@ -136,6 +138,7 @@ export function createLogRecords(records: RecordStore): LogRecords {
   return {
     head: async () => (await value<{ size: number }>(kinds.head, kinds.head))?.size ?? 0,
     checkpoint: () => value<CheckpointRecord>(kinds.checkpoint, kinds.checkpoint),
+    checkpointRevision: async () => (await records.get(kinds.checkpoint, kinds.checkpoint))?.revision ?? null,
     tile: (level, index, width) => bytes(kinds.tile, tileId(level, index), width * HASH_BYTES),
     bundle: (index, width) => bytes(kinds.bundle, numberId(index), width * BUNDLED_BYTES),
     async batchesAround(index) {

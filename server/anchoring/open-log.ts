@@ -9,7 +9,7 @@ import { parseEntry, SALT_BYTES } from '../../ledger/entry.ts';
 import { openTree, TILE_WIDTH, type Tree, tileWidth } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import type { LogRow, RecordValue, RecordWrite } from '../store/port.ts';
-import { insertRecords, type LogStore } from './log-port.ts';
+import { type LogStore, writeRecords } from './log-port.ts';
 import { bundleOf, entriesOf, kinds, type LogRecords, numberId, type SubjectRecord, tileId } from './log-records.ts';
 import { type SealedBatch, sealBatch } from './seal.ts';
 
@@ -47,7 +47,8 @@ export async function sealNext(
   const batch = sealBatch(rows, { first, fence, salts: randomBytes(rows.length * SALT_BYTES), subjects: open.subjects });
   for (const leaf of batch.leaves) open.tree.append(leaf);
   const entries = [...open.entries, ...batch.entries];
-  const inserted = await insertRecords(log, { recordKind: kinds.batch, id: numberId(first) }, batchWrites(batch, open.tree, entries));
+  const guard = { recordKind: kinds.batch, id: numberId(first), revision: null };
+  const inserted = await writeRecords(log, guard, batchWrites(batch, open.tree, entries));
   if (!inserted) throw new AssentError('conflict', 'Another process sealed this batch.');
   for (const [reference, subject] of batch.subjects) open.subjects.set(reference, subject);
   open.entries = entries.length === TILE_WIDTH ? [] : entries;

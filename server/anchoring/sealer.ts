@@ -11,7 +11,7 @@ import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { createLease, type Lease } from './lease.ts';
-import { insertRecords, type LogStore, rowsBetween } from './log-port.ts';
+import { type LogStore, rowsBetween, writeRecords } from './log-port.ts';
 import { type CheckpointRecord, createLogRecords, kinds, type LogRecords, storedEntries } from './log-records.ts';
 import { openLog, type OpenLog, sealNext } from './open-log.ts';
 import type { Signer } from './signer.ts';
@@ -74,6 +74,7 @@ export function createSealer(deps: SealerDependencies): Sealer {
       await flush();
       timers.due?.();
       await batch.stop();
+      await sealing.release();
     },
     nudge: (rows = 1) => batch.add(rows),
     flush,
@@ -84,7 +85,7 @@ type State = OpenLog & { checkpoint: CheckpointRecord | undefined };
 type Context = SealerDependencies & { readonly stored: LogRecords; readonly lease: Lease };
 
 /** `later`: asks to be worked again after so many milliseconds. */
-function createSealing(deps: SealerDependencies, later: (ms: number) => void): { work(): Promise<void>; force(): void } {
+function createSealing(deps: SealerDependencies, later: (ms: number) => void): { work(): Promise<void>; force(): void; release(): Promise<void> } {
   const context: Context = { ...deps, stored: createLogRecords(deps.records), lease: createLease(deps) };
   let state: State | undefined;
   let forced = false;
@@ -111,6 +112,7 @@ function createSealing(deps: SealerDependencies, later: (ms: number) => void): {
     force: () => {
       forced = true;
     },
+    release: () => context.lease.release().catch(deps.report),
     // What is in memory after a fault may be ahead of what is stored.
     work: () =>
       work().catch((fault: unknown) => {
@@ -134,15 +136,23 @@ async function signCheckpoint(state: State, { signer, anchors, clock, report, lo
   if (size === 0 && status.kind === 'ready' && status.size === 0) return true;
   const entries = (from: number, to: number) => storedEntries(stored, from, to);
   const rows = (from: number, to: number) => rowsBetween(log, from, to);
-  const signed = await signer.sign({ size, root: state.tree.root(), published: state.checkpoint?.note, entries, rows });
+  const revision = await stored.checkpointRevision();
+  const signed = await signer.sign({ size, root: state.tree.root(), published: state.checkpoint?.note, entries, rows, head: stored.head });
+  if (signed.kind === 'overtaken') throw overtaken();
   if (signed.kind === 'refused') {
     report(new AssentError('unavailable', signed.reason));
     return false;
   }
   const next: CheckpointRecord = { size, note: signed.note, signedAt: clock() };
-  await insertRecords(log, undefined, [{ kind: 'put', recordKind: kinds.checkpoint, id: kinds.checkpoint, value: next }]);
+  const name = { recordKind: kinds.checkpoint, id: kinds.checkpoint };
+  // A process that slept here does not put its checkpoint in the place of a later one.
+  if (!(await writeRecords(log, { ...name, revision }, [{ kind: 'put', ...name, value: next }]))) throw overtaken();
   state.checkpoint = next;
   const results = await Promise.allSettled(anchors.map((anchor) => anchor.anchor(next)));
   for (const result of results) if (result.status === 'rejected') report(result.reason);
   return true;
+}
+
+function overtaken(): AssentError {
+  return new AssentError('conflict', 'Another process has sealed and signed more.');
 }

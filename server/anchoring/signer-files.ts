@@ -1,0 +1,173 @@
+/**
+ * The signer's folder: the log's key, and what was signed last. Several server processes may share it. ledger.md §2
+ *
+ * Invariants: a key, once there, is never replaced; of several processes that advance the same state one succeeds and the others are told,
+ * also when one of them slept in between; what was kept is on the disk, whole, before anybody is told that it is.
+ */
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type NoteSigner, newSignerKey, parseSignerKey } from '../../ledger/checkpoint.ts';
+import { fromBase64 } from '../../ledger/encoding.ts';
+import { sameBytes } from '../../ledger/hash.ts';
+import { createFrontier } from '../../ledger/tree.ts';
+import { AssentError } from '../errors.ts';
+
+/** `chain`: the digest over all rows about Consents and keys, so that a starting process knows them again. */
+export type SignerState = { readonly size: number; readonly root: Uint8Array; readonly frontier: readonly Uint8Array[]; readonly chain: Uint8Array };
+
+/** States are numbered: the next one is made under the next number, which only one process can do. */
+export type KeptState = { readonly number: number; readonly state: SignerState };
+
+export type SignerFiles = {
+  readonly signer: NoteSigner;
+  /** The newest state; `known` saves reading it again. Throws AssentError('unavailable') when it cannot be read. */
+  newest(known?: KeptState): Promise<KeptState | undefined>;
+  /** Undefined: another process has advanced the state since `before`. */
+  advance(before: KeptState | undefined, state: SignerState): Promise<KeptState | undefined>;
+};
+
+/** Makes the key, and with it the log's name, at the first start. Throws AssentError('unavailable') when what is there cannot be used. */
+export async function openSignerFiles(directory: string): Promise<SignerFiles> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return {
+    signer: await readOrMakeKey(directory),
+    newest: (known) => readState(directory, known),
+    advance: (before, state) => advance(directory, before, state),
+  };
+}
+
+/** The last (size, root) that was signed, for checks beside a running server; undefined before the first. Throws AssentError('unavailable'). */
+export async function readSignerState(directory: string): Promise<{ readonly size: number; readonly root: Uint8Array } | undefined> {
+  return (await readState(directory))?.state;
+}
+
+/** The verifier key beside a running server; undefined before the first start. */
+export async function readVerifierKey(directory: string): Promise<string | undefined> {
+  const text = await read(join(directory, 'key'));
+  return text === undefined ? undefined : parseSignerKey(text.trimEnd())?.verifierKey.text;
+}
+
+async function readOrMakeKey(directory: string): Promise<NoteSigner> {
+  const file = join(directory, 'key');
+  if ((await read(file)) === undefined) {
+    if ((await numbersIn(directory)).length > 0)
+      throw new AssentError('unavailable', 'The log’s signing key is missing, but the signer’s state is there.');
+    // Whoever is second at a first start uses the first one's.
+    await create(file, `${newSignerKey(`assent.local/${randomBytes(8).toString('hex')}`)}\n`);
+  }
+  const signer = parseSignerKey((await read(file))?.trimEnd() ?? '');
+  if (!signer) throw new AssentError('unavailable', 'The log’s signing key cannot be read.');
+  return signer;
+}
+
+const FIRST = 'state.json';
+const LATER = /^state\.([1-9]\d*)\.json$/;
+
+function stateFile(directory: string, number: number): string {
+  return join(directory, number === 0 ? FIRST : `state.${number}.json`);
+}
+
+/** In ascending order. */
+async function numbersIn(directory: string): Promise<number[]> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return names.flatMap((name) => (name === FIRST ? [0] : (LATER.exec(name)?.slice(1).map(Number) ?? []))).sort((a, b) => a - b);
+}
+
+const MOST_ATTEMPTS = 20;
+
+async function readState(directory: string, known?: KeptState): Promise<KeptState | undefined> {
+  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+    const number = (await numbersIn(directory)).at(-1);
+    if (number === undefined) return undefined;
+    if (number === known?.number) return known;
+    const text = await read(stateFile(directory, number));
+    // Gone since the folder was listed: there is a newer one.
+    if (text !== undefined) return { number, state: decode(text) };
+  }
+  throw unreadable();
+}
+
+async function advance(directory: string, before: KeptState | undefined, state: SignerState): Promise<KeptState | undefined> {
+  const number = before === undefined ? 0 : before.number + 1;
+  const file = stateFile(directory, number);
+  if (!(await create(file, encode(state)))) return undefined;
+  const numbers = await numbersIn(directory);
+  if (numbers.at(-1) !== number) {
+    // We slept: this number had been used before, and cleared away for a greater one.
+    await rm(file, { force: true });
+    return undefined;
+  }
+  for (const old of numbers) if (old < number) await rm(stateFile(directory, old), { force: true });
+  return { number, state };
+}
+
+/** A state that is torn or inconsistent is worse than none: it is not taken for a fresh start. */
+function decode(text: string): SignerState {
+  try {
+    const { size, root, frontier, chain } = JSON.parse(text) as { size: number; root: string; frontier: string[]; chain: string };
+    const bytes = (hash: string) => fromBase64(hash) ?? Buffer.alloc(0);
+    const hashes = frontier.map(bytes);
+    const state = { size, root: bytes(root), frontier: hashes, chain: bytes(chain) };
+    if (sameBytes(createFrontier({ size, hashes }).root(), state.root)) return state;
+  } catch {
+    // Falls through: said below.
+  }
+  throw unreadable();
+}
+
+function encode({ size, root, frontier, chain }: SignerState): string {
+  const text = (hash: Uint8Array) => Buffer.from(hash).toString('base64');
+  return JSON.stringify({ size, root: text(root), frontier: frontier.map(text), chain: text(chain) });
+}
+
+function unreadable(): AssentError {
+  return new AssentError('unavailable', 'The signer’s state cannot be read.');
+}
+
+async function read(file: string): Promise<string | undefined> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+}
+
+/** Whole and on the disk, or not at all, also when the power fails in between. False: it was there already, and stays as it was. */
+async function create(file: string, text: string): Promise<boolean> {
+  const folder = join(file, '..');
+  const draft = join(folder, `draft-${randomBytes(8).toString('hex')}`);
+  try {
+    await writeSynced(draft, text);
+    // A link, not a rename: it never replaces what is there.
+    await link(draft, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await rm(draft, { force: true });
+  }
+  await syncFolder(folder);
+  return true;
+}
+
+async function writeSynced(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'wx', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
