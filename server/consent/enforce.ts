@@ -112,19 +112,12 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
     signPreparedConsent: (request) => signPrepared(ceremony, request),
     withdrawConsent: (id, jws) => withdrawConsent(ceremony, id, jws),
     async receipt(type, id) {
-      const { answer } = await inView(
-        ceremony.views,
-        (view) =>
-          deps.resources.find({
-            type,
-            where: { kind: 'id', ids: new Set([id]) },
-            scope: view.scope(type),
-            order: { by: 'instant', direction: 'newest-first' },
-            limit: 1,
-          }),
-        (found) => patientsOf(found.rows),
-      );
-      const [row] = answer.rows;
+      const where = { kind: 'id' as const, ids: new Set([id]) };
+      const [row] = await inView(ceremony.views, {
+        read: (view) => deps.resources.find({ type, where, scope: view.scope(type), order: { by: 'instant', direction: 'newest-first' }, limit: 1 }),
+        restsOn: ({ rows }) => patientsOf(rows),
+        conclude: async ({ rows }) => rows,
+      });
       return row ? deps.receiptFor(`${type}/${id}`, await evidence.of(row)) : { kind: 'absent' };
     },
   };

@@ -120,15 +120,15 @@ async function planCreate(
   if (operation.ifNoneExist === undefined) return { guards: [], stored, result: { kind: 'created', row: rowOf(stored) } };
   // The match is looked for in the caller's view only: a hidden duplicate neither blocks nor shows.
   const where = operation.ifNoneExist;
-  const { answer, view } = await inView(
-    deps.views,
-    (v) => deps.resources.find({ type, where, scope: v.scope(type), order: newestFirst, limit: 2 }),
-    (found) => patientsOf(found.rows),
-  );
-  const [match, second] = answer.rows;
+  const { found, scope } = await inView(deps.views, {
+    read: (view) => deps.resources.find({ type, where, scope: view.scope(type), order: newestFirst, limit: 2 }),
+    restsOn: ({ rows }) => patientsOf(rows),
+    conclude: async ({ rows }, view) => ({ found: rows, scope: view.scope(type) }),
+  });
+  const [match, second] = found;
   if (second) throw new AssentError('multiple-matches');
   if (match) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(match) } };
-  return { guards: [{ kind: 'no-match', type, where, scope: view.scope(type) }], stored, result: { kind: 'created', row: rowOf(stored) } };
+  return { guards: [{ kind: 'no-match', type, where, scope }], stored, result: { kind: 'created', row: rowOf(stored) } };
 }
 
 async function planUpdate(
@@ -167,12 +167,12 @@ function choosesIds({ caller }: Writing): boolean {
 async function currentFor(deps: Writing, type: string, id: string): Promise<StoredResource | undefined> {
   const query = { type, where: { kind: 'id' as const, ids: new Set([id]) }, order: newestFirst, limit: 1, deleted: true };
   if (!choosesIds(deps)) {
-    const { answer } = await inView(
-      deps.views,
-      (view) => deps.resources.find({ ...query, scope: view.scope(type) }),
-      (found) => patientsOf(found.rows),
-    );
-    return answer.rows[0];
+    const seen = await inView(deps.views, {
+      read: (view) => deps.resources.find({ ...query, scope: view.scope(type) }),
+      restsOn: ({ rows }) => patientsOf(rows),
+      conclude: async ({ rows }) => rows,
+    });
+    return seen[0];
   }
   const found = await deps.resources.find({ ...query, scope: 'internal' });
   if (found.kind !== 'rows') throw new AssentError('unavailable');
