@@ -26,9 +26,11 @@ export function createRouter(routes: readonly Route[]): Router {
   };
 }
 
+const FIRST_SEGMENT = /^\/?([^/]*)/;
+
 /** The type a row is for: a literal first segment, or the one in the path. */
 export function typeOfRow(route: Route, parameters: { readonly type?: string }): string {
-  const [first = ''] = split(route.path);
+  const [, first = ''] = FIRST_SEGMENT.exec(route.path) ?? [];
   return first.startsWith(':') ? (parameters.type ?? '') : first;
 }
 

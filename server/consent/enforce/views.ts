@@ -80,7 +80,15 @@ function createDecider(standing: Standing, clock: Clock): (type: string) => Deci
   };
 }
 
+/** One Caller object serves every request of its token. */
+const callerKeys = new WeakMap<Caller, string>();
+
 /** What a decision depends on besides the Consents themselves. */
-function callerKey({ client, actor, purpose, admin }: Caller): string {
-  return JSON.stringify([client, actor, purpose, admin]);
+function callerKey(caller: Caller): string {
+  const known = callerKeys.get(caller);
+  if (known !== undefined) return known;
+  const { client, actor, purpose, admin } = caller;
+  const key = JSON.stringify([client, actor, purpose, admin]);
+  callerKeys.set(caller, key);
+  return key;
 }
