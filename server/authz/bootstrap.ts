@@ -5,7 +5,7 @@
  * removed through the admin API does not come back with a restart.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clients } from './clients.ts';
 import type { Endpoints } from './endpoints.ts';
@@ -23,14 +23,28 @@ export type BootstrapDeps = { readonly dataDir: string; readonly endpoints: Endp
 /** Resolves with the path of the file. */
 export async function ensureBootstrap({ dataDir, endpoints, clients }: BootstrapDeps): Promise<string> {
   const path = bootstrapPath(dataDir);
-  const before = await readIfThere(path);
-  const admin = before?.admin ?? { client_id: `admin-${randomUUID()}`, client_secret: newSecret() };
-  const bootstrap: Bootstrap = { fhirBaseUrl: endpoints.fhir, tokenUrl: endpoints.token, consoleUrl: endpoints.console, admin };
+  const addresses = { fhirBaseUrl: endpoints.fhir, tokenUrl: endpoints.token, consoleUrl: endpoints.console };
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   // The file first: a crash before the registration is made good by the next start, a secret nobody wrote down would not be.
-  if (JSON.stringify(before) !== JSON.stringify(bootstrap)) await writeWhole(path, bootstrap);
-  if (!(await clients.find(admin.client_id)) && !(await clients.isRetired(admin.client_id))) await registerAdmin(clients, admin);
+  const before = (await readIfThere(path)) ?? (await make(path, addresses));
+  const bootstrap: Bootstrap = { ...addresses, admin: before.admin };
+  if (JSON.stringify(before) !== JSON.stringify(bootstrap)) await writeWhole(path, bootstrap, rename);
+  await registerAdmin(clients, before.admin);
   return path;
+}
+
+/** Of several servers that start for the first time at once, one makes the file and the others take what is in it. */
+async function make(path: string, addresses: Omit<Bootstrap, 'admin'>): Promise<Bootstrap> {
+  const made: Bootstrap = { ...addresses, admin: { client_id: `admin-${randomUUID()}`, client_secret: newSecret() } };
+  try {
+    // A link never replaces what is there.
+    await writeWhole(path, made, link);
+    return made;
+  } catch (error) {
+    const theirs = (error as NodeJS.ErrnoException).code === 'EEXIST' ? await readIfThere(path) : undefined;
+    if (!theirs) throw error;
+    return theirs;
+  }
 }
 
 export function bootstrapPath(dataDir: string): string {
@@ -44,13 +58,19 @@ export async function readBootstrap(dataDir: string): Promise<Bootstrap> {
   return found;
 }
 
-function registerAdmin(clients: Clients, admin: Bootstrap['admin']): Promise<unknown> {
-  return clients.add({
+async function registerAdmin(clients: Clients, admin: Bootstrap['admin']): Promise<void> {
+  const isKnown = async () => (await clients.find(admin.client_id)) !== undefined || (await clients.isRetired(admin.client_id));
+  if (await isKnown()) return;
+  const registration = {
     ...admin,
     client_name: 'First administrator',
     scope: 'system/*.cruds admin',
     actor: 'Device/assent-administrator',
     purposes: ['HOPERAT'],
+  };
+  await clients.add(registration).catch(async (error: unknown) => {
+    // Another server that starts at the same time was first.
+    if (!(await isKnown())) throw error;
   });
 }
 
@@ -63,11 +83,11 @@ async function readIfThere(path: string): Promise<Bootstrap | undefined> {
   }
 }
 
-async function writeWhole(path: string, bootstrap: Bootstrap): Promise<void> {
+async function writeWhole(path: string, bootstrap: Bootstrap, place: (from: string, to: string) => Promise<void>): Promise<void> {
   const draft = `${path}.${randomUUID()}`;
   try {
     await writeFile(draft, `${JSON.stringify(bootstrap, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
-    await rename(draft, path);
+    await place(draft, path);
   } finally {
     await rm(draft, { force: true });
   }

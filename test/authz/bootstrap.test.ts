@@ -39,6 +39,13 @@ test('the first start makes an administrator, in a file only its owner can read'
   expect(await readdir(dataDir())).toEqual(['bootstrap.json']);
 });
 
+test('first starts at the same time make one administrator', async () => {
+  await Promise.all(Array.from({ length: 8 }, () => start()));
+  expect(await bench.clients.list({ limit: 20 })).toHaveLength(1);
+  expect((await enter(await readBootstrap(dataDir()))).status).toBe(200);
+  expect(await readdir(dataDir())).toEqual(['bootstrap.json']);
+});
+
 test('a second start changes nothing but the addresses', async () => {
   await start();
   const before = await readBootstrap(dataDir());
