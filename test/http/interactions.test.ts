@@ -296,7 +296,7 @@ describe('operations', () => {
   ])('%s refuses %j', async (operation, body) => {
     const before = http.record.calls.length;
     const answer = await call(http, 'POST', `Consent/${operation}`, { body });
-    expect([answer.status, answer.json.resourceType]).toEqual([400, 'OperationOutcome']);
+    expect([answer.status, answer.json.resourceType]).toEqual([operation === '$sign' && 'resourceType' in body ? 422 : 400, 'OperationOutcome']);
     expect(http.record.calls.length).toBe(before);
   });
 

@@ -14,11 +14,25 @@ const MOST_SIGNATURES = 10;
 
 export async function sign(request: FhirRequest, { base }: Services): Promise<Answer> {
   refuseUnknownQuery(request, []);
+  return signedAnswer(await request.gate.signConsent(signingOf(request)), base);
+}
+
+/** Anything wrong is 422, a form that is not filled in included: to a signer it is all the same. */
+function signingOf(request: FhirRequest): Parameters<FhirRequest['gate']['signConsent']>[0] {
+  try {
+    return readSigning(request);
+  } catch (error) {
+    if (error instanceof AssentError && error.code === 'invalid-request') throw new AssentError('invalid-signature', error.issues);
+    throw error;
+  }
+}
+
+function readSigning(request: FhirRequest): Parameters<FhirRequest['gate']['signConsent']>[0] {
   const list = parametersOf(request, ['statement', 'signature']);
   const signatures = list
     .filter(({ name }) => name === 'signature')
     .map(({ part }) => ({ who: referenceOf(part, 'who'), jws: stringOf(part, 'jws', ['valueString']) }));
   if (signatures.length === 0 || signatures.length > MOST_SIGNATURES)
-    throw new AssentError('invalid-request', `From 1 to ${MOST_SIGNATURES} signatures are needed.`);
-  return signedAnswer(await request.gate.signConsent({ statement: stringOf(list, 'statement', ['valueString']), signatures }), base);
+    throw new AssentError('invalid-signature', `From 1 to ${MOST_SIGNATURES} signatures are needed.`);
+  return { statement: stringOf(list, 'statement', ['valueString']), signatures };
 }
