@@ -7,22 +7,19 @@ import type { Clock } from '../clock.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
 import type { RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
-import { compileConsent } from './compile.ts';
-import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
+import { type Ceremony, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type Disclosure, history, read, readVersion, search } from './enforce/disclose.ts';
 import { createEvidence, type Evidence } from './enforce/evidence.ts';
+import { judgeConsent } from './enforce/judge.ts';
 import { inView, patientsOf } from './enforce/view.ts';
 import { createViews } from './enforce/views.ts';
 import { write } from './enforce/write.ts';
 import { facetsOf } from './facets.ts';
 import type { Gate, GateFor, ReceiptResult } from './gate.ts';
-import { maySign, type SigningKey, stillCounts } from './keys.ts';
+import { maySign, type SigningKey } from './keys.ts';
 import type { Approvals, Caller, ImplicitPolicy } from './model.ts';
 import { type ConsentLog, createPolicies, type PoliciesDeps } from './policies.ts';
-import { isSignedBy, parseJws } from './signature.ts';
-import { digestOf, type Statement, statementText, unversioned } from './statement.ts';
-import { isComplete } from './workflow.ts';
 
 export type GateDeps = {
   readonly resources: ResourceStore;
@@ -56,7 +53,8 @@ export function createGateFor(deps: GateDeps): GateFor {
     log: deps.log,
     alarm: deps.alarm,
     fetch: (ids) => fetchConsents(resources, ids),
-    judge: (consent) => judge(deps, consent),
+    judge: async (consent) =>
+      judgeConsent((await deps.records.get(SIGNED, consent.id))?.value, consent, { approvals: deps.approvals, keyOf: deps.keys.get }),
   });
   const directory = { resources, where: deps.where, now: clock };
   const views = createViews({
@@ -140,21 +138,4 @@ async function fetchConsents(resources: ResourceStore, ids: readonly string[]): 
     limit: ids.length,
   });
   return found.kind === 'rows' ? found.rows : [];
-}
-
-/** Verifies a stored Consent from nothing but its statement, its signatures and the key log. */
-async function judge(deps: GateDeps, consent: StoredResource): ReturnType<PoliciesDeps['judge']> {
-  const kept = (await deps.records.get(SIGNED, consent.id))?.value as ConsentRecord | undefined;
-  if (kept?.state !== 'active' || !isComplete(kept.approvals, deps.approvals)) return { kind: 'forged' };
-  const statement = JSON.parse(kept.statement) as Statement;
-  const same = statementText({ ...statement, consent: unversioned(JSON.parse(consent.body) as ResourceValue) }) === kept.statement;
-  if (!same || digestOf(kept.statement) !== kept.digest) return { kind: 'forged' };
-  for (const { kid, jws, who, at } of kept.approvals) {
-    const key = await deps.keys.get(kid);
-    if (key?.owner !== who || !isSignedBy(parseJws(jws), key, kept.statement)) return { kind: 'forged' };
-    if (!stillCounts(key, Date.parse(at))) return { kind: 'lapsed' };
-  }
-  // A period that has run out since is no reason to refuse: what is over simply does not match any more.
-  const compiled = compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY });
-  return { kind: 'established', compiled, kids: kept.approvals.map(({ kid }) => kid) };
 }

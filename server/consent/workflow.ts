@@ -53,7 +53,7 @@ async function acceptSignature({ who, jws }: SignatureInput, { statement, text, 
 }
 
 /** As what a key may sign this statement (rule 14): the patient's own, or a registered custodian's that the Consent names. */
-function roleOf(key: SigningKey, { statement, patient }: Pick<Signing, 'statement' | 'patient'>): SignerRole | undefined {
+export function roleOf(key: SigningKey, { statement, patient }: Pick<Signing, 'statement' | 'patient'>): SignerRole | undefined {
   if (key.role === 'patient' && key.owner === `Patient/${patient}`) return 'patient';
   return key.role === 'custodian' && statement.custodians.includes(key.owner) ? 'custodian' : undefined;
 }

@@ -1,0 +1,61 @@
+/**
+ * Whether a stored Consent may act: verified again from its statement, its signatures and the key log, whenever it is loaded.
+ *
+ * Invariant: nothing that can be written into the database counts by itself. What cannot be read is forged, like what does not fit:
+ * an edit ends one Consent, never the server.
+ */
+import type { ResourceValue } from '../../fhir/resource.ts';
+import type { StoredResource } from '../../store/port.ts';
+import { type CompiledConsent, compileConsent } from '../compile.ts';
+import { type SigningKey, stillCounts } from '../keys.ts';
+import type { Approvals } from '../model.ts';
+import type { PoliciesDeps } from '../policies.ts';
+import { isSignedBy, type ParsedJws, parseJws } from '../signature.ts';
+import { digestOf, type Statement, statementText, unversioned } from '../statement.ts';
+import { type Approval, isComplete, roleOf } from '../workflow.ts';
+import type { ConsentRecord } from './ceremony.ts';
+
+export type JudgeDeps = { readonly approvals: Approvals; readonly keyOf: (kid: string) => Promise<SigningKey | undefined> };
+
+type Judged = Awaited<ReturnType<PoliciesDeps['judge']>>;
+
+/** `kept`: what is stored beside the Consent. Rejects only when the keys cannot be asked. */
+export async function judgeConsent(kept: unknown, consent: StoredResource, { approvals: needed, keyOf }: JudgeDeps): Promise<Judged> {
+  const evidence = readEvidence(kept, consent);
+  if (!evidence) return { kind: 'forged' };
+  const { signatures, statement, text, compiled } = evidence;
+  const established: Approval[] = [];
+  for (const { approval, jws } of signatures) {
+    const key = await keyOf(approval.kid);
+    const role = key && roleOf(key, { statement, patient: compiled.patient });
+    if (!key || !role || key.owner !== approval.who || !isSignedBy(jws, key, text)) return { kind: 'forged' };
+    if (!stillCounts(key, Date.parse(approval.at))) return { kind: 'lapsed' };
+    established.push({ ...approval, role });
+  }
+  if (!isComplete(established, needed)) return { kind: 'forged' };
+  return { kind: 'established', compiled, kids: established.map(({ kid }) => kid) };
+}
+
+type Evidence = {
+  readonly statement: Statement;
+  readonly text: string;
+  readonly compiled: CompiledConsent;
+  readonly signatures: readonly { readonly approval: Approval; readonly jws: ParsedJws }[];
+};
+
+/** Undefined unless statement, Consent and signatures can be read and belong together. */
+function readEvidence(kept: unknown, consent: StoredResource): Evidence | undefined {
+  try {
+    const { state, statement: text, digest, approvals } = kept as ConsentRecord;
+    const statement = JSON.parse(text) as Statement;
+    const same = statementText({ ...statement, consent: unversioned(JSON.parse(consent.body) as ResourceValue) }) === text;
+    if (state !== 'active' || !same || digestOf(text) !== digest) return undefined;
+    const signatures = approvals.map((approval) => ({ approval, jws: parseJws(approval.jws) }));
+    // Nobody signs before there is something to sign: an earlier time was written in later, to outlive a stolen key.
+    if (signatures.some(({ approval }) => !(Date.parse(approval.at) >= Date.parse(statement.created)))) return undefined;
+    // A period that has run out since is no reason to refuse: what is over simply does not match any more.
+    return { statement, text, compiled: compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY }), signatures };
+  } catch {
+    return undefined;
+  }
+}
