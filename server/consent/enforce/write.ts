@@ -5,6 +5,7 @@
  * Invariants: what a caller may not see, it cannot change or find out by trying (rule 22 names the one exception); nothing the server
  * signed or recorded is changed here; nobody widens their own view by writing (rule 21).
  */
+import { setImmediate } from 'node:timers/promises';
 import type { Act } from '../../audit/event.ts';
 import { AssentError } from '../../errors.ts';
 import { withMembers } from '../../fhir/json-text.ts';
@@ -37,6 +38,8 @@ export type Writing = Disclosure & {
 const RESOLVES_ACTORS = new Set(['Organization', 'PractitionerRole', 'CareTeam', 'Group']);
 const SEALED = '~sealed';
 const ATTEMPTS = 5;
+/** Operations planned before others get their turn: some ms. */
+const TURN = 50;
 const newestFirst = { by: 'instant', direction: 'newest-first' } as const;
 
 type Step = { readonly guards: readonly Guard[]; readonly result: WriteResult; readonly stored: StoredResource | undefined };
@@ -80,6 +83,8 @@ async function planSteps(deps: Writing, operations: readonly WriteOperation[]): 
   const concepts = await referencedConcepts(deps, operations);
   const steps: Step[] = [];
   for (const [i, operation] of operations.entries()) {
+    // A large transaction is planned in turns with what others ask.
+    if (i % TURN === TURN - 1) await setImmediate();
     try {
       steps.push(await planStep(deps, operation, concepts));
     } catch (error) {
