@@ -26,6 +26,12 @@ function isEmptyObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length === 0;
 }
 
+/** For JSON.parse, which leaves a hole in an array where an item goes. */
+function withoutEmpty(value: unknown): unknown {
+  if (isEmptyObject(value)) return undefined;
+  return Array.isArray(value) ? value.filter(() => true) : value;
+}
+
 test('R4 needs the general engine for one expression only', () => {
   const slow = resourceTypes.flatMap((type) =>
     [...searchParameters(type).values()]
@@ -50,7 +56,7 @@ test.each(sampleTypes)('compiled expressions find what the general engine finds:
         .replaceAll(/"https:\/\/[a-z.]+\/fhir\/(Patient\/)/g, '"$1')
         .replaceAll(/,?"type":"(Patient|Group)"/g, '');
       // An empty object is no FHIR, and what the general engine makes of it depends on the definitions other suites have loaded.
-      const local = JSON.parse(plain.replaceAll('{,', '{'), (_, value: unknown) => (isEmptyObject(value) ? undefined : value)) as typeof resource;
+      const local = JSON.parse(plain.replaceAll('{,', '{'), (_, value: unknown) => withoutEmpty(value)) as typeof resource;
       for (const { name, fast, slow } of pairs) {
         found += fast(local).length;
         expect(distinct(fast(local)), name).toEqual(distinct(slow(local)));
