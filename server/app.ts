@@ -28,6 +28,7 @@ import type { GateFor } from './consent/gate.ts';
 import { labelOf } from './consent/implicit.ts';
 import type { ImplicitPolicy } from './consent/model.ts';
 import { adminPlugin } from './http/admin.ts';
+import { installDraining } from './http/draining.ts';
 import { installErrorHandling } from './http/error-handler.ts';
 import { createFhirPlugin } from './http/fhir-plugin.ts';
 import { createHealthPlugin } from './http/health.ts';
@@ -234,6 +235,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const { engine, anchoring, registry, search, endpoints, clock, config, gateFor, validator, cursors, metrics } = parts;
   const { resources, records } = engine;
   installErrorHandling(server);
+  installDraining(server);
   installObservation(server, { metrics });
   const epoch = () => resources.epoch();
   const authenticator = await installAuthorization(server, {

@@ -14,8 +14,8 @@ type Bootstrap = {
 };
 export type ServerProcess = { readonly ready: Ready; readonly bootstrap: Bootstrap; readonly stop: () => Promise<void> };
 export type LaunchedServer = Pick<ServerProcess, 'ready' | 'bootstrap'> & {
-  /** Resolves when it has ended. */
-  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** Resolves with its exit code when it has ended; 1 when a signal ended it. */
+  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number>;
 };
 
 const root = new URL('../..', import.meta.url);
@@ -49,7 +49,7 @@ export async function launchServer(dataDir: string, settings: Readonly<Record<st
     bootstrap: JSON.parse(await readFile(ready.bootstrap, 'utf8')) as Bootstrap,
     async end(signal) {
       child.kill(signal);
-      await ended;
+      return ended;
     },
   };
 }
