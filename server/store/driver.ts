@@ -18,8 +18,6 @@ export type Choice = { readonly drivers: readonly Driver[]; readonly size: numbe
 
 export type Measure = (driver: Driver) => number;
 
-/** Counting stops at these sizes in turn, so that a small driver is found without counting the large ones. */
-const CAPS = [50, 1_000, 5_000, 40_000] as const;
 /** Up to this many ids are looked up at once, whatever else was asked. */
 const HANDFUL = 50;
 /** More keys or branches than this cost more to seek one by one than a walk that tests membership. */
@@ -27,6 +25,8 @@ const MOST_KEYS = 2_000;
 const MOST_BRANCHES = 200;
 /** Above this many entries, walking the type in order beats collecting a driver that is not in order. */
 export const MOST_COLLECTED = 5_000;
+/** Counting stops at these sizes in turn, so that a small driver is found without counting the large ones. */
+const CAPS = [50, 1_000, MOST_COLLECTED + 1, 40_000] as const;
 /** Ranges merged in result order; above, the rows are collected and sorted, or another driver is walked. */
 const MOST_MERGED = 50;
 
@@ -37,7 +37,7 @@ export function pickDriver(expression: Expression, measure: (driver: Driver, cap
     choice = choose(expression, (driver) => measure(driver, cap));
     if (!choice || choice.size < cap) break;
     // All are large: only walks in result order are of use, and how large the others are does not matter.
-    if (cap >= MOST_COLLECTED && !mergeableKeys(choice)) break;
+    if (cap > MOST_COLLECTED && !mergeableKeys(choice)) break;
   }
   return choice;
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { all, and, any, type Expression, not, or, startsWith } from '../../server/search/expression.ts';
-import { type Driver, mergeableKeys, pickDriver } from '../../server/store/driver.ts';
+import { type Driver, MOST_COLLECTED, mergeableKeys, pickDriver } from '../../server/store/driver.ts';
 import { packKeys, unpackKeys } from '../../server/store/packed-keys.ts';
 
 const sizes: Readonly<Record<string, number>> = { rare: 3, some: 700, common: 15_000, huge: 1_000_000, other: 1_000_000 };
@@ -35,6 +35,9 @@ test('among large criteria one that is in result order drives', () => {
   ]) {
     expect(pickDriver(and(of), large)?.drivers).toEqual([{ kind: 'keys', keys: ['huge'] }]);
   }
+  // A driver that cannot be walked in order is known to be too large to collect.
+  expect(pickDriver(wide, large)?.size).toBeGreaterThan(MOST_COLLECTED);
+  expect(pickDriver(startsWith('c'), large)?.size).toBeGreaterThan(MOST_COLLECTED);
 });
 
 test('a handful of ids drives without anything being counted', () => {

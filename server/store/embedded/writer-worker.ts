@@ -48,7 +48,7 @@ function close(): void {
 function checkpointer({ statement }: Database): (forced: boolean) => void {
   let last = 0;
   return (forced) => {
-    const [changes = 0] = statement('SELECT total_changes()').get() as unknown as [number];
+    const [changes] = statement('SELECT total_changes()').get() as unknown as [number];
     if (!forced && changes - last < CHANGES_PER_CHECKPOINT) return;
     last = changes;
     checkpoint(database, 'PASSIVE');
