@@ -27,7 +27,10 @@ async function adminOf(running: LaunchedServer) {
   return { bootstrap: running.bootstrap, admin: await createSession(running.bootstrap, running.bootstrap.admin, ADMIN_SCOPE), now: systemClock };
 }
 
-describe('a server process', () => {
+// Processes start slowly on a busy machine.
+const patience = { timeout: 60_000 };
+
+describe('a server process', patience, () => {
   it('is killed in the middle of its work and has everything it acknowledged', async () => {
     const first = await launch();
     const before = await adminOf(first);
@@ -89,7 +92,7 @@ describe('a server process', () => {
   });
 });
 
-describe('a bad setting stops the start with a sentence', () => {
+describe('a bad setting stops the start with a sentence', patience, () => {
   const cases: readonly (readonly [Record<string, string>, RegExp])[] = [
     [
       { ASSENT_NO_SUCH: '1', ASSENT_PORT: 'many', ASSENT_IMPLICIT_POLICY: 'allow', ASSENT_APPROVALS: 'none' },
