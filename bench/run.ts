@@ -18,7 +18,7 @@ const seconds = Number(process.argv[2] ?? 5);
 const folder = process.argv[3];
 
 const dataDir = mkdtempSync(join(tmpdir(), 'assent-bench-'));
-const server = await start(['server/main.ts', 'serve'], { ASSENT_DATA_DIR: dataDir, ASSENT_PORT: '0', ASSENT_LOG_LEVEL: 'warn' });
+const server = await start(['server/main.ts', 'serve'], { ASSENT_DATA_DIR: dataDir, ASSENT_PORT: '0' });
 const running: Started[] = [server];
 try {
   const residentMbAtStart = residentMb(server.pid);
