@@ -24,7 +24,11 @@ function bench() {
     log: {
       catchUp: async () => void (seen = entries.length),
       latest: (reference) => entries.slice(0, seen).findLast((entry) => entry.reference === reference),
-      changedSince: (position) => ({ references: entries.slice(position, seen).map(({ reference }) => reference), kids: [], position: seen }),
+      changedSince(position) {
+        const named = entries.slice(position, seen).map(({ reference }) => reference);
+        const keys = named.filter((reference) => reference.startsWith('key:'));
+        return { references: named.filter((reference) => !keys.includes(reference)), kids: keys.map((key) => key.slice(4)), position: seen };
+      },
     },
     fetch: async (ids) => {
       fetched.push([...ids]);
@@ -33,7 +37,9 @@ function bench() {
     },
     judge: async ({ id, body }) => {
       const kind = verdicts.get(id) ?? 'established';
-      return kind === 'established' ? { kind, compiled: compileConsent(JSON.parse(body) as ResourceValue, { now: NOON }), kids: [] } : { kind };
+      return kind === 'established'
+        ? { kind, compiled: compileConsent(JSON.parse(body) as ResourceValue, { now: NOON }), kids: [`key-of-${id}`] }
+        : { kind };
     },
     alarm: ({ logIndex }) => void alarms.push(logIndex),
   });
@@ -57,6 +63,10 @@ function bench() {
     verdicts,
     rows,
     sign,
+    revoke(kid: string) {
+      entries.push({ index: entries.length, reference: `key:${kid}`, digest: '', kind: 'key-revoked', subject: null });
+      epoch += 1;
+    },
     withdraw: (id: string, patient: string) => log(id, patient, 'consent-withdrawn'),
     edit(id: string, change: (body: string) => string) {
       const row = rows.get(id);
@@ -129,6 +139,17 @@ describe('what is in force', () => {
     await b.now();
     expect([b.inForce(), b.voided(), b.alarms]).toEqual([[], ['2'], [1]]);
   });
+});
+
+test('a key reported stolen has what it signed looked at again, and nothing else', async () => {
+  const b = bench();
+  b.sign('a', '1');
+  b.sign('b', '2');
+  await b.now();
+  b.verdicts.set('a', 'lapsed').set('b', 'lapsed');
+  b.revoke('key-of-a');
+  await b.now();
+  expect([b.inForce(), b.voided(), b.alarms]).toEqual([['Consent/b'], [], []]);
 });
 
 describe('a Consent that is not the one in the log', () => {
