@@ -142,7 +142,8 @@ async function planUpdate(
   concepts: ReadonlyMap<string, ResourceValue>,
 ): Promise<Step> {
   const type = operation.resource.value.resourceType;
-  const current = await currentFor(deps, type, operation.id);
+  // Clients that may choose ids learn which are taken (rule 22).
+  const current = await currentFor(deps, type, operation.id, { unseen: choosesIds(deps) });
   if (!current && !choosesIds(deps)) throw new AssentError('not-found');
   if (current) refuseSealed(current);
   refuseMismatch(operation.ifMatch, current);
@@ -153,7 +154,8 @@ async function planUpdate(
 }
 
 async function planDelete(deps: Writing, { type, id, ifMatch }: WriteOperation & { kind: 'delete' }): Promise<Step> {
-  const current = await currentFor(deps, type, id);
+  // An administrator erases what it cannot read; a chooser of ids deletes only what it sees.
+  const current = await currentFor(deps, type, id, { unseen: deps.caller.admin });
   if (!current) throw new AssentError('not-found');
   if (current.deleted) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(current) } };
   refuseSealed(current);
@@ -168,10 +170,10 @@ function choosesIds({ caller }: Writing): boolean {
   return caller.admin || caller.choosesIds;
 }
 
-/** The version being replaced: in the caller's view, or, for clients that may choose ids, whatever is there (rule 22). */
-async function currentFor(deps: Writing, type: string, id: string): Promise<StoredResource | undefined> {
+/** The version being replaced or deleted: in the caller's view, or whatever is there. */
+async function currentFor(deps: Writing, type: string, id: string, { unseen }: { readonly unseen: boolean }): Promise<StoredResource | undefined> {
   const query = { type, where: { kind: 'id' as const, ids: new Set([id]) }, order: newestFirst, limit: 1, deleted: true };
-  if (!choosesIds(deps)) {
+  if (!unseen) {
     const seen = await inView(deps.views, {
       read: (view) => deps.resources.find({ ...query, scope: view.scope(type) }),
       restsOn: ({ rows }) => patientsOf(rows),
