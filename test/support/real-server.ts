@@ -1,12 +1,14 @@
 /**
  * The whole server as users get it: createApp over the embedded engine in a folder of its own, HTTP on a free loopback port, real keys and
- * tokens. The clock can be moved, the log is kept in memory, and the database file lies open to a hand with SQL.
+ * tokens. The clock can be moved, the log is kept in memory, and the database file lies open to a hand with SQL. With
+ * ASSENT_TEST_ENGINE=mongodb the same suites run on a replica set.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { MongoClient } from 'mongodb';
 import { type App, createApp } from '../../server/app.ts';
 import { systemClock } from '../../server/clock.ts';
 import {
@@ -26,6 +28,7 @@ import {
 } from '../../server/commands/demo/session.ts';
 import { freePort } from '../../server/commands/serve.ts';
 import { readConfig } from '../../server/config.ts';
+import { startReplicaSet } from './mongod.ts';
 
 export const HOSPITAL = 'Organization/hospital';
 export const ADMIN_SCOPE = 'system/*.cruds admin';
@@ -40,6 +43,8 @@ export type RealServer = {
   advance(ms: number): void;
   /** Runs SQL on the database file beside the running server. */
   sql<T>(work: (database: DatabaseSync) => T): T;
+  /** From now on the database refuses what an audit needs: log rows, or AuditEvents. Resolves with what ends it. */
+  breakWrites(of: 'log' | 'resources'): Promise<() => Promise<void>>;
   /** The same folder and port, as after a stop. `between` has the database to itself. */
   restart(between?: (database: DatabaseSync) => void): Promise<void>;
   stop(): Promise<void>;
@@ -47,6 +52,7 @@ export type RealServer = {
 
 export async function startRealServer(settings: Readonly<Record<string, string>> = {}): Promise<RealServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'assent-real-'));
+  const replicaSet = process.env['ASSENT_TEST_ENGINE'] === 'mongodb' ? await startReplicaSet(1) : undefined;
   const port = await freePort('127.0.0.1');
   const config = readConfig({
     ASSENT_PORT: String(port),
@@ -54,6 +60,7 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
     ASSENT_LOG_LEVEL: 'warn',
     ASSENT_CHECKPOINT_INTERVAL_MS: '10',
     ASSENT_VALIDATION_WORKERS: '1',
+    ...(replicaSet ? { ASSENT_MONGODB_URI: replicaSet.uri('assent') } : {}),
     ...settings,
   });
   let offset = 0;
@@ -82,6 +89,12 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
     now,
     advance: (ms) => void (offset += ms),
     sql,
+    async breakWrites(of) {
+      if (replicaSet) return refuseDocuments(replicaSet.uri('assent'), of);
+      const when = of === 'log' ? '' : "WHEN NEW.type = 'AuditEvent'";
+      sql((database) => database.exec(`CREATE TRIGGER broken BEFORE INSERT ON ${of} ${when} BEGIN SELECT RAISE(ABORT, 'disk full'); END`));
+      return async () => sql((database) => database.exec('DROP TRIGGER broken'));
+    },
     async restart(between) {
       await app.close();
       if (between) sql(between);
@@ -89,8 +102,22 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
     },
     async stop() {
       await app.close();
+      await replicaSet?.stop();
       rmSync(dataDir, { recursive: true, force: true });
     },
+  };
+}
+
+/** A validator no such document passes, in the place of the collection's own. */
+async function refuseDocuments(uri: string, of: 'log' | 'resources'): Promise<() => Promise<void>> {
+  const client = await MongoClient.connect(uri);
+  const database = client.db();
+  const [collection] = (await database.listCollections({ name: of }).toArray()) as { readonly options?: { readonly validator?: object } }[];
+  const refused = of === 'log' ? { _id: { $exists: false } } : { t: { $ne: 'AuditEvent' } };
+  await database.command({ collMod: of, validator: refused });
+  return async () => {
+    await database.command({ collMod: of, validator: collection?.options?.validator ?? {} });
+    await client.close();
   };
 }
 
