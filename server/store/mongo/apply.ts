@@ -3,24 +3,37 @@
  * leaves nothing to undo and the others go on.
  *
  * Invariant: snapshot isolation notices only documents that two transactions change. So what a guard relies on is changed as well: the
- * document it names, or for a conditional create the guard document of its type. The epoch is the exception: a commit that moves it depends on
- * nothing that one which only compares it writes.
+ * document it names, or for a conditional create the guard document of its type; for the epoch one of a few documents that every
+ * (small) commit which moves the epoch changes all of. So a disclosure is committed before a withdrawal or judged again, never beside it.
  */
 import type { ClientSession } from 'mongodb';
 import { AssentError } from '../../errors.ts';
 import type { CommitResult, Guard, WriteSet } from '../port.ts';
 import type { Collections, Connection } from './connection.ts';
 import { EPOCH, recordId, resourceId } from './documents.ts';
+import type { EpochGate } from './epoch-gate.ts';
 import { findRows } from './find.ts';
 import { type Reader, transactionReader } from './reader.ts';
 import { createLogChanges, type LogChanges } from './log-changes.ts';
 import { createRecordChanges, type KnownRecord, type RecordChanges } from './record-changes.ts';
 import { createResourceChanges, type KnownResource, type ResourceChanges } from './resource-changes.ts';
 
-type Inside = { readonly connection: Connection; readonly session: ClientSession; readonly now: number; readonly attempt: number };
+type Inside = {
+  readonly connection: Connection;
+  readonly session: ClientSession;
+  readonly now: number;
+  readonly attempt: number;
+  readonly gate: EpochGate;
+};
 
-export async function applyWriteSets({ connection, session, now, attempt }: Inside, sets: readonly WriteSet[]): Promise<readonly CommitResult[]> {
+export async function applyWriteSets(
+  { connection, session, now, attempt, gate }: Inside,
+  sets: readonly WriteSet[],
+): Promise<readonly CommitResult[]> {
   const { inSession } = connection;
+  const closes = sets.some((set) => set.bumpEpoch);
+  // First of all, so that the snapshot is of this moment and nobody has passed since.
+  if (closes) await gate.close(inSession, session);
   // After a lost race the epoch is taken first, so that a long write set does not lose to short ones for ever.
   const early = attempt > 0 ? sets.filter((set) => set.bumpEpoch).length : 0;
   const before = sets.some(needsEpoch) ? await epochOf(inSession, session) : 0;
@@ -42,6 +55,8 @@ export async function applyWriteSets({ connection, session, now, attempt }: Insi
     if (set.bumpEpoch) moved++;
   }
   await flush(state);
+  // Last of all, so that a withdrawal has to wait for the shortest time.
+  if (!closes && sets.some((set, i) => results[i]?.kind === 'committed' && needsEpoch(set))) await gate.pass(inSession, session);
   if (moved !== early) await bumpEpoch(inSession, session, moved - early);
   return results;
 }

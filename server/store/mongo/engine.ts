@@ -8,6 +8,7 @@ import type { Clock } from '../../clock.ts';
 import type { Engine } from '../port.ts';
 import { connect } from './connection.ts';
 import { createEpochReader } from './epoch.ts';
+import { prepareEpochGate } from './epoch-gate.ts';
 import { translate } from './faults.ts';
 import { createCommitter } from './group-commit.ts';
 import { createLog } from './log.ts';
@@ -22,6 +23,7 @@ export async function createMongoEngine({ uri, clock }: Options): Promise<Engine
   const connection = await connect(uri);
   try {
     await prepareDatabase(connection);
+    await prepareEpochGate(connection);
   } catch (error) {
     await connection.close();
     throw translate(error);

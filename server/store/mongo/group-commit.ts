@@ -8,6 +8,7 @@ import type { Clock } from '../../clock.ts';
 import type { CommitResult, WriteSet } from '../port.ts';
 import { applyWriteSets } from './apply.ts';
 import type { Connection } from './connection.ts';
+import { createEpochGate, type EpochGate, openEpochGate } from './epoch-gate.ts';
 import { unavailable } from './faults.ts';
 import { transact } from './transaction.ts';
 
@@ -25,9 +26,11 @@ const MOST_RESOURCES = 50;
 const MOST_BYTES = 4_000_000;
 
 export function createCommitter({ connection, clock }: { readonly connection: Connection; readonly clock: Clock }): Committer {
-  const run = (sets: readonly WriteSet[]): Promise<readonly CommitResult[]> =>
-    transact(connection, (session, attempt) => applyWriteSets({ connection, session, now: clock(), attempt }, sets));
-  const lanes = { small: createLane(run), large: createLane(run) };
+  const run =
+    (gate: EpochGate) =>
+    (sets: readonly WriteSet[]): Promise<readonly CommitResult[]> =>
+      transact(connection, (session, attempt) => applyWriteSets({ connection, session, now: clock(), attempt, gate }, sets));
+  const lanes = { small: createLane(run(createEpochGate())), large: createLane(run(openEpochGate(createEpochGate()))) };
   let closed = false;
   return {
     commit: (writes) => {

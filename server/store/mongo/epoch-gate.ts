@@ -1,0 +1,41 @@
+/**
+ * What makes MongoDB notice that one transaction relied on the epoch which another one moved: a few documents, one of which the first changes
+ * and all of which the second changes. Processes use different ones, so that those who only rely on it seldom meet.
+ *
+ * Invariant: of a commit that relied on the epoch and one in a small group that moved it, the log has the first before the second, or the
+ * first was judged again. Commits of many resources do not close the gate, as they would hold up every read for as long as they take; what takes
+ * a permission away is small.
+ */
+import { randomInt } from 'node:crypto';
+import type { ClientSession } from 'mongodb';
+import type { Collections, Connection } from './connection.ts';
+import { isDuplicate } from './faults.ts';
+
+export type EpochGate = {
+  pass(inSession: Collections, session: ClientSession): Promise<void>;
+  close(inSession: Collections, session: ClientSession): Promise<void>;
+};
+
+const IDS = Array.from({ length: 8 }, (_, i) => `epoch-gate ${i}`);
+
+/** They are there before anybody uses them: one that a transaction makes is not seen by another. */
+export async function prepareEpochGate({ collections }: Connection): Promise<void> {
+  const updates = IDS.map((_id) => ({ updateOne: { filter: { _id }, update: { $setOnInsert: { value: 0 } }, upsert: true } }));
+  await collections.counters.bulkWrite(updates, { ordered: false }).catch((error: unknown) => {
+    // Another process makes them at this moment.
+    if (!isDuplicate(error)) throw error;
+  });
+}
+
+export function createEpochGate(): EpochGate {
+  const _id = IDS[randomInt(IDS.length)] ?? '';
+  return {
+    pass: async ({ counters }, session) => void (await counters.updateOne({ _id }, { $inc: { value: 1 } }, { session })),
+    close: async ({ counters }, session) => void (await counters.updateMany({ _id: { $in: IDS } }, { $inc: { value: 1 } }, { session })),
+  };
+}
+
+/** For large groups: they pass without closing it. */
+export function openEpochGate({ pass }: EpochGate): EpochGate {
+  return { pass, close: pass };
+}
