@@ -1,0 +1,59 @@
+/** The log's order between processes: what relied on the epoch stands before what moved it, or was refused. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createMongoEngine } from '../../../server/store/mongo/engine.ts';
+import type { Engine } from '../../../server/store/port.ts';
+import { writes } from '../../contract/subject.ts';
+import { findMongod, type ReplicaSet, startReplicaSet } from '../../support/mongod.ts';
+
+const ROUNDS = 150;
+const READERS = 4;
+
+describe.skipIf(!findMongod())('disclosures and withdrawals of different processes', () => {
+  let set: ReplicaSet;
+  let one: Engine;
+  let other: Engine;
+  beforeAll(async () => {
+    set = await startReplicaSet();
+    const open = () => createMongoEngine({ uri: set.uri(`gate-${process.pid}`), clock: () => Date.UTC(2026, 0, 1) });
+    [one, other] = await Promise.all([open(), open()]);
+  }, 60_000);
+  afterAll(async () => {
+    await Promise.all([one, other].map(({ resources }) => resources.close()));
+    await set.stop();
+  });
+
+  test('stand in the log in the order in which they hold', { timeout: 60_000 }, async () => {
+    let withdrawn = false;
+    let refused = 0;
+    /** Key of the row to the epoch it relied on, or for a withdrawal the one it moved to. */
+    const relied = new Map<string, number>();
+    const disclose = async (engine: Engine, reader: number): Promise<void> => {
+      for (let i = 0; !withdrawn; i++) {
+        const epoch = await engine.resources.epoch();
+        const key = `disclosure ${reader} ${i}`;
+        const { kind } = await engine.resources.commit({ ...writes([], { guards: [{ kind: 'epoch', epoch }] }), log: [{ key, entry: '{}' }] });
+        if (kind === 'committed') relied.set(key, epoch);
+        else refused++;
+      }
+    };
+    const withdraw = async (): Promise<void> => {
+      for (let i = 0; i < ROUNDS; i++) {
+        // Permissions are not withdrawn so fast that nobody can be answered in between.
+        while (relied.size < i) await new Promise((resolve) => setImmediate(resolve));
+        const epoch = await other.resources.epoch();
+        await other.resources.commit({ ...writes([], { bumpEpoch: true }), log: [{ key: `withdrawal ${epoch + 1}`, entry: '{}' }] });
+      }
+      withdrawn = true;
+    };
+    await Promise.all([withdraw(), ...Array.from({ length: READERS }, (_, i) => disclose(i % 2 === 0 ? one : other, i))]);
+    const log = await one.resources.readLog(0, 100_000);
+    let epoch = 0;
+    const late = log.filter(({ key }) => {
+      if (key.startsWith('withdrawal')) epoch = Number(key.split(' ')[1]);
+      return (relied.get(key) ?? epoch) < epoch;
+    });
+    expect(late.map(({ key }) => key)).toEqual([]);
+    expect(log).toHaveLength(relied.size + ROUNDS);
+    expect(refused).toBeGreaterThan(0);
+  });
+});
