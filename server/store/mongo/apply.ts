@@ -31,7 +31,7 @@ export async function applyWriteSets(
   sets: readonly WriteSet[],
 ): Promise<readonly CommitResult[]> {
   const { inSession } = connection;
-  const closes = sets.some((set) => set.bumpEpoch);
+  const closes = gate.closes && sets.some((set) => set.bumpEpoch);
   // First of all, so that the snapshot is of this moment and nobody has passed since.
   if (closes) await gate.close(inSession, session);
   // After a lost race the epoch is taken first, so that a long write set does not lose to short ones for ever.

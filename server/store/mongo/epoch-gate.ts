@@ -12,6 +12,8 @@ import type { Collections, Connection } from './connection.ts';
 import { isDuplicate } from './faults.ts';
 
 export type EpochGate = {
+  /** Whether commits that move the epoch close it. */
+  readonly closes: boolean;
   pass(inSession: Collections, session: ClientSession): Promise<void>;
   close(inSession: Collections, session: ClientSession): Promise<void>;
 };
@@ -27,15 +29,11 @@ export async function prepareEpochGate({ collections }: Connection): Promise<voi
   });
 }
 
-export function createEpochGate(): EpochGate {
+export function createEpochGate({ closes }: Pick<EpochGate, 'closes'>): EpochGate {
   const _id = IDS[randomInt(IDS.length)] ?? '';
   return {
+    closes,
     pass: async ({ counters }, session) => void (await counters.updateOne({ _id }, { $inc: { value: 1 } }, { session })),
     close: async ({ counters }, session) => void (await counters.updateMany({ _id: { $in: IDS } }, { $inc: { value: 1 } }, { session })),
   };
-}
-
-/** For large groups: they pass without closing it. */
-export function openEpochGate({ pass }: EpochGate): EpochGate {
-  return { pass, close: pass };
 }

@@ -8,7 +8,7 @@ import type { Clock } from '../../clock.ts';
 import type { CommitResult, WriteSet } from '../port.ts';
 import { applyWriteSets } from './apply.ts';
 import type { Connection } from './connection.ts';
-import { createEpochGate, type EpochGate, openEpochGate } from './epoch-gate.ts';
+import { createEpochGate, type EpochGate } from './epoch-gate.ts';
 import { unavailable } from './faults.ts';
 import { transact } from './transaction.ts';
 
@@ -30,7 +30,7 @@ export function createCommitter({ connection, clock }: { readonly connection: Co
     (gate: EpochGate) =>
     (sets: readonly WriteSet[]): Promise<readonly CommitResult[]> =>
       transact(connection, (session, attempt) => applyWriteSets({ connection, session, now: clock(), attempt, gate }, sets));
-  const lanes = { small: createLane(run(createEpochGate())), large: createLane(run(openEpochGate(createEpochGate()))) };
+  const lanes = { small: createLane(run(createEpochGate({ closes: true }))), large: createLane(run(createEpochGate({ closes: false }))) };
   let closed = false;
   return {
     commit: (writes) => {
