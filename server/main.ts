@@ -55,4 +55,10 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   }
 }
 
+// `assent config | head`: a reader that has seen enough is no fault.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 process.exitCode = await main(process.argv.slice(2));

@@ -56,6 +56,7 @@ function mountProvider(scope: FastifyInstance, provider: Provider): void {
   scope.route({
     method: ['GET', 'POST', 'OPTIONS'],
     url: `${authPaths.prefix}/*`,
+    config: { interaction: 'token' },
     handler: async (request: FastifyRequest, reply: FastifyReply) => {
       if (!open.has(request.url.split('?', 1)[0] ?? '')) throw new AssentError('not-supported');
       reply.hijack();
@@ -78,6 +79,8 @@ function publishDocuments(app: FastifyInstance, endpoints: Endpoints): void {
   };
   for (const [url, body] of Object.entries(documents)) {
     // Always JSON, whatever is asked for, and for any origin: the documents are public.
-    app.get(url, (_request, reply) => reply.header('access-control-allow-origin', '*').type('application/json').send(body));
+    app.get(url, { config: { interaction: 'discovery' } }, (_request, reply) =>
+      reply.header('access-control-allow-origin', '*').type('application/json').send(body),
+    );
   }
 }

@@ -68,6 +68,7 @@ export async function adminPlugin(app: FastifyInstance, deps: AdminDeps): Promis
     app.route({
       method: row.method,
       url: row.path,
+      config: { interaction: 'admin' },
       handler: (request, reply) => answer({ row, deps, request, reply }),
       onRequest: (request) => admit(request, deps),
     });
