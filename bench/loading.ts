@@ -49,18 +49,19 @@ export function bundlesIn(folder: string): Bundle[] {
 }
 
 export async function loadAll(name: string, bundles: readonly Bundle[], { admin, pid }: { admin: Session; pid: number }): Promise<Load> {
+  const resources = bundles.reduce((sum, { entry }) => sum + entry.length, 0);
+  if (resources === 0) throw new Error(`${name}: there is nothing to load`);
   await lagP99(admin); // starts a new span
   const [before, began] = [cpuMs(pid), performance.now()];
   const queue = [...bundles];
   const post = async (): Promise<void> => {
     for (let bundle = queue.shift(); bundle; bundle = queue.shift()) {
       const { status } = await admin.call('POST', '', bundle);
-      if (status !== 200) throw new Error(`a transaction answered ${status}`);
+      if (status !== 200) throw new Error(`${name}: a transaction answered ${status}`);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, post));
   const seconds = (performance.now() - began) / 1000;
-  const resources = bundles.reduce((sum, { entry }) => sum + entry.length, 0);
   return {
     name,
     bundles: bundles.length,

@@ -1,37 +1,44 @@
 /**
- * What Assent costs, as ratios to a bare Fastify route measured in the same run, in turn: `npm run bench [-- seconds [folder of bundles]]`.
- * Writes bench/results.json and prints a table. Absolute figures of a shared machine mean little; ratios and CPU per request do.
+ * What Assent costs on the embedded engine and on a replica set of three local members, as ratios to a bare Fastify route and of one engine to
+ * the other, all measured in turn in the same run: `npm run bench [-- seconds [folder of bundles]]`.
+ * Writes bench/results.json and prints tables. Absolute figures of a shared machine mean little; ratios and CPU per request do.
  */
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { Bootstrap } from '../server/commands/demo/session.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { bundlesIn, generatedBundles, largeBundle, type Load, loadAll } from './loading.ts';
+import { type Measured, startMeasured } from './measured.ts';
 import { residentMb, type Started, start } from './processes.ts';
 import { compare, type Figure, type Target } from './rates.ts';
 import { receiptFigures } from './receipt.ts';
-import { report } from './report.ts';
-import { prepareWorld, type World } from './world.ts';
+import { startBenchedSet } from './replica-set.ts';
+import { type EngineResults, report } from './report.ts';
 
 const seconds = Number(process.argv[2] ?? 5);
 const folder = process.argv[3];
 
-const dataDir = mkdtempSync(join(tmpdir(), 'assent-bench-'));
-const server = await start(['server/main.ts', 'serve'], { ASSENT_DATA_DIR: dataDir, ASSENT_PORT: '0' });
-const running: Started[] = [server];
+/** A server on MongoDB reads more carefully for its first 15 s (server/store/mongo/topology.ts). */
+const SETTLES_MS = 15_000;
+
+/** Undone in the opposite order, whatever happens. */
+const undo: (() => Promise<void>)[] = [];
 try {
-  const residentMbAtStart = residentMb(server.pid);
-  const world = await prepareWorld(JSON.parse(readFileSync(String(server.ready['bootstrap']), 'utf8')) as Bootstrap);
-  const bare = await startBare(world.body);
-  running.push(bare);
-  const figures = await rates(await bareTarget(bare), world);
-  const loads = await loading(world);
-  const receipt = await receiptFigures(world);
-  report({ startMs: server.startedMs, residentMbAtStart, residentMbAtEnd: residentMb(server.pid), figures, loads, receipt }, new Date());
+  const measured = [keep(await startMeasured('embedded', {}))];
+  const set = await startBenchedSet();
+  if (set) keep(set);
+  if (set) measured.push(keep(await startMeasured('MongoDB', { ASSENT_MONGODB_URI: set.uri })));
+  if (set) await sleep(SETTLES_MS);
+  const bare = keep(await startBare(measured[0]?.world.body ?? ''));
+  const figures = await rates(await bareTarget(bare), measured);
+  const engines: EngineResults[] = [];
+  for (const [i, one] of measured.entries()) engines.push(await finish(one, figures[i] ?? []));
+  report({ seconds, engines, mongodb: set?.members ?? 'NOT RUN: no mongod was found' }, new Date());
 } finally {
-  for (const each of running) await each.stop();
-  rmSync(dataDir, { recursive: true, force: true });
+  for (const each of undo.toReversed()) await each();
+}
+
+function keep<T extends { stop(): Promise<void> }>(running: T): T {
+  undo.push(running.stop);
+  return running;
 }
 
 function startBare(body: string): Promise<Started> {
@@ -48,19 +55,34 @@ async function bareTarget({ pid, ready }: Started): Promise<Target> {
   return { name: 'bare', pid, url: `${origin}/resource`, token: await (await fetch(`${origin}/token`)).text() };
 }
 
-async function rates(bare: Target, { base, patient, observation, admin, insurer }: World): Promise<Figure[]> {
-  const { pid } = server;
+/** Every scenario on all engines in turn; the figures of each engine together. */
+async function rates(bare: Target, measured: readonly Measured[]): Promise<Figure[][]> {
+  const scenarios = measured.map(scenariosOf);
+  const all: Figure[][] = measured.map(() => []);
+  for (const i of (scenarios[0] ?? []).keys()) {
+    const targets = scenarios.flatMap((of) => of.slice(i, i + 1));
+    for (const [engine, figure] of (await compare(bare, targets, seconds)).entries()) all[engine]?.push(figure);
+  }
+  return all;
+}
+
+function scenariosOf({ server: { pid }, world: { base, patient, observation, admin, insurer } }: Measured): Target[] {
   const search = `${base}/Observation?subject=${patient}&_count=20`;
-  const create = { url: `${base}/Observation`, token: admin.token, body: observation };
   return [
-    await compare(bare, { name: 'GET Patient, consent-checked and audited', pid, url: `${base}/${patient}`, token: insurer.token }, seconds),
-    await compare(bare, { name: 'search of 20, permitted', pid, url: search, token: insurer.token }, seconds),
-    await compare(bare, { name: 'create Observation, validated and durable', pid, ...create }, seconds),
+    { name: 'GET Patient, consent-checked and audited', pid, url: `${base}/${patient}`, token: insurer.token },
+    { name: 'search of 20, permitted', pid, url: search, token: insurer.token },
+    { name: 'create Observation, validated and durable', pid, url: `${base}/Observation`, token: admin.token, body: observation },
   ];
 }
 
-async function loading({ admin }: World): Promise<Load[]> {
-  const target = { admin, pid: server.pid };
+async function finish({ engine, server, residentMbAtStart, world }: Measured, figures: readonly Figure[]): Promise<EngineResults> {
+  const loads = await loading(world.admin, server.pid);
+  const receipt = await receiptFigures(world);
+  return { engine, startMs: server.startedMs, residentMbAtStart, residentMbAtEnd: residentMb(server.pid), figures, loads, receipt };
+}
+
+async function loading(admin: Measured['world']['admin'], pid: number): Promise<Load[]> {
+  const target = { admin, pid };
   const [first, ...rest] = generatedBundles(Math.max(4, Math.round(seconds * 4)));
   await admin.call('POST', '', first); // starts the validation threads
   return [

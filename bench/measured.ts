@@ -1,0 +1,40 @@
+/** One engine under measurement: a server of its own, as it is started by default, with the small hospital in it. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Bootstrap } from '../server/commands/demo/session.ts';
+import { residentMb, type Started, start } from './processes.ts';
+import { prepareWorld, type World } from './world.ts';
+
+export type EngineName = 'embedded' | 'MongoDB';
+
+export type Measured = {
+  readonly engine: EngineName;
+  readonly server: Started;
+  readonly residentMbAtStart: number;
+  readonly world: World;
+  stop(): Promise<void>;
+};
+
+export async function startMeasured(engine: EngineName, settings: Readonly<Record<string, string>>): Promise<Measured> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'assent-bench-'));
+  const remove = (): void => rmSync(dataDir, { recursive: true, force: true });
+  try {
+    const server = await start(['server/main.ts', 'serve'], { ASSENT_DATA_DIR: dataDir, ASSENT_PORT: '0', ...settings });
+    const stop = async (): Promise<void> => {
+      await server.stop();
+      remove();
+    };
+    const residentMbAtStart = residentMb(server.pid);
+    try {
+      const world = await prepareWorld(JSON.parse(readFileSync(String(server.ready['bootstrap']), 'utf8')) as Bootstrap);
+      return { engine, server, residentMbAtStart, world, stop };
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
