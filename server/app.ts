@@ -72,11 +72,7 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
     clock,
     schedule: systemSchedule,
     config,
-    report: (fault) =>
-      server.log.error(
-        { fault: nameOf(fault), ...(fault instanceof AssentError ? { reason: fault.message } : {}) },
-        'sealing failed; it is tried again',
-      ),
+    report: (fault) => server.log.error(described(fault), 'sealing failed; it is tried again'),
   });
   const nudging = nudgeAfterCommit(engine, anchoring);
   const registry = createRegistry(nudging, { clock, config });
@@ -94,6 +90,7 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
     bootstrap,
     async listen() {
       await anchoring.sealer.start();
+      wakeForOthers(engine, anchoring, server);
       await server.listen({ host: config.HOST, port: config.PORT });
     },
     async close() {
@@ -120,6 +117,13 @@ function nudgeAfterCommit(engine: Engine, { sealer }: Anchoring): Engine {
     return result;
   };
   return { ...engine, resources: { ...engine.resources, commit } };
+}
+
+/** What other processes commit is sealed sooner than the sealer would look by itself. */
+function wakeForOthers(engine: Engine, { sealer }: Anchoring, { log }: FastifyInstance): void {
+  const report = (fault: unknown): void =>
+    log.warn(described(fault), 'no wake-ups from other processes for now: their entries are sealed a second later');
+  engine.watchLog?.(() => sealer.nudge(), report);
 }
 
 type Registry = { readonly clients: Clients; readonly keyLog: KeyLog };
@@ -284,6 +288,7 @@ function consoleSignIn(server: FastifyInstance): (id: string, secret: string) =>
   };
 }
 
-function nameOf(fault: unknown): string {
-  return fault instanceof Error ? fault.name : typeof fault;
+function described(fault: unknown): { readonly fault: string; readonly reason?: string } {
+  const name = fault instanceof Error ? fault.name : typeof fault;
+  return fault instanceof AssentError ? { fault: name, reason: fault.message } : { fault: name };
 }

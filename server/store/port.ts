@@ -162,4 +162,12 @@ export type RecordStore = {
 };
 
 /** One engine: both ports over one database. */
-export type Engine = { readonly resources: ResourceStore; readonly records: RecordStore };
+export type Engine = {
+  readonly resources: ResourceStore;
+  readonly records: RecordStore;
+  /**
+   * Calls `wake` soon after any process has committed log rows, until the engine is closed. A hint only: it may come late, twice or never, and
+   * `report` is told when it cannot come. Absent where no other process can commit.
+   */
+  watchLog?(wake: () => void, report: (fault: unknown) => void): void;
+};

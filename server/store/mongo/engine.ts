@@ -12,6 +12,7 @@ import { prepareEpochGate } from './epoch-gate.ts';
 import { translate } from './faults.ts';
 import { createCommitter } from './group-commit.ts';
 import { createLog } from './log.ts';
+import { createLogWatch } from './log-watch.ts';
 import { prepareDatabase } from './migrations.ts';
 import { createRecordStore } from './records.ts';
 import { createResourceStore } from './resources.ts';
@@ -30,7 +31,9 @@ export async function createMongoEngine({ uri, clock }: Options): Promise<Engine
   }
   const committer = createCommitter({ connection, clock });
   const epoch = createEpochReader(connection);
+  const logWatch = createLogWatch(connection);
   const end = async (): Promise<void> => {
+    await logWatch.close();
     await committer.close();
     await connection.close();
   };
@@ -39,5 +42,6 @@ export async function createMongoEngine({ uri, clock }: Options): Promise<Engine
   return {
     resources: createResourceStore({ connection, committer, epoch, log: createLog(connection), clock, close }),
     records: createRecordStore({ connection, clock }),
+    watchLog: logWatch.watch,
   };
 }
