@@ -2,9 +2,10 @@
  * One connection pool to a replica set, with the read and write concerns that everything here relies on.
  * https://www.mongodb.com/docs/manual/reference/read-concern/, https://www.mongodb.com/docs/manual/reference/write-concern/
  *
- * Invariant: what is acknowledged is on a majority of members and in their journals; what is read has been; a standalone is not used.
+ * Invariant: what is acknowledged is on a majority of members and in their journals; what is read has been; a standalone is not used, nor a
+ * sharded cluster that confirms what not all shards show.
  */
-import { type Collection, type Db, MongoClient, ReadConcern } from 'mongodb';
+import { type Collection, type Db, type Document, MongoClient, ReadConcern } from 'mongodb';
 import { AssentError } from '../../errors.ts';
 import type { Counter, HistoryDocument, LeaseDocument, LogDocument, RecordDocument, ResourceDocument } from './documents.ts';
 import { translate } from './faults.ts';
@@ -54,7 +55,7 @@ export async function connect(uri: string): Promise<Connection> {
   const topology = watchTopology(client);
   try {
     await client.connect();
-    await requireReplicaSet(client);
+    await requireSuitable(client);
   } catch (error) {
     await client.close().catch(() => undefined);
     throw translate(error);
@@ -80,14 +81,23 @@ function createClient(uri: string): MongoClient {
   }
 }
 
-async function requireReplicaSet(client: MongoClient): Promise<void> {
-  const hello = await client.db('admin').command({ hello: 1 });
-  const isRouter = hello['msg'] === 'isdbgrid';
-  if (isRouter || typeof hello['setName'] === 'string') return;
-  throw new AssentError(
-    'unavailable',
-    'This mongod is a standalone, which has no transactions. Restart it with --replSet rs0, run rs.initiate() once in mongosh, and add ?replicaSet=rs0 to ASSENT_MONGODB_URI.',
-  );
+async function requireSuitable(client: MongoClient): Promise<void> {
+  const unsuitable = unsuitability(await client.db('admin').command({ hello: 1 }));
+  if (unsuitable !== undefined) throw new AssentError('unavailable', unsuitable);
+}
+
+/** MongoDB 7.0. Routers are the last to be upgraded, so shards are not older. */
+const ROUTER_WIRE_VERSION = 21;
+
+/** Why a server that says this about itself cannot be used. */
+export function unsuitability(hello: Document): string | undefined {
+  if (hello['msg'] === 'isdbgrid') {
+    // Before 6.1 a commit across shards is confirmed before every shard shows it: a withdrawal would not hold from the next request.
+    if (Number(hello['maxWireVersion']) >= ROUTER_WIRE_VERSION) return undefined;
+    return 'This sharded cluster is older than MongoDB 7.0, and may confirm a withdrawal before all shards know of it. Upgrade it.';
+  }
+  if (typeof hello['setName'] === 'string') return undefined;
+  return 'This mongod is a standalone, which has no transactions. Restart it with --replSet rs0, run rs.initiate() once in mongosh, and add ?replicaSet=rs0 to ASSENT_MONGODB_URI.';
 }
 
 function databaseName(uri: string): string {

@@ -72,7 +72,7 @@ async function* slices(reader: Reader, query: HistoryQuery): AsyncGenerator<read
   for (;;) {
     const filter = filterOf(query, after);
     const options = { sort: SORT, hint: hintOf(query), limit: size, batchSize: size + 1 };
-    const current = (await reader.resources(filter, options).toArray()).map((document) => ({ ...document, newest: true }));
+    const current = (await reader.resources({ ...shardOf(query), ...filter }, options).toArray()).map((document) => ({ ...document, newest: true }));
     const older = (await reader.history(filter, options).toArray()).map((document) => ({ ...document, newest: false }));
     // Beyond the end of a full slice the other collection may have versions that come first: only what is certain is given out.
     const merged = [...current, ...older].sort(compareVersions).slice(0, size);
@@ -87,6 +87,11 @@ async function* slices(reader: Reader, query: HistoryQuery): AsyncGenerator<read
 type Place = Pick<Version, 'u' | 't' | 'i' | 'v'>;
 
 const SORT = { u: -1, t: 1, i: 1, v: 1 } as const;
+
+/** The versions of one resource are asked of the shard that has it: `resources` is spread by `_id`, `history` by the `i` in every such filter. */
+function shardOf({ type, id }: HistoryQuery): { readonly _id?: string } {
+  return type === undefined || id === undefined ? {} : { _id: resourceId(type, id) };
+}
 
 /** Fits both collections: they share these fields. */
 type Filtering = { readonly t?: string; readonly i?: string; readonly v?: string; readonly $and?: object[] };
