@@ -8,6 +8,7 @@ import type { CountResult, FindResult, Position, Query, StoredResource } from '.
 import { type Charge, collect, everyRow, type Found, inOrder, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
 import { indexedKey, isWhole, type ResourceDocument, type Row, resourceId, toResource, typeKey } from './documents.ts';
 import { inKeyOrder } from './key-order.ts';
+import type { LookUp } from './look-up.ts';
 import type { Reader } from './reader.ts';
 import { WHOLE } from './walk.ts';
 
@@ -56,13 +57,13 @@ async function load(reader: Reader, rows: readonly Row[]): Promise<StoredResourc
   });
 }
 
-/** A look-up of one id: one command, one document. */
-export async function lookUp(reader: Reader, query: Query, id: string): Promise<FindResult> {
+/** The first page of a query for one id. */
+export async function findOne(lookUp: LookUp, query: Query, id: string): Promise<FindResult> {
   const whole = wholeOf(query.where, query.scope);
-  const filter = { _id: { $eq: resourceId(query.type, id) }, ...(query.deleted ? {} : { del: false }) };
-  const found = whole.kind === 'none' || query.limit <= 0 ? null : await reader.resource(filter, { hint: '_id_', projection: WHOLE });
-  const rows = found && matches(whole, found) ? [toResource(found)] : [];
-  return { kind: 'rows', rows, next: undefined, walked: found ? 1 : 0 };
+  const found = whole.kind === 'none' || query.limit <= 0 ? undefined : await lookUp(resourceId(query.type, id));
+  const shown = found && (query.deleted || !found.del) ? found : undefined;
+  const rows = shown && matches(whole, shown) ? [toResource(shown)] : [];
+  return { kind: 'rows', rows, next: undefined, walked: shown ? 1 : 0 };
 }
 
 type CountQuery = Pick<Query, 'type' | 'where' | 'scope' | 'budget'>;

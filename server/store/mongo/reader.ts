@@ -9,7 +9,6 @@ import type { HistoryDocument, ResourceDocument } from './documents.ts';
 export type Finding = Pick<FindOptions, 'sort' | 'limit' | 'projection' | 'hint' | 'batchSize'>;
 
 export type Reader = {
-  resource(filter: Filter<ResourceDocument>, options: Finding): Promise<ResourceDocument | null>;
   resources(filter: Filter<ResourceDocument>, options: Finding): FindCursor<ResourceDocument>;
   history(filter: Filter<HistoryDocument>, options: Finding): FindCursor<HistoryDocument>;
   /** How many live resources match, up to a cap; close enough to choose by, exact when nothing is being written. */
@@ -29,19 +28,13 @@ export async function inSnapshot<T>(connection: Connection, work: (reader: Reade
   }
 }
 
-/** For a question that one command answers. */
-export function directReader(connection: Connection): Reader {
-  return readerOf(connection, connection.collections, undefined);
-}
-
 export function transactionReader(connection: Connection, session: ClientSession): Reader {
   return readerOf(connection, connection.inSession, session);
 }
 
-function readerOf({ database }: Connection, { resources, history }: Collections, session: ClientSession | undefined): Reader {
-  const common = session?.inTransaction() ? { session } : { ...(session && { session }), maxTimeMS: COMMAND_MS };
+function readerOf({ database }: Connection, { resources, history }: Collections, session: ClientSession): Reader {
+  const common = session.inTransaction() ? { session } : { session, maxTimeMS: COMMAND_MS };
   return {
-    resource: (filter, options) => resources.findOne(filter, { ...common, ...options }),
     resources: (filter, options) => resources.find(filter, { ...common, ...options }),
     history: (filter, options) => history.find(filter, { ...common, ...options }),
     size: async (filter, cap) => {

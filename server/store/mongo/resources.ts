@@ -6,12 +6,13 @@ import { type Connection, COMMAND_MS } from './connection.ts';
 import { indexedKeys, resourceId, toResource } from './documents.ts';
 import type { EpochReader } from './epoch.ts';
 import { guarded } from './faults.ts';
-import { countRows, findRows, lookUp } from './find.ts';
+import { countRows, findOne, findRows } from './find.ts';
 import type { Committer } from './group-commit.ts';
 import { findVersions } from './history.ts';
 import { takeLease } from './lease.ts';
 import type { Log } from './log.ts';
-import { directReader, inSnapshot } from './reader.ts';
+import { createLookUp } from './look-up.ts';
+import { inSnapshot } from './reader.ts';
 
 type Dependencies = {
   readonly connection: Connection;
@@ -28,12 +29,12 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
     const result = await guarded(read);
     return scope !== 'internal' && scope.epoch !== (await epoch()) ? { kind: 'stale' } : result;
   };
-  const direct = directReader(connection);
+  const lookUp = createLookUp(connection);
   return {
     find: (query) =>
       within(query.scope, () => {
         const id = onlyId(query);
-        return id === undefined ? inSnapshot(connection, (reader) => findRows(reader, query)) : lookUp(direct, query, id);
+        return id === undefined ? inSnapshot(connection, (reader) => findRows(reader, query)) : findOne(lookUp, query, id);
       }),
     count: (query, cap) => within(query.scope, () => inSnapshot(connection, (reader) => countRows(reader, query, cap))),
     history: (query) => within(query.scope, () => inSnapshot(connection, (reader) => findVersions(reader, query))),
