@@ -81,6 +81,8 @@ export function search(deps: Disclosure, request: SearchRequest): Promise<Search
       const page = count === 0 ? noRows : await deps.resources.find({ type, where, scope, order, limit: count, ...(after ? { after } : {}) });
       if (page.kind !== 'rows') return page;
       if (!request.total) return { kind: 'page', page, total: undefined };
+      // What is on the first and only page needs no counting.
+      if (count > 0 && !after && !page.next) return { kind: 'page', page, total: page.rows.length };
       const total = await deps.resources.count({ type, where, scope });
       return total.kind === 'count' ? { kind: 'page', page, total: total.total } : total;
     },

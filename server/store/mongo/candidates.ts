@@ -37,7 +37,8 @@ export function matches(rest: Expression, { i, f }: Row): boolean {
 export async function pick(reader: Reader, type: string, expression: Expression): Promise<Choice | undefined> {
   const known = new Map<string, number>();
   const measure = async (driver: Driver, cap: number): Promise<void> => {
-    const size = await sizeOf(reader, type, driver, Math.max(cap, COUNTED_AT_ONCE));
+    const most = Math.max(cap, COUNTED_AT_ONCE);
+    const size = await reader.sizes(`${most} ${type} ${nameOf(driver)}`, () => sizeOf(reader, type, driver, most));
     for (const smaller of [cap, COUNTED_AT_ONCE]) known.set(`${smaller} ${nameOf(driver)}`, Math.min(size, smaller));
   };
   for (let round = 0; ; round++) {

@@ -9,6 +9,7 @@ import { type Collection, type Db, type Document, MongoClient, ReadConcern } fro
 import { AssentError } from '../../errors.ts';
 import type { Counter, HistoryDocument, LeaseDocument, LogDocument, RecordDocument, ResourceDocument } from './documents.ts';
 import { translate } from './faults.ts';
+import { createSizes, type Sizes } from './sizes.ts';
 import { type Topology, watchTopology } from './topology.ts';
 
 export type Collections = {
@@ -27,6 +28,7 @@ export type Connection = {
   /** The same collections without a read concern of their own: inside a transaction or a snapshot the session decides. */
   readonly inSession: Collections;
   readonly topology: Topology;
+  readonly sizes: Sizes;
   close(): Promise<void>;
 };
 
@@ -68,6 +70,7 @@ export async function connect(uri: string): Promise<Connection> {
     collections: collectionsOf(database),
     inSession: collectionsOf(client.db(name)),
     topology,
+    sizes: createSizes(),
     close: () => client.close(),
   };
 }

@@ -5,12 +5,15 @@
 import type { ClientSession, Filter, FindCursor, FindOptions } from 'mongodb';
 import { COMMAND_MS, type Collections, type Connection } from './connection.ts';
 import type { HistoryDocument, ResourceDocument } from './documents.ts';
+import type { Sizes } from './sizes.ts';
 
 export type Finding = Pick<FindOptions, 'sort' | 'limit' | 'projection' | 'hint' | 'batchSize'>;
 
 export type Reader = {
   resources(filter: Filter<ResourceDocument>, options: Finding): FindCursor<ResourceDocument>;
   history(filter: Filter<HistoryDocument>, options: Finding): FindCursor<HistoryDocument>;
+  /** Sizes that were measured a moment ago. */
+  readonly sizes: Sizes;
   /** How many live resources match, up to a cap; close enough to choose by, exact when nothing is being written. */
   size(filter: Filter<ResourceDocument>, cap: number): Promise<number>;
 };
@@ -32,9 +35,10 @@ export function transactionReader(connection: Connection, session: ClientSession
   return readerOf(connection, connection.inSession, session);
 }
 
-function readerOf({ database }: Connection, { resources, history }: Collections, session: ClientSession): Reader {
+function readerOf({ database, sizes }: Connection, { resources, history }: Collections, session: ClientSession): Reader {
   const common = session.inTransaction() ? { session } : { session, maxTimeMS: COMMAND_MS };
   return {
+    sizes,
     resources: (filter, options) => resources.find(filter, { ...common, ...options }),
     history: (filter, options) => history.find(filter, { ...common, ...options }),
     size: async (filter, cap) => {
