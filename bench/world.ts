@@ -15,6 +15,8 @@ import { patientBundle, seededRandom } from '../server/commands/demo/generator.t
 export const CUSTODIAN = 'Organization/bench-hospital';
 const GRANTEE = 'Organization/bench-insurer';
 const PATIENTS = 20;
+/** Observations of the patient beside those of the bundle, so that a page of 20 is full and a total is counted. */
+const MORE_THAN_A_PAGE = 20;
 
 export type World = {
   readonly base: string;
@@ -35,15 +37,17 @@ export async function prepareWorld(bootstrap: Bootstrap): Promise<World> {
   const patients: string[] = [];
   for (let number = 0; number < PATIENTS; number++) patients.push(await loadPatient(admin, patientBundle(random, number, CUSTODIAN)));
   const patient = patients[0] as string;
+  const example = patientBundle(random, 99, CUSTODIAN).entry.find(({ resource }) => resource.resourceType === 'Observation')?.resource;
+  const observation = { ...example, subject: { reference: patient }, encounter: undefined };
+  for (let more = 0; more < MORE_THAN_A_PAGE; more++) await admin.call('POST', 'Observation', observation);
   const client = await registerClient(admin, 'bench', GRANTEE, 'HPAYMT');
   await giveConsent(admin, patient);
   const insurer = await createSession(bootstrap, client, 'system/*.rs');
-  const example = patientBundle(random, 99, CUSTODIAN).entry.find(({ resource }) => resource.resourceType === 'Observation')?.resource;
   return {
     base: bootstrap.fhirBaseUrl,
     patient,
     body: (await insurer.call('GET', patient)).text,
-    observation: JSON.stringify({ ...example, subject: { reference: patient }, encounter: undefined }),
+    observation: JSON.stringify(observation),
     admin,
     insurer,
   };
