@@ -1,11 +1,17 @@
 /** Wake-ups between processes: they come soon, and nothing is lost where they do not. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { MongoClient, MongoServerError } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { logRow } from '../../../ledger/entry.ts';
+import { createAnchoring } from '../../../server/anchoring/anchoring.ts';
 import type { Connection } from '../../../server/store/mongo/connection.ts';
 import { createMongoEngine } from '../../../server/store/mongo/engine.ts';
 import { createLogWatch } from '../../../server/store/mongo/log-watch.ts';
 import type { Engine } from '../../../server/store/port.ts';
 import { writes } from '../../contract/subject.ts';
+import { someEntry } from '../../support/log-fixture.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../../support/mongod.ts';
 
 const SOON_MS = 3_000;
@@ -37,7 +43,7 @@ describe.skipIf(!findMongod())('wake-ups of the log', () => {
     return (await operations.toArray()).filter(({ cursor }) => cursor?.tailable === true).map(({ cursor }) => cursor.cursorId);
   };
 
-  test('a commit of one process wakes the other at once; numbering and a killed stream wake nobody and lose nothing', async () => {
+  test('a commit of one process wakes the other at once; numbering wakes nobody, a killed stream loses nothing and comes back', async () => {
     let woken = 0;
     const faults: unknown[] = [];
     other.watchLog?.(
@@ -66,6 +72,36 @@ describe.skipIf(!findMongod())('wake-ups of the log', () => {
       )
       .toBeGreaterThan(before);
     expect(JSON.stringify(faults)).not.toContain('third');
+  });
+
+  test('without any wake-up the sealer of one process seals on its tick what the other committed', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'assent-watch-'));
+    const clock = () => Date.UTC(2024, 5, 1);
+    const open = () => createMongoEngine({ uri: set.uri(`${name}-sealed`), clock });
+    const [mine, theirs] = [await open(), await open()];
+    try {
+      const ticks: (() => void)[] = [];
+      const { sealer, publicLog } = await createAnchoring({
+        log: mine.resources,
+        records: mine.records,
+        clock,
+        schedule: (_, run) => {
+          ticks.push(run);
+          return () => undefined;
+        },
+        config: { DATA_DIR: folder, CHECKPOINT_INTERVAL_MS: 0 },
+        report: (fault) => expect.fail(String(fault)),
+      });
+      await sealer.start();
+      expect(await publicLog.checkpoint()).toBeUndefined();
+      await theirs.resources.commit(writes([], { log: [logRow(someEntry(0, clock()))] }));
+      for (const tick of ticks.splice(0)) tick();
+      await expect.poll(() => publicLog.checkpoint(), { timeout: SOON_MS }).toContain('\n1\n');
+      await sealer.stop();
+    } finally {
+      await Promise.all([mine, theirs].map(({ resources }) => resources.close()));
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test('closing the engine ends its stream, and is no fault', async () => {
