@@ -48,11 +48,11 @@ async function committed(engine: Engine, set: WriteSet): Promise<boolean> {
   return (await engine.resources.commit(set)).kind === 'committed';
 }
 
-/** Given on one engine and withdrawn on the other. Unless told, it tries again: a withdrawal is not given up. */
+/** Given on one engine and withdrawn on the other. Unless told, it tries again while the load goes on: a withdrawal is not given up. */
 async function keepChangingMind({ engines, witness, going }: Inside, patient: string, turn: number): Promise<void> {
   const insist = async (key: string, engine: Engine, body: string): Promise<void> => {
     const set = () => writes([resource(CONSENT, patient, { body }), resource(RECORD, patient)], { log: [{ key, entry: body }], bumpEpoch: true });
-    while (!(await witness.write(key, () => committed(engine, set())))) await sleep(20);
+    while (!(await witness.write(key, () => committed(engine, set()))) && going()) await sleep(20);
   };
   for (let i = turn; going(); i++) {
     const [giving, taking] = i % 2 === 0 ? engines : [engines[1], engines[0]];
@@ -60,7 +60,7 @@ async function keepChangingMind({ engines, witness, going }: Inside, patient: st
     await insist(`grant ${grant}`, giving, grant);
     await sleep(GRANTED_MS);
     await insist(withdrawalOf(grant), taking, '');
-    witness.counts.withdrawals++;
+    if (witness.isAcknowledged(withdrawalOf(grant))) witness.counts.withdrawals++;
     await sleep(WITHDRAWN_MS);
   }
 }
@@ -84,7 +84,7 @@ async function keepReading({ engines, witness, going }: Inside, patient: string,
 }
 
 /** The epoch first: what changes after it makes the view stale. */
-export async function viewOf({ resources }: Engine, patient: string): Promise<View> {
+async function viewOf({ resources }: Engine, patient: string): Promise<View> {
   const epoch = await resources.epoch();
   const found = await resources.find(query(CONSENT, { where: { kind: 'id', ids: new Set([patient]) } }));
   const grant = found.kind === 'rows' ? (found.rows[0]?.body ?? '') : '';

@@ -27,6 +27,11 @@ export async function primaryOf(set: ReplicaSet, except?: Member): Promise<Membe
   return found as Member;
 }
 
+/** The first member is preferred: once it is the primary again, no further election comes by itself. */
+export async function preferredPrimary({ members: [first] }: ReplicaSet): Promise<void> {
+  await until('the preferred primary', () => first !== undefined && isPrimary(first));
+}
+
 async function isPrimary({ port }: Member): Promise<boolean> {
   const limits = { serverSelectionTimeoutMS: 500, connectTimeoutMS: 500, socketTimeoutMS: 1_000 };
   const client = new MongoClient(direct(port), limits);

@@ -1,6 +1,7 @@
 /**
  * The long form: `node test/faults/run.ts [--kills 20] [--seed N]`. Prints the seed and what was done; exits 1 on any violation, and when it
- * did less than it says.
+ * did less than it says. The seed decides which faults come in which order, how long after another and to which secondary; what the members and
+ * the scheduler make of it is theirs.
  */
 import { parseArgs } from 'node:util';
 import { startReplicaSet } from '../support/mongod.ts';

@@ -10,7 +10,7 @@ import { patientBundle, seededRandom } from '../../server/commands/demo/generato
 import { createSession, type Session } from '../../server/commands/demo/session.ts';
 import type { ReplicaSet } from '../support/mongod.ts';
 import { launchServer } from '../support/server-process.ts';
-import { kill, primaryOf, until } from './members.ts';
+import { kill, preferredPrimary, primaryOf, until } from './members.ts';
 
 const HOSPITAL = 'Organization/hospital';
 const CALLERS = 3;
@@ -29,6 +29,7 @@ type Tally = { kills: number; acknowledged: Set<string>; refused: number; longes
 
 export async function runServerFaults(set: ReplicaSet, { seed, kills }: { readonly seed: number; readonly kills: number }): Promise<ServerOutcome> {
   const database = `server-faults-${seed}`;
+  await preferredPrimary(set);
   const dataDir = await mkdtemp(join(tmpdir(), 'assent-faults-'));
   const server = await launchServer(dataDir, { ASSENT_MONGODB_URI: set.uri(database) });
   const tally: Tally = { kills: 0, acknowledged: new Set(), refused: 0, longestMs: 0, violations: [] };
@@ -46,8 +47,8 @@ export async function runServerFaults(set: ReplicaSet, { seed, kills }: { readon
         await progress(tally);
       }
     });
-    const ready = await fetch(server.bootstrap.fhirBaseUrl.replace('/fhir', '/readyz'));
-    if (ready.status !== 200) tally.violations.push(`/readyz says ${ready.status} when all is well again`);
+    const readyz = server.bootstrap.fhirBaseUrl.replace('/fhir', '/readyz');
+    await until('/readyz says that all is well again', async () => (await fetch(readyz)).status === 200);
   } finally {
     await server.end('SIGTERM');
     await rm(dataDir, { recursive: true, force: true });
