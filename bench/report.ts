@@ -24,26 +24,30 @@ export type Results = {
   readonly mongodb: string;
 };
 
-type Goals = { readonly figures: readonly string[]; readonly load: string; readonly start: string; readonly receipt: string };
+type Goals = { readonly read: string; readonly load: string; readonly start: string; readonly receipt: string };
 
 const GOALS: Readonly<Record<EngineName, Goals>> = {
-  embedded: { figures: ['≥ 0.5 of bare', '', ''], load: '≥ 1,000/s', start: '≤ 3 s, ≤ 300 MB', receipt: '≤ 4 kB, ≤ 1 ms' },
-  MongoDB: { figures: ['', '', ''], load: '≥ 400/s', start: '', receipt: '' },
+  embedded: { read: '≥ 0.5 of bare', load: '≥ 1,000/s', start: '≤ 3 s, ≤ 300 MB', receipt: '≤ 4 kB, ≤ 1 ms' },
+  MongoDB: { read: '', load: '≥ 400/s', start: '', receipt: '' },
 };
 /** Of CPU in the server process, MongoDB to embedded; in the order of the figures. */
-const RATIO_GOALS = ['≤ 2.5', '≤ 2', ''];
+const RATIO_GOALS = ['≤ 2.5', '≤ 2'] as const;
 
 export function report(results: Results, now: Date): void {
   const machine = { node: process.version, cores: availableParallelism(), cpu: cpus()[0]?.model ?? 'unknown' };
   const ratios = ratiosOf(results.engines);
-  const kept = { date: now.toISOString(), machine, goals: { ...GOALS, ratios: RATIO_GOALS }, ...results, ratios };
+  const kept = { date: now.toISOString(), machine, goals: GOALS, ...results, ratios };
   writeFileSync(new URL('results.json', import.meta.url), `${JSON.stringify(kept, null, 2)}\n`);
   for (const engine of results.engines) print(rowsOf(engine));
   if (ratios.length === 0) process.stdout.write(`MongoDB: ${results.mongodb}\n`);
-  else print([[`MongoDB (${results.mongodb})`, 'CPU, to embedded', '', '', 'goal'], ...ratios.map((r) => [r.name, `${r.cpu}`, '', '', r.goal])]);
+  else
+    print([
+      [`MongoDB (${results.mongodb})`, 'CPU, to embedded', '', '', 'goal'],
+      ...ratios.map((r) => [r.name, `${r.cpuToEmbedded}`, '', '', r.goal]),
+    ]);
 }
 
-type Ratio = { readonly name: string; readonly cpu: number; readonly goal: string };
+type Ratio = { readonly name: string; readonly cpuToEmbedded: number; readonly goal: string };
 
 /** CPU milliseconds in the server process, MongoDB to embedded. What the members of the replica set use is not in it. */
 function ratiosOf(engines: readonly EngineResults[]): Ratio[] {
@@ -53,10 +57,10 @@ function ratiosOf(engines: readonly EngineResults[]): Ratio[] {
   return [
     ...mongodb.figures.map((f, i) => ({
       name: f.name,
-      cpu: of(f.cpuMsPerRequest, embedded.figures[i]?.cpuMsPerRequest),
+      cpuToEmbedded: of(f.cpuMsPerRequest, embedded.figures[i]?.cpuMsPerRequest),
       goal: RATIO_GOALS[i] ?? '',
     })),
-    ...mongodb.loads.map((l, i) => ({ name: l.name, cpu: of(l.cpuMsPerResource, embedded.loads[i]?.cpuMsPerResource), goal: '' })),
+    ...mongodb.loads.map((l, i) => ({ name: l.name, cpuToEmbedded: of(l.cpuMsPerResource, embedded.loads[i]?.cpuMsPerResource), goal: '' })),
   ];
 }
 
@@ -80,7 +84,7 @@ function rowsOf({ engine, figures, loads, startMs, residentMbAtStart, residentMb
       `${f.ratio} of bare, ${f.requestsPerSecond}/s`,
       `${f.cpuMsPerRequest} ms (bare ${f.bareCpuMsPerRequest})`,
       `p99 ${f.p99Ms} ms`,
-      goals.figures[i] ?? '',
+      i === 0 ? goals.read : '',
     ]),
     ...loads.map((l) => [
       `${l.name} (${l.resources} resources)`,
