@@ -20,7 +20,8 @@ export function watchTopology(client: MongoClient): Topology {
     const members = [...newDescription.servers.values()];
     // Behind a router the members cannot be seen.
     unsettled = members.some(({ type }) => type === 'Unknown' || type === 'PossiblePrimary' || type === 'Mongos');
-    alone = members.length === 1;
+    // A direct connection shows one member of a set that may have more: the member itself says how many.
+    alone = members.length === 1 && (members[0]?.hosts.length ?? 0) <= 1;
   });
   return { isSettled: () => !unsettled && (alone || performance.now() - changed > SETTLES_MS) };
 }
