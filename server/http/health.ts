@@ -1,8 +1,9 @@
 /**
  * GET /healthz (the process is up), /readyz (it can answer safely now), /metrics. interface.md §1
- * Invariant: names of checks and counts only; why a check failed is in the log.
+ * Invariant: names of checks, counts, and the sentence of an error of our own; everything else about a failure is in the log only.
  */
 import type { FastifyInstance } from 'fastify';
+import { AssentError } from '../errors.ts';
 import { faultOf } from './error-handler.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -23,11 +24,11 @@ export function createHealthPlugin({
     app.get('/healthz', { config: { interaction: 'health' } }, async (_request, reply) => reply.send({ status: 'up' }));
     app.get('/readyz', { config: { interaction: 'health' } }, async (request, reply) => {
       const results = await Promise.all(checks.map((check) => run(check, (fault) => request.log.error({ check: check.name, fault }, 'not ready'))));
-      const ready = results.every(({ ok }) => ok);
+      const ready = results.every(({ state }) => state === 'ok');
       return reply
         .code(ready ? 200 : 503)
         .header('cache-control', 'no-store')
-        .send({ ready, checks: Object.fromEntries(results.map(({ name, ok }) => [name, ok ? 'ok' : 'failed'])) });
+        .send({ ready, checks: Object.fromEntries(results.map(({ name, state }) => [name, state])) });
     });
     app.get('/metrics', { config: { interaction: 'metrics' } }, async (_request, reply) =>
       reply.type('text/plain; version=0.0.4; charset=utf-8').send(metrics.text()),
@@ -35,15 +36,16 @@ export function createHealthPlugin({
   };
 }
 
-async function run({ name, check }: Check, report: (fault: unknown) => void): Promise<{ readonly name: string; readonly ok: boolean }> {
+async function run({ name, check }: Check, report: (fault: unknown) => void): Promise<{ readonly name: string; readonly state: string }> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error('check timed out')), CHECK_MS);
   try {
     await Promise.race([check(), late]);
-    return { name, ok: true };
+    return { name, state: 'ok' };
   } catch (error) {
     report(faultOf(error));
-    return { name, ok: false };
+    // Our own errors are written for whoever operates the server; another's message may quote anything.
+    return { name, state: error instanceof AssentError ? `failed: ${error.message}` : 'failed' };
   } finally {
     clearTimeout(timer);
   }

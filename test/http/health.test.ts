@@ -1,6 +1,7 @@
 /** Health, metrics and logs, and what they must not say. */
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AssentError } from '../../server/errors.ts';
 import { createHealthPlugin } from '../../server/http/health.ts';
 import { createMetrics } from '../../server/http/metrics.ts';
 import { call, createHttpApp, type HttpApp } from '../support/http-app.ts';
@@ -17,20 +18,24 @@ describe('health', () => {
     expect((await call(http, 'GET', '/readyz', { token: '' })).json).toEqual({ ready: true, checks: { store: 'ok' } });
   });
 
-  it('is not ready when a check fails, without saying why', async () => {
+  it('is not ready when a check fails, and says why in words of our own only', async () => {
     const app = Fastify();
     const failing = async () => Promise.reject(new Error('secret path'));
     await app.register(
       createHealthPlugin({
         checks: [
           { name: 'store', check: failing },
+          { name: 'log', check: async () => Promise.reject(new AssentError('unavailable', 'No majority of the replica set answers.')) },
           { name: 'signer', check: async () => undefined },
         ],
         metrics: createMetrics(),
       }),
     );
     const answer = await app.inject('/readyz');
-    expect([answer.statusCode, answer.json()]).toEqual([503, { ready: false, checks: { store: 'failed', signer: 'ok' } }]);
+    expect([answer.statusCode, answer.json()]).toEqual([
+      503,
+      { ready: false, checks: { store: 'failed', log: 'failed: No majority of the replica set answers.', signer: 'ok' } },
+    ]);
     await app.close();
   });
 });
