@@ -56,7 +56,10 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   consent: { files: /^server\/consent\//, mayImport: ['errors', 'fhir', 'search/plan', 'ledger/hash', 'consent/model', 'consent/workflow'] },
   'store/port': { files: /^server\/store\/port\.ts$/, mayImport: ['fhir', 'search/plan'] },
   /** What both engines share: how a query picks what it walks, how keys are packed. */
-  'store/shared': { files: /^server\/store\/(driver|packed-keys|transfer)\.ts$/, mayImport: ['errors', 'store/port', 'search', 'search/plan'] },
+  'store/shared': {
+    files: /^server\/store\/(driver|key-order|packed-keys|transfer)\.ts$/,
+    mayImport: ['errors', 'store/port', 'search', 'search/plan'],
+  },
   'store/embedded': {
     files: /^server\/store\/embedded\//,
     mayImport: [...everywhere, 'store/port', 'store/shared', 'search', 'search/plan', 'fhir'],

@@ -8,6 +8,7 @@ import type { Act } from '../../audit/event.ts';
 import type { Recorder } from '../../audit/record.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
 import type { FindResult, Guard, HistoryQuery, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
+import { facet } from '../facets.ts';
 import type { HistoryRequest, HistoryResult, ReadResult, Row, SearchRequest, SearchResult } from '../gate.ts';
 import type { Caller } from '../model.ts';
 import { inView, patientsOf, type View, type Views } from './view.ts';
@@ -134,7 +135,7 @@ async function recordDisclosure(
   if (opensByScopeAlone(type)) return { receipt: undefined };
   const patients = patientsOf(rows);
   const acts: Act[] = patients.map((patient) => {
-    const theirs = rows.filter((row) => row.keys.includes(`@patient/${patient}`));
+    const theirs = rows.filter((row) => row.keys.includes(facet.patient(patient)));
     return { ...actBase(deps.caller, interaction), patient, what: theirs.map(versionReference), basis: view.basis([patient]) };
   });
   if (query !== undefined || acts.length === 0) {

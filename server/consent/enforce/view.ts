@@ -7,6 +7,7 @@
  */
 import { AssentError } from '../../errors.ts';
 import type { Scope, StoredResource } from '../../store/port.ts';
+import { PATIENT } from '../facets.ts';
 
 /** What one caller may see at one consent epoch. */
 export type View = {
@@ -51,11 +52,9 @@ export async function inView<T extends { readonly kind: string }, R>(views: View
   throw new AssentError('unavailable', 'Permissions are changing faster than this request can be answered.', { retryAfter: 1 });
 }
 
-const PATIENT_KEY = '@patient/';
-
 /** Logical ids of the patients that rows name: the facet written with each version. */
 export function patientsOf(rows: readonly Pick<StoredResource, 'keys'>[]): string[] {
   const patients = new Set<string>();
-  for (const { keys } of rows) for (const key of keys) if (key.startsWith(PATIENT_KEY)) patients.add(key.slice(PATIENT_KEY.length));
+  for (const { keys } of rows) for (const key of keys) if (key.startsWith(PATIENT)) patients.add(key.slice(PATIENT.length));
   return [...patients];
 }

@@ -12,6 +12,7 @@ import { withMembers } from '../../fhir/json-text.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import { newVersion } from '../../fhir/ids.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
+import { facet, SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
 import { actBase, type Disclosure, rowOf, versionReference } from './disclose.ts';
 import { inView, patientsOf } from './view.ts';
@@ -36,7 +37,6 @@ export type Writing = Disclosure & {
 
 /** Types a Consent's actors are resolved through: written by admins and custodians only, and they move the consent epoch. */
 const RESOLVES_ACTORS = new Set(['Organization', 'PractitionerRole', 'CareTeam', 'Group']);
-const SEALED = '~sealed';
 const ATTEMPTS = 5;
 /** Operations planned before others get their turn: some ms. */
 const TURN = 50;
@@ -253,7 +253,8 @@ function writeActs(deps: Writing, operations: readonly WriteOperation[], stored:
   if (stored.length === 0) return [];
   const interaction = operations.length === 1 && only ? only.kind : 'transaction';
   const patients = patientsOf(stored);
-  const about = (patient: string | undefined) => (patient === undefined ? stored : stored.filter(({ keys }) => keys.includes(`@patient/${patient}`)));
+  const about = (patient: string | undefined) =>
+    patient === undefined ? stored : stored.filter(({ keys }) => keys.includes(facet.patient(patient)));
   const actOn = (patient: string | undefined, written: readonly StoredResource[]): Act => ({
     ...actBase(deps.caller, interaction),
     patient,

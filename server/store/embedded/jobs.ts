@@ -1,17 +1,9 @@
 /** What the main thread asks of the writer thread, in forms that are cheap to send: flat rows, packed keys, JSON text. */
 import type { ErrorCode } from '../../errors.ts';
 import type { Guard, NewLogRow } from '../port.ts';
+import type { ResourceColumns } from './rows.ts';
 
-export type ResourceJob = readonly [
-  type: string,
-  id: string,
-  version: string,
-  updated: number,
-  sort: number,
-  deleted: number,
-  keys: string,
-  body: string,
-];
+export type ResourceJob = ResourceColumns;
 
 /** `value`: JSON text, or bytes. `lookup`: packed like keys. */
 export type RecordPut = {

@@ -6,8 +6,9 @@
  */
 import { compareKeys, holds, successor } from '../../search/expression.ts';
 import { isIndexed } from '../driver.ts';
+import { comparePositions, type KeyOrder, sortKeyOf } from '../key-order.ts';
 import { unpackKeys } from '../packed-keys.ts';
-import type { Order, Position, Query } from '../port.ts';
+import type { Position, Query } from '../port.ts';
 import { checkOf, collect, pick, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Entry, walkIds, walkKey, walkType } from './walk.ts';
@@ -18,8 +19,6 @@ export type Charge = (count: number) => boolean;
 
 /** Above this many entries, walking the parameter's keys beats sorting. */
 const MOST_SORTED = 2_000;
-
-type KeyOrder = Order & { readonly by: 'key' };
 
 export function* inKeyOrder(database: Database, query: Query, charge: Charge): Generator<Found> {
   const order = query.order as KeyOrder;
@@ -50,7 +49,7 @@ function* sorted(entries: Iterable<Entry>, { order, after, charge, accept }: Sor
   for (const entry of entries) {
     if (!charge(1)) return yield OVER_BUDGET;
     if (!accept(entry)) continue;
-    const sort = sortKey(entry, order);
+    const sort = sortKeyOf(keysOf(entry), order);
     if (!after || comparePositions({ sort, id: entry.id }, after, order) > 0) found.push({ entry, sort });
   }
   yield* found.sort((a, b) => comparePositions({ sort: a.sort, id: a.entry.id }, { sort: b.sort, id: b.entry.id }, order));
@@ -69,12 +68,12 @@ function* walkKeys(database: Database, { type, after }: Query, { order, charge, 
     for (const bare of group) {
       if (start?.key === key && (descending ? compareKeys(bare.id, start.id) >= 0 : compareKeys(bare.id, start.id) <= 0)) continue;
       const entry = { ...bare, keys: packedKeys(database, bare.rid) };
-      if (accept(entry) && sortKey(entry, order) === key) yield { entry, sort: key };
+      if (accept(entry) && sortKeyOf(keysOf(entry), order) === key) yield { entry, sort: key };
     }
   }
   for (const entry of walkIds(database, { type, backward: descending, after: inMissing && start ? { sort: 0, id: start.id } : undefined })) {
     if (!charge(1)) return yield OVER_BUDGET;
-    if (accept(entry) && sortKey(entry, order) === undefined) yield { entry, sort: undefined };
+    if (accept(entry) && sortKeyOf(keysOf(entry), order) === undefined) yield { entry, sort: undefined };
   }
 }
 
@@ -100,23 +99,6 @@ function packedKeys({ statement }: Database, rid: number): string {
   return one<[string]>(statement('SELECT keys FROM resources WHERE rid = ?'), rid)?.[0] ?? '';
 }
 
-function sortKey(entry: Entry, { prefix, direction }: KeyOrder): string | undefined {
-  let best: string | undefined;
-  for (const key of entry.row?.keys ?? unpackKeys(entry.keys ?? '')) {
-    if (!key.startsWith(prefix)) continue;
-    const difference = best === undefined ? -1 : compareKeys(key, best);
-    if (direction === 'ascending' || best === undefined ? difference < 0 : difference > 0) best = key;
-  }
-  return best;
-}
-
-function comparePositions(a: Position, b: Position, { direction }: KeyOrder): number {
-  if (a.sort === undefined || b.sort === undefined) {
-    if (a.sort !== b.sort) return a.sort === undefined ? 1 : -1;
-  } else {
-    const difference = compareKeys(String(a.sort), String(b.sort));
-    if (difference !== 0) return direction === 'ascending' ? difference : -difference;
-  }
-  const ids = compareKeys(a.id, b.id);
-  return direction === 'ascending' ? ids : -ids;
+function keysOf({ row, keys }: Entry): readonly string[] {
+  return row?.keys ?? unpackKeys(keys ?? '');
 }

@@ -4,14 +4,12 @@
  *
  * Invariant: each resource comes once, at its least (ascending) or greatest (descending) key with the prefix; those without come last.
  */
-import { compareKeys } from '../../search/expression.ts';
+import { comparePositions, type KeyOrder, sortKeyOf } from '../key-order.ts';
 import { unpackKeys } from '../packed-keys.ts';
-import type { Order, Position, Query } from '../port.ts';
+import type { Query } from '../port.ts';
 import { type Charge, collect, everyRow, type Found, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
 import type { Row } from './documents.ts';
 import type { Reader } from './reader.ts';
-
-type KeyOrder = Order & { readonly by: 'key' };
 
 export async function* inKeyOrder(reader: Reader, query: Query, charge: Charge): AsyncGenerator<Found> {
   const order = query.order as KeyOrder;
@@ -22,29 +20,8 @@ export async function* inKeyOrder(reader: Reader, query: Query, charge: Charge):
   for await (const row of choice ? collect(reader, type, choice, query.deleted ?? false) : everyRow(reader, type)) {
     if (!charge(1)) return yield OVER_BUDGET;
     if (!matches(choice ? choice.rest : whole, row)) continue;
-    const sort = sortKey(row, order);
+    const sort = sortKeyOf(unpackKeys(row.f), order);
     if (!after || comparePositions({ sort, id: row.i }, after, order) > 0) found.push({ row, sort });
   }
   yield* found.sort((a, b) => comparePositions({ sort: a.sort, id: a.row.i }, { sort: b.sort, id: b.row.i }, order));
-}
-
-function sortKey({ f }: Row, { prefix, direction }: KeyOrder): string | undefined {
-  let best: string | undefined;
-  for (const key of unpackKeys(f)) {
-    if (!key.startsWith(prefix)) continue;
-    const difference = best === undefined ? -1 : compareKeys(key, best);
-    if (direction === 'ascending' || best === undefined ? difference < 0 : difference > 0) best = key;
-  }
-  return best;
-}
-
-function comparePositions(a: Position, b: Position, { direction }: KeyOrder): number {
-  if (a.sort === undefined || b.sort === undefined) {
-    if (a.sort !== b.sort) return a.sort === undefined ? 1 : -1;
-  } else {
-    const difference = compareKeys(String(a.sort), String(b.sort));
-    if (difference !== 0) return direction === 'ascending' ? difference : -difference;
-  }
-  const ids = compareKeys(a.id, b.id);
-  return direction === 'ascending' ? ids : -ids;
 }
