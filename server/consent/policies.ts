@@ -5,9 +5,9 @@
  * was edited, deleted or rolled back in the database is void from the next read, and so is everything about its patient. No timers:
  * what is loaded follows the consent epoch.
  */
+import { digestOf } from '../../ledger/hash.ts';
 import type { StoredResource } from '../store/port.ts';
 import type { CompiledConsent } from './compile.ts';
-import { digestOf } from './statement.ts';
 
 /** The newest entry of the log about one Consent. */
 export type LoggedConsent = { readonly index: number; readonly digest: string; readonly kind: string; readonly subject: string | null };

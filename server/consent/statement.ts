@@ -4,7 +4,6 @@
  *
  * Invariant: the exact bytes are kept and are what is verified; they are never made again from a parsed Consent.
  */
-import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { AssentError } from '../errors.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
@@ -38,11 +37,6 @@ export type Statement = {
 
 export function statementText(statement: Statement): string {
   return canonicalize(statement) as string;
-}
-
-/** base64url SHA-256 of the text's UTF-8 bytes. */
-export function digestOf(text: string): string {
-  return hash('sha256', text, 'base64url');
 }
 
 /** The Consent of a statement: no version, no time of storage. */

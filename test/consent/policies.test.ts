@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { compileConsent } from '../../server/consent/compile.ts';
 import { createPolicies, type LoggedConsent, type PoliciesDeps } from '../../server/consent/policies.ts';
-import { digestOf } from '../../server/consent/statement.ts';
+import { digestOf } from '../../ledger/hash.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
 import type { StoredResource } from '../../server/store/port.ts';
 import { consentBy, NOON } from '../support/consents.ts';

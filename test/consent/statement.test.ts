@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { digestOf, readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../../server/consent/statement.ts';
+import { digestOf } from '../../ledger/hash.ts';
+import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../../server/consent/statement.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
 import { consentBy, NOON } from '../support/consents.ts';
 

@@ -4,6 +4,7 @@
  *
  * Invariant: what is stored as active is exactly the Consent of a statement whose signatures were verified in this process.
  */
+import { digestOf } from '../../../ledger/hash.ts';
 import { randomBytes } from 'node:crypto';
 import { AssentError } from '../../errors.ts';
 import { newId, newVersion } from '../../fhir/ids.ts';
@@ -16,7 +17,7 @@ import type { SigningKey } from '../keys.ts';
 import type { Approvals } from '../model.ts';
 import { provenanceOf } from '../provenance.ts';
 import { narrativeOf, renderTerms } from '../render.ts';
-import { digestOf, readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
+import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
 import { acceptSignatures, acceptWithdrawal, type Approval, type ConsentState, isComplete, mergeApprovals } from '../workflow.ts';
 import { actBase, rowOf, versionReference } from './disclose.ts';
 import type { Writing } from './write.ts';

@@ -4,6 +4,7 @@
  * Invariant: nothing that can be written into the database counts by itself. What cannot be read is forged, like what does not fit:
  * an edit ends one Consent, never the server.
  */
+import { digestOf } from '../../../ledger/hash.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { StoredResource } from '../../store/port.ts';
 import { type CompiledConsent, compileConsent } from '../compile.ts';
@@ -11,7 +12,7 @@ import { type SigningKey, stillCounts } from '../keys.ts';
 import type { Approvals } from '../model.ts';
 import type { PoliciesDeps } from '../policies.ts';
 import { isSignedBy, type ParsedJws, parseJws } from '../signature.ts';
-import { digestOf, type Statement, statementText, unversioned } from '../statement.ts';
+import { type Statement, statementText, unversioned } from '../statement.ts';
 import { type Approval, isComplete, roleOf } from '../workflow.ts';
 import type { ConsentRecord } from './ceremony.ts';
 

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { ConsentRecord } from '../../../server/consent/enforce/ceremony.ts';
 import { judgeConsent } from '../../../server/consent/enforce/judge.ts';
-import { digestOf, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../../../server/consent/statement.ts';
+import { digestOf } from '../../../ledger/hash.ts';
+import { type Statement, STATEMENT_TYPE, statementText, unversioned } from '../../../server/consent/statement.ts';
 import type { ResourceValue } from '../../../server/fhir/resource.ts';
 import type { StoredResource } from '../../../server/store/port.ts';
 import { consentBy, NOON } from '../../support/consents.ts';
