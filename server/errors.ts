@@ -37,7 +37,13 @@ const table = {
 
 export type ErrorCode = keyof typeof table;
 
-export type Issue = { readonly code?: string; readonly diagnostics: string; readonly expression?: readonly string[] };
+/** Without a severity an issue is an error; only errors stand in the way of what was asked. */
+export type Issue = {
+  readonly severity?: 'error' | 'warning' | 'information';
+  readonly code?: string;
+  readonly diagnostics: string;
+  readonly expression?: readonly string[];
+};
 
 /** The only exception the server throws on purpose. `diagnostics` is shown to the caller: no patient data in it. */
 export class AssentError extends Error {
@@ -70,8 +76,8 @@ export function outcomeOf(error: unknown): { status: number; outcome: OperationO
   const known = error instanceof AssentError ? error : new AssentError('internal');
   const row = table[known.code];
   const issues: readonly Issue[] = known.issues.length > 0 ? known.issues : [{ diagnostics: row.text }];
-  const issue = issues.map(({ code, diagnostics, expression }) => ({
-    severity: 'error' as const,
+  const issue = issues.map(({ severity = 'error', code, diagnostics, expression }) => ({
+    severity,
     code: code ?? row.issue,
     details: { text: row.text },
     diagnostics,

@@ -17,7 +17,7 @@ export type Limits = {
   readonly bundleEntries: number;
 };
 
-/** Issues of each document, in order; empty when it is acceptable. Large work runs off the event loop. */
+/** Issues of each document, in order; it is acceptable when none of them is an error (see errorsAmong). Large work runs off the event loop. */
 export type Validate = (documents: readonly ResourceDocument[]) => Promise<readonly (readonly Issue[])[]>;
 
 /** Whether the token's scopes hold this letter for this type: by type alone, so the answer says nothing about what is stored. */

@@ -22,7 +22,7 @@ import { expectedVersion } from './preconditions.ts';
 import { preferenceOf } from './prefer.ts';
 import type { Services } from './services.ts';
 import { checkId } from './target.ts';
-import { invalid } from './validity.ts';
+import { errorsAmong, invalid } from './validity.ts';
 
 const OFFERED = new Set(['create', 'update', 'delete', 'read', 'vread', 'search-type', 'history-instance']);
 
@@ -63,7 +63,7 @@ async function refuseInvalidEntries(writes: readonly ResolvedEntry[], { validate
   const verdicts = await validate(withResource.map(({ resource }) => resource));
   if (verdicts.length !== withResource.length) throw new AssentError('unavailable');
   const issues = withResource.flatMap(({ index, resource }, i) =>
-    (verdicts[i] ?? []).map((issue) => located(issue, index, resource.value.resourceType)),
+    errorsAmong(verdicts[i] ?? []).map((issue) => located(issue, index, resource.value.resourceType)),
   );
   if (issues.length > 0) throw invalid(issues);
 }

@@ -1,4 +1,4 @@
-/** Validation before a write: a resource that breaks its definition is refused with every issue found. fhir.md §4 */
+/** Validation before a write: a resource that breaks its definition is refused with every error found. fhir.md §4 */
 import { AssentError, type Issue } from '../errors.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
 import type { Services } from './services.ts';
@@ -10,7 +10,13 @@ export async function refuseInvalid({ validate }: Pick<Services, 'validate'>, re
   const [issues] = await validate([resource]);
   // No verdict is no permission.
   if (!issues) throw new AssentError('unavailable');
-  if (issues.length > 0) throw invalid(issues);
+  const errors = errorsAmong(issues);
+  if (errors.length > 0) throw invalid(errors);
+}
+
+/** What refuses a write; warnings and information do not. */
+export function errorsAmong(issues: readonly Issue[]): Issue[] {
+  return issues.filter(({ severity = 'error' }) => severity === 'error');
 }
 
 export function invalid(issues: readonly Issue[]): AssentError {
