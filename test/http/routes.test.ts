@@ -2,21 +2,29 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRouter } from '../../server/http/router.ts';
 import { routes } from '../../server/http/routes.ts';
-import { call, createHttpApp, type HttpApp } from '../support/http-app.ts';
+import { enrolKey, jws, partOf, prepare, withdrawalOf } from '../../server/commands/demo/session.ts';
+import { agree, HOSPITAL, organization, patient as managed, put, settled, termsOf } from '../support/real-server.ts';
+import { call, createServedApp, type ServedApp } from '../support/served-app.ts';
 
 const patient = { resourceType: 'Patient', gender: 'female' };
 const parameters = (...parameter: object[]) => ({ resourceType: 'Parameters', parameter });
-const consent = { resourceType: 'Consent', status: 'active' };
 const signature = {
   name: 'signature',
   part: [
-    { name: 'who', valueReference: { reference: 'Patient/1' } },
-    { name: 'jws', valueString: 'a..b' },
+    { name: 'who', valueReference: { reference: 'Patient/signer' } },
+    { name: 'jws', valueString: '{signature}' },
   ],
 };
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
 
-type Example = { readonly url: string; readonly status: number; readonly body?: unknown; readonly headers?: Record<string, string> };
+type Example = {
+  readonly url: string;
+  readonly status: number;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly token?: string;
+};
+/** What is only known once the server runs stands in braces. */
 const examples: Readonly<Record<string, Example>> = {
   'GET /metadata': { url: 'metadata', status: 200 },
   'POST /': { url: '', status: 200, body: { resourceType: 'Bundle', type: 'batch' } },
@@ -27,27 +35,57 @@ const examples: Readonly<Record<string, Example>> = {
   'PUT /:type/:id': { url: 'Patient/p1', status: 200, body: { ...patient, id: 'p1' } },
   'DELETE /:type/:id': { url: 'Patient/p2', status: 204 },
   'GET /:type/:id/_history': { url: 'Patient/p1/_history', status: 200 },
-  'GET /:type/:id/_history/:version': { url: 'Patient/p1/_history/v1', status: 200 },
+  'GET /:type/:id/_history/:version': { url: 'Patient/p1/_history/{version}', status: 200 },
   'POST /Consent/$prepare': {
     url: 'Consent/$prepare',
     status: 200,
-    body: parameters({ name: 'consent', resource: consent }, { name: 'language', valueCode: 'en' }),
+    body: parameters({ name: 'consent', resource: '{terms}' }, { name: 'language', valueCode: 'en' }),
   },
-  'POST /Consent/$sign': { url: 'Consent/$sign', status: 201, body: parameters({ name: 'statement', valueString: 's' }, signature) },
-  'POST /Consent/:id/$withdraw': { url: 'Consent/c1/$withdraw', status: 200, body: parameters({ name: 'jws', valueString: 'a.b.c' }) },
-  'GET /Consent/:id/$receipt': { url: 'Consent/audit-1/$receipt', status: 200 },
-  'GET /AuditEvent/:id/$receipt': { url: 'AuditEvent/audit-1/$receipt', status: 200 },
+  'POST /Consent/$sign': { url: 'Consent/$sign', status: 201, body: parameters({ name: 'statement', valueString: '{statement}' }, signature) },
+  'POST /Consent/:id/$withdraw': { url: '{withdrawn}/$withdraw', status: 200, body: parameters({ name: 'jws', valueString: '{withdrawal}' }) },
+  'GET /Consent/:id/$receipt': { url: '{consent}/$receipt', status: 200, token: 'admin' },
+  'GET /AuditEvent/:id/$receipt': { url: '{event}/$receipt', status: 200 },
 };
 
-let http: HttpApp;
+let http: ServedApp;
+let known: Readonly<Record<string, unknown>>;
 beforeAll(async () => {
-  http = await createHttpApp();
-  for (const id of ['p1', 'p2'])
-    http.record.versions.set(`Patient/${id}`, [
-      { type: 'Patient', id, version: 'v1', lastUpdated: 0, deleted: false, body: `{"resourceType":"Patient","id":"${id}","gender":"female"}` },
-    ]);
+  http = await createServedApp({ ASSENT_APPROVALS: 'patient' });
+  const { server } = http;
+  for (const id of ['p1', 'p2']) await call(http, 'PUT', `Patient/${id}`, { body: { ...patient, id } });
+  for (const reference of [HOSPITAL, 'Organization/insurer']) await put(server, organization(reference));
+  await put(server, managed('signer'));
+  const key = await enrolKey(server.admin, 'Patient/signer');
+  const terms = termsOf(server, { patient: 'Patient/signer', grantee: 'Organization/insurer' });
+  const inForce = await agree(server, terms, [key]);
+  const withdrawn = await agree(server, termsOf(server, { patient: 'Patient/signer', grantee: HOSPITAL }), [key]);
+  const statement = partOf(await prepare(server.admin, { ...terms, dateTime: new Date(server.now() - 1_000).toISOString() }), 'statement');
+  const read = await call(http, 'GET', 'Patient/p1');
+  const event = /AuditEvent\/[^/]+/.exec(read.headers['assent-receipt'] ?? '')?.[0] ?? '';
+  for (const reference of [inForce.consent, event]) await settled(server.admin, `${reference}/$receipt`);
+  known = {
+    version: read.json.meta.versionId,
+    event,
+    terms,
+    statement,
+    signature: jws(key, statement, true),
+    consent: inForce.consent,
+    withdrawn: withdrawn.consent,
+    withdrawal: jws(key, withdrawalOf({ ...withdrawn, now: server.now() }), false),
+  };
 });
-afterAll(async () => http.app.close());
+afterAll(async () => http.stop());
+
+function filled({ url, body, headers, ...rest }: Example): Example {
+  const fill = (value: unknown): unknown => {
+    if (typeof value === 'string')
+      return /^\{(\w+)\}$/.test(value) ? known[value.slice(1, -1)] : value.replace(/\{(\w+)\}/g, (_, name) => String(known[name]));
+    if (Array.isArray(value)) return value.map(fill);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, fill(member)]));
+  };
+  return { ...rest, url: String(fill(url)), ...(body === undefined ? {} : { body: fill(body) }), ...(headers ? { headers } : {}) };
+}
 
 describe('the REST table', () => {
   it('has an example for every row, and no example for none', () => {
@@ -59,19 +97,20 @@ describe('the REST table', () => {
     if (!example) continue;
 
     it(`${route.method} ${route.path} answers`, async () => {
-      const answer = await call(http, route.method, example.url, example);
+      const { url, ...options } = filled(example);
+      const answer = await call(http, route.method, url, options);
       expect([answer.status, answer.text]).toEqual([example.status, expect.any(String)]);
       if (route.scope !== 'public') expect(answer.headers['cache-control']).toBe('private, no-store');
     });
 
     it(`${route.method} ${route.path} is 401 without a token unless public`, async () => {
-      const answer = await call(http, route.method, example.url, { ...example, token: '' });
+      const answer = await call(http, route.method, filled(example).url, { ...filled(example), token: '' });
       expect(answer.status).toBe(route.scope === 'public' ? 200 : 401);
       if (answer.status === 401) expect(answer.headers['www-authenticate']).toBe('Bearer');
     });
 
     it(`${route.method} ${route.path} is 401 with a bad token unless public`, async () => {
-      const answer = await call(http, route.method, example.url, { ...example, token: 'NOT A TOKEN' });
+      const answer = await call(http, route.method, filled(example).url, { ...filled(example), token: 'NOT A TOKEN' });
       expect([answer.status, answer.headers['www-authenticate']]).toEqual(
         route.scope === 'public' ? [200, undefined] : [401, 'Bearer error="invalid_token"'],
       );
@@ -81,13 +120,13 @@ describe('the REST table', () => {
     if (scope !== 'public' && scope !== 'token') {
       it(`${route.method} ${route.path} needs the letter ${scope}`, async () => {
         const others = [...'cruds'].filter((letter) => letter !== scope).join('');
-        const refused = await call(http, route.method, example.url, { ...example, token: `bob:system/*.${others}` });
+        const refused = await call(http, route.method, filled(example).url, { ...filled(example), token: `bob:system/*.${others}` });
         expect([refused.status, refused.json.issue[0].code]).toEqual([403, 'forbidden']);
       });
     }
 
     it(`${route.method} ${route.path} is the same row for an entry of a bundle as for Fastify`, async () => {
-      const [path = ''] = example.url.split('?');
+      const [path = ''] = filled(example).url.split('?');
       const found = createRouter(routes)(route.method, path);
       expect(found).toMatchObject({ kind: 'row', route });
     });
@@ -107,7 +146,6 @@ describe('the REST table', () => {
     'Patient/p1/_history/v1/more',
     '_history',
     'Patient//',
-    '//',
   ])('%s is not offered: 404', async (url) => {
     const answer = await call(http, 'GET', url);
     expect([answer.status, answer.json.issue[0].code]).toEqual([404, 'not-supported']);

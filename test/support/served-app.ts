@@ -1,8 +1,10 @@
 /**
  * The whole server with callers by name: a token `name` or `name:system/Patient.r` is that of a client of Organization/name. What an organization
- * wrote it reads for treatment, as nobody has signed anything; Organization/alice is a custodian as well, who may write the directory.
+ * wrote it reads for treatment, as nobody has signed anything; Organization/alice is a custodian as well, who may write the directory. `admin` is
+ * the first administrator.
  */
-import { patient, put, type RealServer, register, startRealServer } from './real-server.ts';
+import { enrolKey } from '../../server/commands/demo/session.ts';
+import { type RealServer, register, startRealServer } from './real-server.ts';
 
 export type ServedApp = {
   readonly server: RealServer;
@@ -17,12 +19,13 @@ export type ServedApp = {
 export async function createServedApp(settings: Readonly<Record<string, string>> = {}): Promise<ServedApp> {
   const limits = { ASSENT_MAX_BODY_BYTES: '100000', ASSENT_MAX_JSON_DEPTH: '20', ASSENT_MAX_BUNDLE_ENTRIES: '50' };
   const server = await startRealServer({ ASSENT_IMPLICIT_POLICY: 'author-treatment', ...limits, ...settings });
-  await put(server, { ...patient('of-alice'), managingOrganization: { reference: 'Organization/alice' } });
+  await enrolKey(server.admin, 'Organization/alice');
   const tokens = new Map<string, Promise<string>>();
   const tokenFor = async (caller: string): Promise<string> => {
     const [, name = '', scope = 'system/*.cruds'] = /^([a-z]+)(?::(.+))?$/.exec(caller) ?? [];
     // What is no name is sent as it is.
     if (name === '') return caller;
+    if (name === 'admin') return server.admin.token;
     return (await register(server, { actor: `Organization/${name}`, scope, choosesIds: true })).session.token;
   };
   return {
@@ -42,7 +45,12 @@ export type Call = { readonly token?: string | undefined; readonly body?: unknow
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
 
 /** One request; the answer with its JSON, if it is JSON. A url that starts with a slash is one of the server, any other one of its FHIR base. */
-export async function call(app: Pick<ServedApp, 'base' | 'tokenOf'>, method: Method, url: string, { token = 'alice', body, headers = {} }: Call = {}) {
+export async function call(
+  app: Pick<ServedApp, 'base' | 'tokenOf'>,
+  method: Method,
+  url: string,
+  { token = 'alice', body, headers = {} }: Call = {},
+) {
   const answer = await fetch(url.startsWith('/') ? new URL(app.base).origin + url : `${app.base}/${url}`, {
     method,
     headers: {
@@ -53,7 +61,12 @@ export async function call(app: Pick<ServedApp, 'base' | 'tokenOf'>, method: Met
     ...(body === undefined ? {} : { body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body) }),
   });
   const text = await answer.text();
-  return { status: answer.status, headers: Object.fromEntries(answer.headers) as Readonly<Record<string, string | undefined>>, text, json: parse(text) };
+  return {
+    status: answer.status,
+    headers: Object.fromEntries(answer.headers) as Readonly<Record<string, string | undefined>>,
+    text,
+    json: parse(text),
+  };
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- answers are looked at, not trusted

@@ -130,8 +130,13 @@ export function submit(admin: Session, statement: string, keys: readonly Key[]):
   });
 }
 
+/** What the patient signs to take a Consent back. */
+export function withdrawalOf({ consent, digest, now }: { consent: string; digest: string; now: number }): string {
+  return canonicalize({ type: 'urn:assent:withdrawal:1', consent, digest, created: new Date(now).toISOString() }) ?? '';
+}
+
 export function withdraw(admin: Session, { consent, digest, key, now }: { consent: string; digest: string; key: Key; now: number }): Promise<Answer> {
-  const payload = canonicalize({ type: 'urn:assent:withdrawal:1', consent, digest, created: new Date(now).toISOString() }) ?? '';
+  const payload = withdrawalOf({ consent, digest, now });
   return admin.call('POST', `${consent}/$withdraw`, {
     resourceType: 'Parameters',
     parameter: [{ name: 'jws', valueString: jws(key, payload, false) }],
