@@ -10,10 +10,12 @@ type Row = { readonly status: number; readonly issue: string; readonly text: str
 
 const table = {
   'invalid-json': { status: 400, issue: 'structure', text: 'The body is not valid JSON.' },
+  'invalid-xml': { status: 400, issue: 'structure', text: 'The body is not valid XML.' },
   'invalid-request': { status: 400, issue: 'invalid', text: 'The request cannot be understood.' },
   'invalid-search': { status: 400, issue: 'invalid', text: 'A search parameter cannot be used as given.' },
   'invalid-cursor': { status: 400, issue: 'invalid', text: 'This page link is not valid for this caller.' },
   'invalid-resource': { status: 422, issue: 'invariant', text: 'The resource does not follow its definition.' },
+  'patch-failed': { status: 422, issue: 'processing', text: 'The patch cannot be applied to the resource.' },
   'invalid-consent': { status: 422, issue: 'business-rule', text: 'The Consent cannot be accepted.' },
   'invalid-signature': { status: 422, issue: 'security', text: 'The signatures do not establish this Consent.' },
   'sealed-resource': { status: 422, issue: 'business-rule', text: 'A signed or recorded resource cannot be changed this way.' },
