@@ -34,7 +34,8 @@ function isDelimiter(c: number): boolean {
   return c === 0x2c || c === 0x7d || c === 0x5d;
 }
 
-function decode(token: string): string {
+/** The string of a string token. */
+export function decode(token: string): string {
   return token.includes('\\') ? (JSON.parse(token) as string) : token.slice(1, -1);
 }
 
