@@ -1,16 +1,32 @@
 /** The admin API over HTTP: for scope `admin` only, exact about what it takes, and felt by tokens at once. */
 import { generateKeyPairSync } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../server/clock.ts';
+import type { Engine } from '../../server/store/port.ts';
 import { type AuthorizationBench, basic, createAuthorizationBench, SECRET } from '../support/authorization.ts';
+import { type ChosenEngine, chooseEngine } from '../support/chosen-engine.ts';
 
+let chosen: ChosenEngine;
+let engine: Engine;
 let bench: AuthorizationBench;
 let admin: string;
+beforeAll(async () => {
+  chosen = await chooseEngine(systemClock);
+});
+afterAll(() => chosen.dispose());
 beforeEach(async () => {
-  bench = await createAuthorizationBench();
+  engine = await chosen.openEmpty();
+  const { resources, records } = engine;
+  bench = await createAuthorizationBench({
+    store: { records, commit: (writes) => resources.commit({ ...writes, resources: [], bumpEpoch: true }), epoch: () => resources.epoch() },
+  });
   await bench.register({ client_id: 'root', scope: 'system/*.cruds admin', actor: 'Device/root', purposes: ['HOPERAT'] });
   admin = await bench.token('root', 'admin');
 });
-afterEach(() => bench.app.close());
+afterEach(async () => {
+  await bench.app.close();
+  await engine.resources.close();
+});
 
 const registration = { client_name: 'Insurer', client_secret: SECRET, scope: 'system/*.rs', actor: 'Organization/insurer', purposes: ['HPAYMT'] };
 const p384 = () => generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' });
@@ -188,7 +204,7 @@ describe('keys', () => {
     expect([revoked.status, revoked.json['revoked']]).toMatchObject([200, { reason: 'lost' }]);
     expect((await list()).json['keys']).toEqual([revoked.json]);
     expect((await bench.call('GET', `/admin/keys/${kid}`, { token: admin })).json).toEqual(revoked.json);
-    expect(bench.store.log).toHaveLength(2);
+    expect(await engine.resources.readLog(0, 10)).toHaveLength(2);
   });
 
   test('are never served with a private member, nor taken with one', async () => {

@@ -20,9 +20,11 @@ export type Answer = {
   readonly json: { readonly [member: string]: unknown };
 };
 
+type Store = Omit<MemoryRecords, 'log'>;
+
 export type AuthorizationBench = {
   readonly app: FastifyInstance;
-  readonly store: MemoryRecords;
+  readonly store: Store;
   readonly clients: Clients;
   readonly keyLog: KeyLog;
   readonly endpoints: Endpoints;
@@ -46,17 +48,19 @@ export const basic = (client: string, secret = SECRET): { authorization: string 
   authorization: `Basic ${Buffer.from(`${encodeURIComponent(client)}:${encodeURIComponent(secret)}`).toString('base64')}`,
 });
 
-/** `shared`: the records of another bench, as if this one were a second process on the same database. */
+/** `shared`: the records of another bench, as if this one were a second process on the same database. `store`: those of an engine. */
 export async function createAuthorizationBench({
   shared,
+  store: own,
   privateHosts = [],
 }: {
-  shared?: MemoryRecords;
+  shared?: Store;
+  store?: Store;
   privateHosts?: readonly string[];
 } = {}): Promise<AuthorizationBench> {
   let offset = 0;
   const now = () => systemClock() + offset;
-  const store = shared ?? createMemoryRecords(now);
+  const store = shared ?? own ?? createMemoryRecords(now);
   if (!shared) await store.records.put('token-signing-key', '1', tokenKey as { [member: string]: unknown });
   const endpoints = endpointsOf('https://fhir.example.org');
   const clients = createClients({ ...store, clock: now, privateHosts });

@@ -1,15 +1,12 @@
-/** A log over the embedded engine in a folder of its own: rows committed, sealed by hand, clock and timers in the test's hands. */
+/** A log over an engine of its own: rows committed, sealed by hand, clock and timers in the test's hands. */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import canonicalize from 'canonicalize';
 import type { Schedule } from '../../ledger/batch.ts';
 import { type LogEntry, logRow } from '../../ledger/entry.ts';
 import { type Anchoring, createAnchoring } from '../../server/anchoring/anchoring.ts';
 import type { Evidence } from '../../server/anchoring/receipts.ts';
-import { createEmbeddedEngine } from '../../server/store/embedded/engine.ts';
 import type { Engine } from '../../server/store/port.ts';
+import { chooseEngine } from './chosen-engine.ts';
 
 export const digestOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
@@ -28,7 +25,6 @@ export type LogFixture = {
 };
 
 export async function createLogFixture(): Promise<LogFixture> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'assent-log-'));
   const time = { now: Date.UTC(2024, 5, 1) };
   let timers: { at: number; run: () => void }[] = [];
   const schedule: Schedule = (ms, run) => {
@@ -40,8 +36,10 @@ export async function createLogFixture(): Promise<LogFixture> {
   };
   const faults: unknown[] = [];
   const clock = () => time.now;
+  const chosen = await chooseEngine(clock);
+  const { dataDir } = chosen;
   const open = async () => {
-    const engine = await createEmbeddedEngine({ dataDir, clock });
+    const engine = await chosen.open();
     const config = { DATA_DIR: dataDir, CHECKPOINT_INTERVAL_MS: 1000 };
     const anchoring = await createAnchoring({
       log: engine.resources,
@@ -76,7 +74,7 @@ export async function createLogFixture(): Promise<LogFixture> {
     async dispose() {
       timers = [];
       await fixture.engine.resources.close();
-      rmSync(dataDir, { recursive: true, force: true });
+      await chosen.dispose();
     },
   };
   return fixture;
