@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { resourceTypes } from '../../server/fhir/resource-types.ts';
 import { createCheck } from '../../server/validation/validate.ts';
-import { call, createHttpApp, type HttpApp } from '../support/http-app.ts';
+import { call, createServedApp, type ServedApp } from '../support/served-app.ts';
 
-let http: HttpApp;
+let http: ServedApp;
 beforeAll(async () => {
-  http = await createHttpApp();
+  http = await createServedApp();
 });
-afterAll(async () => http.app.close());
+afterAll(async () => http.stop());
 
 describe('GET /metadata', () => {
   it('is public and lists every type with what works for it', async () => {
@@ -34,7 +34,7 @@ describe('GET /metadata', () => {
     expect(patient.searchParam).toContainEqual({ name: 'gender', type: 'token' });
     const [consent] = rest.resource.filter(({ type }: { type: string }) => type === 'Consent');
     expect(consent.operation.map(({ name }: { name: string }) => name)).toEqual(['prepare', 'sign', 'withdraw', 'receipt']);
-    expect(JSON.stringify(rest.security)).toContain('http://assent.test/auth/token');
+    expect(JSON.stringify(rest.security)).toContain(http.server.bootstrap.tokenUrl);
   });
 
   it('is itself valid R4', async () => {
