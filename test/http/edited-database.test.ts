@@ -2,7 +2,7 @@
  * The database edited by hand beside the running server: whatever is changed about Consents and keys, nothing more is disclosed than the log
  * and the signatures say, from the very next read, and the operator is told which log entry it was. ledger.md §3
  */
-import type { DatabaseSync } from 'node:sqlite';
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { enrolKey, type Json, type Key, partOf, prepare, type Session, submit } from '../../server/commands/demo/session.ts';
 import {
@@ -53,20 +53,13 @@ const reads = async () => (await insurer.call('GET', `Observation/o-${id}`)).sta
 const total = async () => (await insurer.call('GET', `Observation?subject=Patient/${id}`)).json['total'];
 const alarms = () => server.logs.map((line) => JSON.parse(line) as { level: number; logIndex?: number }).filter(({ level }) => level === 60);
 const consentId = () => inForce.consent.slice('Consent/'.length);
-const bodyOf = (database: DatabaseSync, consent = consentId()) =>
-  String(database.prepare("SELECT body FROM resources WHERE type = 'Consent' AND id = ?").get(consent)?.['body']);
-const setBody = (database: DatabaseSync, body: string) =>
-  database.prepare("UPDATE resources SET body = ? WHERE type = 'Consent' AND id = ?").run(body, consentId());
-
-/** Index of the newest log row about the Consent. */
-function logIndex(): number {
-  return server.sql((database) =>
-    Number(database.prepare('SELECT max(idx) AS idx FROM log WHERE entry LIKE ?').get(`%"${inForce.consent}"%`)?.['idx']),
-  );
-}
+const bodyNow = () => server.hand.body('Consent', consentId());
+const setBody = (body: string) => server.hand.setBody('Consent', consentId(), body);
+/** The newest log row about the Consent. */
+const logged = () => server.hand.newestRow(`"${inForce.consent}"`);
 
 async function expectClosedWithAlarm(): Promise<void> {
-  const index = logIndex();
+  const { index } = await logged();
   expect([await reads(), await total(), (await insurer.call('GET', `Observation/o-${id}/_history`)).status]).toEqual([404, 0, 404]);
   expect(alarms().map((line) => line.logIndex)).toEqual([index]);
 }
@@ -79,22 +72,22 @@ describe('a signed Consent', () => {
     ['no text at all', () => ''],
     ['no JSON', () => '{'],
   ])('edited to %s', async (_what, edit) => {
-    server.sql((database) => setBody(database, edit(bodyOf(database))));
+    await setBody(edit(await bodyNow()));
     await expectClosedWithAlarm();
   });
 
   it('edited, and the edit taken back: closed in between', async () => {
-    const body = server.sql((database) => bodyOf(database));
-    server.sql((database) => setBody(database, body.replace('"permit"', '"permit" ')));
+    const body = await bodyNow();
+    await setBody(body.replace('"permit"', '"permit" '));
     await expectClosedWithAlarm();
-    server.sql((database) => setBody(database, body));
+    await setBody(body);
     // It acts again at the latest when anything about Consents changes, and never as anything but what was signed.
     await enrolKey(server.admin, `Patient/${id}`);
     expect(await reads()).toBe(200);
   });
 
   it('a conditional create or an update does not see through an edited Consent either', async () => {
-    server.sql((database) => setBody(database, `${bodyOf(database)} `));
+    await setBody(`${await bodyNow()} `);
     const { id: _id, ...resource } = observation(`o-${id}`, 'Patient/carol');
     const create = await insurer.call('POST', 'Observation', resource, { 'if-none-exist': `identifier=urn:test|o-${id}` });
     expect(create.status).toBe(201);
@@ -103,24 +96,21 @@ describe('a signed Consent', () => {
   });
 
   it('deleted', async () => {
-    server.sql((database) => database.prepare("DELETE FROM resources WHERE type = 'Consent' AND id = ?").run(consentId()));
+    await server.hand.remove('Consent', consentId());
     await expectClosedWithAlarm();
   });
 
   it('marked as deleted', async () => {
-    server.sql((database) => database.prepare("UPDATE resources SET deleted = 1 WHERE type = 'Consent' AND id = ?").run(consentId()));
+    await server.hand.markDeleted('Consent', consentId());
     await expectClosedWithAlarm();
   });
 
   it('rolled back to what it was before it was superseded', async () => {
-    const before = server.sql((database) => bodyOf(database));
+    const before = await bodyNow();
     expect((await withdrawNow(server, inForce, key)).status).toBe(200);
-    server.sql((database) => {
-      setBody(database, before);
-      const record = database.prepare("SELECT value FROM records WHERE kind = 'signed-consent' AND id = ?").get(consentId());
-      const active = JSON.stringify({ ...(JSON.parse(String(record?.['value'])) as Json), state: 'active' });
-      database.prepare("UPDATE records SET value = ? WHERE kind = 'signed-consent' AND id = ?").run(active, consentId());
-    });
+    await setBody(before);
+    const activated = (record: string) => JSON.stringify({ ...(JSON.parse(record) as Json), state: 'active' });
+    expect(await server.hand.editRecords('signed-consent', consentId(), activated)).toBe(1);
     expect([await reads(), await total()]).toEqual([404, 0]);
     await enrolKey(server.admin, `Patient/${id}`);
     expect(await reads()).toBe(404);
@@ -129,10 +119,8 @@ describe('a signed Consent', () => {
   });
 
   it('freed of its seal in the keys column, and then replaced through the API', async () => {
-    server.sql((database) =>
-      database.prepare("UPDATE resources SET keys = replace(keys, '~sealed' || char(10), '') WHERE type = 'Consent' AND id = ?").run(consentId()),
-    );
-    const wider = JSON.parse(server.sql((database) => bodyOf(database))) as Json;
+    await server.hand.dropKey('Consent', consentId(), '~sealed');
+    const wider = JSON.parse(await bodyNow()) as Json;
     const provision = wider['provision'] as Json;
     await server.admin.call('PUT', inForce.consent, { ...wider, provision: { type: 'permit', actor: provision['actor'] } });
     const { session: payer } = await register(server, { actor: INSURER, purposes: ['HPAYMT'] });
@@ -141,26 +129,15 @@ describe('a signed Consent', () => {
 });
 
 describe('what was never signed', () => {
-  const forge = (database: DatabaseSync, forged: string, body: string) => {
-    database
-      .prepare(
-        `INSERT INTO resources (type, id, version, updated, sort, deleted, keys, body)
-         SELECT type, ?, 'forged', updated, sort, 0, keys, ? FROM resources WHERE type = 'Consent' AND id = ?`,
-      )
-      .run(forged, body, consentId());
-    database
-      .prepare(
-        "INSERT INTO records (kind, id, revision, lookup, value) SELECT kind, ?, 1, lookup, value FROM records WHERE kind = 'signed-consent' AND id = ?",
-      )
-      .run(forged, consentId());
+  const forge = async (forged: string, body: string) => {
+    await server.hand.copyResource('Consent', consentId(), { id: forged, body });
+    await server.hand.copyRecord('signed-consent', consentId(), forged);
   };
 
   it('an active Consent for another reader, with the signatures of a true one', async () => {
     await put(server, organization('Organization/thief'));
     const { session: thief } = await register(server, { actor: 'Organization/thief' });
-    server.sql((database) =>
-      forge(database, `forged-${id}`, bodyOf(database).replaceAll(consentId(), `forged-${id}`).replaceAll(INSURER, 'Organization/thief')),
-    );
+    await forge(`forged-${id}`, (await bodyNow()).replaceAll(consentId(), `forged-${id}`).replaceAll(INSURER, 'Organization/thief'));
     await enrolKey(server.admin, `Patient/${id}`);
     expect((await thief.call('GET', `Observation/o-${id}`)).status).toBe(404);
     expect(await reads()).toBe(200);
@@ -169,15 +146,11 @@ describe('what was never signed', () => {
   it('the same with a log row of its own: no signature, no Consent, and nothing about this patient until it is looked into', async () => {
     await put(server, organization('Organization/thief'));
     const { session: thief } = await register(server, { actor: 'Organization/thief' });
-    server.sql((database) => {
-      const body = bodyOf(database).replaceAll(consentId(), `logged-${id}`).replaceAll(INSURER, 'Organization/thief');
-      forge(database, `logged-${id}`, body);
-      const row = database.prepare('SELECT idx, entry FROM log WHERE idx = ?').get(logIndex());
-      const { createHash } = process.getBuiltinModule('node:crypto');
-      const digest = createHash('sha256').update(body).digest('base64url');
-      const entry = JSON.stringify({ ...(JSON.parse(String(row?.['entry'])) as Json), reference: `Consent/logged-${id}`, digest });
-      database.prepare('INSERT INTO log (idx, key, entry) SELECT max(idx) + 1, ?, ? FROM log').run(`forged-${id}`, entry);
-    });
+    const body = (await bodyNow()).replaceAll(consentId(), `logged-${id}`).replaceAll(INSURER, 'Organization/thief');
+    await forge(`logged-${id}`, body);
+    const digest = createHash('sha256').update(body).digest('base64url');
+    const row = JSON.parse((await logged()).entry) as Json;
+    await server.hand.appendRow(`forged-${id}`, JSON.stringify({ ...row, reference: `Consent/logged-${id}`, digest }));
     await enrolKey(server.admin, `Patient/${id}`);
     expect((await thief.call('GET', `Observation/o-${id}`)).status).toBe(404);
     expect(await reads()).toBe(404);
@@ -186,11 +159,7 @@ describe('what was never signed', () => {
 
   it('a key of the database’s making signs nothing', async () => {
     const stranger = await enrolKey(server.admin, 'Patient/nobody');
-    server.sql((database) =>
-      database
-        .prepare("UPDATE records SET value = replace(value, 'Patient/nobody', ?) WHERE kind = 'key-event' AND id LIKE ?")
-        .run(`Patient/${id}`, `${stranger.kid}%`),
-    );
+    await server.hand.editRecords('key-event', stranger.kid, (event) => event.replaceAll('Patient/nobody', `Patient/${id}`));
     const statement = partOf(await prepare(server.admin, terms()), 'statement');
     const signed = await submit(server.admin, statement, [{ ...stranger, owner: `Patient/${id}` }, custodian]);
     expect(signed.status).toBe(422);
@@ -199,27 +168,25 @@ describe('what was never signed', () => {
 
   it('a revocation taken out of the database stays a revocation', async () => {
     await server.admin.call('POST', `/admin/keys/${key.kid}/revoke`, { reason: 'lost' });
-    const removed = server.sql((database) => database.prepare("DELETE FROM records WHERE kind = 'key-event' AND id = ?").run(`${key.kid}.000001`));
-    expect(removed.changes).toBe(1);
+    expect(await server.hand.removeRecord('key-event', `${key.kid}.000001`)).toBe(1);
     const statement = partOf(await prepare(server.admin, terms()), 'statement');
     expect((await submit(server.admin, statement, [key, custodian])).status).toBe(422);
   });
 });
 
 describe('the record of the signatures', () => {
-  const edit = (from: string, to: string) => (database: DatabaseSync) =>
-    void database.prepare("UPDATE records SET value = replace(value, ?, ?) WHERE kind = 'signed-consent' AND id = ?").run(from, to, consentId());
+  const edit = () => server.hand.editRecords('signed-consent', consentId(), (record) => record.replaceAll('TREAT', 'HPAYMT'));
 
   it('edited beside the running server widens nothing', async () => {
-    server.sql(edit('TREAT', 'HPAYMT'));
+    expect(await edit()).toBe(1);
     await enrolKey(server.admin, `Patient/${id}`);
     const { session: payer } = await register(server, { actor: INSURER, purposes: ['HPAYMT'] });
     expect((await payer.call('GET', `Observation/o-${id}`)).status).toBe(404);
   });
 
   it('edited while the server is down closes the Consent, with an alarm', async () => {
-    const index = logIndex();
-    await server.restart(edit('TREAT', 'HPAYMT'));
+    const { index } = await logged();
+    await server.restart(edit);
     expect(await reads()).toBe(404);
     expect(alarms().map((line) => line.logIndex)).toContain(index);
   });

@@ -28,6 +28,7 @@ import {
 } from '../../server/commands/demo/session.ts';
 import { freePort } from '../../server/commands/serve.ts';
 import { readConfig } from '../../server/config.ts';
+import { type Hand, handOnFile, handOnReplicaSet } from './hand.ts';
 import { startReplicaSet } from './mongod.ts';
 
 export const HOSPITAL = 'Organization/hospital';
@@ -41,12 +42,12 @@ export type RealServer = {
   readonly logs: string[];
   readonly now: () => number;
   advance(ms: number): void;
-  /** Runs SQL on the database file beside the running server. */
-  sql<T>(work: (database: DatabaseSync) => T): T;
+  /** In the database beside the running server. */
+  readonly hand: Hand;
   /** From now on the database refuses what an audit needs: log rows, or AuditEvents. Resolves with what ends it. */
   breakWrites(of: 'log' | 'resources'): Promise<() => Promise<void>>;
   /** The same folder and port, as after a stop. `between` has the database to itself. */
-  restart(between?: (database: DatabaseSync) => void): Promise<void>;
+  restart(between?: () => Promise<unknown>): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -73,14 +74,15 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
   };
   let app = await open();
   const bootstrap = JSON.parse(readFileSync(app.bootstrap, 'utf8')) as Bootstrap;
-  const sql: RealServer['sql'] = (work) => {
+  const sql = (work: (database: DatabaseSync) => void): void => {
     const database = new DatabaseSync(join(dataDir, 'assent.sqlite'), { timeout: 5000 });
     try {
-      return work(database);
+      work(database);
     } finally {
       database.close();
     }
   };
+  const hand = replicaSet ? await handOnReplicaSet(replicaSet.uri('assent')) : handOnFile(dataDir);
   return {
     bootstrap,
     dataDir,
@@ -88,7 +90,7 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
     logs,
     now,
     advance: (ms) => void (offset += ms),
-    sql,
+    hand,
     async breakWrites(of) {
       if (replicaSet) return refuseDocuments(replicaSet.uri('assent'), of);
       const when = of === 'log' ? '' : "WHEN NEW.type = 'AuditEvent'";
@@ -97,11 +99,12 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
     },
     async restart(between) {
       await app.close();
-      if (between) sql(between);
+      await between?.();
       app = await open();
     },
     async stop() {
       await app.close();
+      await hand.close();
       await replicaSet?.stop();
       rmSync(dataDir, { recursive: true, force: true });
     },
