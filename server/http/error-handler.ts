@@ -7,7 +7,9 @@
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AssentError, type ErrorCode, outcomeOf } from '../errors.ts';
-import { FHIR_JSON } from './content.ts';
+import { xmlText } from '../fhir/xml/write.ts';
+import { FHIR_JSON, mediaTypes } from './content.ts';
+import { formatForError } from './render.ts';
 
 /** Fastify's own errors, by code; the rest of its 4xx are malformed requests. */
 const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
@@ -26,7 +28,12 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   if (status === 401) reply.header('www-authenticate', request.headers.authorization === undefined ? 'Bearer' : 'Bearer error="invalid_token"');
   if (known.retryAfter !== undefined) reply.header('retry-after', String(known.retryAfter));
   reply.headers({ 'cache-control': 'private, no-store', 'x-content-type-options': 'nosniff' });
-  void reply.code(status).type(FHIR_JSON).send(JSON.stringify(outcome));
+  const text = JSON.stringify(outcome);
+  const format = formatForError(request.headers.accept, request.raw.url ?? '');
+  void reply
+    .code(status)
+    .type(mediaTypes[format])
+    .send(format === 'xml' ? xmlText(text) : text);
 }
 
 export function knownError(error: unknown): AssentError {

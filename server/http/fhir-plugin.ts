@@ -8,13 +8,14 @@ import cors from '@fastify/cors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GateFor } from '../consent/gate.ts';
 import { AssentError } from '../errors.ts';
-import { pretty } from '../fhir/json-text.ts';
 import { checkAccess } from './access.ts';
 import { readBody } from './body.ts';
-import { checkAcceptable, checkMediaType, FHIR_JSON, parseBody, wantsPretty } from './content.ts';
+import { checkMediaType, parseBody } from './content.ts';
 import { dispatch } from './dispatch.ts';
 import { faultOf, sendError } from './error-handler.ts';
 import type { Answer, Body, Caller, FhirRequest, Route } from './interaction.ts';
+import { parametersOf, queryOf } from './parameters.ts';
+import { type Form, formOf, render } from './render.ts';
 import { createRouter, typeOfRow } from './router.ts';
 import { routes } from './routes.ts';
 import type { Services } from './services.ts';
@@ -41,7 +42,7 @@ const commonHeaders = { 'cache-control': 'private, no-store', vary: 'Accept, Aut
 /** No cookies and no credentials: a browser page can do no more than the token it holds. */
 const corsOptions = {
   origin: '*',
-  methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
+  methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
   exposedHeaders: ['ETag', 'Location', 'Content-Location', 'Last-Modified', 'Assent-Receipt', 'Retry-After'],
   strictPreflight: false,
   maxAge: 600,
@@ -78,8 +79,8 @@ async function admit(request: FastifyRequest, reply: FastifyReply, { authenticat
     request.caller = await authenticate(request);
     checkAccess(route, typeOfRow(route, request.params as { type?: string }), request.caller, allows);
   }
-  const format = queryOf(request).get('_format');
-  checkAcceptable(request.headers.accept, format ?? undefined);
+  // The form of a _search may hold _format too: serve looks when it is there.
+  if (route.takes !== 'form') formOf(request.headers.accept, queryOf(request.raw.url ?? ''));
 }
 
 async function takeBody(request: FastifyRequest, payload: FastifyRequest['raw'], { limits }: Services): Promise<Body> {
@@ -88,9 +89,9 @@ async function takeBody(request: FastifyRequest, payload: FastifyRequest['raw'],
     payload.resume();
     return { kind: 'none' };
   }
-  checkMediaType(request.headers['content-type'], takes);
+  const format = checkMediaType(request.headers['content-type'], takes);
   const encoded = { encoding: request.headers['content-encoding'], length: request.headers['content-length'] };
-  return parseBody(await readBody(payload, encoded, limits.bodyBytes), takes, limits);
+  return parseBody(await readBody(payload, encoded, limits.bodyBytes), { takes, format }, limits);
 }
 
 type Exchange = { readonly request: FastifyRequest; readonly reply: FastifyReply; readonly route: Route };
@@ -99,41 +100,42 @@ async function serve(
   { request, reply, route }: Exchange,
   { services, gateFor }: { readonly services: Services; readonly gateFor: GateFor },
 ): Promise<FastifyReply> {
-  if (route.scope === 'public') return send(reply, await route.handler(services), queryOf(request));
+  const body = (request.body as Body | undefined) ?? { kind: 'none' };
+  const form = formOf(request.headers.accept, parametersOf({ query: queryOf(request.raw.url ?? ''), body }));
+  if (route.scope === 'public') return send(reply, await route.handler(services), form);
   if (!request.caller) throw new AssentError('unauthenticated');
-  const inner = fhirRequest(request, route, gateFor(request.caller));
-  return send(reply, await route.handler(inner, services), inner.query);
+  return send(reply, await route.handler(fhirRequest(request, route, { gate: gateFor(request.caller), body }), services), form);
 }
 
-function fhirRequest(request: FastifyRequest, route: Route, gate: FhirRequest['gate']): FhirRequest {
+function fhirRequest(request: FastifyRequest, route: Route, { gate, body }: Pick<FhirRequest, 'gate' | 'body'>): FhirRequest {
   const parameters = request.params as { readonly type?: string; readonly id?: string; readonly version?: string };
   return {
     type: typeOfRow(route, parameters),
     id: parameters.id ?? '',
     version: parameters.version ?? '',
     gate,
-    query: queryOf(request),
+    query: queryOf(request.raw.url ?? ''),
     url: (request.raw.url ?? '').slice(request.server.prefix.length + 1),
     header: (name) => {
       const value = request.headers[name];
       return Array.isArray(value) ? value.join(', ') : value;
     },
-    body: (request.body as Body | undefined) ?? { kind: 'none' },
+    body,
   };
 }
 
-function queryOf(request: FastifyRequest): URLSearchParams {
-  const url = request.raw.url ?? '';
-  const at = url.indexOf('?');
-  const query = at < 0 ? '' : url.slice(at + 1);
-  if (/%(?![0-9a-fA-F]{2})/.test(query)) throw new AssentError('invalid-request', 'The URL holds a malformed percent-encoding.');
-  return new URLSearchParams(query);
+async function send(reply: FastifyReply, answer: Answer, form: Form): Promise<FastifyReply> {
+  const rendered = await render(answer, form).catch((error: unknown) => {
+    // What is written is written: its answer comes as JSON rather than as a failure.
+    if (reads(reply.request.method) || !(error instanceof AssentError) || error.code !== 'not-acceptable') throw error;
+    return render(answer, { ...form, format: 'json' });
+  });
+  reply.code(answer.status).headers(answer.headers);
+  return rendered === undefined ? reply.send() : reply.type(rendered.type).send(rendered.content);
 }
 
-function send(reply: FastifyReply, { status, headers, body, mediaType }: Answer, query: URLSearchParams): FastifyReply {
-  reply.code(status).headers(headers);
-  if (body === undefined) return reply.send();
-  return reply.type(mediaType ?? FHIR_JSON).send(wantsPretty(query) ? pretty(body) : body);
+function reads(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 /** A path that other methods know is 405 with what they are; any other is not offered. */

@@ -37,7 +37,9 @@ export type Answer = {
   readonly headers: Readonly<Record<string, string>>;
   /** Exact JSON text; undefined: no body. */
   readonly body: string | undefined;
-  /** application/fhir+json unless the answer is no resource. */
+  /** In the place of `body`: content that is no text of ours, with its mediaType. */
+  readonly bytes?: Uint8Array;
+  /** application/fhir+json or +xml unless the answer is no resource. */
   readonly mediaType?: string;
 };
 

@@ -13,6 +13,19 @@ export function refuseUnknownQuery(request: FhirRequest, known: readonly string[
   }
 }
 
+/** The parameters of a URL as it was sent. */
+export function queryOf(url: string): URLSearchParams {
+  const at = url.indexOf('?');
+  const query = at < 0 ? '' : url.slice(at + 1);
+  if (/%(?![0-9a-fA-F]{2})/.test(query)) throw new AssentError('invalid-request', 'The URL holds a malformed percent-encoding.');
+  return new URLSearchParams(query);
+}
+
+/** Of both places a _search may carry them. */
+export function parametersOf({ query, body }: Pick<FhirRequest, 'query' | 'body'>): URLSearchParams {
+  return body.kind === 'form' ? new URLSearchParams([...query, ...body.parameters]) : query;
+}
+
 /** A whole number from 0 up, at most `most`; undefined when absent. */
 export function countOf(query: URLSearchParams, name: string, most: number): number | undefined {
   const text = query.get(name);

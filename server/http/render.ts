@@ -1,0 +1,54 @@
+/**
+ * The bytes of an answer in the format that was asked for: the stored JSON text as it is, indented, or as XML.
+ * https://hl7.org/fhir/R4/http.html#mime-type
+ * Invariant: only what FHIR defines is translated; bytes and texts of another media type leave as they are.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { pretty } from '../fhir/json-text.ts';
+import { xmlParts } from '../fhir/xml/write.ts';
+import { type Format, formatOf, mediaTypes } from './content.ts';
+import type { Answer } from './interaction.ts';
+import { queryOf } from './parameters.ts';
+
+export type Form = { readonly format: Format; readonly pretty: boolean };
+
+/** Throws AssentError('not-acceptable'). `parameters`: of the URL, or of both places a _search may carry them. */
+export function formOf(accept: string | undefined, parameters: URLSearchParams): Form {
+  return { format: formatOf(accept, parameters.get('_format') ?? undefined), pretty: parameters.get('_pretty') === 'true' };
+}
+
+/** The format of an answer that must be given: JSON for a caller who can read none that there is. */
+export function formatForError(accept: string | undefined, url: string): Format {
+  try {
+    return formOf(accept, queryOf(url)).format;
+  } catch {
+    return 'json';
+  }
+}
+
+type Rendered = { readonly type: string; readonly content: string | Uint8Array };
+
+/** Undefined: the answer has no body. */
+export async function render({ body, bytes, mediaType }: Answer, form: Form): Promise<Rendered | undefined> {
+  if (bytes !== undefined) return { type: mediaType ?? 'application/octet-stream', content: bytes };
+  if (body === undefined) return undefined;
+  if (mediaType !== undefined) return { type: mediaType, content: form.pretty ? pretty(body) : body };
+  if (form.format === 'xml') return { type: mediaTypes.xml, content: await xmlWithPauses(body) };
+  return { type: mediaTypes.json, content: form.pretty ? pretty(body) : body };
+}
+
+/** Characters of XML between two turns of the event loop: about a millisecond. */
+const TURN = 65_536;
+
+async function xmlWithPauses(body: string): Promise<string> {
+  const parts: string[] = [];
+  let written = 0;
+  for (const part of xmlParts(body)) {
+    parts.push(part);
+    written += part.length;
+    if (written < TURN) continue;
+    written = 0;
+    await setImmediate();
+  }
+  return parts.join('');
+}
