@@ -8,7 +8,7 @@ import type { ResourceValue } from '../fhir/resource.ts';
 
 /** What happened, for one patient (or for none). Times in ms since 1970. */
 export type Act = {
-  readonly interaction: 'read' | 'vread' | 'search-type' | 'history-instance' | 'create' | 'update' | 'delete' | 'transaction' | 'operation';
+  readonly interaction: keyof typeof actions;
   readonly outcome: 'done' | 'refused';
   readonly client: string;
   /** FHIR reference of the party the client acts for. */
@@ -29,6 +29,8 @@ const actions = {
   vread: 'R',
   'search-type': 'E',
   'history-instance': 'R',
+  'history-type': 'R',
+  'history-system': 'R',
   create: 'C',
   update: 'U',
   delete: 'D',

@@ -9,9 +9,11 @@ import type { Expression } from '../search/expression.ts';
 import type { RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
 import { type Ceremony, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
-import { type Disclosure, history, read, readVersion, search } from './enforce/disclose.ts';
+import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
 import { createEvidence, type Evidence } from './enforce/evidence.ts';
+import { gather } from './enforce/gather.ts';
 import { judgeConsent } from './enforce/judge.ts';
+import { history } from './enforce/versions.ts';
 import { inView, patientsOf } from './enforce/view.ts';
 import { createViews } from './enforce/views.ts';
 import { write } from './enforce/write.ts';
@@ -104,6 +106,7 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
     readVersion: (type, id, version) => readVersion(ceremony, type, id, version),
     history: (request) => history(ceremony, request),
     search: (request) => search(ceremony, request),
+    gather: (request) => gather(ceremony, request),
     write: (operations) => write(ceremony, operations),
     prepareConsent: (request) => prepareConsent(ceremony, request),
     signConsent: (request) => signConsent(ceremony, request),

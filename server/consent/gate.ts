@@ -51,15 +51,66 @@ export type SearchResult = {
   readonly receipt: string | undefined;
 };
 
+export type VersionPlace = { readonly lastUpdated: number; readonly type: string; readonly id: string; readonly version: string };
+
 export type HistoryRequest = {
-  readonly type: string;
-  readonly id: string;
+  /** Versions of one resource (one type and its id), of one type, or of these types: those the token may search. */
+  readonly types: readonly string[];
+  readonly id?: string;
   readonly count: number;
   readonly since?: number;
-  readonly before?: { readonly lastUpdated: number; readonly type: string; readonly id: string; readonly version: string };
+  /** Versions that were current, in the caller's view, at some instant of this span, ends included. */
+  readonly at?: { readonly from: number; readonly to: number };
+  readonly direction: 'newest-first' | 'oldest-first';
+  readonly after?: VersionPlace;
+  /** Whether to count: every page costs it anew, so the first page's total is carried along. */
+  readonly total: boolean;
+  /** The request as sent, for the audit record of a history that is not of one resource. */
+  readonly query: string;
 };
 export type HistoryResult =
-  | { readonly kind: 'found'; readonly rows: readonly Row[]; readonly more: boolean; readonly total: number; readonly receipt: string | undefined }
+  | {
+      readonly kind: 'found';
+      readonly rows: readonly Row[];
+      readonly next: VersionPlace | undefined;
+      /** In the caller's view; undefined where it was not asked for or is more than is counted. */
+      readonly total: number | undefined;
+      readonly receipt: string | undefined;
+    }
+  /** Of one resource: nothing of it is visible. */
+  | { readonly kind: 'absent' };
+
+export type GatherPlace = { readonly part: number; readonly sort: number; readonly id: string };
+
+/** Several typed searches as one answer. */
+export type GatherRequest = {
+  readonly interaction: 'search-type' | 'operation';
+  /** The one type all parts are of, if there is one. */
+  readonly type: string | undefined;
+  /** What it is about: absent to the caller, the answer is `absent`. */
+  readonly subject?: { readonly type: string; readonly id: string };
+  /** Walked in this order, each oldest first. */
+  readonly parts: readonly { readonly type: string; readonly where: Expression }[];
+  readonly count: number;
+  readonly after?: GatherPlace;
+  /** Only what is dated in this span, ends included, or has no date. ms since 1970 */
+  readonly during?: { readonly from?: number; readonly to?: number };
+  readonly total?: boolean;
+  /** What the rows refer to is answered as well, as far as it is of these types and `sent` does not say that the caller has it. */
+  readonly follow?: { readonly types: ReadonlySet<string>; readonly sent: (reference: string) => boolean; readonly hops?: number };
+  /** The request as sent, for the audit record. */
+  readonly query: string;
+};
+
+export type GatherResult =
+  | {
+      readonly kind: 'found';
+      readonly rows: readonly Row[];
+      readonly followed: readonly Row[];
+      readonly next: GatherPlace | undefined;
+      readonly total: number | undefined;
+      readonly receipt: string | undefined;
+    }
   | { readonly kind: 'absent' };
 
 /**
@@ -99,6 +150,7 @@ export type Gate = {
   readVersion(type: string, id: string, version: string): Promise<ReadResult>;
   history(request: HistoryRequest): Promise<HistoryResult>;
   search(request: SearchRequest): Promise<SearchResult>;
+  gather(request: GatherRequest): Promise<GatherResult>;
   /**
    * All or nothing, in the order given; results in that order. Throws AssentError: not-found, version-mismatch, multiple-matches,
    * sealed-resource, forbidden (rule 21 types), conflict. Of several, the one to blame is named: the issue's expression is `operation[i]`.

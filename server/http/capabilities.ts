@@ -31,7 +31,7 @@ function statement(services: Services): object {
         mode: 'server',
         security: security(services.tokenUrl),
         resource: resourceTypes.map((type) => resource(type, services)),
-        interaction: [{ code: 'transaction' }, { code: 'batch' }],
+        interaction: ['transaction', 'batch', ...systemInteractions(services.routes)].map((code) => ({ code })),
       },
     ],
   };
@@ -58,6 +58,10 @@ function resource(type: string, { routes, search }: Services): object {
 /** Rows that hold for every type, without the operations. */
 function interactionsOf(routes: readonly Route[]): string[] {
   return [...new Set(routes.filter(({ path }) => path.startsWith('/:type')).map(({ interaction }) => interaction))];
+}
+
+function systemInteractions(routes: readonly Route[]): string[] {
+  return routes.filter(({ interaction }) => interaction.endsWith('-system')).map(({ interaction }) => interaction);
 }
 
 function operationsOf(type: string, routes: readonly Route[]): object[] {

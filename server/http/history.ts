@@ -1,11 +1,14 @@
 /**
- * GET /fhir/{type}/{id}/_history: the versions the caller may see, newest first. https://hl7.org/fhir/R4/http.html#history
+ * GET [/{type}[/{id}]]/_history: the versions the caller may see, of one resource, of a type or of everything the token may search, newest
+ * first or oldest first. https://hl7.org/fhir/R4/http.html#history
  * Invariant: an entry says PUT and 200 (DELETE and 204 for a deletion) whatever came before, so that nothing tells of versions that are
  * not shown. consent.md §2 rule 20.
  */
-import type { HistoryRequest, Row } from '../consent/gate.ts';
+import type { HistoryRequest, Row, VersionPlace } from '../consent/gate.ts';
 import { AssentError } from '../errors.ts';
 import { bundleText } from '../fhir/bundle.ts';
+import { type DateRange, parseDate } from '../fhir/dates.ts';
+import { resourceTypes } from '../fhir/resource-types.ts';
 import { etag, notFound, receiptHeaders } from './answer.ts';
 import { cursorBinding } from './cursor-binding.ts';
 import { type AnswerEntry, statusLine } from './entry-call.ts';
@@ -16,25 +19,27 @@ import { checkId } from './target.ts';
 
 const DEFAULT_COUNT = 100;
 const MOST_COUNT = 1000;
+const KEPT = ['_count', '_since', '_at', '_sort'] as const;
+
+/** Where the page before ended, and what was counted on the first one. */
+type Resume = { readonly place: VersionPlace; readonly total?: number };
 
 export async function history(request: FhirRequest, services: Services): Promise<Answer> {
-  refuseUnknownQuery(request, ['_count', '_since', '_cursor']);
-  checkId(request.id);
-  const count = countOf(request.query, '_count', MOST_COUNT) ?? DEFAULT_COUNT;
-  const since = instantOf(request.query.get('_since'));
-  const before = beforeOf(request, services);
+  refuseUnknownQuery(request, [...KEPT, '_cursor']);
+  if (request.id !== '') checkId(request.id);
+  const resume = resumeOf(request, services);
   const found = await request.gate.history({
-    type: request.type,
-    id: request.id,
-    count,
-    ...(since === undefined ? {} : { since }),
-    ...(before ? { before } : {}),
+    ...spanOf(request.query),
+    ...whoseOf(request, services),
+    ...(resume ? { after: resume.place } : {}),
+    total: !resume,
   });
   if (found.kind === 'absent') throw notFound();
+  const total = found.total ?? resume?.total;
   const body = bundleText({
     type: 'history',
-    total: found.total,
-    links: linksOf(request, services, found.more ? found.rows.at(-1) : undefined),
+    ...(total === undefined ? {} : { total }),
+    links: linksOf(request, services, found.next && { place: found.next, ...(total === undefined ? {} : { total }) }),
     entries: found.rows.map((row) => historyEntry(row, services.base)),
   });
   return { status: 200, headers: receiptHeaders(services.base, found.receipt), body };
@@ -49,33 +54,74 @@ function historyEntry(row: Row, base: string): AnswerEntry {
   };
 }
 
+/** SMART App Launch 2.2: the history of a type or of the system is a search, of each type it shows. */
+function whoseOf({ type, id, gate, url }: FhirRequest, { allows }: Services): Pick<HistoryRequest, 'types' | 'id' | 'query'> {
+  if (id !== '') return { types: [type], id, query: url };
+  if (type !== '') return { types: [type], query: url };
+  const types = resourceTypes.filter((of) => allows(gate.caller, 's', of));
+  if (types.length === 0) throw new AssentError('forbidden', 'The token holds no scope to search any type.');
+  return { types, query: url };
+}
+
+function spanOf(query: URLSearchParams): Pick<HistoryRequest, 'count' | 'since' | 'at' | 'direction'> {
+  for (const name of KEPT) if (query.getAll(name).length > 1) throw new AssentError('invalid-request', `${name} may be given once.`);
+  const since = instantOf(query.get('_since'));
+  const at = periodOf(query.get('_at'));
+  return {
+    count: countOf(query, '_count', MOST_COUNT) ?? DEFAULT_COUNT,
+    ...(since === undefined ? {} : { since }),
+    ...(at ? { at: { from: at.low, to: at.high } } : {}),
+    direction: directionOf(query.get('_sort')),
+  };
+}
+
+function directionOf(sort: string | null): HistoryRequest['direction'] {
+  if (sort === null || sort === '-_lastUpdated') return 'newest-first';
+  if (sort === '_lastUpdated') return 'oldest-first';
+  throw new AssentError('invalid-request', 'A history is sorted by -_lastUpdated (newest first) or _lastUpdated.');
+}
+
 function instantOf(text: string | null): number | undefined {
   if (text === null) return undefined;
-  // A plus sign before the zone is a space by the time it gets here.
-  const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(text) ? Date.parse(text.replace(' ', '+')) : Number.NaN;
-  if (Number.isNaN(time)) throw new AssentError('invalid-request', '_since must be an instant, like 2024-05-01T00:00:00Z.');
-  return time;
+  const range = /T\d\d:\d\d/.test(text) ? parseDate(zoned(text)) : undefined;
+  if (!range) throw new AssentError('invalid-request', '_since must be an instant, like 2024-05-01T00:00:00Z.');
+  return range.low;
 }
 
-type Before = NonNullable<HistoryRequest['before']>;
+function periodOf(text: string | null): DateRange | undefined {
+  if (text === null) return undefined;
+  const range = parseDate(zoned(text));
+  if (!range) throw new AssentError('invalid-request', '_at must be a date or an instant, like 2024-05 or 2024-05-01T00:00:00Z.');
+  return range;
+}
+
+/** A plus sign before the zone is a space by the time it gets here. */
+function zoned(text: string): string {
+  return text.replace(' ', '+');
+}
 
 function historyPath({ type, id }: FhirRequest): string {
-  return `${type}/${id}/_history`;
+  return [type, id, '_history'].filter((part) => part !== '').join('/');
 }
 
-function beforeOf(request: FhirRequest, { cursors }: Services): Before | undefined {
+/** The page link is bound to the span and the order as well: it continues this history and no other. */
+function question(request: FhirRequest): string {
+  const used = usedOf(request);
+  return used === '' ? historyPath(request) : `${historyPath(request)}?${used}`;
+}
+
+function usedOf({ query }: FhirRequest): string {
+  return new URLSearchParams([...query].filter(([name]) => (KEPT as readonly string[]).includes(name))).toString();
+}
+
+function resumeOf(request: FhirRequest, { cursors }: Services): Resume | undefined {
   const cursor = request.query.get('_cursor');
-  return cursor === null ? undefined : (cursors.open(cursor, cursorBinding(request, historyPath(request))) as Before);
+  return cursor === null ? undefined : (cursors.open(cursor, cursorBinding(request, question(request))) as Resume);
 }
 
-/** `last`: the last row of a page that has more after it. */
-function linksOf(request: FhirRequest, { base, cursors }: Services, last: Row | undefined): { readonly relation: string; readonly url: string }[] {
-  const used = new URLSearchParams([...request.query].filter(([name]) => name === '_count' || name === '_since'));
-  const path = `${base}/${historyPath(request)}`;
-  const self = { relation: 'self', url: used.size === 0 ? path : `${path}?${used.toString()}` };
-  if (!last) return [self];
-  const { lastUpdated, type, id, version } = last;
-  const next = new URLSearchParams(used);
-  next.set('_cursor', cursors.seal({ lastUpdated, type, id, version } satisfies Before, cursorBinding(request, historyPath(request))));
-  return [self, { relation: 'next', url: `${path}?${next.toString()}` }];
+function linksOf(request: FhirRequest, { base, cursors }: Services, next: Resume | undefined): { readonly relation: string; readonly url: string }[] {
+  const self = { relation: 'self', url: `${base}/${question(request)}` };
+  if (!next) return [self];
+  const cursor = cursors.seal(next, cursorBinding(request, question(request)));
+  return [self, { relation: 'next', url: `${self.url}${self.url.includes('?') ? '&' : '?'}_cursor=${cursor}` }];
 }

@@ -31,7 +31,12 @@ const FIRST_SEGMENT = /^\/?([^/]*)/;
 /** The type a row is for: a literal first segment, or the one in the path. */
 export function typeOfRow(route: Route, parameters: { readonly type?: string }): string {
   const [, first = ''] = FIRST_SEGMENT.exec(route.path) ?? [];
-  return first.startsWith(':') ? (parameters.type ?? '') : first;
+  return first.startsWith(':') ? (parameters.type ?? '') : literalType(first);
+}
+
+/** `_history` and `$meta` at the first place are of no type. */
+function literalType(segment: string): string {
+  return /^[_$]/.test(segment) ? '' : segment;
 }
 
 function split(path: string): string[] {
@@ -59,7 +64,7 @@ function fits(pattern: readonly string[], segments: readonly string[]): boolean 
 function targetOf(pattern: readonly string[], segments: readonly string[]): Target {
   const value = (name: string): string => segments[pattern.indexOf(`:${name}`)] ?? '';
   const [first = ''] = pattern;
-  const type = first.startsWith(':') ? value('type') : first;
+  const type = first.startsWith(':') ? value('type') : literalType(first);
   return { type, id: value('id'), version: value('version') };
 }
 

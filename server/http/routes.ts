@@ -28,6 +28,8 @@ export const routes: readonly Route[] = [
   { interaction: 'update',           method: 'PUT',    path: '/:type/:id',                     scope: 'u',      takes: 'resource', handler: update },
   { interaction: 'delete',           method: 'DELETE', path: '/:type/:id',                     scope: 'd',      takes: 'nothing',  handler: remove },
   { interaction: 'history-instance', method: 'GET',    path: '/:type/:id/_history',            scope: 'r',      takes: 'nothing',  handler: history },
+  { interaction: 'history-type',     method: 'GET',    path: '/:type/_history',                scope: 's',      takes: 'nothing',  handler: history },
+  { interaction: 'history-system',   method: 'GET',    path: '/_history',                      scope: 'token',  takes: 'nothing',  handler: history },
   { interaction: 'vread',            method: 'GET',    path: '/:type/:id/_history/:version',   scope: 'r',      takes: 'nothing',  handler: vread },
   { interaction: '$prepare',         method: 'POST',   path: '/Consent/$prepare',              scope: 'token',  takes: 'resource', handler: prepare },
   { interaction: '$sign',            method: 'POST',   path: '/Consent/$sign',                 scope: 'token',  takes: 'resource', handler: sign },

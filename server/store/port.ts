@@ -67,20 +67,44 @@ export type CountResult =
   | { readonly kind: 'stale' }
   | { readonly kind: 'budget'; readonly walked: number };
 
+/** A version's place in the order of all histories. */
+export type VersionPlace = { readonly lastUpdated: number; readonly type: string; readonly id: string; readonly version: string };
+
 /**
  * Versions of one resource, of a type or of everything, newest first (ties by type, id, version). A version is a row only if the scope
  * holds for it and for the resource's newest content.
  */
 export type HistoryQuery = {
   readonly type?: string;
+  /** With `type`. */
   readonly id?: string;
   /** One exact version. */
   readonly version?: string;
+  /** Of everything: these types only. */
+  readonly types?: readonly string[];
   readonly scope: { readonly epoch: number; readonly where: (type: string) => Expression } | 'internal';
+  /** Written at this instant or later. */
   readonly since?: number;
-  readonly before?: { readonly lastUpdated: number; readonly type: string; readonly id: string; readonly version: string };
+  /**
+   * Current at some instant of this span, ends included, as far as the scope shows: written before it is over, not replaced when it begins. A
+   * deletion counts at its own instant only.
+   */
+  readonly at?: { readonly from: number; readonly to: number };
+  /** `oldest-first` is the exact reversal. */
+  readonly direction?: 'newest-first' | 'oldest-first';
+  /** Where the page before ended. */
+  readonly after?: VersionPlace;
   readonly limit: number;
+  /** Whether rows carry their text; '' without. */
+  readonly bodies?: boolean;
+  /** Most versions to walk in this call; the engine has a default. */
+  readonly budget?: number;
 };
+
+/** `next`: where to go on, undefined at the end. Given as well when the budget ran out before the limit; what follows it may hold no row. */
+export type HistoryResult =
+  | { readonly kind: 'rows'; readonly rows: readonly StoredResource[]; readonly next: VersionPlace | undefined; readonly walked: number }
+  | { readonly kind: 'stale' };
 
 /** All must hold inside the write transaction, or nothing is written. */
 export type Guard =
@@ -122,7 +146,7 @@ export type ResourceStore = {
   find(query: Query): Promise<FindResult>;
   /** Counts up to `cap` (absent: all). */
   count(query: Pick<Query, 'type' | 'where' | 'scope' | 'budget'>, cap?: number): Promise<CountResult>;
-  history(query: HistoryQuery): Promise<FindResult>;
+  history(query: HistoryQuery): Promise<HistoryResult>;
   /** Resolves once the write set is durable. */
   commit(writes: WriteSet): Promise<CommitResult>;
   /** The consent epoch as every process sees it: grows with each commit that has `bumpEpoch`. */

@@ -53,7 +53,7 @@ export function historyContract(open: OpenSubject): void {
     const rows: StoredResource[] = [];
     for (;;) {
       const last = rows.at(-1);
-      const found = await subject.engine.resources.history({ scope: 'internal', ...asked, ...(last && { before: last }) });
+      const found = await subject.engine.resources.history({ scope: 'internal', ...asked, ...(last && { after: last }) });
       if (found.kind !== 'rows') throw new Error(`The engine answered ${found.kind}.`);
       rows.push(...found.rows);
       if (!found.next) return rows;
@@ -74,6 +74,92 @@ export function historyContract(open: OpenSubject): void {
     expect(await seen({ id: 'opened' })).toEqual(['opened open', 'opened open']);
     const denied = await history({ type, scope: { epoch, where: () => not(all) } });
     expect(denied).toEqual([]);
+  });
+
+  test('oldest first is the exact reversal, page by page and within every span', async () => {
+    const [one, two] = [freshType(), freshType()];
+    const start = 6_000_000;
+    for (const type of [two, one]) for (const id of ['b', 'a']) await threeVersions(type, id, start);
+    for (const asked of [
+      { type: one },
+      { types: [one, two] },
+      { types: [one, two], since: start + 1 },
+      { types: [two, one], at: { from: 0, to: start + 1 } },
+    ]) {
+      const forward = await history(asked);
+      expect(forward.length).toBeGreaterThan(5);
+      const backward = [...forward].reverse();
+      expect(await history({ ...asked, direction: 'oldest-first' })).toEqual(backward);
+      for (const limit of [1, 2, 3, 5]) {
+        expect(await pages({ ...asked, limit })).toEqual(forward);
+        expect(await pages({ ...asked, limit, direction: 'oldest-first' })).toEqual(backward);
+      }
+    }
+  });
+
+  test('of some types only; of none', async () => {
+    const [one, two, three] = [freshType(), freshType(), freshType()];
+    for (const type of [one, two, three]) await threeVersions(type, 'a', 7_000_000);
+    expect((await history({ types: [one, three] })).map(({ type }) => type)).toEqual([one, three, one, three, one, three]);
+    expect(await history({ types: [] })).toEqual([]);
+  });
+
+  test('a version was current in a span unless replaced before it or written after it', async () => {
+    const type = freshType();
+    await threeVersions(type, 'a', 10); // 10, 11, 12
+    await store(subject, resource(type, 'b', { lastUpdated: 5, keys: ['open'] }));
+    await store(subject, resource(type, 'c', { lastUpdated: 6 }));
+    await store(subject, resource(type, 'c', { lastUpdated: 8, deleted: true, body: '' }));
+    const at = async (from: number, to: number) =>
+      (await history({ type, at: { from, to } })).map((r) => `${r.id}${r.lastUpdated}${r.deleted ? '-' : ''}`);
+    expect(await at(0, 4)).toEqual([]);
+    expect(await at(5, 5)).toEqual(['b5']);
+    expect(await at(7, 7)).toEqual(['c6', 'b5']);
+    expect(await at(7, 8)).toEqual(['c8-', 'c6', 'b5']);
+    expect(await at(8, 8)).toEqual(['c8-', 'b5']);
+    expect(await at(9, 9)).toEqual(['b5']);
+    expect(await at(11, 11)).toEqual(['a11', 'b5']);
+    expect(await at(10, 11)).toEqual(['a11', 'a10', 'b5']);
+    expect(await at(9, 99)).toEqual(['a12', 'a11', 'a10', 'b5']);
+    expect(await at(50, 99)).toEqual(['a12', 'b5']);
+  });
+
+  test('a replacement that the scope hides has not happened', async () => {
+    const type = freshType();
+    await threeVersions(type, 'a', 10, [['open'], ['secret'], ['open']]);
+    const epoch = await subject.engine.resources.epoch();
+    const scope = { epoch, where: () => any(['open']) };
+    expect((await history({ type, scope, at: { from: 11, to: 11 } })).map((r) => r.lastUpdated)).toEqual([10]);
+    expect((await history({ type, scope, at: { from: 12, to: 12 } })).map((r) => r.lastUpdated)).toEqual([12]);
+  });
+
+  test('without bodies the rows are the same but for their text', async () => {
+    const type = freshType();
+    const versions = await threeVersions(type, 'a', 10, [['k'], ['k'], ['k']]);
+    const bare = await history({ type, bodies: false });
+    expect(bare.map(({ version, body, keys }) => [version, body, keys])).toEqual(
+      [...versions].reverse().map(({ version, keys }) => [version, '', keys]),
+    );
+  });
+
+  test('a walk that ends early says where it goes on, and walking on loses nothing', async () => {
+    const type = freshType();
+    for (const id of ['a', 'b', 'c']) await threeVersions(type, id, 10, [['secret'], ['secret'], ['secret']]);
+    const [open] = await threeVersions(type, 'd', 1, [['open'], ['open'], ['open']]);
+    const epoch = await subject.engine.resources.epoch();
+    const scope = { epoch, where: () => any(['open']) };
+    const found = await subject.engine.resources.history({ type, scope, limit: 100, budget: 4 });
+    expect(found).toMatchObject({ kind: 'rows', rows: [], walked: 4, next: { type } });
+    const seen: StoredResource[] = [];
+    let after: HistoryQuery['after'];
+    do {
+      const page = await subject.engine.resources.history({ type, scope, limit: 100, budget: 4, ...(after ? { after } : {}) });
+      if (page.kind !== 'rows') throw new Error(page.kind);
+      seen.push(...page.rows);
+      after = page.next;
+    } while (after);
+    expect(seen).toHaveLength(3);
+    expect(seen.at(-1)).toEqual(open);
   });
 
   test('a resource may be written again after its deletion', async () => {

@@ -35,6 +35,8 @@ const examples: Readonly<Record<string, Example>> = {
   'PUT /:type/:id': { url: 'Patient/p1', status: 200, body: { ...patient, id: 'p1' } },
   'DELETE /:type/:id': { url: 'Patient/p2', status: 204 },
   'GET /:type/:id/_history': { url: 'Patient/p1/_history', status: 200 },
+  'GET /:type/_history': { url: 'Patient/_history', status: 200 },
+  'GET /_history': { url: '_history', status: 200 },
   'GET /:type/:id/_history/:version': { url: 'Patient/p1/_history/{version}', status: 200 },
   'POST /Consent/$prepare': {
     url: 'Consent/$prepare',
@@ -144,7 +146,6 @@ describe('the REST table', () => {
     'Patient/p1/$everything',
     '$export',
     'Patient/p1/_history/v1/more',
-    '_history',
     'Patient//',
   ])('%s is not offered: 404', async (url) => {
     const answer = await call(http, 'GET', url);

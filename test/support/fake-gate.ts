@@ -66,13 +66,15 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     caller,
     read: async (type, id) => found(newest(type, id)),
     readVersion: async (type, id, version) => found(newest(type, id) && store.versions.get(`${type}/${id}`)?.find((row) => row.version === version)),
-    history: async ({ type, id, count, before }) => {
+    history: async ({ types: [type = ''], id = '', count, after }) => {
       const all = [...(store.versions.get(`${type}/${id}`) ?? [])].reverse().filter(sees);
-      const start = before ? all.findIndex(({ version }) => version === before.version) + 1 : 0;
+      const start = after ? all.findIndex(({ version }) => version === after.version) + 1 : 0;
       const rows = all.slice(start, start + count);
-      return all.length === 0 ? { kind: 'absent' } : { kind: 'found', rows, more: start + count < all.length, total: all.length, receipt: 'audit-2' };
+      const next = start + count < all.length ? rows.at(-1) : undefined;
+      return all.length === 0 ? { kind: 'absent' } : { kind: 'found', rows, next, total: all.length, receipt: 'audit-2' };
     },
     search: async (request) => searchRows(store, request, sees),
+    gather: async () => ({ kind: 'absent' }),
     write: async (operations) => writeAll(store, operations, newest),
     prepareConsent: async ({ consent }) => ({ consent: consent.text, statement: 'to sign', digest: 'digest', expires: store.now() }),
     signConsent: async () => ({ kind: 'activated', row: rowOf('Consent', 'c1', { body: '{"resourceType":"Consent","id":"c1"}', at: store.now() }) }),

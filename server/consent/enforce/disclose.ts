@@ -1,5 +1,5 @@
 /**
- * The reading half of the Gate: read, vread, history and search. A read by id is a search by id through the same query, so one path
+ * The reading half of the Gate: read, vread and search; versions.ts and gather.ts for more than one. A read by id is a search by id through the same query, so one path
  * decides. consent.md §3
  *
  * Invariant: the AuditEvents of a disclosure and their log rows are durable before the caller of these functions has a body to send.
@@ -7,9 +7,9 @@
 import type { Act } from '../../audit/event.ts';
 import type { Recorder } from '../../audit/record.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
-import type { FindResult, Guard, HistoryQuery, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
+import type { FindResult, Guard, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
 import { facet } from '../facets.ts';
-import type { HistoryRequest, HistoryResult, ReadResult, Row, SearchRequest, SearchResult } from '../gate.ts';
+import type { ReadResult, Row, SearchRequest, SearchResult } from '../gate.ts';
 import type { Caller } from '../model.ts';
 import { inView, patientsOf, type View, type Views } from './view.ts';
 
@@ -33,46 +33,14 @@ export function read(deps: Disclosure, type: string, id: string): Promise<ReadRe
 
 export function readVersion(deps: Disclosure, type: string, id: string, version: string): Promise<ReadResult> {
   return inView(deps.views, {
-    read: (v) => deps.resources.history({ type, id, version, scope: historyScope(v), limit: 1 }),
+    read: (v) => deps.resources.history({ type, id, version, scope: { epoch: v.epoch, where: (of) => v.scope(of).where }, limit: 1 }),
     restsOn: ({ rows }) => patientsOf(rows),
     conclude: ({ rows }, view) => answerOne(deps, { interaction: 'vread', type, id }, { row: rows[0], view }),
   });
 }
 
-export function history(deps: Disclosure, request: HistoryRequest): Promise<HistoryResult> {
-  const { type, id, count, since, before } = request;
-  const query = { type, id, ...(since === undefined ? {} : { since }) };
-  return inView<VersionsPage, HistoryResult>(deps.views, {
-    read: async (v) => {
-      // One snapshot would be enough for both; two reads under one epoch say the same, because the epoch is checked in each.
-      const page = await deps.resources.history({ ...query, scope: historyScope(v), limit: Math.max(count, 1), ...(before ? { before } : {}) });
-      if (page.kind !== 'rows') return page;
-      const all = await deps.resources.history({ ...query, scope: historyScope(v), limit: MOST_VERSIONS });
-      return all.kind === 'rows' ? { kind: 'page', page, total: all.rows.length } : all;
-    },
-    restsOn: ({ page }) => patientsOf(page.rows),
-    conclude: async ({ page, total }, view) => {
-      if (total === 0) {
-        await recordMiss(deps, { interaction: 'history-instance', type, id });
-        return { kind: 'absent' };
-      }
-      const recorded = await recordDisclosure(deps, { interaction: 'history-instance', type, rows: page.rows, view });
-      const rows = count === 0 ? [] : page.rows.map(rowOf);
-      return recorded && { kind: 'found', rows, more: page.next !== undefined, total, receipt: recorded.receipt };
-    },
-  });
-}
-
 type Page<Total> = { readonly kind: 'page'; readonly page: FindResult & { readonly kind: 'rows' }; readonly total: Total };
-type VersionsPage = Page<number> | Exclude<FindResult, { readonly kind: 'rows' }>;
 type SearchPage = Page<number | undefined> | Exclude<FindResult, { readonly kind: 'rows' }>;
-
-/** Versions of one resource are counted one by one; a resource with more is not a patient record any more. */
-const MOST_VERSIONS = 100_000;
-
-function historyScope(view: View): HistoryQuery['scope'] {
-  return { epoch: view.epoch, where: (type) => view.scope(type).where };
-}
 
 export function search(deps: Disclosure, request: SearchRequest): Promise<SearchResult> {
   const { type, where, order, after, count, query } = request;
@@ -117,7 +85,8 @@ export function rowOf({ type, id, version, lastUpdated, deleted, body }: StoredR
 
 type Disclosed = {
   readonly interaction: Act['interaction'];
-  readonly type: string;
+  /** Undefined: of several types, which is recorded whatever they are. */
+  readonly type: string | undefined;
   readonly rows: readonly StoredResource[];
   readonly view: View;
   readonly query?: string;
@@ -128,11 +97,11 @@ type Disclosed = {
  * requester and the auditor: the query may name people other than those in the answer. Resolves with the event whose receipt tells most
  * (none for what is open by scope alone), or undefined when the epoch moved and nothing may be disclosed under this view any more.
  */
-async function recordDisclosure(
+export async function recordDisclosure(
   deps: Disclosure,
   { interaction, type, rows, view, query }: Disclosed,
 ): Promise<{ readonly receipt: string | undefined } | undefined> {
-  if (opensByScopeAlone(type)) return { receipt: undefined };
+  if (type !== undefined && opensByScopeAlone(type)) return { receipt: undefined };
   const patients = patientsOf(rows);
   const acts: Act[] = patients.map((patient) => {
     const theirs = rows.filter((row) => row.keys.includes(facet.patient(patient)));
@@ -157,7 +126,7 @@ async function recordDisclosure(
  * A read that found nothing visible: the same two events whether the resource is hidden or absent. The requester's holds only what it
  * sent; the other, for the patient and the auditor, says whom it concerned (rule 17).
  */
-async function recordMiss(
+export async function recordMiss(
   deps: Disclosure,
   asked: { readonly interaction: Act['interaction']; readonly type: string; readonly id: string },
 ): Promise<void> {

@@ -1,19 +1,23 @@
 /**
- * Versions, newest first. The newest version of a resource is its row in `resources`; older ones are in `history`, so a resource that never
- * changed costs nothing here.
+ * Versions in the order they were written. The newest version of a resource is its row in `resources`; older ones are in `history`, so a
+ * resource that never changed costs nothing here.
  *
  * Invariant: a version is answered only if the scope holds for it and for the resource's newest content.
  */
 import { compareKeys, type Expression, holds } from '../../search/expression.ts';
 import { unpackKeys } from '../packed-keys.ts';
-import type { FindResult, HistoryQuery, Position, StoredResource } from '../port.ts';
+import type { HistoryQuery, HistoryResult, StoredResource } from '../port.ts';
 import { type Database, many, one } from './database.ts';
 import { expandBody } from './history-body.ts';
 import { resourceAt, toResource } from './rows.ts';
 import { merge } from './walk.ts';
 
-const BUDGET = 50_000;
+/** Versions to walk in one call: some ten milliseconds. One resource is read at once. */
+const BUDGET = 5_000;
+const BUDGET_OF_ONE = 50_000;
 const SLICE = 256;
+const EARLIEST = -Number.MAX_SAFE_INTEGER;
+const LATEST = Number.MAX_SAFE_INTEGER;
 
 /** `key` is the row number in its table. `updated` is negated, as stored. */
 type Version = {
@@ -23,39 +27,48 @@ type Version = {
   readonly id: string;
   readonly version: string;
   readonly updated: number;
+  readonly deleted: boolean;
   readonly keys: string;
 };
 type Place = Pick<Version, 'type' | 'id' | 'version' | 'updated'>;
 
-export function findVersions(database: Database, query: HistoryQuery): FindResult {
+export function findVersions(database: Database, query: HistoryQuery): HistoryResult {
+  const { limit, bodies = true, budget = query.id === undefined ? BUDGET : BUDGET_OF_ONE } = query;
   const mayRead = reader(database, query.scope);
   const rows: StoredResource[] = [];
-  let next: Position | undefined;
+  let last: Version | undefined;
   let walked = 0;
   for (const version of versions(database, query)) {
-    if (query.since !== undefined && -version.updated < query.since) break;
-    if (rows.length >= query.limit) return { kind: 'rows', rows, next, walked };
-    if (++walked > BUDGET) return { kind: 'budget', walked };
+    if (last && (rows.length >= limit || walked >= budget)) return { kind: 'rows', rows, next: placeOf(last), walked };
+    walked++;
+    last = version;
     if (query.version !== undefined && version.version !== query.version) continue;
-    if (!mayRead(version)) continue;
-    rows.push(load(database, version));
-    next = { sort: 0 - version.updated, id: version.id };
+    if (!mayRead(version) || !isCurrent(database, version, query)) continue;
+    rows.push(load(database, version, bodies));
   }
   return { kind: 'rows', rows, next: undefined, walked };
 }
 
+function placeOf({ type, id, version, updated }: Version): NonNullable<HistoryQuery['after']> {
+  return { lastUpdated: 0 - updated, type, id, version };
+}
+
 function reader(database: Database, scope: HistoryQuery['scope']): (version: Version) => boolean {
   if (scope === 'internal') return () => true;
-  const wheres = new Map<string, Expression>();
-  const whereOf = (type: string): Expression => {
-    const where = wheres.get(type) ?? scope.where(type);
-    wheres.set(type, where);
-    return where;
-  };
+  const whereOf = remembered(scope.where);
   return ({ table, type, id, keys }) => {
     const where = whereOf(type);
-    if (!holds(where, id, unpackKeys(keys))) return false;
+    if (where.kind === 'none' || !holds(where, id, unpackKeys(keys))) return false;
     return table === 'resources' || holds(where, id, unpackKeys(newestKeys(database, type, id)));
+  };
+}
+
+function remembered(where: (type: string) => Expression): (type: string) => Expression {
+  const known = new Map<string, Expression>();
+  return (type) => {
+    const found = known.get(type) ?? where(type);
+    known.set(type, found);
+    return found;
   };
 }
 
@@ -65,46 +78,75 @@ function newestKeys({ statement }: Database, type: string, id: string): string {
   return row[0];
 }
 
-function versions(database: Database, query: HistoryQuery): Generator<Version> {
-  const { before } = query;
-  const after = before && { ...before, updated: 0 - before.lastUpdated };
-  const types = query.type === undefined ? typesIn(database) : [query.type];
-  const walks = types.flatMap((type) => {
-    const walk = { type, id: query.id, after };
-    return [walkVersions(database, 'resources', walk), walkVersions(database, 'history', walk)];
-  });
-  return merge(walks, compareVersions);
+/** What was replaced before the span began was not current in it; a replacement the scope hides has not happened. */
+function isCurrent({ statement }: Database, { type, id, updated, deleted }: Version, { at, scope }: HistoryQuery): boolean {
+  if (!at || 0 - updated > at.from) return true;
+  if (deleted) return 0 - updated === at.from;
+  const later = 'WHERE type = ?1 AND id = ?2 AND updated >= ?3 AND updated < ?4';
+  const sql = `SELECT keys FROM resources ${later} UNION ALL SELECT keys FROM history ${later}`;
+  const replacements = many<[string]>(statement(sql), type, id, 0 - at.from, updated);
+  return !replacements.some(([keys]) => scope === 'internal' || holds(scope.where(type), id, unpackKeys(keys)));
 }
 
-type Walk = { readonly type: string; readonly id: string | undefined; readonly after: Place | undefined };
+function versions(database: Database, query: HistoryQuery): Generator<Version> {
+  const { after, direction = 'newest-first' } = query;
+  const backward = direction === 'oldest-first';
+  const place = after && { ...after, updated: 0 - after.lastUpdated };
+  const bounds = { first: query.at === undefined ? EARLIEST : 0 - query.at.to, last: query.since === undefined ? LATEST : 0 - query.since };
+  const walks = typesOf(database, query).flatMap((type) => {
+    const walk = { type, id: query.id, after: place, backward, bounds };
+    return [walkVersions(database, 'resources', walk), walkVersions(database, 'history', walk)];
+  });
+  return merge(walks, backward ? (a, b) => compareVersions(b, a) : compareVersions);
+}
 
-function* walkVersions({ statement }: Database, table: Version['table'], { type, id, after }: Walk): Generator<Version> {
+type Walk = {
+  readonly type: string;
+  readonly id: string | undefined;
+  readonly after: Place | undefined;
+  /** Oldest first. */
+  readonly backward: boolean;
+  /** Both ends included, negated as stored: `first` is the newest. */
+  readonly bounds: { readonly first: number; readonly last: number };
+};
+
+function* walkVersions({ statement }: Database, table: Version['table'], walk: Walk): Generator<Version> {
+  const { type, id, backward, bounds } = walk;
   const key = table === 'resources' ? 'rid' : 'hid';
   const one = id === undefined ? '' : 'AND id = ?';
-  const sql = `SELECT ${key}, id, version, updated, keys FROM ${table} WHERE type = ? ${one} AND (updated, id, version) > (?, ?, ?)
-    ORDER BY updated, id, version LIMIT ${SLICE}`;
-  let place = startOf(type, after);
+  const beyond = backward
+    ? '(updated, id, version) < (?, ?, ?) AND updated >= ? ORDER BY updated DESC, id DESC, version DESC'
+    : '(updated, id, version) > (?, ?, ?) AND updated <= ? ORDER BY updated, id, version';
+  const sql = `SELECT ${key}, id, version, updated, deleted, keys FROM ${table} WHERE type = ? ${one} AND ${beyond} LIMIT ${SLICE}`;
+  let place = startOf(walk);
   for (;;) {
-    const bound = [type, ...(id === undefined ? [] : [id]), place.updated, place.id, place.version];
-    const rows = many<[number, string, string, number, string]>(statement(sql), ...bound);
-    for (const [key, id, version, updated, keys] of rows) yield { table, key, type, id, version, updated, keys };
+    const bound = [type, ...(id === undefined ? [] : [id]), place.updated, place.id, place.version, backward ? bounds.first : bounds.last];
+    const rows = many<[number, string, string, number, number, string]>(statement(sql), ...bound);
+    for (const [key, id, version, updated, deleted, keys] of rows) yield { table, key, type, id, version, updated, deleted: deleted === 1, keys };
     const last = rows.at(-1);
     if (!last || rows.length < SLICE) return;
     place = { type, id: last[1], version: last[2], updated: last[3] };
   }
 }
 
+const LEAST = { id: '', version: '' };
+const GREATEST = { id: '\u{10FFFF}', version: '\u{10FFFF}' };
+
 /** Where a type's walk begins so that it continues after `after` in the order of all types. */
-function startOf(type: string, after: Place | undefined): Place {
-  if (!after) return { type, id: '', version: '', updated: -Number.MAX_SAFE_INTEGER };
+function startOf({ type, after, backward, bounds }: Walk): Place {
+  if (!after) return backward ? { type, ...GREATEST, updated: bounds.last } : { type, ...LEAST, updated: bounds.first };
   const difference = compareKeys(type, after.type);
   if (difference === 0) return after;
-  // A type that sorts before has had all of this instant; one that sorts behind still has all of it to come.
-  return { type, id: difference < 0 ? '\u{10FFFF}' : '', version: '', updated: after.updated };
+  // A type that sorts before has had all of this instant; one that sorts behind still has all of it to come. Backward it is the other way.
+  return { type, ...(difference < 0 ? GREATEST : LEAST), updated: after.updated };
 }
 
 function compareVersions(a: Place, b: Place): number {
   return a.updated - b.updated || compareKeys(a.type, b.type) || compareKeys(a.id, b.id) || compareKeys(a.version, b.version);
+}
+
+function typesOf(database: Database, { type, types }: HistoryQuery): readonly string[] {
+  return type === undefined ? (types ?? typesIn(database)) : [type];
 }
 
 /** One seek for each type there is. */
@@ -115,7 +157,8 @@ function typesIn({ statement }: Database): string[] {
   return types;
 }
 
-function load(database: Database, { table, key, type, id, version, updated, keys }: Version): StoredResource {
+function load(database: Database, { table, key, type, id, version, updated, deleted, keys }: Version, bodies: boolean): StoredResource {
+  if (!bodies) return { type, id, version, lastUpdated: 0 - updated, instant: 0 - updated, deleted, body: '', keys: unpackKeys(keys) };
   if (table === 'resources') return resourceAt(database, key);
   const row = one<[number, number, Uint8Array]>(database.statement('SELECT sort, deleted, body FROM history WHERE hid = ?'), key);
   if (!row) throw new Error('An index entry names a version that is not there.');

@@ -1,58 +1,72 @@
 /**
- * Versions, newest first. The newest version of a resource is its document in `resources`; older ones are in `history`, so a resource that
- * never changed costs nothing there.
+ * Versions in the order they were written. The newest version of a resource is its document in `resources`; older ones are in `history`, so
+ * a resource that never changed costs nothing there.
  *
  * Invariant: a version is answered only if the scope holds for it and for the resource's newest content.
  */
 import { compareKeys, type Expression, holds } from '../../search/expression.ts';
 import { unpackKeys } from '../packed-keys.ts';
-import type { FindResult, HistoryQuery, Position, StoredResource } from '../port.ts';
+import type { HistoryQuery, HistoryResult, StoredResource } from '../port.ts';
 import { type HistoryDocument, resourceId, toResource } from './documents.ts';
 import type { Reader } from './reader.ts';
 
-const BUDGET = 50_000;
+/** Versions to walk in one call. One resource is read at once. */
+const BUDGET = 5_000;
+const BUDGET_OF_ONE = 50_000;
 const SLICE = 128;
+/** Without bodies they are small. */
+const BARE_SLICE = 1_000;
 
 type Version = Pick<HistoryDocument, '_id' | 't' | 'i' | 'v' | 'u' | 'd' | 'del' | 'f' | 'b'> & { readonly newest: boolean };
 
-export async function findVersions(reader: Reader, query: HistoryQuery): Promise<FindResult> {
-  const mayRead = judge(reader, query.scope);
+export async function findVersions(reader: Reader, query: HistoryQuery): Promise<HistoryResult> {
+  const { limit, budget = query.id === undefined ? BUDGET : BUDGET_OF_ONE } = query;
+  const mayRead = judge(reader, query);
   const rows: StoredResource[] = [];
-  let next: Position | undefined;
+  let last: Version | undefined;
   let walked = 0;
   for await (const slice of slices(reader, query)) {
     const readable = await mayRead(slice);
     for (const version of slice) {
-      if (query.since !== undefined && version.u < query.since) return { kind: 'rows', rows, next: undefined, walked };
-      if (rows.length >= query.limit) return { kind: 'rows', rows, next, walked };
-      if (++walked > BUDGET) return { kind: 'budget', walked };
-      if (!readable(version)) continue;
-      rows.push(toResource(version));
-      next = { sort: version.u, id: version.i };
+      if (last && (rows.length >= limit || walked >= budget)) return { kind: 'rows', rows, next: placeOf(last), walked };
+      walked++;
+      last = version;
+      if (readable(version)) rows.push(toResource(version));
     }
   }
   return { kind: 'rows', rows, next: undefined, walked };
 }
 
+function placeOf({ u, t, i, v }: Version): NonNullable<HistoryQuery['after']> {
+  return { lastUpdated: u, type: t, id: i, version: v };
+}
+
 type Judge = (slice: readonly Version[]) => Promise<(version: Version) => boolean>;
 
-function judge(reader: Reader, scope: HistoryQuery['scope']): Judge {
-  if (scope === 'internal') return async () => () => true;
-  const wheres = new Map<string, Expression>();
-  const whereOf = (type: string): Expression => {
-    const where = wheres.get(type) ?? scope.where(type);
-    wheres.set(type, where);
-    return where;
-  };
+function judge(reader: Reader, { scope, at }: HistoryQuery): Judge {
+  const whereOf = remembered(scope === 'internal' ? undefined : scope.where);
   return async (slice) => {
-    const newest = await newestKeys(reader, slice);
-    return ({ t, i, f, newest: isNewest }) => {
+    const newest = scope === 'internal' ? undefined : await newestKeys(reader, slice);
+    const replaced = at ? await replacedBy(reader, slice, { by: at.from, whereOf }) : undefined;
+    return (version) => {
+      const { t, i, f, newest: isNewest } = version;
       const where = whereOf(t);
-      if (!holds(where, i, unpackKeys(f))) return false;
-      if (isNewest) return true;
-      const keys = newest.get(resourceId(t, i));
-      return keys !== undefined && holds(where, i, unpackKeys(keys));
+      if (where && !holds(where, i, unpackKeys(f))) return false;
+      const keys = newest?.get(resourceId(t, i));
+      if (where && !isNewest && (keys === undefined || !holds(where, i, unpackKeys(keys)))) return false;
+      return !at || version.u > at.from || (version.del ? version.u === at.from : !replaced?.(version));
     };
+  };
+}
+
+type WhereOf = (type: string) => Expression | undefined;
+
+function remembered(where: ((type: string) => Expression) | undefined): WhereOf {
+  const known = new Map<string, Expression>();
+  return (type) => {
+    const found = known.get(type) ?? where?.(type);
+    if (found) known.set(type, found);
+    return found;
   };
 }
 
@@ -65,17 +79,51 @@ async function newestKeys(reader: Reader, slice: readonly Version[]): Promise<Re
   return keys;
 }
 
+/** Whether a version was replaced by then; a replacement the scope hides has not happened. */
+async function replacedBy(
+  reader: Reader,
+  slice: readonly Version[],
+  { by, whereOf }: { readonly by: number; readonly whereOf: WhereOf },
+): Promise<(version: Version) => boolean> {
+  const latest = new Map<string, number>();
+  const note = ({ t, i, u, f }: Pick<Version, 't' | 'i' | 'u' | 'f'>): void => {
+    const where = whereOf(t);
+    if (where && !holds(where, i, unpackKeys(f))) return;
+    const id = resourceId(t, i);
+    latest.set(id, Math.max(u, latest.get(id) ?? u));
+  };
+  const projection = { t: 1, i: 1, u: 1, f: 1 };
+  const asked = slice.filter(({ u, newest, del }) => u <= by && !newest && !del);
+  for (const [type, ids] of byType(asked)) {
+    const filter = { t: type, i: { $in: [...ids] }, u: { $lte: by } };
+    for await (const version of reader.history(filter, { hint: 't_i_u_v', projection })) note(version);
+    const current = { _id: { $in: [...ids].map((id) => resourceId(type, id)) }, u: { $lte: by } };
+    for await (const version of reader.resources(current, { hint: '_id_', projection })) note(version);
+  }
+  return ({ t, i, u }) => (latest.get(resourceId(t, i)) ?? u) > u;
+}
+
+function byType(versions: readonly Version[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const types = new Map<string, Set<string>>();
+  for (const { t, i } of versions) types.set(t, (types.get(t) ?? new Set()).add(i));
+  return types;
+}
+
 /** Both collections, merged, a slice at a time. */
 async function* slices(reader: Reader, query: HistoryQuery): AsyncGenerator<readonly Version[]> {
-  let after: Place | undefined = query.before && { u: query.before.lastUpdated, t: query.before.type, i: query.before.id, v: query.before.version };
-  const size = Math.min(query.limit + 1, SLICE);
+  const { after: from, direction = 'newest-first', bodies = true } = query;
+  const forward = direction === 'newest-first';
+  let after: Place | undefined = from && { u: from.lastUpdated, t: from.type, i: from.id, v: from.version };
+  const size = Math.min(query.limit + 1, bodies ? SLICE : BARE_SLICE);
+  const projection = bodies ? {} : { projection: { b: 0, k: 0 } };
   for (;;) {
     const filter = filterOf(query, after);
-    const options = { sort: SORT, hint: hintOf(query), limit: size, batchSize: size + 1 };
-    const current = (await reader.resources({ ...shardOf(query), ...filter }, options).toArray()).map((document) => ({ ...document, newest: true }));
-    const older = (await reader.history(filter, options).toArray()).map((document) => ({ ...document, newest: false }));
+    const options = { sort: forward ? SORT : REVERSED, hint: hintOf(query), limit: size, batchSize: size + 1, ...projection };
+    const current = await reader.resources({ ...shardOf(query), ...filter }, options).toArray();
+    const older = await reader.history(filter, options).toArray();
     // Beyond the end of a full slice the other collection may have versions that come first: only what is certain is given out.
-    const merged = [...current, ...older].sort(compareVersions).slice(0, size);
+    const both = [...current.map((document) => versionOf(document, true)), ...older.map((document) => versionOf(document, false))];
+    const merged = both.sort(forward ? compareVersions : (a, b) => compareVersions(b, a)).slice(0, size);
     const last = merged.at(-1);
     if (!last) return;
     yield merged;
@@ -84,9 +132,15 @@ async function* slices(reader: Reader, query: HistoryQuery): AsyncGenerator<read
   }
 }
 
+/** `b` is not there when it was not asked for. */
+function versionOf(document: Omit<HistoryDocument, 'b'> & { readonly b?: string }, newest: boolean): Version {
+  return { ...document, b: document.b ?? '', newest };
+}
+
 type Place = Pick<Version, 'u' | 't' | 'i' | 'v'>;
 
 const SORT = { u: -1, t: 1, i: 1, v: 1 } as const;
+const REVERSED = { u: 1, t: -1, i: -1, v: -1 } as const;
 
 /** The versions of one resource are asked of the shard that has it: `resources` is spread by `_id`, `history` by the `i` in every such filter. */
 function shardOf({ type, id }: HistoryQuery): { readonly _id?: string } {
@@ -94,19 +148,29 @@ function shardOf({ type, id }: HistoryQuery): { readonly _id?: string } {
 }
 
 /** Fits both collections: they share these fields. */
-type Filtering = { readonly t?: string; readonly i?: string; readonly v?: string; readonly $and?: object[] };
+type Filtering = { readonly t?: string | { $in: string[] }; readonly i?: string; readonly v?: string; readonly $and?: object[] };
 
 function hintOf({ type, id }: HistoryQuery): string {
   if (type === undefined) return 'u_t_i_v';
   return id === undefined ? 't_u_i_v' : 't_i_u_v';
 }
 
-function filterOf({ type, id, version }: HistoryQuery, after: Place | undefined): Filtering {
+function filterOf(query: HistoryQuery, after: Place | undefined): Filtering {
+  const { type, types, id, version, since, at, direction = 'newest-first' } = query;
   const fixed = { ...(type !== undefined && { t: type }), ...(id !== undefined && { i: id }), ...(version !== undefined && { v: version }) };
-  if (!after) return fixed;
-  const { u, t, i, v } = after;
-  const beyond = [{ u: { $lt: u } }, { u, t: { $gt: t } }, { u, t, i: { $gt: i } }, { u, t, i, v: { $gt: v } }];
-  return { ...fixed, $and: [{ u: { $lte: u } }, { $or: beyond }] };
+  const among = type === undefined && types ? { t: { $in: [...types] } } : {};
+  const bounds = [
+    ...(since === undefined ? [] : [{ u: { $gte: since } }]),
+    ...(at === undefined ? [] : [{ u: { $lte: at.to } }]),
+    ...(after ? beyond(after, direction === 'newest-first') : []),
+  ];
+  return { ...fixed, ...among, ...(bounds.length > 0 && { $and: bounds }) };
+}
+
+function beyond({ u, t, i, v }: Place, forward: boolean): object[] {
+  const [earlier, notLater, greater] = forward ? (['$lt', '$lte', '$gt'] as const) : (['$gt', '$gte', '$lt'] as const);
+  const later = [{ u: { [earlier]: u } }, { u, t: { [greater]: t } }, { u, t, i: { [greater]: i } }, { u, t, i, v: { [greater]: v } }];
+  return [{ u: { [notLater]: u } }, { $or: later }];
 }
 
 function compareVersions(a: Place, b: Place): number {

@@ -99,9 +99,10 @@ describe.skipIf(!findMongod())('queries as MongoDB runs them', () => {
   test.each([
     ['of one resource', { type: 'T', id: 'r0007' }],
     ['of a type', { type: 'T' }],
-    ['of a type, a later page', { type: 'T', before: { lastUpdated: 1_000, type: 'T', id: 'r1000', version: 'v' } }],
+    ['of a type, a later page', { type: 'T', after: { lastUpdated: 1_000, type: 'T', id: 'r1000', version: 'v' } }],
     ['of everything', {}],
-    ['of everything, a later page', { before: { lastUpdated: 1_000, type: 'T', id: 'r1000', version: 'v' } }],
+    ['of everything, some types, oldest first', { types: ['T', 'U'], direction: 'oldest-first' as const }],
+    ['of everything, a later page', { after: { lastUpdated: 1_000, type: 'T', id: 'r1000', version: 'v' } }],
   ])('history %s', async (_, asked) => {
     const commands = await profiled(() => engine.resources.history({ ...asked, scope: 'internal', limit: LIMIT }));
     expectLean(commands, LIMIT + 2);
