@@ -8,20 +8,26 @@ import { createSession, enrolKey, type Json } from '../../server/commands/demo/s
 import { freePort } from '../../server/commands/serve.ts';
 import { systemClock } from '../../server/clock.ts';
 import { ADMIN_SCOPE, agree, HOSPITAL, organization, put, register, termsOf } from '../support/real-server.ts';
+import { type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
 import { type LaunchedServer, launchServer } from '../support/server-process.ts';
 
 const INSURER = 'Organization/insurer';
 const ready = async ({ bootstrap }: LaunchedServer) => (await fetch(new URL('/readyz', bootstrap.fhirBaseUrl))).status;
 
+let set: ReplicaSet | undefined;
 let dataDir: string;
 let port: string;
 beforeAll(async () => {
+  if (process.env['ASSENT_TEST_ENGINE'] === 'mongodb') set = await startReplicaSet();
   dataDir = await mkdtemp(join(tmpdir(), 'assent-process-'));
   port = String(await freePort('127.0.0.1'));
 });
-afterAll(() => rm(dataDir, { recursive: true, force: true }));
+afterAll(async () => {
+  await set?.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
 
-const launch = () => launchServer(dataDir, { ASSENT_PORT: port });
+const launch = () => launchServer(dataDir, { ASSENT_PORT: port, ...(set ? { ASSENT_MONGODB_URI: set.uri('process') } : {}) });
 
 async function adminOf(running: LaunchedServer) {
   return { bootstrap: running.bootstrap, admin: await createSession(running.bootstrap, running.bootstrap.admin, ADMIN_SCOPE), now: systemClock };
@@ -74,12 +80,21 @@ describe('a server process', patience, () => {
     }
   });
 
-  it('owns its folder, answers what is under way when it is told to stop, and ends with 0', async () => {
+  it('owns its folder, or shares a replica set', async () => {
     const owner = await launch();
     try {
-      await expect(launchServer(dataDir)).rejects.toThrow(
-        /^The server ended with 1: Another process is using the data folder .*; stop it first\.\s*$/,
-      );
+      const second = launchServer(dataDir, set ? { ASSENT_MONGODB_URI: set.uri('process') } : {});
+      if (set) expect([await ready(await second), await (await second).end('SIGTERM')]).toEqual([200, 0]);
+      else await expect(second).rejects.toThrow(/^The server ended with 1: Another process is using the data folder .*; stop it first\.\s*$/);
+      expect(await ready(owner)).toBe(200);
+    } finally {
+      expect(await owner.end('SIGTERM')).toBe(0);
+    }
+  });
+
+  it('answers what is under way when it is told to stop, and ends with 0', async () => {
+    const owner = await launch();
+    try {
       expect(await ready(owner)).toBe(200);
     } finally {
       const { admin } = await adminOf(owner);
