@@ -33,6 +33,7 @@ const actions = {
   'history-system': 'R',
   create: 'C',
   update: 'U',
+  patch: 'U',
   delete: 'D',
   transaction: 'E',
   operation: 'E',

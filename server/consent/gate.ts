@@ -116,11 +116,35 @@ export type GatherResult =
 /**
  * `resource` is validated already; its text carries any id and meta the sender gave: the Gate writes id, meta.versionId
  * and meta.lastUpdated into it. `id` of a create was made by newId() so that references inside a transaction could use it.
+ *
+ * `madeFrom`, `ifMatched: 'conflict'` and the `ifNoneExist` of an update are what the operation itself rests on: where they do not hold any
+ * more, the Gate throws `conflict` and its maker looks again. `ifMatch` and `ifNoneMatch` are the caller's conditions: version-mismatch.
  */
 export type WriteOperation =
-  | { readonly kind: 'create'; readonly id: string; readonly resource: ResourceDocument; readonly ifNoneExist?: Expression }
-  | { readonly kind: 'update'; readonly id: string; readonly resource: ResourceDocument; readonly ifMatch?: string }
-  | { readonly kind: 'delete'; readonly type: string; readonly id: string; readonly ifMatch?: string };
+  | {
+      readonly kind: 'create';
+      readonly id: string;
+      readonly resource: ResourceDocument;
+      readonly ifNoneExist?: Expression;
+      /** What a match of `ifNoneExist` means; absent: it stands in for the new resource. */
+      readonly ifMatched?: 'conflict';
+    }
+  | {
+      readonly kind: 'update';
+      readonly id: string;
+      readonly resource: ResourceDocument;
+      readonly ifMatch?: string;
+      /** Only where there is none yet. */
+      readonly ifNoneMatch?: '*';
+      readonly ifNoneExist?: Expression;
+      /** The version this content was made from, or was chosen by. */
+      readonly madeFrom?: string;
+      /** For the audit trail. */
+      readonly byPatch?: true;
+    }
+  | { readonly kind: 'delete'; readonly type: string; readonly id: string; readonly ifMatch?: string; readonly madeFrom?: string }
+  /** Nothing is written; it still is what the other operations rest on. */
+  | { readonly kind: 'keep'; readonly type: string; readonly id: string; readonly madeFrom: string };
 
 export type WriteResult = { readonly kind: 'created' | 'updated' | 'deleted' | 'unchanged'; readonly row: Row };
 

@@ -108,14 +108,18 @@ function writeAll(
   newest: (type: string, id: string) => Row | undefined,
 ): WriteResult[] {
   const planned = operations.map((operation): WriteResult => {
-    const type = operation.kind === 'delete' ? operation.type : operation.resource.value.resourceType;
+    const type = 'type' in operation ? operation.type : operation.resource.value.resourceType;
     const current = newest(type, operation.id);
+    if ('madeFrom' in operation && operation.madeFrom !== current?.version) throw new AssentError('conflict');
+    if (operation.kind === 'keep') return { kind: 'unchanged', row: current as Row };
+    const match = 'ifNoneExist' in operation && operation.ifNoneExist ? matchOf(versions, type, operation.ifNoneExist) : undefined;
+    if (match && ('ifMatched' in operation || operation.kind === 'update')) throw new AssentError('conflict');
     if (operation.kind === 'create') {
-      const match = operation.ifNoneExist && matchOf(versions, type, operation.ifNoneExist);
       return match ? { kind: 'unchanged', row: match } : { kind: 'created', row: written(operation, type, now()) };
     }
     if (operation.kind === 'delete' && !current) throw new AssentError('not-found');
     if (operation.ifMatch !== undefined && operation.ifMatch !== current?.version) throw new AssentError('version-mismatch');
+    if ('ifNoneMatch' in operation && current && !current.deleted) throw new AssentError('version-mismatch');
     if (operation.kind === 'delete') return { kind: 'deleted', row: { ...rowOf(type, operation.id, { body: '', at: now() }), deleted: true } };
     return { kind: current ? 'updated' : 'created', row: written(operation, type, now()) };
   });

@@ -11,6 +11,7 @@ import { AssentError } from '../../errors.ts';
 import { withMembers } from '../../fhir/json-text.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import { newVersion } from '../../fhir/ids.ts';
+import type { Expression } from '../../search/expression.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
 import { facet, SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
@@ -69,14 +70,17 @@ async function refuseForeignDirectory(deps: Writing, operations: readonly WriteO
 }
 
 function typeOf(operation: WriteOperation): string {
-  return operation.kind === 'delete' ? operation.type : operation.resource.value.resourceType;
+  return 'type' in operation ? operation.type : operation.resource.value.resourceType;
 }
 
-/** A changed version under If-Match is the caller's answer; without it the write is tried again on the new version. */
+/** A changed version under a condition is the caller's answer; without one the write is tried again on the new version. */
 function refuseLostPrecondition(operations: readonly WriteOperation[], guard: Guard): void {
   if (guard.kind !== 'version') return;
-  const conditional = operations.some((o) => o.kind !== 'create' && o.id === guard.id && typeOf(o) === guard.type && o.ifMatch !== undefined);
-  if (conditional) throw new AssentError('version-mismatch');
+  const index = operations.findIndex((o) => o.kind !== 'create' && o.id === guard.id && typeOf(o) === guard.type);
+  const operation = operations[index];
+  if (!operation) return;
+  const code = 'madeFrom' in operation ? 'conflict' : 'ifMatch' in operation || 'ifNoneMatch' in operation ? 'version-mismatch' : undefined;
+  if (code) throw operations.length > 1 ? blamed(new AssentError(code), index) : new AssentError(code);
 }
 
 async function planSteps(deps: Writing, operations: readonly WriteOperation[]): Promise<readonly Step[]> {
@@ -112,6 +116,8 @@ async function planStep(deps: Writing, operation: WriteOperation, concepts: Read
       return planUpdate(deps, operation, concepts);
     case 'delete':
       return planDelete(deps, operation);
+    case 'keep':
+      return planKeep(deps, operation);
   }
 }
 
@@ -123,8 +129,18 @@ async function planCreate(
   const type = operation.resource.value.resourceType;
   const stored = newVersionOf(deps, operation, { previous: undefined, concepts, after: undefined });
   if (operation.ifNoneExist === undefined) return { guards: [], stored, result: { kind: 'created', row: rowOf(stored) } };
-  // The match is looked for in the caller's view only: a hidden duplicate neither blocks nor shows.
-  const where = operation.ifNoneExist;
+  const { match, guard } = await matchOf(deps, type, operation.ifNoneExist);
+  if (!match) return { guards: [guard], stored, result: { kind: 'created', row: rowOf(stored) } };
+  if (operation.ifMatched === 'conflict') throw new AssentError('conflict');
+  return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(match) } };
+}
+
+/** Looked for in the caller's view only: a hidden match neither blocks nor shows. `guard`: that there is still none in that view. */
+async function matchOf(
+  deps: Writing,
+  type: string,
+  where: Expression,
+): Promise<{ readonly match: StoredResource | undefined; readonly guard: Guard }> {
   const { found, scope } = await inView(deps.views, {
     read: (view) => deps.resources.find({ type, where, scope: view.scope(type), order: newestFirst, limit: 2 }),
     restsOn: ({ rows }) => patientsOf(rows),
@@ -132,8 +148,7 @@ async function planCreate(
   });
   const [match, second] = found;
   if (second) throw new AssentError('multiple-matches');
-  if (match) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(match) } };
-  return { guards: [{ kind: 'no-match', type, where, scope }], stored, result: { kind: 'created', row: rowOf(stored) } };
+  return { match, guard: { kind: 'no-match', type, where, scope } };
 }
 
 async function planUpdate(
@@ -146,20 +161,33 @@ async function planUpdate(
   const current = await currentFor(deps, type, operation.id, { unseen: choosesIds(deps) });
   if (!current && !choosesIds(deps)) throw new AssentError('not-found');
   if (current) refuseSealed(current);
-  refuseMismatch(operation.ifMatch, current);
+  refuseMismatch(operation, current);
+  if (operation.ifNoneMatch === '*' && current && !current.deleted) throw new AssentError('version-mismatch', 'The resource exists already.');
+  const { match, guard } = operation.ifNoneExist ? await matchOf(deps, type, operation.ifNoneExist) : none;
+  if (match) throw new AssentError('conflict');
   const keep = current && !(await deps.isCustodian()) ? current.keys : undefined;
   const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated });
   const kind = current && !current.deleted ? ('updated' as const) : ('created' as const);
-  return { guards: [{ kind: 'version', type, id: operation.id, version: current?.version ?? null }], stored, result: { kind, row: rowOf(stored) } };
+  const version: Guard = { kind: 'version', type, id: operation.id, version: current?.version ?? null };
+  return { guards: guard ? [version, guard] : [version], stored, result: { kind, row: rowOf(stored) } };
 }
 
-async function planDelete(deps: Writing, { type, id, ifMatch }: WriteOperation & { kind: 'delete' }): Promise<Step> {
+const none = { match: undefined, guard: undefined } as const;
+
+async function planKeep(deps: Writing, { type, id, madeFrom }: WriteOperation & { kind: 'keep' }): Promise<Step> {
+  const current = await currentFor(deps, type, id, { unseen: false });
+  if (!current || current.deleted || current.version !== madeFrom) throw new AssentError('conflict');
+  return { guards: [{ kind: 'version', type, id, version: madeFrom }], stored: undefined, result: { kind: 'unchanged', row: rowOf(current) } };
+}
+
+async function planDelete(deps: Writing, operation: WriteOperation & { kind: 'delete' }): Promise<Step> {
+  const { type, id } = operation;
   // An administrator erases what it cannot read; a chooser of ids deletes only what it sees.
   const current = await currentFor(deps, type, id, { unseen: deps.caller.admin });
   if (!current) throw new AssentError('not-found');
   if (current.deleted) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(current) } };
   refuseSealed(current);
-  refuseMismatch(ifMatch, current);
+  refuseMismatch(operation, current);
   const lastUpdated = laterThan(deps, current.lastUpdated);
   // A deletion keeps the facets of the last content: they decide who may learn of it (rule 19).
   const stored: StoredResource = { ...current, version: newVersion(), lastUpdated, deleted: true, body: '' };
@@ -191,8 +219,11 @@ function refuseSealed(current: StoredResource): void {
     throw new AssentError('sealed-resource', `${current.type} holds signed or recorded evidence; it changes only by the matching signature.`);
 }
 
-function refuseMismatch(ifMatch: string | undefined, current: StoredResource | undefined): void {
+type Resting = { readonly ifMatch?: string; readonly madeFrom?: string };
+
+function refuseMismatch({ ifMatch, madeFrom }: Resting, current: StoredResource | undefined): void {
   if (ifMatch !== undefined && ifMatch !== current?.version) throw new AssentError('version-mismatch');
+  if (madeFrom !== undefined && madeFrom !== current?.version) throw new AssentError('conflict');
 }
 
 /** Versions of one resource differ in time, so their order needs no number. */
@@ -226,7 +257,7 @@ async function referencedConcepts(deps: Writing, operations: readonly WriteOpera
   const concepts = new Map<string, ResourceValue>();
   const wanted = new Set<string>();
   for (const operation of operations) {
-    if (operation.kind === 'delete') continue;
+    if (!('resource' in operation)) continue;
     const { value } = operation.resource;
     if (value.resourceType === 'Medication') concepts.set(`Medication/${operation.id}`, value);
     const reference = (value['medicationReference'] as { reference?: unknown } | undefined)?.reference;
@@ -245,13 +276,17 @@ async function referencedConcepts(deps: Writing, operations: readonly WriteOpera
   return concepts;
 }
 
+function nameOf(operation: Exclude<WriteOperation, { kind: 'keep' }>): Act['interaction'] {
+  return 'byPatch' in operation ? 'patch' : operation.kind;
+}
+
 type Told = { readonly act: Act; readonly own: boolean };
 
 /** One event per patient written about; one without a patient when there is none. */
 function writeActs(deps: Writing, operations: readonly WriteOperation[], stored: readonly StoredResource[]): Told[] {
   const [only] = operations;
   if (stored.length === 0) return [];
-  const interaction = operations.length === 1 && only ? only.kind : 'transaction';
+  const interaction = operations.length === 1 && only && only.kind !== 'keep' ? nameOf(only) : 'transaction';
   const patients = patientsOf(stored);
   const about = (patient: string | undefined) =>
     patient === undefined ? stored : stored.filter(({ keys }) => keys.includes(facet.patient(patient)));
@@ -263,7 +298,7 @@ function writeActs(deps: Writing, operations: readonly WriteOperation[], stored:
   });
   const acts = (patients.length === 0 ? [undefined] : patients).map((patient) => actOn(patient, about(patient)));
   // Who may choose ids may replace what it never saw: whose that was is for the patient and the auditor (rule 17).
-  const unseen = deps.caller.choosesIds && !deps.caller.admin && operations.some(({ kind }) => kind !== 'create');
+  const unseen = deps.caller.choosesIds && !deps.caller.admin && operations.some(({ kind }) => kind === 'update' || kind === 'delete');
   if (!unseen) return acts.map((act) => ({ act, own: true }));
   return [{ act: actOn(undefined, stored), own: true }, ...acts.map((act) => ({ act, own: false }))];
 }
