@@ -1,9 +1,22 @@
-/** `npm test`: every suite but the browser's. Threads without isolation start in a tenth of the time; suites therefore share one process and change nothing global. */
+/**
+ * `npm test`: every suite but the browser's. Threads without isolation start in a tenth of the time; suites therefore share one process and change
+ * nothing global. Of the suites that run on either engine a few run on MongoDB as well; all of them do with ASSENT_TEST_ENGINE=mongodb.
+ */
 import { defineConfig } from 'vitest/config';
+import { findMongod } from './test/support/mongod.ts';
+
+const embedded = { extends: true as const, test: { name: 'assent', include: ['test/**/*.test.ts'] } };
+const mongodb = {
+  extends: true as const,
+  test: {
+    name: 'on MongoDB',
+    include: ['test/http/{consent-ceremony,edited-database}.test.ts'],
+    env: { ASSENT_TEST_ENGINE: 'mongodb' },
+  },
+};
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     exclude: ['test/e2e/**'],
     globalSetup: ['test/support/mongod-setup.ts'],
     pool: 'threads',
@@ -12,5 +25,6 @@ export default defineConfig({
     hookTimeout: 30_000,
     passWithNoTests: false,
     allowOnly: false,
+    projects: [embedded, ...(findMongod() && process.env['ASSENT_TEST_ENGINE'] === undefined ? [mongodb] : [])],
   },
 });
