@@ -5,7 +5,7 @@
  * Keys that start with `@` are indexed and may drive a query; those with `~` only filter. Frozen once released: stored with each version.
  * Invariant: a container carries the highest label and every code of its parts, so no part is easier to see than it would be alone.
  */
-import { patientsNamed } from '../fhir/compartments.ts';
+import { PATIENT_KEY, patientsNamed } from '../fhir/compartments.ts';
 import { parseReference, relativeToBase } from '../fhir/references.ts';
 import { opensByScopeAlone } from '../fhir/resource-types.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
@@ -14,7 +14,7 @@ import { encodeInstant } from '../search/expression.ts';
 import { rankOf, systems, UNLABELLED_RANK } from './code-systems.ts';
 
 export const facet = {
-  patient: (id: string) => `@patient/${id}`,
+  patient: (id: string) => PATIENT_KEY + id,
   /** The actor that wrote this version. */
   writer: (actor: string) => `@writer/${actor}`,
   /** The client whose act this AuditEvent or Task records, and that may see it. */
@@ -30,7 +30,7 @@ export const facet = {
   author: (reference: string) => `~author/${reference}`,
 } as const;
 
-export const PATIENT = '@patient/';
+export const PATIENT = PATIENT_KEY;
 export const SENSITIVITY = '~sens/';
 /** Followed by two encoded instants. */
 export const WHEN = '~when/';

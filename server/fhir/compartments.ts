@@ -89,6 +89,15 @@ export function patientsNamed(resource: unknown, base: string): string[] {
   return [...found];
 }
 
+/** The one patient that a resource names, or undefined: none, or several. */
+export function onlyPatientNamed(resource: unknown, base: string): string | undefined {
+  const [only, second] = patientsNamed(resource, base);
+  return second === undefined ? only : undefined;
+}
+
+/** Begins the index key that says which patient a resource names; the patient's id follows. */
+export const PATIENT_KEY = '@patient/';
+
 type Walk = { readonly base: string; readonly found: Set<string>; readonly contained: boolean };
 
 function walk(node: unknown, state: Walk): void {

@@ -1,18 +1,31 @@
 /**
  * Logical ids and version ids: 128 random bits in FHIR's id syntax. https://hl7.org/fhir/R4/datatypes.html#id
  *
- * Invariant: neither tells order, count or time; nobody can guess one (consent.md §3).
+ * Invariant: neither tells order, count or time; nobody can guess one (consent.md §3). An id made for one patient's resource tells which of
+ * 256 buckets the patient falls in, so that a store spread over machines keeps a record together (docs/adr/0011-a-record-on-one-shard.md).
  */
-import { randomFillSync } from 'node:crypto';
+import { hash, randomFillSync } from 'node:crypto';
 
 const LENGTH = 25; // 128 bits in base 36
 
-export function newId(): string {
-  return randomText();
+/** `patient`: logical id of the one patient that the new resource names. */
+export function newId(patient?: string): string {
+  return patient === undefined ? randomText() : bucketOf('Patient', patient) + randomText();
 }
 
 export function newVersion(): string {
   return randomText();
+}
+
+const MADE_FOR_PATIENT = new RegExp(`^[0-9a-f]{2}[0-9a-z]{${LENGTH}}$`);
+
+/**
+ * Where a store that is spread over machines keeps a resource: two hexadecimal digits, from its type and id alone, so that whoever has the
+ * reference knows the place. Frozen once released: it is stored with each resource.
+ */
+export function bucketOf(type: string, id: string): string {
+  if (type !== 'Patient' && MADE_FOR_PATIENT.test(id)) return id.slice(0, 2);
+  return hash('sha256', `${type}/${id}`).slice(0, 2);
 }
 
 // Asked of the system some hundred ids at a time; every byte is used once and then overwritten.

@@ -6,6 +6,7 @@
  * is cut and ends in its SHA-256, so equality still holds.
  */
 import { createHash } from 'node:crypto';
+import { PATIENT_KEY } from '../fhir/compartments.ts';
 import { encodeInstant } from './expression.ts';
 import { cleanText, foldText } from './text.ts';
 
@@ -71,6 +72,13 @@ export function exactKey(code: string, text: string): string {
 /** `text`: Type/id, URL or URN. */
 export function referenceKey(code: string, text: string): string {
   return `${code}${kind.reference}${fit(text, 190)}`;
+}
+
+const NAMES_PATIENT = new RegExp(`^(?:${PATIENT_KEY}|.{3}${kind.reference}Patient/)(.+)$`, 's');
+
+/** Id of the patient that every resource with this key names, as far as the key tells. */
+export function patientOfKey(key: string): string | undefined {
+  return NAMES_PATIENT.exec(key)?.[1];
 }
 
 /** A canonical with its version: url|version. */

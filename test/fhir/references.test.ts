@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { patientsNamed } from '../../server/fhir/compartments.ts';
-import { isId, newId, newVersion } from '../../server/fhir/ids.ts';
+import { bucketOf, isId, newId, newVersion } from '../../server/fhir/ids.ts';
 import { parseReference, referencedType } from '../../server/fhir/references.ts';
 
 const base = 'https://fhir.example.org/fhir';
@@ -65,6 +66,28 @@ test('a Patient names itself and those it links to; a Bundle names the Patients 
   expect(patientsNamed(patient, base)).toEqual(['me', 'twin']);
   expect(patientsNamed({ resourceType: 'Bundle', entry: [{ resource: patient }] }, base)).toEqual(['me', 'twin']);
   expect(patientsNamed({ resourceType: 'Organization', id: 'o', name: 'Patient/1' }, base)).toEqual([]);
+});
+
+test('an id made for a patient tells the bucket of the patient and nothing else', () => {
+  const made = Array.from({ length: 200 }, () => newId('pat-1'));
+  expect(new Set(made.map((id) => id.slice(2))).size).toBe(200);
+  for (const id of made) {
+    expect(isId(id)).toBe(true);
+    expect(id).toMatch(/^[0-9a-f]{2}[0-9a-z]{25}$/);
+    expect(bucketOf('Observation', id)).toBe(bucketOf('Patient', 'pat-1'));
+    // A Patient is where its own id says, whoever chose it.
+    expect(bucketOf('Patient', id)).toBe(createHash('sha256').update(`Patient/${id}`).digest('hex').slice(0, 2));
+  }
+});
+
+test('the bucket of every other id is even, and stays what it was', () => {
+  const counts = new Map<string, number>();
+  for (let i = 0; i < 25_600; i++) counts.set(bucketOf('Observation', `o${i}`), (counts.get(bucketOf('Observation', `o${i}`)) ?? 0) + 1);
+  expect(counts.size).toBe(256);
+  expect(Math.max(...counts.values())).toBeLessThan(160);
+  // Stored with each resource: another function would lose what is there.
+  const frozen = ['Patient/pat-1', 'Observation/pat-1', `Observation/A7${'0'.repeat(25)}`, `Observation/a7${'0'.repeat(25)}`, 'Encounter/a7-0'];
+  expect(frozen.map((reference) => bucketOf(...(reference.split('/') as [string, string])))).toEqual(['0f', 'b3', '58', 'a7', '87']);
 });
 
 test('ids are FHIR ids, new each time', () => {

@@ -10,7 +10,7 @@ import type { ClientSession } from 'mongodb';
 import { AssentError } from '../../errors.ts';
 import type { CommitResult, Guard, WriteSet } from '../port.ts';
 import type { Collections, Connection } from './connection.ts';
-import { EPOCH, recordId, resourceId } from './documents.ts';
+import { byIds, EPOCH, recordId, resourceId } from './documents.ts';
 import type { EpochGate } from './epoch-gate.ts';
 import { findRows } from './find.ts';
 import { type Reader, transactionReader } from './reader.ts';
@@ -40,7 +40,7 @@ export async function applyWriteSets(
   if (early > 0) await bumpEpoch(inSession, session, early);
   const loaded = await load(inSession, session, { sets, checkLog: attempt > 0 });
   const state: State = {
-    resources: createResourceChanges({ inSession, session }, loaded.resources),
+    resources: createResourceChanges({ inSession, session, marks: connection.marks }, loaded.resources),
     records: createRecordChanges({ inSession, session, now }, loaded.records),
     log: createLogChanges({ inSession, session }, loaded.logged),
   };
@@ -150,7 +150,7 @@ async function load({ resources, records, log }: Collections, session: ClientSes
   const keys = checkLog ? sets.flatMap((set) => set.log.map(({ key }) => key)) : [];
   const loaded: Loaded = { resources: new Map(), records: new Map(), logged: new Set() };
   if (ids.size > 0) {
-    for await (const found of resources.find({ _id: { $in: [...ids] } }, { session, projection: { k: 0 } })) loaded.resources.set(found._id, found);
+    for await (const found of resources.find(byIds(ids), { session, hint: '_id_', projection: { k: 0 } })) loaded.resources.set(found._id, found);
   }
   if (recordIds.size > 0) {
     const found = records.find({ _id: { $in: [...recordIds] } }, { session, projection: { rev: 1, exp: 1 } });

@@ -1,10 +1,11 @@
 /** The documents a query has to look at, through the driver that the shared rule picks. */
 import type { Filter } from 'mongodb';
 import { and, compareKeys, type Expression, holds } from '../../search/expression.ts';
-import { type Choice, type Driver, mergeableKeys, pickDriver } from '../driver.ts';
+import { type Choice, type Driver, isIndexed, mergeableKeys, pickDriver } from '../driver.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, ScopeOrInternal } from '../port.ts';
-import { indexedKey, type ResourceDocument, type Row, resourceId, typeKey } from './documents.ts';
+import type { Aimed } from './aim.ts';
+import { byIds, indexedKey, type ResourceDocument, type Row, resourceId, typeKey } from './documents.ts';
 import { KEY_INDEX, type Reader } from './reader.ts';
 import { KEYS_ONLY, keyFilter, type Place, WHOLE, walkKeys } from './walk.ts';
 
@@ -34,7 +35,7 @@ export function matches(rest: Expression, { i, f }: Row): boolean {
  * The shared rule asks for sizes as it goes and cannot wait: it is run until every size it asks for is known, each round's sizes being
  * measured at once. Where only one driver could be chosen nothing is measured.
  */
-export async function pick(reader: Reader, type: string, expression: Expression): Promise<Choice | undefined> {
+export async function pick(reader: Aimed, type: string, expression: Expression): Promise<Choice | undefined> {
   const known = new Map<string, number>();
   const measure = async (driver: Driver, cap: number): Promise<void> => {
     const most = Math.max(cap, COUNTED_AT_ONCE);
@@ -51,8 +52,23 @@ export async function pick(reader: Reader, type: string, expression: Expression)
     });
     if (!choice || asked.size === 0) return choice;
     if (round === 0 && asked.size === 1 && mergeableKeys(choice)) return choice;
+    const own = round === 0 ? ownPart(reader, expression) : undefined;
+    if (own && !choice.drivers.some(({ kind }) => kind === 'ids')) {
+      await measure(own.driver, COUNTED_AT_ONCE);
+      const size = known.get(`${COUNTED_AT_ONCE} ${nameOf(own.driver)}`) ?? COUNTED_AT_ONCE;
+      if (size < COUNTED_AT_ONCE) return { drivers: [own.driver], size, rest: own.rest };
+    }
     await Promise.all([...asked.values()].map((measure) => measure()));
   }
+}
+
+type Part = { readonly driver: Driver; readonly rest: Expression };
+
+/** Of an aimed query the patient's own key: where it has few entries it drives, so that nobody else has to be asked how many the others have. */
+function ownPart({ own }: Aimed, expression: Expression): Part | undefined {
+  if (own === undefined || expression.kind !== 'and' || !isIndexed(own)) return undefined;
+  const part = expression.of.find((one) => one.kind === 'any' && one.keys.size === 1 && one.keys.has(own));
+  return part && { driver: { kind: 'keys', keys: [own] }, rest: and(expression.of.filter((one) => one !== part)) };
 }
 
 function nameOf(driver: Driver): string {
@@ -69,7 +85,7 @@ async function sizeOf(reader: Reader, type: string, driver: Driver, cap: number)
 }
 
 /** Candidates in the order of the query's instant. */
-export async function inOrder(reader: Reader, query: Query): Promise<Candidates> {
+export async function inOrder(reader: Aimed, query: Query): Promise<Candidates> {
   const { type, after } = query;
   const whole = wholeOf(query.where, query.scope);
   const place = after && { d: Number(after.sort ?? 0), _id: resourceId(type, after.id) };
@@ -115,7 +131,7 @@ function rowsOf(reader: Reader, type: string, driver: Driver, deleted: boolean):
 }
 
 function filterOf(type: string, driver: Driver): Filter<ResourceDocument> {
-  if (driver.kind === 'ids') return { _id: { $in: driver.ids.map((id) => resourceId(type, id)) } };
+  if (driver.kind === 'ids') return byIds(driver.ids.map((id) => resourceId(type, id)));
   if (driver.kind === 'keys') return { k: keyFilter(driver.keys.map((key) => indexedKey(type, key))) };
   // $elemMatch: one and the same key has to be inside. Without it the two ends could be met by two keys.
   return { k: { $elemMatch: { $gte: indexedKey(type, driver.from), $lt: indexedKey(type, driver.to) } } };

@@ -7,7 +7,8 @@
  */
 import { type Collection, type Db, type Document, MongoClient, ReadConcern } from 'mongodb';
 import { AssentError } from '../../errors.ts';
-import type { Counter, HistoryDocument, LeaseDocument, LogDocument, RecordDocument, ResourceDocument } from './documents.ts';
+import { type KnownMarks, rememberMarks } from './astray.ts';
+import type { Counter, HistoryDocument, LeaseDocument, LogDocument, Mark, RecordDocument, ResourceDocument } from './documents.ts';
 import { translate } from './faults.ts';
 import { createSizes, type Sizes } from './sizes.ts';
 import { type Topology, watchTopology } from './topology.ts';
@@ -17,6 +18,7 @@ export type Collections = {
   readonly history: Collection<HistoryDocument>;
   readonly log: Collection<LogDocument>;
   readonly records: Collection<RecordDocument>;
+  readonly astray: Collection<Mark>;
   readonly counters: Collection<Counter>;
   readonly leases: Collection<LeaseDocument>;
 };
@@ -29,6 +31,9 @@ export type Connection = {
   readonly inSession: Collections;
   readonly topology: Topology;
   readonly sizes: Sizes;
+  readonly marks: KnownMarks;
+  /** Whether it is a router that is connected to. */
+  readonly routed: boolean;
   close(): Promise<void>;
 };
 
@@ -55,9 +60,10 @@ const options = {
 export async function connect(uri: string): Promise<Connection> {
   const client = createClient(uri);
   const topology = watchTopology(client);
+  let hello: Document;
   try {
     await client.connect();
-    await requireSuitable(client);
+    hello = await requireSuitable(client);
   } catch (error) {
     await client.close().catch(() => undefined);
     throw translate(error);
@@ -71,6 +77,8 @@ export async function connect(uri: string): Promise<Connection> {
     inSession: collectionsOf(client.db(name)),
     topology,
     sizes: createSizes(),
+    marks: rememberMarks(),
+    routed: hello['msg'] === ROUTER,
     close: () => client.close(),
   };
 }
@@ -84,17 +92,22 @@ function createClient(uri: string): MongoClient {
   }
 }
 
-async function requireSuitable(client: MongoClient): Promise<void> {
-  const unsuitable = unsuitability(await client.db('admin').command({ hello: 1 }));
+async function requireSuitable(client: MongoClient): Promise<Document> {
+  const hello = await client.db('admin').command({ hello: 1 });
+  const unsuitable = unsuitability(hello);
   if (unsuitable !== undefined) throw new AssentError('unavailable', unsuitable);
+  return hello;
 }
+
+/** What a router calls itself. */
+const ROUTER = 'isdbgrid';
 
 /** MongoDB 7.0. Routers are the last to be upgraded, so shards are not older. */
 const ROUTER_WIRE_VERSION = 21;
 
 /** Why a server that says this about itself cannot be used. */
 export function unsuitability(hello: Document): string | undefined {
-  if (hello['msg'] === 'isdbgrid') {
+  if (hello['msg'] === ROUTER) {
     // Before 6.1 a commit across shards is confirmed before every shard shows it: a withdrawal would not hold from the next request.
     if (Number(hello['maxWireVersion']) >= ROUTER_WIRE_VERSION) return undefined;
     return 'This sharded cluster is older than MongoDB 7.0, and may confirm a withdrawal before all shards know of it. Upgrade it.';
@@ -114,6 +127,7 @@ function collectionsOf(database: Db): Collections {
     history: database.collection('history'),
     log: database.collection('log'),
     records: database.collection('records'),
+    astray: database.collection('astray'),
     counters: database.collection('counters'),
     leases: database.collection('leases'),
   };

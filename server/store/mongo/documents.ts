@@ -6,6 +6,7 @@
  */
 import type { Binary, Timestamp } from 'mongodb';
 import { AssentError } from '../../errors.ts';
+import { bucketOf } from '../../fhir/ids.ts';
 import { isIndexed } from '../driver.ts';
 import { packKeys, unpackKeys } from '../packed-keys.ts';
 import type { StoredResource } from '../port.ts';
@@ -25,8 +26,8 @@ type Versioned = {
   readonly b: string;
 };
 
-/** `_id` is Type/id. `k`: what the index holds, none for a deletion. `g` is changed by transactions that rely on this version. */
-export type ResourceDocument = Versioned & { readonly _id: string; readonly k: readonly string[]; readonly g?: number };
+/** `_id` is Type/id; `s` is the bucket that follows from it: the two are the shard key, so each `_id` has one place. `k`: what the index holds, none for a deletion. `g` is changed by transactions that rely on this version. */
+export type ResourceDocument = Versioned & { readonly _id: string; readonly s: string; readonly k: readonly string[]; readonly g?: number };
 /** A superseded version; `_id` is Type/id/version. */
 export type HistoryDocument = Versioned & { readonly _id: string };
 
@@ -46,6 +47,9 @@ export type RecordDocument = {
   readonly g?: number;
 };
 
+/** `_id` is the id of a patient who has something outside the bucket `s`. */
+export type Mark = { readonly _id: string; readonly s: string };
+
 export type Counter = { readonly _id: string; readonly value: number };
 export type LeaseDocument = { readonly _id: string; readonly holder: string; readonly expires: number; readonly fence: number };
 
@@ -64,6 +68,22 @@ const MOST_BYTES = 15 * 1024 * 1024;
 
 export function resourceId(type: string, id: string): string {
   return `${type}/${id}`;
+}
+
+/** The filter for one document of `resources`, by `_id`: with the bucket, so that a router asks the shard that has it. */
+export function byId(_id: string): { readonly _id: string; readonly s: string } {
+  return { _id, s: bucketOfDocument(_id) };
+}
+
+/** The same for several. */
+export function byIds(ids: Iterable<string>): { readonly _id: { readonly $in: string[] }; readonly s: { readonly $in: string[] } } {
+  const wanted = [...ids];
+  return { _id: { $in: wanted }, s: { $in: [...new Set(wanted.map(bucketOfDocument))] } };
+}
+
+function bucketOfDocument(_id: string): string {
+  const slash = _id.indexOf('/');
+  return bucketOf(_id.slice(0, slash), _id.slice(slash + 1));
 }
 
 export function recordId(kind: string, id: string): string {
@@ -86,7 +106,7 @@ export function toDocument(resource: StoredResource): ResourceDocument {
   const f = packKeys(keys);
   const k = deleted ? [] : indexedKeys(type, keys);
   if (Buffer.byteLength(body) + 3 * Buffer.byteLength(f) > MOST_BYTES) throw new AssentError('too-large', 'A resource may have at most 15 MB.');
-  return { _id: resourceId(type, id), t: type, i: id, v: version, u: lastUpdated, d: instant, del: deleted, k, f, b: body };
+  return { ...byId(resourceId(type, id)), t: type, i: id, v: version, u: lastUpdated, d: instant, del: deleted, k, f, b: body };
 }
 
 export function indexedKeys(type: string, keys: readonly string[]): string[] {
@@ -94,7 +114,7 @@ export function indexedKeys(type: string, keys: readonly string[]): string[] {
   return [typeKey(type), ...indexed];
 }
 
-export function toHistory({ _id, t, i, v, u, d, del, f, b }: Omit<ResourceDocument, 'k'>): HistoryDocument {
+export function toHistory({ _id, t, i, v, u, d, del, f, b }: Omit<ResourceDocument, 'k' | 's'>): HistoryDocument {
   return { _id: `${_id}/${v}`, t, i, v, u, d, del, f, b };
 }
 

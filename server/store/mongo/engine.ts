@@ -17,11 +17,13 @@ import { prepareDatabase } from './migrations.ts';
 import { createRecordStore } from './records.ts';
 import { createResourceStore } from './resources.ts';
 
-type Options = { readonly uri: string; readonly clock: Clock };
+/** `routed`: whether there is a router; as the server says, unless a test wants to see what a router would be asked. */
+type Options = { readonly uri: string; readonly clock: Clock; readonly routed?: boolean };
 
 /** Throws AssentError('unavailable') with a sentence for the operator: not reachable, a standalone, another version. */
-export async function createMongoEngine({ uri, clock }: Options): Promise<Engine> {
-  const connection = await connect(uri);
+export async function createMongoEngine({ uri, clock, routed }: Options): Promise<Engine> {
+  const connected = await connect(uri);
+  const connection = routed === undefined ? connected : { ...connected, routed };
   try {
     await prepareDatabase(connection);
     await prepareEpochGate(connection);

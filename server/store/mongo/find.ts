@@ -5,8 +5,9 @@
  * Callers compare the scope's epoch after all reading.
  */
 import type { CountResult, FindResult, Position, Query, StoredResource } from '../port.ts';
+import { aim, type Aimed } from './aim.ts';
 import { type Charge, collect, everyRow, type Found, inOrder, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
-import { indexedKey, isWhole, type ResourceDocument, type Row, resourceId, toResource, typeKey } from './documents.ts';
+import { byIds, indexedKey, isWhole, type ResourceDocument, type Row, resourceId, toResource, typeKey } from './documents.ts';
 import { inKeyOrder } from './key-order.ts';
 import type { LookUp } from './look-up.ts';
 import type { Reader } from './reader.ts';
@@ -16,23 +17,25 @@ import { WHOLE } from './walk.ts';
 const DEFAULT_BUDGET = 50_000;
 
 export async function findRows(reader: Reader, query: Query): Promise<FindResult> {
+  const whole = wholeOf(query.where, query.scope);
+  if (whole.kind === 'none') return { kind: 'rows', rows: [], next: undefined, walked: 0 };
+  const aimed = await aim(reader, query.type, whole);
   const budget = query.budget ?? DEFAULT_BUDGET;
   let walked = 0;
   const charge = (count: number): boolean => (walked += count) <= budget;
   const rows: Row[] = [];
   let last: Position | undefined;
-  if (wholeOf(query.where, query.scope).kind === 'none') return { kind: 'rows', rows: [], next: undefined, walked };
-  for await (const found of query.order.by === 'key' ? inKeyOrder(reader, query, charge) : inInstantOrder(reader, query, charge)) {
+  for await (const found of query.order.by === 'key' ? inKeyOrder(aimed, query, charge) : inInstantOrder(aimed, query, charge)) {
     // A full page is an answer even over budget: whether more follows is left to the next page.
-    if (rows.length >= query.limit) return { kind: 'rows', rows: await load(reader, rows), next: last, walked };
+    if (rows.length >= query.limit) return { kind: 'rows', rows: await load(aimed, rows), next: last, walked };
     if (found === OVER_BUDGET) return { kind: 'budget', walked };
     rows.push(found.row);
     last = { sort: found.sort, id: found.row.i };
   }
-  return { kind: 'rows', rows: await load(reader, rows), next: undefined, walked };
+  return { kind: 'rows', rows: await load(aimed, rows), next: undefined, walked };
 }
 
-async function* inInstantOrder(reader: Reader, query: Query, charge: Charge): AsyncGenerator<Found> {
+async function* inInstantOrder(reader: Aimed, query: Query, charge: Charge): AsyncGenerator<Found> {
   const { rows, rest } = await inOrder(reader, query);
   for await (const row of rows) {
     if (!charge(1)) yield OVER_BUDGET;
@@ -49,7 +52,7 @@ async function load(reader: Reader, rows: readonly Row[]): Promise<StoredResourc
     else bare.push(row._id);
   }
   if (bare.length > 0) {
-    for await (const document of reader.resources({ _id: { $in: bare } }, { hint: '_id_', projection: WHOLE })) whole.set(document._id, document);
+    for await (const document of reader.resources(byIds(bare), { hint: '_id_', projection: WHOLE })) whole.set(document._id, document);
   }
   return rows.flatMap(({ _id }) => {
     const document = whole.get(_id);
@@ -72,12 +75,13 @@ export async function countRows(reader: Reader, query: CountQuery, cap = Number.
   const { type, budget = DEFAULT_BUDGET } = query;
   const whole = wholeOf(query.where, query.scope);
   if (whole.kind === 'none' || cap <= 0) return { kind: 'count', total: 0 };
+  const aimed = await aim(reader, type, whole);
   const key = countedKey(query);
-  if (key !== undefined) return { kind: 'count', total: await reader.size({ k: { $eq: key } }, cap) };
-  const choice = await pick(reader, type, whole);
+  if (key !== undefined) return { kind: 'count', total: await aimed.size({ k: { $eq: key } }, cap) };
+  const choice = await pick(aimed, type, whole);
   let walked = 0;
   let total = 0;
-  for await (const row of choice ? collect(reader, type, choice, false) : everyRow(reader, type)) {
+  for await (const row of choice ? collect(aimed, type, choice, false) : everyRow(aimed, type)) {
     if (++walked > budget) return { kind: 'budget', walked };
     if (matches(choice ? choice.rest : whole, row) && ++total >= cap) break;
   }

@@ -7,7 +7,7 @@
 import { compareKeys, type Expression, holds } from '../../search/expression.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { HistoryQuery, HistoryResult, StoredResource } from '../port.ts';
-import { type HistoryDocument, resourceId, toResource } from './documents.ts';
+import { byId, byIds, type HistoryDocument, resourceId, toResource } from './documents.ts';
 import type { Reader } from './reader.ts';
 
 /** Versions to walk in one call. One resource is read at once. */
@@ -74,7 +74,7 @@ async function newestKeys(reader: Reader, slice: readonly Version[]): Promise<Re
   const ids = new Set(slice.filter(({ newest }) => !newest).map(({ t, i }) => resourceId(t, i)));
   const keys = new Map<string, string>();
   if (ids.size === 0) return keys;
-  const newest = reader.resources({ _id: { $in: [...ids] } }, { hint: '_id_', projection: { _id: 1, f: 1 } });
+  const newest = reader.resources(byIds(ids), { hint: '_id_', projection: { _id: 1, f: 1 } });
   for await (const { _id, f } of newest) keys.set(_id, f);
   return keys;
 }
@@ -97,7 +97,7 @@ async function replacedBy(
   for (const [type, ids] of byType(asked)) {
     const filter = { t: type, i: { $in: [...ids] }, u: { $lte: by } };
     for await (const version of reader.history(filter, { hint: 't_i_u_v', projection })) note(version);
-    const current = { _id: { $in: [...ids].map((id) => resourceId(type, id)) }, u: { $lte: by } };
+    const current = { ...byIds([...ids].map((id) => resourceId(type, id))), u: { $lte: by } };
     for await (const version of reader.resources(current, { hint: '_id_', projection })) note(version);
   }
   return ({ t, i, u }) => (latest.get(resourceId(t, i)) ?? u) > u;
@@ -142,9 +142,9 @@ type Place = Pick<Version, 'u' | 't' | 'i' | 'v'>;
 const SORT = { u: -1, t: 1, i: 1, v: 1 } as const;
 const REVERSED = { u: 1, t: -1, i: -1, v: -1 } as const;
 
-/** The versions of one resource are asked of the shard that has it: `resources` is spread by `_id`, `history` by the `i` in every such filter. */
-function shardOf({ type, id }: HistoryQuery): { readonly _id?: string } {
-  return type === undefined || id === undefined ? {} : { _id: resourceId(type, id) };
+/** The versions of one resource are asked of the shard that has it: `resources` is spread by `s` and `_id`, `history` by the `i` in every such filter. */
+function shardOf({ type, id }: HistoryQuery): Partial<ReturnType<typeof byId>> {
+  return type === undefined || id === undefined ? {} : byId(resourceId(type, id));
 }
 
 /** Fits both collections: they share these fields. */

@@ -7,11 +7,11 @@
 import { comparePositions, type KeyOrder, sortKeyOf } from '../key-order.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query } from '../port.ts';
+import type { Aimed } from './aim.ts';
 import { type Charge, collect, everyRow, type Found, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
 import type { Row } from './documents.ts';
-import type { Reader } from './reader.ts';
 
-export async function* inKeyOrder(reader: Reader, query: Query, charge: Charge): AsyncGenerator<Found> {
+export async function* inKeyOrder(reader: Aimed, query: Query, charge: Charge): AsyncGenerator<Found> {
   const order = query.order as KeyOrder;
   const { type, after } = query;
   const whole = wholeOf(query.where, query.scope);

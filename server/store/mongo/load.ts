@@ -8,6 +8,7 @@ import type { Clock } from '../../clock.ts';
 import { AssentError } from '../../errors.ts';
 import type { LogRow, StoredResource } from '../port.ts';
 import type { Counters, DataSet, RawRecord, Section } from '../transfer.ts';
+import { mark, markedBy } from './astray.ts';
 import { type Connection, connect } from './connection.ts';
 import { EPOCH, recordId, type RecordDocument, toDocument, toHistory } from './documents.ts';
 import { guarded, translate } from './faults.ts';
@@ -81,6 +82,7 @@ async function put({ collections }: Connection, section: Section, slice: readonl
   const options = { ordered: false };
   switch (section) {
     case 'resources':
+      await mark(collections, (slice as readonly StoredResource[]).flatMap(markedBy));
       return void (await collections.resources.insertMany((slice as readonly StoredResource[]).map(named), options));
     case 'history':
       return void (await collections.history.insertMany(

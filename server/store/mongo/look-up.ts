@@ -5,7 +5,7 @@
  * Invariant: an answer is of a moment after the question, with majority read concern.
  */
 import { COMMAND_MS, type Connection } from './connection.ts';
-import type { ResourceDocument } from './documents.ts';
+import { byIds, type ResourceDocument } from './documents.ts';
 import { WHOLE } from './walk.ts';
 
 /** Takes a document's `_id`; deletions included. */
@@ -24,7 +24,7 @@ export function createLookUp({ collections: { resources } }: Connection): LookUp
     await new Promise((resolve) => setImmediate(resolve));
     // Whoever asks from here on might be answered with what was there before the question.
     if (open?.ids === ids) open = undefined;
-    const found = await resources.find({ _id: { $in: [...ids] } }, { hint: '_id_', projection: WHOLE, maxTimeMS: COMMAND_MS }).toArray();
+    const found = await resources.find(byIds(ids), { hint: '_id_', projection: WHOLE, maxTimeMS: COMMAND_MS }).toArray();
     return new Map(found.map((document) => [document._id, document]));
   }
 

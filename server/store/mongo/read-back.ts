@@ -1,8 +1,10 @@
 /** Everything in the database, row by row, to be compared with what was to be copied into it. */
 import type { Filter, FindCursor, Sort } from 'mongodb';
 import { AssentError } from '../../errors.ts';
-import type { DataSet } from '../transfer.ts';
-import type { Connection } from './connection.ts';
+import { bucketOf } from '../../fhir/ids.ts';
+import type { DataSet, Slices } from '../transfer.ts';
+import { markedBy, markOf } from './astray.ts';
+import type { Collections, Connection } from './connection.ts';
 import { EPOCH, indexedKeys, type RecordDocument, type ResourceDocument, toResource } from './documents.ts';
 import { guarded } from './faults.ts';
 
@@ -10,14 +12,18 @@ const BY_VERSION: { readonly sort: Sort; readonly hint: string } = { sort: { t: 
 const SLICE = 500;
 
 export function readBack({ collections }: Connection): DataSet {
-  const { resources, history, log, records, counters, leases } = collections;
+  const { resources, history, log, records, astray, counters, leases } = collections;
   return {
     counters: () =>
       guarded(async () => ({
         epoch: (await counters.findOne({ _id: EPOCH }))?.value ?? 0,
         fences: (await leases.find().sort({ _id: 1 }).toArray()).map(({ _id: name, fence }) => ({ name, fence })),
       })),
-    resources: () => slices(resources.find({}, BY_VERSION), (document) => toResource(requireIndexed(document))),
+    resources: () =>
+      marked(
+        slices(resources.find({}, BY_VERSION), (document) => toResource(requireIndexed(document))),
+        astray,
+      ),
     history: () => slices(history.find({}, BY_VERSION), toResource),
     log: () => slices(log.find({ n: { $gte: 0 } }, { sort: { n: 1 }, hint: 'n' }), ({ _id: key, entry, n }) => ({ index: n ?? -1, key, entry })),
     records: (now) =>
@@ -38,10 +44,21 @@ function live(now: number): Filter<RecordDocument> {
 
 /** The index keys follow from the rest, so they are compared here rather than with the other engine's. */
 function requireIndexed(document: ResourceDocument): ResourceDocument {
-  const { t, i, del, k } = document;
+  const { t, i, del, k, s } = document;
   const expected = del ? [] : indexedKeys(t, toResource(document).keys);
-  if (k.length === expected.length && k.every((key, at) => key === expected[at])) return document;
+  if (s === bucketOf(t, i) && k.length === expected.length && k.every((key, at) => key === expected[at])) return document;
   throw new AssentError('internal', `The index of ${t}/${i} is not what its keys say.`);
+}
+
+/** A patient without a mark would be searched for in one place only. */
+async function* marked(resources: Slices<'resources'>, astray: Collections['astray']): Slices<'resources'> {
+  for await (const slice of resources) {
+    const patients = new Set(slice.flatMap(markedBy));
+    const there = await guarded(() => astray.find({ _id: { $in: [...patients] } }, { hint: '_id_' }).toArray());
+    if (there.some(({ _id, s }) => s !== markOf(_id).s) || there.length !== patients.size)
+      throw new AssentError('internal', 'Not every patient who has something outside the bucket has a mark.');
+    yield slice;
+  }
 }
 
 async function* slices<D, T>(cursor: FindCursor<D>, make: (document: D) => T): AsyncGenerator<readonly T[]> {

@@ -3,6 +3,7 @@
  * https://www.mongodb.com/docs/manual/reference/read-concern-snapshot/
  */
 import type { ClientSession, Filter, FindCursor, FindOptions } from 'mongodb';
+import { markOf } from './astray.ts';
 import { COMMAND_MS, type Collections, type Connection } from './connection.ts';
 import type { HistoryDocument, ResourceDocument } from './documents.ts';
 import type { Sizes } from './sizes.ts';
@@ -16,10 +17,14 @@ export type Reader = {
   readonly sizes: Sizes;
   /** How many live resources match, up to a cap; close enough to choose by, exact when nothing is being written. */
   size(filter: Filter<ResourceDocument>, cap: number): Promise<number>;
+  /** Whether there is a router, which a filter can help. */
+  readonly routed: boolean;
+  /** Whether something of a patient is astray: then, in this snapshot; or by now. */
+  isMarked(patient: string, when: 'then' | 'now'): Promise<boolean>;
 };
 
 /** Names of the indexes that queries are forced to use. */
-export const KEY_INDEX = 'k_d_id';
+export const KEY_INDEX = 'k_d_id_s';
 
 /** All commands of `work` see one moment, which is not before the call. */
 export async function inSnapshot<T>(connection: Connection, work: (reader: Reader) => Promise<T>): Promise<T> {
@@ -35,7 +40,8 @@ export function transactionReader(connection: Connection, session: ClientSession
   return readerOf(connection, connection.inSession, session);
 }
 
-function readerOf({ database, sizes }: Connection, { resources, history }: Collections, session: ClientSession): Reader {
+function readerOf(connection: Connection, { resources, history, astray }: Collections, session: ClientSession): Reader {
+  const { database, sizes, marks, routed } = connection;
   const common = session.inTransaction() ? { session } : { session, maxTimeMS: COMMAND_MS };
   return {
     sizes,
@@ -46,6 +52,16 @@ function readerOf({ database, sizes }: Connection, { resources, history }: Colle
       const limit = Number.isFinite(cap) ? { limit: cap } : {};
       const command = { count: 'resources', query: filter, hint: KEY_INDEX, readConcern: { level: 'majority' }, maxTimeMS: COMMAND_MS, ...limit };
       return Number((await database.command(command))['n']);
+    },
+    routed,
+    isMarked: async (patient, when) => {
+      if (marks.has(patient)) return true;
+      const { s } = markOf(patient);
+      const [from, options] = when === 'then' ? [astray, common] : [connection.collections.astray, { maxTimeMS: COMMAND_MS }];
+      const found = await from.findOne({ _id: patient, s }, { ...options, hint: '_id_' });
+      // One of the transaction's own is not committed yet.
+      if (found && !session.inTransaction()) marks.add([patient]);
+      return found !== null;
     },
   };
 }

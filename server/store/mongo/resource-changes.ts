@@ -2,7 +2,8 @@
 import type { ClientSession } from 'mongodb';
 import type { StoredResource } from '../port.ts';
 import type { Collections } from './connection.ts';
-import { type HistoryDocument, type ResourceDocument, toDocument, toHistory } from './documents.ts';
+import { type KnownMarks, mark, markedBy } from './astray.ts';
+import { byId, type HistoryDocument, type ResourceDocument, toDocument, toHistory } from './documents.ts';
 
 /** All but the index keys, which are never read back. */
 export type KnownResource = Omit<ResourceDocument, 'k'>;
@@ -15,29 +16,32 @@ export type ResourceChanges = {
   flush(): Promise<void>;
 };
 
-type Inside = { readonly inSession: Collections; readonly session: ClientSession };
+type Inside = { readonly inSession: Collections; readonly session: ClientSession; readonly marks: KnownMarks };
 
-export function createResourceChanges({ inSession, session }: Inside, loaded: ReadonlyMap<string, KnownResource>): ResourceChanges {
+export function createResourceChanges({ inSession, session, marks }: Inside, loaded: ReadonlyMap<string, KnownResource>): ResourceChanges {
   /** As the database has them inside this transaction, and as they shall be. */
   const stored = new Map(loaded);
   const fresh = new Map<string, ResourceDocument>();
   const relied = new Set<string>();
   let superseded: HistoryDocument[] = [];
+  const unmarked = new Set<string>();
 
   async function flush(): Promise<void> {
     const added = [...fresh.values()].filter(({ _id }) => !stored.has(_id));
     const changed = [...fresh.values()].filter(({ _id }) => stored.has(_id));
     const touched = [...relied].filter((id) => stored.has(id) && !fresh.has(id));
     const writes = [
-      ...changed.map(({ _id, ...replacement }) => ({ replaceOne: { filter: { _id }, replacement } })),
-      ...touched.map((_id) => ({ updateOne: { filter: { _id }, update: { $inc: { g: 1 } } } })),
+      ...changed.map(({ _id, ...replacement }) => ({ replaceOne: { filter: byId(_id), replacement, hint: '_id_' } })),
+      ...touched.map((_id) => ({ updateOne: { filter: byId(_id), update: { $inc: { g: 1 } }, hint: '_id_' } })),
     ];
+    await mark(inSession, unmarked, session);
     if (added.length > 0) await inSession.resources.insertMany(added, { session });
     if (writes.length > 0) await inSession.resources.bulkWrite(writes, { session });
     if (superseded.length > 0) await inSession.history.insertMany(superseded, { session });
     for (const document of fresh.values()) stored.set(document._id, document);
     fresh.clear();
     relied.clear();
+    unmarked.clear();
     superseded = [];
   }
 
@@ -48,6 +52,7 @@ export function createResourceChanges({ inSession, session }: Inside, loaded: Re
       const old = fresh.get(document._id) ?? stored.get(document._id);
       if (old) superseded.push(toHistory(old));
       fresh.set(document._id, document);
+      for (const patient of markedBy(resource)) if (!marks.has(patient)) unmarked.add(patient);
     },
     rely: (id) => void relied.add(id),
     flush,

@@ -2,8 +2,9 @@
 import type { Clock } from '../../clock.ts';
 import { packKeys } from '../packed-keys.ts';
 import type { Query, ResourceStore, StoredResource } from '../port.ts';
+import { mark, markedBy } from './astray.ts';
 import { type Connection, COMMAND_MS } from './connection.ts';
-import { indexedKeys, resourceId, toResource } from './documents.ts';
+import { byId, indexedKeys, resourceId, toResource } from './documents.ts';
 import type { EpochReader } from './epoch.ts';
 import { guarded } from './faults.ts';
 import { countRows, findOne, findRows } from './find.ts';
@@ -65,18 +66,18 @@ async function reindex({ collections }: Connection, type: string, keysOf: Parame
     const slice = await collections.resources.find(filter, { hint: '_id_', sort: { _id: 1 }, limit: REINDEX_SLICE }).toArray();
     const last = slice.at(-1);
     if (!last) return written;
-    const updates = slice.map((document) => rekeyed(toResource(document), keysOf));
+    const rekeyed = slice.map(toResource).map((resource) => ({ ...resource, ...keysOf(resource) }));
+    await mark(collections, rekeyed.flatMap(markedBy));
+    const updates = rekeyed.map(rekey);
     written += (await collections.resources.bulkWrite(updates, { ordered: false })).modifiedCount;
     after = last._id;
   }
 }
 
 /** Only a resource still at the version that the keys were computed from is changed. */
-function rekeyed(resource: StoredResource, keysOf: Parameters<ResourceStore['reindex']>[1]) {
-  const { type, id, version } = resource;
-  const { keys, instant } = keysOf(resource);
+function rekey({ type, id, version, keys, instant }: StoredResource) {
   const update = { $set: { f: packKeys(keys), k: indexedKeys(type, keys), d: instant } };
-  return { updateOne: { filter: { _id: resourceId(type, id), v: version, del: false }, update } };
+  return { updateOne: { filter: { ...byId(resourceId(type, id)), v: version, del: false }, update } };
 }
 
 async function check({ collections }: Connection, epoch: EpochReader, clock: Clock): Promise<void> {

@@ -2,10 +2,11 @@
 import type { Db } from 'mongodb';
 
 const indexes: Readonly<Record<string, readonly string[]>> = {
-  resources: ['k_d_id k,-d,_id', 't_i_u_v t,i,-u,v', 't_u_i_v t,-u,i,v', 'u_t_i_v -u,t,i,v'],
+  resources: ['k_d_id_s k,-d,_id,s', 't_i_u_v t,i,-u,v', 't_u_i_v t,-u,i,v', 'u_t_i_v -u,t,i,v'],
   history: ['t_i_u_v t,i,-u,v', 't_u_i_v t,-u,i,v', 'u_t_i_v -u,t,i,v'],
   log: ['n unique n', 'waiting o'],
   records: ['kind_id kind,id', 'kind_lookup_id kind,lookup,id', 'until until'],
+  astray: [],
   counters: [],
   leases: [],
 };

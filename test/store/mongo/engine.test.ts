@@ -114,9 +114,9 @@ describe.skipIf(!findMongod())('the MongoDB engine', () => {
     expect(await migrateMongo(uri)).toEqual([]);
     // Cut off with data: the server does not touch it, the command goes on.
     await database.collection('migrations').deleteMany({});
-    await database.collection('resources').dropIndex('k_d_id');
+    await database.collection('resources').dropIndex('k_d_id_s');
     await expect(open()).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('npm run migrate') });
-    expect(await migrateMongo(uri)).toEqual(['0001-first-schema']);
+    expect(await migrateMongo(uri)).toEqual(['0001-first-schema', '0002-buckets']);
     const again = await open();
     expect(await idsFound({ engine: again }, query('Kept'))).toEqual(['a']);
     expect(await again.resources.epoch()).toBe(epoch);

@@ -4,24 +4,28 @@
  */
 import { type Document, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { all, any } from '../../../server/search/expression.ts';
+import { all, and, any, not, or } from '../../../server/search/expression.ts';
+import { bucketOf, newId } from '../../../server/fhir/ids.ts';
 import { unsuitability } from '../../../server/store/mongo/connection.ts';
 import { createMongoEngine } from '../../../server/store/mongo/engine.ts';
-import type { Engine } from '../../../server/store/port.ts';
+import type { Engine, Query } from '../../../server/store/port.ts';
 import { query, resource, store, writes } from '../../contract/subject.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../../support/mongod.ts';
 
-const SHARD_KEYS: Readonly<Record<string, string>> = { resources: '_id', history: 'i', records: '_id' };
+const SHARD_KEYS: Readonly<Record<string, readonly string[]>> = { resources: ['s', '_id'], history: ['i'], records: ['_id'], astray: ['s', '_id'] };
 
 describe.skipIf(!findMongod())('commands that go to one shard', () => {
   let set: ReplicaSet;
   let engine: Engine;
+  /** As behind a router. */
+  let routed: Engine;
   let client: MongoClient;
   let revision: number;
   beforeAll(async () => {
     set = await startReplicaSet();
     const uri = set.uri(`sharding-${process.pid}`);
     engine = await createMongoEngine({ uri, clock: () => 0 });
+    routed = await createMongoEngine({ uri, clock: () => 0, routed: true });
     client = await new MongoClient(uri).connect();
     await store({ engine }, resource('T', 'a', { version: 'first', keys: ['@patient/p'] }));
     await store({ engine }, resource('T', 'a', { version: 'second', keys: ['@patient/p'] }));
@@ -31,10 +35,11 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
   afterAll(async () => {
     await client.close();
     await engine.resources.close();
+    await routed.resources.close();
     await set.stop();
   });
 
-  /** Commands on sharded collections that `work` caused, as `collection operation key…`: what the shard key is fixed to. */
+  /** Commands on sharded collections that `work` caused, as `collection operation key…`: what the last field of the shard key is fixed to, or its first. */
   async function keysOf(work: () => Promise<unknown>): Promise<string[]> {
     const database = client.db();
     await database.setProfilingLevel('off');
@@ -47,20 +52,29 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
     }
     const profiled = await database
       .collection('system.profile')
-      .find({ ns: { $regex: /\.(resources|history|records)$/ } })
+      .find({ ns: { $regex: /\.(resources|history|records|astray)$/ } })
       .toArray();
     return profiled.map(({ ns, op, command }) => {
       const collection = String(ns).slice(String(ns).lastIndexOf('.') + 1);
-      return `${collection} ${op} ${fixed(command, SHARD_KEYS[collection] ?? '')}`;
+      return `${collection} ${op} ${fixed(command, SHARD_KEYS[collection] ?? [])}`;
     });
   }
 
-  function fixed(command: Document, key: string): string {
+  /** A router goes by the fields of a shard key from the first on, as long as they are fixed. */
+  function fixed(command: Document, fields: readonly string[]): string {
     const filter: Document = command['filter'] ?? command['query'] ?? command['q'] ?? {};
-    const value: unknown = filter[key];
-    if (typeof value === 'string') return value;
-    const { $eq, $in } = (value ?? {}) as { readonly $eq?: string; readonly $in?: readonly string[] };
-    return $eq ?? $in?.join() ?? 'every shard';
+    let found: string | undefined;
+    for (const field of fields) {
+      const value: unknown = filter[field];
+      const { $eq, $in } = (typeof value === 'string' ? { $eq: value } : (value ?? {})) as {
+        readonly $eq?: string;
+        readonly $in?: readonly string[];
+      };
+      const next = $eq ?? $in?.join();
+      if (next === undefined) break;
+      found = next;
+    }
+    return found ?? 'every shard';
   }
 
   const id = { kind: 'id' as const, ids: new Set(['a']) };
@@ -105,9 +119,55 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
     expect(found.filter((command) => !/ kind\n(x|there)$/.test(command) && !command.includes(' insert '))).toEqual([]);
   });
 
-  test('a search asks every shard, as the page says', async () => {
-    const found = await keysOf(() => engine.resources.find(query('T', { where: any(['@patient/p']) })));
-    expect(found).toEqual(['resources query every shard']);
+  const bucket = bucketOf('Patient', 'well');
+  const ofPatient = any(['@patient/well']);
+  const anId = () => newId('well');
+  const asked = async (fields: Partial<Query>) => keysOf(() => routed.resources.find(query('T', fields)));
+
+  test('a search of one patient, whatever else it asks, its pages and its total', async () => {
+    const rows = Array.from({ length: 30 }, (_, i) =>
+      resource('T', anId(), { instant: i, keys: ['@patient/well', '0abrPatient/well', `code${i % 3}`] }),
+    );
+    await store({ engine }, ...rows);
+    const own = ['astray query well', `resources query ${bucket}`];
+    const forms: readonly Partial<Query>[] = [
+      { where: ofPatient, limit: 5 },
+      { where: any(['0abrPatient/well']), limit: 5 },
+      { where: ofPatient, limit: 5, after: { sort: 30, id: 'x' } },
+      { where: and([any(['code1']), ofPatient]), limit: 5 },
+      { where: any(['code1', 'code2']), scope: { epoch: 1, where: ofPatient }, limit: 50 },
+      { where: ofPatient, order: { by: 'key', prefix: 'code', direction: 'descending' }, limit: 5 },
+    ];
+    for (const form of forms) {
+      const found = await asked(form);
+      expect(found.slice(0, 2), JSON.stringify(form)).toEqual([own[0], expect.stringMatching(new RegExp(`^resources (query|command) ${bucket}$`))]);
+      expect(
+        found.filter((command) => !own.includes(command) && !new RegExp(`^resources (command ${bucket}$|query T/${bucket})`).test(command)),
+      ).toEqual([]);
+    }
+    const counted = await keysOf(async () =>
+      expect(await routed.resources.count({ type: 'T', where: ofPatient, scope: 'internal' })).toEqual({ kind: 'count', total: 30 }),
+    );
+    expect(counted).toEqual(['astray query well', `resources command ${bucket}`, 'astray query well']);
+  });
+
+  test('a search that is not certain to be of one patient asks every shard; so does one of a patient who has something elsewhere', async () => {
+    for (const where of [any(['code1']), any(['@patient/well', '@patient/p']), or([ofPatient, any(['code1'])]), not(ofPatient), all])
+      expect(await asked({ where, limit: 5 })).toContain('resources query every shard');
+    expect(await asked({ where: any(['@patient/p']) })).toEqual(['astray query p', 'resources query every shard']);
+    // What is for ever has to be read once.
+    expect(await asked({ where: any(['@patient/p']) })).toEqual(['resources query every shard']);
+  });
+
+  test('a write that needs a mark makes it, once; others pay nothing', async () => {
+    const made = (id: string) => keysOf(() => store({ engine }, resource('T', id, { keys: ['@patient/later'] })));
+    expect((await made(newId('later'))).filter((command) => command.startsWith('astray'))).toEqual([]);
+    expect((await made('chosen')).filter((command) => command.startsWith('astray'))).toEqual(['astray update later']);
+    expect((await made('chosen-too')).filter((command) => command.startsWith('astray'))).toEqual([]);
+  });
+
+  test('without a router nothing is aimed and no mark is read', async () => {
+    expect(await keysOf(() => engine.resources.find(query('T', { where: any(['@patient/well']) })))).toEqual(['resources query every shard']);
   });
 });
 
