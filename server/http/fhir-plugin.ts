@@ -108,11 +108,12 @@ async function serve(
 }
 
 function fhirRequest(request: FastifyRequest, route: Route, { gate, body }: Pick<FhirRequest, 'gate' | 'body'>): FhirRequest {
-  const parameters = request.params as { readonly type?: string; readonly id?: string; readonly version?: string };
+  const parameters = request.params as Partial<FhirRequest>;
   return {
     type: typeOfRow(route, parameters),
     id: parameters.id ?? '',
     version: parameters.version ?? '',
+    member: parameters.member ?? '',
     gate,
     query: queryOf(request.raw.url ?? ''),
     url: (request.raw.url ?? '').slice(request.server.prefix.length + 1),

@@ -19,8 +19,8 @@ export type Body =
   | { readonly kind: 'resource'; readonly document: ResourceDocument }
   | { readonly kind: 'form'; readonly parameters: URLSearchParams };
 
-/** What stands in the path: '' where the row has no such segment. */
-export type Target = { readonly type: string; readonly id: string; readonly version: string };
+/** What stands in the path: '' where the row has no such segment. `member`: the type searched within a compartment. */
+export type Target = { readonly type: string; readonly id: string; readonly version: string; readonly member: string };
 
 export type FhirRequest = Target & {
   readonly gate: Gate;
@@ -52,7 +52,7 @@ export type Handler = (request: FhirRequest, services: Services) => Promise<Answ
 export type Route = {
   readonly interaction: string;
   readonly method: Method;
-  /** Relative to the base, with `:type`, `:id` and `:version`. A literal type names the one type the row is for. */
+  /** Relative to the base, with `:type`, `:id`, `:version` and `:member`. A literal type names the one type the row is for. */
   readonly path: string;
   readonly takes: 'nothing' | 'resource' | 'form';
 } & (

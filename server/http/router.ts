@@ -65,7 +65,7 @@ function targetOf(pattern: readonly string[], segments: readonly string[]): Targ
   const value = (name: string): string => segments[pattern.indexOf(`:${name}`)] ?? '';
   const [first = ''] = pattern;
   const type = first.startsWith(':') ? value('type') : literalType(first);
-  return { type, id: value('id'), version: value('version') };
+  return { type, id: value('id'), version: value('version'), member: value('member') };
 }
 
 function allowed(methods: readonly string[]): readonly string[] {
