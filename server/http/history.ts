@@ -15,17 +15,19 @@ import { type AnswerEntry, statusLine } from './entry-call.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import { countOf, refuseUnknownQuery } from './parameters.ts';
 import type { Services } from './services.ts';
+import { type Part, readPart, SUBSET_PARAMETERS, warningHeaders } from './subset.ts';
 import { checkId } from './target.ts';
 
 const DEFAULT_COUNT = 100;
 const MOST_COUNT = 1000;
-const KEPT = ['_count', '_since', '_at', '_sort'] as const;
+const KEPT = ['_count', '_since', '_at', '_sort', ...SUBSET_PARAMETERS] as const;
 
 /** Where the page before ended, and what was counted on the first one. */
 type Resume = { readonly place: VersionPlace; readonly total?: number };
 
 export async function history(request: FhirRequest, services: Services): Promise<Answer> {
   refuseUnknownQuery(request, [...KEPT, '_cursor']);
+  const part = readPart(request);
   if (request.id !== '') checkId(request.id);
   const resume = resumeOf(request, services);
   const found = await request.gate.history({
@@ -40,15 +42,15 @@ export async function history(request: FhirRequest, services: Services): Promise
     type: 'history',
     ...(total === undefined ? {} : { total }),
     links: linksOf(request, services, found.next && { place: found.next, ...(total === undefined ? {} : { total }) }),
-    entries: found.rows.map((row) => historyEntry(row, services.base)),
+    entries: found.rows.map((row) => historyEntry(row, part, services.base)),
   });
-  return { status: 200, headers: receiptHeaders(services.base, found.receipt), body };
+  return { status: 200, headers: { ...receiptHeaders(services.base, found.receipt), ...warningHeaders(part.warnings) }, body };
 }
 
-function historyEntry(row: Row, base: string): AnswerEntry {
+function historyEntry(row: Row, part: Part, base: string): AnswerEntry {
   return {
     fullUrl: `${base}/${row.type}/${row.id}`,
-    ...(row.deleted ? {} : { resourceText: row.body }),
+    ...(row.deleted ? {} : { resourceText: part.of(row.body) }),
     request: { method: row.deleted ? 'DELETE' : 'PUT', url: `${row.type}/${row.id}` },
     response: { status: statusLine(row.deleted ? 204 : 200), etag: etag(row.version), lastModified: new Date(row.lastUpdated).toISOString() },
   };

@@ -77,7 +77,7 @@ const readControl: Readonly<Record<string, ReadControl | undefined>> = Object.as
     return used;
   },
   _summary: (value, controls) => {
-    if (value !== 'count' && value !== 'false') return unused('has a value other than count and false, which this server does not offer yet');
+    if (!['true', 'text', 'data', 'count', 'false'].includes(value)) return unused('is not one of true, text, data, count and false');
     controls.summaryCount = value === 'count';
     return used;
   },
@@ -93,6 +93,8 @@ const readControl: Readonly<Record<string, ReadControl | undefined>> = Object.as
   // How the answer is written is the business of content negotiation.
   _format: () => used,
   _pretty: () => used,
+  // Which part of each match is sent is the business of subset.ts in the HTTP room.
+  _elements: () => used,
 } satisfies Record<string, ReadControl>);
 
 type Given = { readonly name: string; readonly value: string; readonly type: string };

@@ -84,7 +84,9 @@ describe('malformed requests', () => {
   it.each([
     ['GET', 'Patient/%E0%A4%A', 400],
     ['GET', 'Patient/a?_pretty=%zz', 400],
-    ['GET', 'Patient/a?_elements=name', 400],
+    ['GET', 'Patient/a?_summary=count', 400],
+    ['GET', 'Patient/a?_summary=most', 400],
+    ['GET', 'Patient/a?_summary=true&_elements=name', 400],
     ['GET', 'Patient/a?_format=ttl', 406],
     ['GET', 'Patient/a/_history?_count=-1', 400],
     ['GET', 'Patient/a/_history?_since=2024', 400],
