@@ -14,10 +14,10 @@ const ADDED: Readonly<Record<string, readonly string[]>> = {
   HealthcareService: ['offeredIn'],
   ObservationDefinition: ['publisher'],
   EvidenceVariable: ['characteristic'],
-  ResearchStudy: [
-    ...['name', 'label', 'studyDesign', 'region', 'descriptionSummary', 'classifier', 'associatedParty', 'progressStatus', 'whyStopped'],
-    ...['recruitment', 'comparisonGroup', 'outcomeMeasure', 'result', 'objective.description'],
-  ],
+  ResearchStudy: (
+    'name label studyDesign region descriptionSummary classifier associatedParty progressStatus whyStopped recruitment comparisonGroup ' +
+    'outcomeMeasure result objective.description'
+  ).split(' '),
 };
 
 /** Types R4 does not have. */
@@ -57,7 +57,10 @@ const EVIDENCE_VARIABLE: readonly ElementDefinition[] = [
     '1',
     { code: 'Reference', targetProfile: ['http://hl7.org/fhir/StructureDefinition/Group'] },
     { code: 'canonical', targetProfile: ['http://hl7.org/fhir/StructureDefinition/ActivityDefinition'] },
-    ...['CodeableConcept', 'Expression', 'DataRequirement', 'TriggerDefinition'],
+    'CodeableConcept',
+    'Expression',
+    'DataRequirement',
+    'TriggerDefinition',
   ),
   characteristic('usageContext', 0, '*', 'UsageContext'),
   characteristic('exclude', 0, '1', 'boolean'),

@@ -105,9 +105,9 @@ function compile(definition: StructureDefinition, dataType: (name: string) => Sh
     return shape;
   };
   const elements = definition.snapshot?.element ?? [];
-  const parents = new Set(elements.map(({ path = '' }) => path.slice(0, path.lastIndexOf('.'))));
+  const parents = new Set(elements.map(({ path }) => path.slice(0, path.lastIndexOf('.'))));
   for (const element of elements) {
-    const { path = '' } = element;
+    const { path } = element;
     const dot = path.lastIndexOf('.');
     if (dot === -1 || parents.has(path)) {
       const root = { name: innerName(path), isResource: isResource && dot === -1, properties: new Map<string, Property>(), required: [] };
@@ -136,7 +136,7 @@ export function capitalized(text: string): string {
 }
 
 function addElement(parent: Draft, definition: ElementDefinition, compiler: Compiler): void {
-  const path = definition.path ?? '';
+  const { path } = definition;
   const last = path.slice(path.lastIndexOf('.') + 1);
   const isChoice = last.endsWith('[x]');
   const name = isChoice ? last.slice(0, -3) : last;
@@ -178,12 +178,12 @@ function distinct(types: readonly ElementDefinitionType[]): ElementDefinitionTyp
 
 const FHIR_TYPE = 'http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type';
 
-function codeOf({ code = '', extension }: ElementDefinitionType): string {
+function codeOf({ code, extension }: ElementDefinitionType): string {
   return extension?.find(({ url }) => url === FHIR_TYPE)?.valueUrl ?? code;
 }
 
 function typeOf(definition: ElementDefinition, type: ElementDefinitionType, { isResource, shapeAt, dataType }: Compiler): PropertyType {
-  const path = definition.path ?? '';
+  const { path } = definition;
   const code = codeOf(type);
   if (code.startsWith('#')) return { kind: 'complex', name: code, shape: () => shapeAt(code.slice(1)), invariants: [] };
   if (code === 'Resource' || (code === 'OperationOutcome' && path.startsWith('Bundle.'))) return { kind: 'resource' };
@@ -227,7 +227,5 @@ function bindingOf({ binding }: ElementDefinition): { binding?: Binding } {
 }
 
 function invariantsOf({ constraint = [] }: ElementDefinition): Invariant[] {
-  return constraint.flatMap(({ key = '', severity, human = '', expression }) =>
-    severity === 'error' && expression ? [{ key, human, expression }] : [],
-  );
+  return constraint.flatMap(({ key, severity, human, expression }) => (severity === 'error' && expression ? [{ key, human, expression }] : []));
 }

@@ -71,7 +71,7 @@ function codesOf({ system = '', concept, filter }: ValueSetComposeInclude, { sys
   const definition = systems.get(system);
   if (definition?.content !== 'complete') return null;
   const concepts = flatten(definition.concept ?? []);
-  const picked = (filter ?? []).map(({ property, op, value = '' }) => {
+  const picked = (filter ?? []).map(({ property, op, value }) => {
     if (property !== 'concept' || (op !== 'is-a' && op !== 'is-not-a')) return null;
     const below = new Set(descendants(concepts, value));
     return concepts.filter(({ code }) => below.has(code) === (op === 'is-a'));
@@ -84,7 +84,7 @@ type Flat = { readonly code: string; readonly parents: readonly string[] };
 
 /** Nested concepts and those that name their parents (v3) alike. */
 function flatten(concepts: readonly CodeSystemConcept[], parent?: string): Flat[] {
-  return concepts.flatMap(({ code = '', property, concept }) => {
+  return concepts.flatMap(({ code, property, concept }) => {
     const named = (property ?? []).filter((item) => item.code === 'subsumedBy').flatMap(({ valueCode }) => valueCode ?? []);
     return [{ code, parents: parent === undefined ? named : [parent, ...named] }, ...flatten(concept ?? [], code)];
   });

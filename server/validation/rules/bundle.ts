@@ -74,7 +74,7 @@ function fullUrlFindings({ fullUrl, resource }: JsonObject, { type, seen, place 
     readonly meta?: { readonly versionId?: unknown };
     readonly resourceType?: unknown;
   };
-  const identity = `${fullUrl} ${String(meta?.versionId ?? '')}`;
+  const identity = `${fullUrl} ${typeof meta?.versionId === 'string' ? meta.versionId : ''}`;
   if (type !== 'history' && seen.has(identity)) return [broken(place, 'bdl-7', 'a fullUrl must be unique in a bundle unless the versions differ')];
   seen.add(identity);
   // Only a URL whose last two parts are this type and an id speaks of the same resource; anything else is an identity of its own.
