@@ -43,7 +43,10 @@ const commonHeaders = { 'cache-control': 'private, no-store', vary: 'Accept, Aut
 const corsOptions = {
   origin: '*',
   methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-  exposedHeaders: ['ETag', 'Location', 'Content-Location', 'Last-Modified', 'Assent-Receipt', 'Retry-After'],
+  exposedHeaders: [
+    ...['ETag', 'Location', 'Content-Location', 'Last-Modified', 'Content-Disposition', 'Allow'],
+    ...['Assent-Receipt', 'Retry-After', 'Preference-Applied', 'Warning', 'X-Progress'],
+  ],
   strictPreflight: false,
   maxAge: 600,
 };
@@ -54,6 +57,7 @@ export function createFhirPlugin(options: FhirOptions): (app: FastifyInstance) =
     const report = (fault: unknown): void => app.log.error({ fault: faultOf(fault) }, 'entry failed');
     const services: Services = { ...options, routes, router: createRouter(routes), dispatch: (call) => dispatch(call, services), report };
     if (!app.hasRequestDecorator('caller')) app.decorateRequest('caller', undefined);
+    app.addHook('onRequest', async (request, reply) => nameMethods(request, reply, services));
     await app.register(cors, corsOptions);
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('*', (request: FastifyRequest, payload: FastifyRequest['raw']) => takeBody(request, payload, services));
@@ -69,6 +73,14 @@ export function createFhirPlugin(options: FhirOptions): (app: FastifyInstance) =
       });
     }
   };
+}
+
+/** OPTIONS is answered by CORS, which knows the methods of the whole server, not those of this path. */
+async function nameMethods(request: FastifyRequest, reply: FastifyReply, { router }: Services): Promise<void> {
+  if (request.method !== 'OPTIONS') return;
+  const [path = ''] = (request.raw.url ?? '').slice(request.server.prefix.length).split('?');
+  const found = router('OPTIONS', path);
+  if (found.kind === 'other-method') reply.header('allow', found.allow.join(', '));
 }
 
 async function admit(request: FastifyRequest, reply: FastifyReply, { authenticate, allows }: FhirOptions): Promise<void> {

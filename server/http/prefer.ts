@@ -26,11 +26,18 @@ export function preferenceOf(header: string | undefined): Preference {
   };
 }
 
+/** Says that a wish was heard, where it was uttered in words that are known. RFC 7240 §3 */
+export function appliedHeaders({ header }: Pick<FhirRequest, 'header'>, name: keyof Preference): Record<string, string> {
+  const preference = preferenceOf(header('prefer'));
+  const asked = new RegExp(`(?:^|[,;])\\s*${name}\\s*=\\s*"?${preference[name]}"?\\s*(?:$|[,;])`, 'i').test(header('prefer') ?? '');
+  return asked ? { 'preference-applied': `${name}=${preference[name]}` } : {};
+}
+
 /** The answer to a write, as much of it as was asked for. */
 export function writeAnswer(request: FhirRequest, base: string, { status, row }: { readonly status: 200 | 201; readonly row: Row }): Answer {
   const wish = preferenceOf(request.header('prefer')).return;
   const url = versionUrl(base, row);
-  const headers = { ...versionHeaders(row), location: url };
+  const headers = { ...versionHeaders(row), location: url, ...appliedHeaders(request, 'return') };
   if (wish === 'minimal') return { status, headers, body: undefined };
   if (wish === 'OperationOutcome') return json(status, informed(status === 201 ? 'Created.' : 'Stored.'), headers);
   return { status, headers: { ...headers, 'content-location': url }, body: row.body };

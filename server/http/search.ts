@@ -13,7 +13,7 @@ import { cursorBinding } from './cursor-binding.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import type { AnswerEntry } from './entry-call.ts';
 import { parametersOf } from './parameters.ts';
-import { preferenceOf } from './prefer.ts';
+import { appliedHeaders, preferenceOf } from './prefer.ts';
 import type { Services } from './services.ts';
 import { type Part, partOf } from './subset.ts';
 
@@ -39,7 +39,7 @@ export async function searchIn(request: FhirRequest, services: Services, { type,
   const links = linksOf(`${services.base}/${path}`, plan.used, result.next && services.cursors.seal(result.next, binding));
   return {
     status: 200,
-    headers: receiptHeaders(services.base, result.receipt),
+    headers: { ...receiptHeaders(services.base, result.receipt), ...appliedHeaders(request, 'handling') },
     body: searchset(result, { ...part, warnings: [...plan.warnings, ...part.warnings] }, { links, base: services.base }),
   };
 }
