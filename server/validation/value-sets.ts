@@ -33,6 +33,7 @@ export function createValueSets(rows: Readonly<Record<string, Readonly<Record<st
     membership(valueSet, code, system) {
       const found = find(valueSet);
       if (!found) return 'unknown';
+      if (isKnownElsewhere(valueSet, code)) return 'in';
       if (system !== undefined && found.codes.has(system)) {
         const codes = found.codes.get(system);
         if (!codes) return 'unknown';
@@ -49,6 +50,19 @@ export function createValueSets(rows: Readonly<Record<string, Readonly<Record<st
     },
   };
 }
+
+const CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency'));
+
+/**
+ * Codes of systems that are a grammar (media types) or that the runtime brings (ISO 4217). What it does not know stays unknown: it may be newer.
+ */
+function isKnownElsewhere(valueSet: string, code: string): boolean {
+  if (valueSet.startsWith('http://hl7.org/fhir/ValueSet/mimetypes')) return MEDIA_TYPE.test(code);
+  return valueSet.startsWith('http://hl7.org/fhir/ValueSet/currencies') && CURRENCIES.has(code);
+}
+
+/** https://www.rfc-editor.org/rfc/rfc6838#section-4.2, with parameters. */
+const MEDIA_TYPE = /^[A-Za-z0-9][\w!#$&^.+-]{0,126}\/[A-Za-z0-9][\w!#$&^.+-]{0,126}(\s?;\s?[^;\s]+)*$/;
 
 function systemsOf(row: Readonly<Record<string, readonly string[] | null>>): Systems {
   const codes = new Map(Object.entries(row).map(([system, list]) => [system, list ? new Set(list) : undefined] as const));

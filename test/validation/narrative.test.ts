@@ -7,6 +7,7 @@ test.each([
   ' <div><p class="x" style="color: red">a<br/>b</p><!-- c --><img src="#pic" alt="x"/></div> ',
   '<div><a href="https://example.org/a?b=c:d">x</a><a href="Patient/1">y</a><a name="z"/><img src="data:image/png;base64,AAAA"/></div>',
   "<div lang='zh'>患者</div>",
+  '<div><p style="background-image: url(tbl_bck10.png); color: red">a</p></div>',
 ])('allowed: %s', (div) => {
   expect(narrativeProblem(div)).toBeUndefined();
 });
@@ -39,6 +40,10 @@ test.each([
   '<div><img src="data:image/svg+xml;base64,AAAA"/></div>',
   '<div><p style="background: url(http://x)">a</p></div>',
   '<div><p style="width: expression(x)">a</p></div>',
+  '<div><p style="background: url(//x.org/a.png)">a</p></div>',
+  '<div><p style="background: url(../logout)">a</p></div>',
+  '<div><p style="background: url(a.png) url(javascript:x)">a</p></div>',
+  '<div><p style="background: url(&#104;ttp://x/a.png)">a</p></div>',
   '<div><!-- a </div>',
   '<div><![CDATA[<script>]]></div>',
   '<!DOCTYPE html><div>a</div>',

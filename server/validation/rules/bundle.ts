@@ -80,5 +80,6 @@ function fullUrlFindings({ fullUrl, resource }: JsonObject, { type, seen, place 
   // Only a URL whose last two parts are this type and an id speaks of the same resource; anything else is an identity of its own.
   const [, urlType, urlId] = /^https?:\/\/.*\/([A-Za-z]+)\/([A-Za-z0-9\-.]{1,64})$/.exec(fullUrl) ?? [];
   if (typeof id !== 'string' || urlType !== resourceType || urlId === id) return [];
-  return [{ place, diagnostics: 'The fullUrl names another id than the resource has.', code: 'value' }];
+  // Official examples do it.
+  return [{ place, diagnostics: 'The fullUrl names another id than the resource has.', code: 'value', severity: 'warning' }];
 }
