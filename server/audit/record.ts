@@ -36,7 +36,7 @@ export type Recorder = (act: Act, options: { readonly own: boolean }) => Recorde
 export function createRecorder({ clock, observer, keysOf }: { readonly clock: Clock; readonly observer: string; readonly keysOf: KeysOf }): Recorder {
   return (act, { own }) => {
     const recorded = clock();
-    const id = newId();
+    const id = newId(act.patient);
     const version = newVersion();
     const event = auditEvent(act, { id, version, recorded, observer });
     const body = JSON.stringify(event);

@@ -1,5 +1,6 @@
 /** The Provenance that carries the signatures of a Consent version. https://hl7.org/fhir/R4/provenance.html, consent.md §4 */
 import type { Approval } from './workflow.ts';
+import type { ResourceValue } from '../fhir/resource.ts';
 
 /** ASTM E1762 purposes of signature: the patient's consent, the custodian's verification. */
 const SIGNATURE_TYPE = {
@@ -11,7 +12,7 @@ const SIGNATURE_TYPE = {
 export function provenanceOf(
   consent: { readonly id: string; readonly version: string; readonly lastUpdated: number },
   approvals: readonly Approval[],
-): object {
+): ResourceValue {
   const recorded = new Date(consent.lastUpdated).toISOString();
   return {
     resourceType: 'Provenance',

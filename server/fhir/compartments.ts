@@ -81,24 +81,23 @@ export const patientCompartment: Readonly<Record<string, readonly string[]>> = {
 /**
  * Logical ids of every Patient the resource names, each once, in order of appearance: itself, references anywhere (also from contained
  * resources), Patients inside a Bundle or Parameters; not a contained Patient. `base`: our own FHIR base URL, so that absolute
- * references to it count.
+ * references to it count. `links`: what references that are not resolved yet stand for.
  */
-export function patientsNamed(resource: unknown, base: string): string[] {
+export function patientsNamed(resource: unknown, base: string, links?: ReadonlyMap<string, string>): string[] {
   const found = new Set<string>();
-  walk(resource, { base, found, contained: false });
+  walk(resource, { base, found, links, contained: false });
   return [...found];
-}
-
-/** The one patient that a resource names, or undefined: none, or several. */
-export function onlyPatientNamed(resource: unknown, base: string): string | undefined {
-  const [only, second] = patientsNamed(resource, base);
-  return second === undefined ? only : undefined;
 }
 
 /** Begins the index key that says which patient a resource names; the patient's id follows. */
 export const PATIENT_KEY = '@patient/';
 
-type Walk = { readonly base: string; readonly found: Set<string>; readonly contained: boolean };
+type Walk = {
+  readonly links: ReadonlyMap<string, string> | undefined;
+  readonly base: string;
+  readonly found: Set<string>;
+  readonly contained: boolean;
+};
 
 function walk(node: unknown, state: Walk): void {
   if (Array.isArray(node)) {
@@ -110,7 +109,7 @@ function walk(node: unknown, state: Walk): void {
   if (element['resourceType'] === 'Patient' && typeof element['id'] === 'string' && !state.contained) state.found.add(element['id']);
   for (const name in element) {
     const value = element[name];
-    if (name === 'reference' && typeof value === 'string') addPatient(value, state);
+    if (name === 'reference' && typeof value === 'string') addPatient(state.links?.get(value) ?? value, state);
     else if (typeof value === 'object') walk(value, name === 'contained' ? { ...state, contained: true } : state);
   }
 }

@@ -10,7 +10,11 @@ const LENGTH = 25; // 128 bits in base 36
 
 /** `patient`: logical id of the one patient that the new resource names. */
 export function newId(patient?: string): string {
-  return patient === undefined ? randomText() : bucketOf('Patient', patient) + randomText();
+  return patient === undefined ? randomText() : newIdIn(bucketOf('Patient', patient));
+}
+
+export function newIdIn(bucket: string): string {
+  return bucket + randomText();
 }
 
 export function newVersion(): string {

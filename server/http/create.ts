@@ -2,7 +2,7 @@
  * POST /fhir/{type}: a new resource under an id of the server's choosing; with If-None-Exist only where nothing the caller may see
  * matches. https://hl7.org/fhir/R4/http.html#create
  */
-import { newId } from '../fhir/ids.ts';
+import { newIdFor } from '../fhir/new-ids.ts';
 import { notFound, versionUrl } from './answer.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import { conditionOf } from './condition.ts';
@@ -24,7 +24,7 @@ export async function create(request: FhirRequest, services: Services): Promise<
   refuseConsentProvenance(resource.value);
   const condition = conditionOf(request, services);
   await refuseInvalid(services, resource);
-  const [result] = await request.gate.write([{ kind: 'create', id: newId(), resource, ...condition }]);
+  const [result] = await request.gate.write([{ kind: 'create', id: newIdFor(resource.value, services.base), resource, ...condition }]);
   if (!result) throw notFound();
   if (result.kind !== 'unchanged') return writeAnswer(request, services.base, { status: 201, row: result.row });
   // What was there already is disclosed like any read: under its scope, decided, audited, with its receipt.

@@ -8,6 +8,7 @@ import type { WriteOperation, WriteResult } from '../consent/gate.ts';
 import { AssentError, type Issue } from '../errors.ts';
 import { type BundleEntry, bundleText, entryPath, type ResolvedEntry, resolveTransaction } from '../fhir/bundle.ts';
 import { newId } from '../fhir/ids.ts';
+import { newIds } from '../fhir/new-ids.ts';
 import { checkAccess } from './access.ts';
 import { etag, versionUrl } from './answer.ts';
 import { runEntry } from './batch.ts';
@@ -21,6 +22,7 @@ import type { Answer, FhirRequest } from './interaction.ts';
 import { expectedVersion } from './preconditions.ts';
 import { preferenceOf } from './prefer.ts';
 import type { Services } from './services.ts';
+import { refuseSubset } from './subset.ts';
 import { checkId } from './target.ts';
 import { errorsAmong, invalid } from './validity.ts';
 
@@ -31,9 +33,11 @@ export async function transaction(request: FhirRequest, entries: readonly Bundle
   const signed = await signedTransaction(request, entries, services);
   if (signed) return signed;
   for (const { index, resource } of entries) if (resource) atEntry(index, () => refuseConsentProvenance(resource.value));
+  for (const { index, method, resource } of entries) if (resource && method === 'PUT') atEntry(index, () => refuseSubset(resource.value));
   const matched = await conditionalIds(request, entries, services);
   const known = await linkedReferences(request, entries, services);
-  const resolved = resolveTransaction(entries, ({ index }) => matched.get(index) ?? newId(), known);
+  const ids = newIds(entries, { matched, links: known, base: services.base });
+  const resolved = resolveTransaction(entries, ({ index }) => ids.get(index) ?? newId(), known);
   const writes = resolved.filter(isWrite);
   await refuseInvalidEntries(writes, services);
   const results = await writeAll(request, writes, services);

@@ -7,8 +7,9 @@
 import { digestOf } from '../../../ledger/hash.ts';
 import { randomBytes } from 'node:crypto';
 import { AssentError } from '../../errors.ts';
-import { newId, newVersion } from '../../fhir/ids.ts';
+import { newVersion } from '../../fhir/ids.ts';
 import { objectText, withMembers } from '../../fhir/json-text.ts';
+import { newIdFor } from '../../fhir/new-ids.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import type { Guard, NewLogRow, RecordStore, StoredResource } from '../../store/port.ts';
 import { type CompiledConsent, compileConsent, SEMANTICS } from '../compile.ts';
@@ -67,7 +68,7 @@ export async function prepareConsent(
   const compiled = compileConsent(wanted(consent.value), { now });
   const shown = renderTerms(compiled, language);
   const unstamped = consent.value['meta'] === undefined ? {} : { meta: { versionId: undefined, lastUpdated: undefined } };
-  const text = withMembers(consent.text, { id: newId(), status: 'active', ...unstamped, text: narrativeOf(shown.lines) });
+  const text = withMembers(consent.text, { id: newIdFor(consent.value, deps.base), status: 'active', ...unstamped, text: narrativeOf(shown.lines) });
   const final = JSON.parse(text) as ResourceValue;
   const expires = now + PREPARED_FOR_MS;
   const statement = statementText({
@@ -323,11 +324,9 @@ function versionOf(deps: Ceremony, { text, id, status, after }: NewConsent): Sto
 }
 
 function provenanceVersion(deps: Ceremony, consent: StoredResource, record: ConsentRecord): StoredResource {
-  return sealedVersion(
-    deps,
-    objectText(Object.entries(provenanceOf(consent, record.approvals)).map(([name, value]) => [name, JSON.stringify(value)])),
-    { id: newId(), after: undefined },
-  );
+  const provenance = provenanceOf(consent, record.approvals);
+  const text = objectText(Object.entries(provenance).map(([name, value]) => [name, JSON.stringify(value)]));
+  return sealedVersion(deps, text, { id: newIdFor(provenance, deps.base), after: undefined });
 }
 
 /** A version nobody changes but by the matching signature. */
