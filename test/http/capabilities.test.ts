@@ -26,6 +26,7 @@ describe('GET /metadata', () => {
       'create',
       'delete',
       'history-instance',
+      'history-type',
       'read',
       'search-type',
       'update',

@@ -38,6 +38,9 @@ const examples: Readonly<Record<string, Example>> = {
   'GET /:type/_history': { url: 'Patient/_history', status: 200 },
   'GET /_history': { url: '_history', status: 200 },
   'GET /:type/:id/_history/:version': { url: 'Patient/p1/_history/{version}', status: 200 },
+  'GET /:type/:id/:member': { url: 'Patient/p1/Observation', status: 200 },
+  'POST /:type/:id/:member/_search': { url: 'Patient/p1/Observation/_search', status: 200, body: 'status=final', headers: form },
+  'POST /:type/:id/_search': { url: 'Patient/p1/_search', status: 200, body: '_type=Observation', headers: form },
   'POST /Consent/$prepare': {
     url: 'Consent/$prepare',
     status: 200,
