@@ -96,7 +96,6 @@ export const walledPackages: Readonly<Record<string, RegExp>> = {
   'node:sqlite': /^server\/store\/embedded\/|^migrations\//,
   mongodb: /^server\/store\/mongo\/|^migrations\//,
   'oidc-provider': /^server\/authz\//,
-  ajv: /^server\/validation\//,
 };
 
 /** Each reading of the outside world has one home. */
