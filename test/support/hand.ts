@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type Collection, type Document, MongoClient, Timestamp } from 'mongodb';
+import { bucketOf } from '../../server/fhir/ids.ts';
 
 export type Edit = (text: string) => string;
 
@@ -90,7 +91,10 @@ export async function handOnReplicaSet(uri: string): Promise<Hand> {
     },
     copyResource: async (type, id, to) => {
       const original = await found(type, id);
-      await resources.insertOne({ ...original, _id: `${type}/${to.id}`, i: to.id, v: 'forged', del: false, b: to.body }, past);
+      await resources.insertOne(
+        { ...original, _id: `${type}/${to.id}`, s: bucketOf(type, to.id), i: to.id, v: 'forged', del: false, b: to.body },
+        past,
+      );
     },
     editRecords: async (kind, idStart, edit) => {
       const all = (await records.find({ kind }).toArray()).filter(({ id }) => String(id).startsWith(idStart));
