@@ -57,8 +57,9 @@ function topLevel(subset: Subset): Choose {
   }
 }
 
-const ofSummary: Choose = ({ summary, mandatory, type }) => {
-  if (!summary && !mandatory) return 'none';
+const ofSummary: Choose = ({ summary, mandatory, modifier, type }) => {
+  // Modifiers are in R4's summaries except for modifierExtension of a resource: left out, the rest would mean something else.
+  if (!summary && !mandatory && !modifier) return 'none';
   // The value of an extension carries no mark of its own: what is kept of an extension is kept whole.
   return type === 'Extension' ? 'whole' : 'summary';
 };

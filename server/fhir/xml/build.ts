@@ -62,7 +62,7 @@ export function createBuilder(at: () => string, maxDepth: number): Builder {
     open(tag) {
       const parent = frames.at(-1);
       const frame = parent && parent.kind !== 'wrapper' ? child(parent, tag, refuse) : resource(parent, tag, refuse);
-      if (frame.depth > maxDepth) refuse(`Nested deeper than ${maxDepth} levels`, frame.path);
+      if (frame.depth > maxDepth) throw new AssentError('invalid-xml', `Nested deeper than ${maxDepth} levels (${at()}).`);
       frames.push(frame);
       if (frame.kind === 'narrative') return true;
       for (const attribute of Object.values(tag.attributes)) take(frame, attribute, refuse);

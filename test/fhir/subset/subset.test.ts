@@ -1,0 +1,86 @@
+/** Which parts of a resource are left, and that they are left as they were. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parseDocument } from '../../../server/fhir/json.ts';
+import { elementNamed, isSubset, type Subset, SUBSETTED, subsetText } from '../../../server/fhir/subset/subset.ts';
+
+const limits = { maxDepth: 64, maxBytes: 10_000_000 };
+const folder = join(process.env['ASSENT_TEST_DATA'] ?? '', 'r4-examples');
+const tag = JSON.stringify(SUBSETTED);
+const by = (...names: string[]): Subset => ({ by: 'elements', names: new Set(names) });
+
+const observation =
+  '{"resourceType":"Observation","id":"o","meta":{"versionId":"1","tag":[{"code":"own","extension":[{"url":"x","valueDecimal":1.0}]}]},' +
+  '"text":{"status":"generated","div":"<div>x</div>"},"contained":[{"resourceType":"Patient","id":"p"}],' +
+  '"modifierExtension":[{"url":"urn:m","valueDecimal":2.50}],"status":"final","code":{"id":"c","text":"code"},' +
+  '"valueQuantity":{"value":1.50,"_value":{"id":"v"}},"note":[{"text":"n"}],"component":[{"code":{"text":"a"},"interpretation":[{"text":"i"}]}]}';
+
+describe('of an Observation', () => {
+  test.each<[string, Subset, string]>([
+    [
+      'true',
+      { by: 'true' },
+      `"modifierExtension":[{"url":"urn:m","valueDecimal":2.50}],"status":"final","code":{"text":"code"},"valueQuantity":{"value":1.50,"_value":{"id":"v"}},"component":[{"code":{"text":"a"}}]}`,
+    ],
+    ['text', { by: 'text' }, '"text":{"status":"generated","div":"<div>x</div>"},"status":"final","code":{"id":"c","text":"code"}}'],
+    ['data', { by: 'data' }, observation.slice(observation.indexOf('"contained"'))],
+    [
+      'an element',
+      by('note'),
+      '"modifierExtension":[{"url":"urn:m","valueDecimal":2.50}],"status":"final","code":{"id":"c","text":"code"},"note":[{"text":"n"}]}',
+    ],
+    [
+      'a choice',
+      by('value'),
+      '"modifierExtension":[{"url":"urn:m","valueDecimal":2.50}],"status":"final","code":{"id":"c","text":"code"},"valueQuantity":{"value":1.50,"_value":{"id":"v"}}}',
+    ],
+    [
+      'nothing that there is',
+      by('nothing'),
+      '"modifierExtension":[{"url":"urn:m","valueDecimal":2.50}],"status":"final","code":{"id":"c","text":"code"}}',
+    ],
+  ])('%s', (_name, subset, rest) => {
+    const meta = `"meta":{"versionId":"1","tag":[{"code":"own","extension":[{"url":"x","valueDecimal":1.0}]},${tag}]}`;
+    expect(subsetText(observation, subset)).toBe(`{"resourceType":"Observation","id":"o",${meta},${rest}`);
+  });
+});
+
+test('a primitive stays with its extension, a tag is not given twice, and a part is known as one', () => {
+  const text =
+    '{"resourceType":"Patient","_gender":{"id":"g"},"gender":"male","_birthDate":{"extension":[{"url":"u","valueString":"x"}]},"maritalStatus":{"text":"x"}}';
+  const once = subsetText(text, { by: 'true' });
+  expect(once).toBe(
+    `{"resourceType":"Patient","meta":{"tag":[${tag}]},"_gender":{"id":"g"},"gender":"male","_birthDate":{"extension":[{"url":"u","valueString":"x"}]}}`,
+  );
+  expect(subsetText(once, { by: 'true' })).toBe(once);
+  expect([text, once].map((part) => isSubset(JSON.parse(part)))).toEqual([false, true]);
+});
+
+test.each<[string, string, string | undefined]>([
+  ['Observation', 'value', 'value'],
+  ['Observation', 'value[x]', 'value'],
+  ['Observation', 'valueQuantity', 'value'],
+  ['Observation', 'status', 'status'],
+  ['Observation', 'nonsense', undefined],
+  ['Observation', 'constructor', undefined],
+  ['Nonsense', 'status', undefined],
+])('%s has %s: %s', (type, name, expected) => {
+  expect(elementNamed(type, name)).toBe(expected);
+});
+
+describe.skipIf(!existsSync(folder))('of the official examples', () => {
+  test('every part is made of the same tokens and no larger than the whole', () => {
+    for (const name of readdirSync(folder).filter((file) => file.endsWith('.json'))) {
+      const { text, value } = parseDocument(readFileSync(join(folder, name), 'utf8'), limits);
+      for (const subset of [{ by: 'true' }, { by: 'text' }, { by: 'data' }, by('identifier')] as const) {
+        const part = parseDocument(subsetText(text, subset), limits);
+        expect(Object.keys(part.value).every((member) => member === 'meta' || member in value)).toBe(true);
+        expect(part.text.length).toBeLessThanOrEqual(text.length + tag.length + 20);
+        if (subset.by !== 'data') continue;
+        const { text: _text, meta: _meta, ...rest } = value;
+        expect(part.value).toMatchObject(rest);
+      }
+    }
+  }, 60_000);
+});
