@@ -18,6 +18,8 @@ export type SchemaNode = { readonly properties?: Readonly<Record<string, SchemaN
 export type Definitions = {
   /** The definition of a resource type; undefined where R4 has no such resource. */
   structure(resourceType: string): StructureDefinition | undefined;
+  /** A profile or extension that R4 itself publishes, by the last part of its address, as it is. */
+  profile(name: string): StructureDefinition | undefined;
   /** The definitions of all data types. */
   dataTypes(): StructureDefinition[];
   /** The R4 JSON schema without its descriptions. */
@@ -27,12 +29,20 @@ export type Definitions = {
 export function createDefinitions(folder: string = join(getDataDir(), 'fhir', 'r4')): Definitions {
   const file = join(folder, 'profiles-resources.json');
   let places: ReadonlyMap<string, Place> | undefined;
+  let profiles: readonly (readonly [string, string, Place])[] | undefined;
   return {
     structure(resourceType) {
       places ??= findPlaces(file);
       const place = places.get(resourceType);
       const published = place && asPublished(readPlace(file, place));
       return published && slim(published);
+    },
+    profile(name) {
+      profiles ??= PROFILES.map((part) => join(folder, part)).flatMap((part) =>
+        [...findPlaces(part)].map(([key, place]) => [key, part, place] as const),
+      );
+      const [, part, place] = profiles.find(([key]) => key === name) ?? [];
+      return part === undefined || place === undefined ? undefined : readPlace(part, place);
     },
     dataTypes() {
       const bundle = JSON.parse(readFileSync(join(folder, 'profiles-types.json'), 'utf8')) as { entry: { resource: StructureDefinition }[] };
@@ -44,6 +54,9 @@ export function createDefinitions(folder: string = join(getDataDir(), 'fhir', 'r
     },
   };
 }
+
+/** SimpleQuantity is a profile among the data types. */
+const PROFILES = ['profiles-others.json', 'extension-definitions.json', 'profiles-types.json'] as const;
 
 type Place = { readonly start: number; readonly end: number };
 

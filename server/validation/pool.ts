@@ -6,11 +6,11 @@
  * fails. Nothing unjudged is ever taken for good.
  */
 import type { AssentError } from '../errors.ts';
-import { busy, startThread, type Thread, type Verdict } from './thread.ts';
+import { busy, startThread, type Task, type Thread, type Verdict } from './thread.ts';
 
 export type Pool = {
   /** Issues of each text, in order. Throws AssentError('unavailable'). */
-  run(texts: readonly string[]): Promise<Verdict>;
+  run(texts: readonly string[], profiles?: readonly string[]): Promise<Verdict>;
   /** Ends the threads; jobs not done are refused. */
   close(): Promise<void>;
 };
@@ -22,6 +22,8 @@ export type PoolOptions = {
   /** Longest that one slice may take, ms. */
   readonly deadline?: number;
   readonly script?: URL;
+  /** What each thread is given at its start: the packages of definitions. */
+  readonly workerData?: unknown;
 };
 
 /** One slice: about 20 ms of work, little enough to take turns, enough to be worth a message. */
@@ -33,6 +35,7 @@ export function createPool({
   capacity = 268_435_456,
   deadline = 30_000,
   script = new URL('./worker.ts', import.meta.url),
+  workerData,
 }: PoolOptions): Pool {
   const idle: Thread[] = [];
   const alive = new Set<Thread>();
@@ -44,11 +47,11 @@ export function createPool({
     alive.delete(thread);
     if (idle.includes(thread)) idle.splice(idle.indexOf(thread), 1);
   };
-  const work = async (job: Job, { from, texts }: Slice): Promise<void> => {
-    const thread = idle.pop() ?? startThread({ script, deadline, onEnd: forget });
+  const work = async (job: Job, { from, ...task }: Slice): Promise<void> => {
+    const thread = idle.pop() ?? startThread({ script, deadline, workerData, onEnd: forget });
     alive.add(thread);
     try {
-      const verdict = await thread.judge(texts);
+      const verdict = await thread.judge(task);
       idle.push(thread);
       job.accept(from, verdict);
     } catch (error) {
@@ -68,13 +71,13 @@ export function createPool({
   };
 
   return {
-    async run(texts) {
+    async run(texts, profiles = []) {
       const characters = texts.reduce((sum, text) => sum + text.length, 0);
       if (closed || (waiting > 0 && waiting + characters > capacity)) throw busy('Too much is being validated at the moment.');
       if (texts.length === 0) return [];
       waiting += characters;
       return new Promise<Verdict>((resolve, reject) => {
-        jobs.push(createJob(texts, resolve, reject));
+        jobs.push(createJob({ texts, profiles }, resolve, reject));
         pump();
       }).finally(() => (waiting -= characters));
     },
@@ -86,10 +89,10 @@ export function createPool({
   };
 }
 
-type Slice = { readonly from: number; readonly texts: readonly string[] };
+type Slice = Task & { readonly from: number };
 type Job = { next(): Slice | undefined; accept(from: number, verdict: Verdict): void; refuse(error: AssentError): void };
 
-function createJob(texts: readonly string[], resolve: (verdict: Verdict) => void, reject: (error: AssentError) => void): Job {
+function createJob({ texts, profiles }: Task, resolve: (verdict: Verdict) => void, reject: (error: AssentError) => void): Job {
   const verdict: Verdict[number][] = [];
   let from = 0;
   let left = texts.length;
@@ -100,7 +103,7 @@ function createJob(texts: readonly string[], resolve: (verdict: Verdict) => void
       let characters = 0;
       do characters += texts[from++]?.length ?? 0;
       while (from < texts.length && from - start < SLICE_TEXTS && characters + (texts[from]?.length ?? 0) <= SLICE_CHARACTERS);
-      return { from: start, texts: texts.slice(start, from) };
+      return { from: start, texts: texts.slice(start, from), profiles };
     },
     accept(start, issues) {
       issues.forEach((item, i) => {

@@ -1,5 +1,5 @@
 /**
- * The verdict on one resource: its shape → the published invariants → rules of single types, on the thread that calls. fhir.md §4
+ * The verdict on one resource: its shape → the published invariants → rules of single types → profiles, on the thread that calls. fhir.md §4
  *
  * Invariant: every issue says where (FHIRPath) and what to do, and repeats nothing of what was sent.
  */
@@ -8,6 +8,8 @@ import type { Issue } from '../errors.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
 import { createDefinitions } from './definitions.ts';
 import { createInvariantStep, type InvariantStep } from './invariants.ts';
+import { type ClaimStep, createClaimStep, type Packages } from './packages/claims.ts';
+import { withPackages } from './packages/terms.ts';
 import { expressionOf, type Finding } from './place.ts';
 import { ruleFindings } from './rules.ts';
 import { createShapes, type Shapes } from './shapes.ts';
@@ -15,8 +17,11 @@ import { createStructureStep, type StructureStep } from './structure.ts';
 import { createValueSets } from './value-sets.ts';
 
 export type Check = {
-  /** Errors, then advice, each in the order found; the resource is acceptable when there is no error. */
-  check(document: ResourceDocument): Issue[];
+  /**
+   * Errors, then advice, each in the order found; the resource is acceptable when there is no error. `profiles`: canonical addresses it must
+   * meet besides those it claims itself.
+   */
+  check(document: ResourceDocument, profiles?: readonly string[]): Issue[];
   /** Reads and compiles what a resource of this type needs, so that the first one does not pay for it. */
   warm(resourceType: string): void;
 };
@@ -24,15 +29,17 @@ export type Check = {
 /** More than anyone reads; bounds what a hostile body can make us remember. */
 const MOST_ISSUES = 200;
 
+export const NO_PACKAGES: Packages = { packages: [], unknownProfiles: 'accept' };
+
 /** Cheap to make: definitions are read at the first check. */
-export function createCheck(): Check {
+export function createCheck(packages: Packages = NO_PACKAGES): Check {
   let steps: Steps | undefined;
-  const ready = (): Steps => (steps ??= createSteps());
+  const ready = (): Steps => (steps ??= createSteps(packages));
   return {
-    check(document) {
+    check(document, profiles = []) {
       const known = ready();
       try {
-        return judge(known, document);
+        return judge(known, document, profiles);
       } catch {
         // Libraries judge here; what makes one of them fail has not been judged, and what is not judged is refused.
         return [
@@ -48,9 +55,9 @@ export function createCheck(): Check {
   };
 }
 
-type Steps = { readonly shapes: Shapes; readonly structure: StructureStep; readonly invariants: InvariantStep };
+type Steps = { readonly shapes: Shapes; readonly structure: StructureStep; readonly invariants: InvariantStep; readonly claims: ClaimStep };
 
-function createSteps(): Steps {
+function createSteps(packages: Packages): Steps {
   const definitions = createDefinitions();
   const dataTypes = definitions.dataTypes();
   // FHIRPath looks types up in the library's own table.
@@ -61,17 +68,23 @@ function createSteps(): Steps {
     return definition;
   };
   const shapes = createShapes({ structure, dataTypes });
-  const valueSets = createValueSets();
-  return { shapes, structure: createStructureStep({ shapes, valueSets, most: MOST_ISSUES }), invariants: createInvariantStep() };
+  const valueSets = withPackages(createValueSets(), packages.packages);
+  return {
+    shapes,
+    structure: createStructureStep({ shapes, valueSets, most: MOST_ISSUES }),
+    invariants: createInvariantStep(),
+    claims: createClaimStep({ ...packages, shapes, valueSets, core: definitions.profile, most: MOST_ISSUES }),
+  };
 }
 
-function judge({ structure, invariants }: Steps, { value }: ResourceDocument): Issue[] {
+function judge({ structure, invariants, claims }: Steps, { value }: ResourceDocument, profiles: readonly string[]): Issue[] {
   const walk = structure(value);
   const findings = [...walk.findings];
   let errors = 0;
   // Invariants and rules rely on the shape that the walk proves.
   for (const visit of walk.failed ? [] : walk.visits) {
-    const found = [...invariants(visit), ...ruleFindings(visit)];
+    const claimed = visit.shape.isResource ? claims(visit, visit.place.up ? [] : profiles) : [];
+    const found = [...invariants(visit), ...ruleFindings(visit), ...claimed];
     findings.push(...found);
     errors += found.filter(isError).length;
     if (errors >= MOST_ISSUES) break;

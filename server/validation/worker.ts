@@ -2,14 +2,15 @@
  * A thread of the validation pool: gets texts, answers issues. Texts travel because copying a string between threads costs
  * far less than copying a tree.
  */
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import type { ResourceValue } from '../fhir/resource.ts';
-import type { Verdict } from './thread.ts';
+import type { Packages } from './packages/claims.ts';
+import type { Task, Verdict } from './thread.ts';
 import { createCheck } from './validate.ts';
 
-const { check } = createCheck();
+const { check } = createCheck(workerData as Packages);
 
-parentPort?.on('message', (texts: readonly string[]) => {
-  const verdict: Verdict = texts.map((text) => check({ text, value: JSON.parse(text) as ResourceValue }));
+parentPort?.on('message', ({ texts, profiles }: Task) => {
+  const verdict: Verdict = texts.map((text) => check({ text, value: JSON.parse(text) as ResourceValue }, profiles));
   parentPort?.postMessage(verdict);
 });

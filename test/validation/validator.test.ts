@@ -19,7 +19,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 async function script(name: string, onMessage: string): Promise<URL> {
   const path = join(folder, `${name}.mjs`);
-  await writeFile(path, `import { parentPort } from 'node:worker_threads';\nparentPort.on('message', (texts) => { ${onMessage} });\n`);
+  await writeFile(path, `import { parentPort } from 'node:worker_threads';\nparentPort.on('message', ({ texts }) => { ${onMessage} });\n`);
   return pathToFileURL(path);
 }
 

@@ -1,0 +1,78 @@
+/**
+ * Profiles a resource claims in meta.profile, or is asked to meet, against those on board. https://hl7.org/fhir/R4/resource.html#Meta.profile
+ *
+ * Invariant: a profile on board is always judged; one that is not is said, as advice or as an error by setting, and as an error to who asks by name.
+ */
+import type { StructureDefinition } from '@medplum/fhirtypes';
+import { expressionOf, type Finding, type Place } from '../place.ts';
+import type { Shapes } from '../shapes.ts';
+import type { JsonObject, Visit } from '../structure.ts';
+import type { ValueSets } from '../value-sets.ts';
+import { judgeProfile } from './conformance.ts';
+import type { Package } from './package.ts';
+import { createProfiles } from './profiles.ts';
+
+export type UnknownProfiles = 'accept' | 'refuse';
+
+export type Packages = {
+  readonly packages: readonly Package[];
+  readonly unknownProfiles: UnknownProfiles;
+};
+
+/** `visit`: a resource whose shape is proven. `asked`: profiles it must meet besides those it claims. */
+export type ClaimStep = (visit: Visit, asked: readonly string[]) => readonly Finding[];
+
+type Parts = Packages & {
+  readonly shapes: Shapes;
+  readonly valueSets: ValueSets;
+  readonly core: (name: string) => StructureDefinition | undefined;
+  readonly most: number;
+};
+
+export function createClaimStep({ packages, unknownProfiles, shapes, valueSets, core, most }: Parts): ClaimStep {
+  const profiles = createProfiles(packages, { shapes, core });
+  const judge = (canonical: string, { value, place, scope, shape }: Visit): readonly Finding[] | undefined => {
+    const profile = profiles.find(canonical);
+    if (profile) {
+      const item = { value, twin: undefined, type: shape.name, shape, place };
+      return judgeProfile({ profile, profiles, shapes, valueSets, resource: value, scope, most }, item);
+    }
+    return profiles.typeOf(canonical) === shape.name && isOwnType(canonical, shape.name) ? [] : undefined;
+  };
+  return (visit, asked) => {
+    const claims = claimsOf(visit.value).map(({ canonical, index }) => ({ canonical, place: claimPlace(visit.place, index) }));
+    const claimed = claims.flatMap(({ canonical, place }) => judge(canonical, visit) ?? [notOnBoard(place, unknownProfiles === 'refuse')]);
+    const others = asked.filter((canonical) => !claims.some((claim) => claim.canonical === canonical));
+    return distinct([...claimed, ...others.flatMap((canonical) => judge(canonical, visit) ?? [notOnBoard(visit.place, true)])]);
+  };
+}
+
+/** The definition of a type is no profile; a resource of the type meets it, or would not have come so far. */
+function isOwnType(canonical: string, type: string): boolean {
+  return canonical.replace(/\|4\.0(\.1)?$/, '') === `http://hl7.org/fhir/StructureDefinition/${type}`;
+}
+
+function claimsOf(value: JsonObject): { readonly canonical: string; readonly index: number }[] {
+  const claims = (value['meta'] as { readonly profile?: unknown } | undefined)?.profile;
+  if (!Array.isArray(claims)) return [];
+  return claims.flatMap((canonical: unknown, index) => (typeof canonical === 'string' ? [{ canonical, index }] : []));
+}
+
+function claimPlace(place: Place, index: number): Place {
+  return { up: { up: place, step: '.meta' }, step: '.profile', index };
+}
+
+function notOnBoard(place: Place, isError: boolean): Finding {
+  const diagnostics = 'This profile is not on board, so the resource was not checked against it.';
+  return { place, diagnostics, code: 'not-supported', ...(isError ? {} : { severity: 'warning' }) };
+}
+
+/** Two profiles often ask the same; the place and the words say it once. */
+function distinct(findings: readonly Finding[]): readonly Finding[] {
+  if (findings.length < 2) return findings;
+  const seen = new Set<string>();
+  return findings.filter((finding) => {
+    const name = `${finding.severity ?? 'error'} ${expressionOf(finding.place)} ${finding.diagnostics}`;
+    return !seen.has(name) && seen.add(name);
+  });
+}
