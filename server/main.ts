@@ -22,7 +22,7 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./commands/verify.ts')).verify(args),
   },
   copy: {
-    meaning: 'copy the embedded data set into an empty MongoDB database: copy --to URI',
+    meaning: 'move the embedded data set into an empty MongoDB database, beside its server: copy --to URI',
     run: async (args) => (await import('./commands/copy.ts')).copy(readConfig(), args),
   },
   fsck: { meaning: 're-prove the whole log', run: async () => (await import('./commands/fsck.ts')).fsck(readConfig()) },

@@ -1,23 +1,30 @@
 /**
- * `assent copy --to URI`: the data set of the embedded engine, whole and unchanged, into an empty MongoDB database. docs/operations/scale.md
+ * `assent copy --to URI`: the data set of the embedded engine, whole and unchanged, into an empty MongoDB database, while a server runs on it.
+ * docs/operations/scale.md
  *
- * Invariants: the source is only read, and held so that no server runs on it; the target serves nobody before everything was read back and
- * found the same.
+ * Invariants: the source is only read; the target serves nobody before it has everything that was acknowledged and was found the same; from
+ * then on no server starts on the source.
  */
 import { parseArgs } from 'node:util';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import { type Dump, openDump } from '../store/embedded/dump.ts';
-import { type Load, openLoad } from '../store/mongo/load.ts';
-import { type DataSet, sections, slicesOf, summarize } from '../store/transfer.ts';
+import { movedSentence, readMoved } from '../store/embedded/moved.ts';
+import { nameOf, openLoad } from '../store/mongo/load.ts';
+import { sections } from '../store/transfer.ts';
+import { cutOver, follow, type Held, type Log } from './copy/cut-over.ts';
+import { say } from './copy/progress.ts';
+import { compareAll, copyAll, type Ends } from './copy/rounds.ts';
 
-const usage = `Usage: assent copy [--to URI] [--restart]
-  Copies the embedded database of ASSENT_DATA_DIR into an empty database of a MongoDB replica set. Stop the server first.
+const usage = `Usage: assent copy [--to URI] [--restart] [--stop PID]
+  Copies the embedded database of ASSENT_DATA_DIR into an empty database of a MongoDB replica set. A server on it goes on meanwhile; only for
+  the last round, a moment, it has to be stopped.
   --to URI    where to; without it ASSENT_MONGODB_URI, which keeps a password out of the list of processes
   --restart   throw away what an earlier copy that did not finish left there
+  --stop PID  the server's process: it is told to stop (SIGTERM) when the last round is due; without it, stop it when you are told to
+Progress goes to stderr, one line of JSON to stdout. Exit code: 0 moved, 1 not (what to do is said), 2 wrong arguments.
 `;
-const PROGRESS_MS = 1000;
 
 export async function copy({ DATA_DIR: dataDir, MONGODB_URI }: Config, args: readonly string[]): Promise<number> {
   const asked = readArguments(args);
@@ -28,64 +35,68 @@ export async function copy({ DATA_DIR: dataDir, MONGODB_URI }: Config, args: rea
   }
   const source = openDump(dataDir);
   try {
-    const target = await openLoad({ uri, clock: systemClock, restart: asked.restart });
-    try {
-      await copyAll(source, target);
-      await compareAll(source, target.data);
-      await target.finish();
-    } finally {
-      await target.close();
-    }
+    const result = await move(source, { dataDir, uri, ...asked });
+    process.stdout.write(`${JSON.stringify(result)}\n`);
   } finally {
     source.close();
   }
-  say(`Copied. Keep ${dataDir}: the signer, the anchors and bootstrap.json in it stay in use.`);
-  say('Start the server with ASSENT_MONGODB_URI set. The file assent.sqlite is now a backup of this moment: move it to where those are kept.');
+  say(`Moved. Set ASSENT_MONGODB_URI and start the server. Keep ${dataDir}: the signer, the anchors and bootstrap.json in it stay in use.`);
+  say('The file assent.sqlite is now a backup of this moment: move it to where those are kept. moved.json keeps a server from starting on it.');
   return 0;
 }
 
-function readArguments(args: readonly string[]): { readonly to: string | undefined; readonly restart: boolean } | undefined {
+type Asked = { readonly to: string | undefined; readonly restart: boolean; readonly stop: number | undefined };
+
+function readArguments(args: readonly string[]): Asked | undefined {
   try {
-    const { values } = parseArgs({ args: [...args], options: { to: { type: 'string' }, restart: { type: 'boolean', default: false } } });
-    return { to: values.to, restart: values.restart };
+    const options = { to: { type: 'string' }, restart: { type: 'boolean', default: false }, stop: { type: 'string' } } as const;
+    const { values } = parseArgs({ args: [...args], options });
+    if (values.stop !== undefined && !/^[1-9]\d{0,9}$/.test(values.stop)) return undefined;
+    return { to: values.to, restart: values.restart, stop: values.stop === undefined ? undefined : Number(values.stop) };
   } catch {
     return undefined;
   }
 }
 
-async function copyAll(source: Dump, target: Load): Promise<void> {
-  for (const section of sections) {
-    const total = source.count(section);
-    let done = 0;
-    let said = systemClock();
-    for await (const slice of slicesOf(source, section, systemClock())) {
-      await target.put(section, slice);
-      done += slice.length;
-      if (systemClock() - said < PROGRESS_MS) continue;
-      said = systemClock();
-      say(`${section}: ${done} of ${total}`);
-    }
-    say(`${section}: ${done} copied`);
+type Move = { readonly dataDir: string; readonly uri: string; readonly restart: boolean; readonly stop: number | undefined };
+type Moved = {
+  readonly moved: true;
+  readonly to: string;
+  readonly rows: object;
+  readonly log: Log;
+  readonly stoppedMs: number;
+  readonly tookMs: number;
+};
+
+async function move(source: Dump, { dataDir, uri, restart, stop }: Move): Promise<Moved> {
+  const started = systemClock();
+  const to = nameOf(uri);
+  const held: Held | undefined = source.hold() ? { since: started } : undefined;
+  if (!held) requireRunning(stop);
+  const moved = readMoved(dataDir);
+  if (moved && moved.to !== to) throw new AssentError('unavailable', movedSentence(dataDir, moved));
+  // Marked, but the target was never freed: the copy was broken off between the two, and nobody has written there.
+  const target = await openLoad({ uri, clock: systemClock, restart, ...(moved ? { unlessUnfinished: movedSentence(dataDir, moved) } : {}) });
+  try {
+    const ends: Ends = { source, target };
+    say(held ? 'No server runs on the folder, and none can until this is done.' : 'A server runs on the folder: it goes on meanwhile.');
+    await copyAll(ends);
+    await compareAll(ends);
+    const { since } = held ?? (await follow(ends, stop));
+    const log = await cutOver(ends, { dataDir, to });
+    const [stoppedMs, tookMs] = [systemClock() - since, systemClock() - started];
+    say(`${log.size} log entries under root ${log.root}. Nobody could write for ${(stoppedMs / 1000).toFixed(1)} s.`);
+    return { moved: true, to, rows: Object.fromEntries(sections.map((section) => [section, source.count(section)])), log, stoppedMs, tookMs };
+  } finally {
+    await target.close();
   }
-  await target.putCounters(await source.counters());
 }
 
-/** Throws AssentError('internal') at the first difference; the mark on the target stays. */
-async function compareAll(source: DataSet, target: DataSet): Promise<void> {
-  const now = systemClock();
-  for (const section of sections) {
-    const [here, there] = [await summarize(source, section, now), await summarize(target, section, now)];
-    requireSame(section, here, there);
-    say(`${section}: ${there.rows} read back, SHA-256 ${there.digest.slice(0, 16)}… on both sides`);
+function requireRunning(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(pid, 0);
+  } catch (cause) {
+    throw new AssentError('unavailable', `There is no process ${pid} that could be told to stop.`, { cause });
   }
-  requireSame('epoch and leases', await source.counters(), await target.counters());
-}
-
-function requireSame(what: string, here: unknown, there: unknown): void {
-  if (JSON.stringify(here) === JSON.stringify(there)) return;
-  throw new AssentError('internal', `The copy is not the same: ${what}. The target stays unfinished; run the copy again with --restart.`);
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

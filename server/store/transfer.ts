@@ -34,22 +34,32 @@ export type DataSet = {
   records(now: number): Slices<'records'>;
 };
 
+export type RecordName = Pick<RawRecord, 'kind' | 'id'>;
+
+/** Rows that came or changed, or records that are gone. `again`: some may be there already, and are replaced. */
+export type Change =
+  | {
+      readonly [S in Section]: { readonly section: S; readonly rows: readonly Rows[S][]; readonly again: boolean; readonly gone?: undefined };
+    }[Section]
+  | { readonly section: 'records'; readonly gone: readonly RecordName[] };
+
 export const sections: readonly Section[] = ['resources', 'history', 'log', 'records'];
 
 export type Summary = { readonly rows: number; readonly digest: string };
 
-/** Reads all of it again. */
-export async function summarize(data: DataSet, section: Section, now: number): Promise<Summary> {
+/** Reads all of it again. `seen` is told how many rows it has read. */
+export async function summarize(data: DataSet, section: Section, now: number, seen?: (rows: number) => void): Promise<Summary> {
   const hash = createHash('sha256');
   let rows = 0;
   for await (const slice of slicesOf(data, section, now)) {
     rows += slice.length;
     for (const row of slice) hash.update(`${JSON.stringify(fieldsOf(row))}\n`);
+    seen?.(rows);
   }
   return { rows, digest: hash.digest('hex') };
 }
 
-export function slicesOf(data: DataSet, section: Section, now: number): AsyncIterable<readonly Rows[Section][]> {
+function slicesOf(data: DataSet, section: Section, now: number): AsyncIterable<readonly Rows[Section][]> {
   return section === 'records' ? data.records(now) : data[section]();
 }
 

@@ -25,7 +25,7 @@ import {
 import { freePort } from '../../server/commands/serve.ts';
 import { openDump } from '../../server/store/embedded/dump.ts';
 import { openLoad } from '../../server/store/mongo/load.ts';
-import { sections, slicesOf, summarize } from '../../server/store/transfer.ts';
+import { sections, summarize } from '../../server/store/transfer.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
 import { type LaunchedServer, launchServer } from '../support/server-process.ts';
 
@@ -46,7 +46,7 @@ describe.skipIf(!findMongod())('a copied data set', () => {
     new Promise((resolve) => {
       const run = { cwd: root, env: { PATH: '', ASSENT_DATA_DIR: dataDir, ...env } };
       execFile(process.execPath, ['server/main.ts', ...args], run, (error, stdout, stderr) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : 0, out: stdout + stderr }),
+        resolve({ code: typeof error?.code === 'number' ? error.code : 0, out: stderr + stdout }),
       );
     });
 
@@ -66,8 +66,16 @@ describe.skipIf(!findMongod())('a copied data set', () => {
     rmSync(dataDir, { recursive: true, force: true });
   });
 
-  test('is not taken from under a running server', async () => {
-    expect(await assent(['copy', '--to', uri])).toMatchObject({ code: 1, out: expect.stringContaining('Another process is using the data folder') });
+  test('is read beside a running server, and by one process only', async () => {
+    const dump = openDump(dataDir);
+    try {
+      expect(dump.hold()).toBe(false);
+      expect(await assent(['copy', '--to', uri])).toMatchObject({ code: 1, out: expect.stringContaining('Another process copies') });
+    } finally {
+      dump.close();
+    }
+    expect(await assent(['copy', '--to', uri, '--stop', '4194304'])).toMatchObject({ code: 1, out: expect.stringContaining('no process 4194304') });
+    expect((await assent(['copy', '--to', uri, '--stop', 'all'])).code).toBe(2);
     // As a lost machine would leave it: the copy reads what is on the disk.
     await server?.end('SIGKILL');
     server = undefined;
@@ -81,7 +89,7 @@ describe.skipIf(!findMongod())('a copied data set', () => {
     expect(await driver.db(`${name}-other`).collection('letters').countDocuments()).toBe(1);
     const load = await openLoad({ uri, clock: systemClock, restart: false });
     const dump = openDump(dataDir);
-    for await (const slice of dump.resources()) await load.put('resources', slice);
+    for (const change of dump.round(0)) if (change.section === 'resources') await load.apply(change);
     dump.close();
     await load.close();
     await expect(launchServer(dataDir, settings({ ASSENT_MONGODB_URI: uri }))).rejects.toThrow(/copy into this database has not finished/);
@@ -92,13 +100,18 @@ describe.skipIf(!findMongod())('a copied data set', () => {
     const elsewhere = set.uri(`copy-${process.pid}-changed`);
     const [dump, load] = [openDump(dataDir), await openLoad({ uri: elsewhere, clock: systemClock, restart: false })];
     try {
+      for (const change of dump.round(0)) {
+        if (change.section !== 'resources' && change.section !== 'history') {
+          await load.apply(change);
+          await load.check(change);
+          continue;
+        }
+        const rows = change.rows.map((row, i) => (i === 0 ? { ...row, body: row.body.replace(/.$/, ' ') } : row));
+        await load.apply({ ...change, rows });
+        await expect(load.check(change)).rejects.toThrow(/not what was written/);
+      }
       const differing: string[] = [];
       for (const section of sections) {
-        for await (const slice of slicesOf(dump, section, 0)) {
-          const [first, ...rest] = slice;
-          const changed = first && 'body' in first ? { ...first, body: first.body.replace(/.$/, ' ') } : first;
-          await load.put(section, changed ? [changed, ...rest] : rest);
-        }
         const [here, there] = [await summarize(dump, section, 0), await summarize(load.data, section, 0)];
         expect(here.rows).toBe(there.rows);
         expect(here.rows).toBeGreaterThan(0);
@@ -115,9 +128,18 @@ describe.skipIf(!findMongod())('a copied data set', () => {
     const done = await assent(['copy', '--restart'], { ASSENT_MONGODB_URI: uri });
     expect(done).toMatchObject({
       code: 0,
-      out: expect.stringMatching(/resources: \d+ copied[^]*log: \d+ read back, SHA-256[^]*on both sides[^]*Copied\./),
+      out: expect.stringMatching(
+        /resources: \d+ copied[^]*log: \d+ read back, SHA-256[^]*on both sides[^]*last round: 0 rows[^]*Nobody could write for[^]*Moved\./,
+      ),
     });
-    expect((await assent(['copy', '--to', uri, '--restart'])).out).toContain('is not empty');
+    expect(JSON.parse(done.out.split('\n').find((line) => line.startsWith('{')) ?? '')).toMatchObject({
+      moved: true,
+      rows: { log: expect.any(Number) },
+      log: { root: expect.any(String) },
+      stoppedMs: expect.any(Number),
+    });
+    expect((await assent(['copy', '--to', uri, '--restart'])).out).toMatch(/was moved to mongodb:[^]*remove .*moved\.json/);
+    expect((await assent(['copy', '--to', set.uri('elsewhere')])).out).toContain('was moved to');
     server = await launchServer(dataDir, settings({ ASSENT_MONGODB_URI: uri }));
     expect(server.bootstrap).toEqual(before.bootstrap);
   });
@@ -149,6 +171,8 @@ describe.skipIf(!findMongod())('a copied data set', () => {
   });
 
   test('does not go on in the old database as well: the signer has seen more, and nothing is disclosed from it', { timeout: 60_000 }, async () => {
+    await expect(launchServer(dataDir, settings())).rejects.toThrow(/was moved to .*moved\.json/s);
+    rmSync(join(dataDir, 'moved.json'));
     server = await launchServer(dataDir, settings());
     const old = await createSession(before.bootstrap, before.client, 'system/*.rs');
     expect((await old.call('GET', before.patient)).status).toBe(503);

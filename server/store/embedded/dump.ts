@@ -1,7 +1,7 @@
 /**
- * The whole embedded data set, row by row, to be copied elsewhere. Nothing is changed.
+ * The whole embedded data set, row by row, to be copied elsewhere, beside a running server or without one. Nothing is changed.
  *
- * Invariant: what is read is of one moment: the folder is held for as long as the dump is open, so no server runs on it meanwhile.
+ * Invariants: what is read inside `frozen` is of one moment; once the folder is held, no server writes to it until the dump is closed.
  */
 import { existsSync } from 'node:fs';
 import type { StatementSync } from 'node:sqlite';
@@ -9,39 +9,72 @@ import { AssentError } from '../../errors.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { DataSet, Section } from '../transfer.ts';
 import { type Database, databasePath, many, one, openDatabase, readEpoch } from './database.ts';
-import { expandBody } from './history-body.ts';
-import { lockFolder } from './lock.ts';
+import { createFollower, type Follower, toLogRow, toVersion } from './follow.ts';
+import { lockForCopy, tryLockFolder } from './lock.ts';
 import { requireCurrent } from './migrations.ts';
 import { type ResourceColumns, toResource } from './rows.ts';
 
-export type Dump = DataSet & { count(section: Section): number; close(): void };
+export type Dump = DataSet &
+  Follower & {
+    count(section: Section): number;
+    /** Takes the folder, so that no server starts on it; false: one runs. Throws AssentError('unavailable') when it is of another version by now. */
+    hold(): boolean;
+    /** Everything `work` reads is of one moment. The write-ahead log grows meanwhile. */
+    frozen<T>(work: () => Promise<T>): Promise<T>;
+    close(): void;
+  };
 
-/** Throws AssentError('unavailable') with a sentence: nothing there, a server runs on it, another version. */
+/** Throws AssentError('unavailable') with a sentence: nothing there, somebody copies it already, another version. */
 export function openDump(dataDir: string): Dump {
   if (!existsSync(databasePath(dataDir))) throw new AssentError('unavailable', `There is no database in ${dataDir}.`);
-  const release = lockFolder(dataDir);
+  const unlock = lockForCopy(dataDir);
   try {
-    const database = openDatabase(dataDir, 'read-only');
-    requireCurrent(database.connection);
-    const close = (): void => {
-      database.close();
-      release();
-    };
-    return { ...read(database), close };
+    return assemble(dataDir, unlock);
   } catch (error) {
-    release();
+    unlock();
     throw error;
+  }
+}
+
+function assemble(dataDir: string, unlock: () => void): Dump {
+  const database = openDatabase(dataDir, 'read-only');
+  const { connection } = database;
+  let release: (() => void) | undefined;
+  requireCurrent(connection);
+  return {
+    ...read(database),
+    ...createFollower(database),
+    hold() {
+      release ??= tryLockFolder(dataDir);
+      if (release) requireCurrent(connection);
+      return release !== undefined;
+    },
+    frozen: (work) => frozen(database, work),
+    close() {
+      connection.close();
+      release?.();
+      unlock();
+    },
+  };
+}
+
+async function frozen<T>(database: Database, work: () => Promise<T>): Promise<T> {
+  database.connection.exec('BEGIN');
+  try {
+    // The moment is that of the first read.
+    readEpoch(database);
+    return await work();
+  } finally {
+    database.connection.exec('COMMIT');
   }
 }
 
 const COLUMNS = 'type, id, version, updated, sort, deleted, keys, body';
 const LIVE = '(expires IS NULL OR expires > ?)';
 
-type HistoryColumns = readonly [...(string | number)[], Uint8Array];
-type LogColumns = readonly [index: number, key: string, entry: string];
 type RecordColumns = readonly [kind: string, id: string, revision: number, expires: number | null, lookup: string, value: string | Uint8Array];
 
-function read(database: Database): Omit<Dump, 'close'> {
+function read(database: Database): DataSet & Pick<Dump, 'count'> {
   const { statement } = database;
   return {
     counters: async () => ({
@@ -51,7 +84,7 @@ function read(database: Database): Omit<Dump, 'close'> {
     count: (section) => one<[number]>(statement(`SELECT count(*) FROM ${section}`))?.[0] ?? 0,
     resources: () => slices(statement(`SELECT ${COLUMNS} FROM resources ORDER BY type, id`), [], (row: ResourceColumns) => toResource(row)),
     history: () => slices(statement(`SELECT ${COLUMNS} FROM history ORDER BY type, id, updated, version`), [], toVersion),
-    log: () => slices(statement('SELECT idx, key, entry FROM log ORDER BY idx'), [], ([index, key, entry]: LogColumns) => ({ index, key, entry })),
+    log: () => slices(statement('SELECT idx, key, entry FROM log ORDER BY idx'), [], toLogRow),
     records: (now) =>
       slices(
         statement(`SELECT kind, id, revision, expires, lookup, value FROM records WHERE ${LIVE} ORDER BY kind, id`),
@@ -59,10 +92,6 @@ function read(database: Database): Omit<Dump, 'close'> {
         ([kind, id, revision, expires, lookup, value]: RecordColumns) => ({ kind, id, revision, expires, lookup: unpackKeys(lookup), value }),
       ),
   };
-}
-
-function toVersion(row: HistoryColumns): ReturnType<typeof toResource> {
-  return toResource([...row.slice(0, 7), expandBody(row[7] as Uint8Array)] as unknown as ResourceColumns);
 }
 
 const MOST_ROWS = 500;

@@ -11,6 +11,7 @@ import { endLeases } from './apply.ts';
 import { openDatabase } from './database.ts';
 import { lockFolder } from './lock.ts';
 import { prepareDatabase, requireCurrent } from './migrations.ts';
+import { requireNotMoved } from './moved.ts';
 import { createRecordStore } from './records.ts';
 import { createResourceStore } from './resources.ts';
 import { createWriter, type Writer } from './writer.ts';
@@ -22,11 +23,12 @@ type Options = {
   readonly mode?: 'read-write' | 'read-only';
 };
 
-/** Throws AssentError('unavailable') with a sentence for the operator: folder in use, other version, nothing there. */
+/** Throws AssentError('unavailable') with a sentence for the operator: folder in use, moved elsewhere, other version, nothing there. */
 export async function createEmbeddedEngine({ dataDir, clock, mode = 'read-write' }: Options): Promise<Engine> {
   if (mode === 'read-only') return assemble({ dataDir, clock, writer: noWriter, release: () => undefined });
   const release = lockFolder(dataDir);
   try {
+    requireNotMoved(dataDir);
     await prepare(dataDir);
     const writer = await startWriter(dataDir, clock);
     return assemble({ dataDir, clock, writer, release });

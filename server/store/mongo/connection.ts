@@ -41,7 +41,7 @@ export type Connection = {
 export const COMMAND_MS = 5_000;
 export const DURABLE = { w: 'majority', j: true, wtimeoutMS: 3_000 } as const;
 
-const DEFAULT_DATABASE = 'assent';
+export const DEFAULT_DATABASE = 'assent';
 const options = {
   appName: 'assent',
   serverSelectionTimeoutMS: 3_000,

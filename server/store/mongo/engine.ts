@@ -6,31 +6,27 @@
  */
 import type { Clock } from '../../clock.ts';
 import type { Engine } from '../port.ts';
-import { connect } from './connection.ts';
+import { type Connection, connect } from './connection.ts';
 import { createEpochReader } from './epoch.ts';
 import { prepareEpochGate } from './epoch-gate.ts';
-import { translate } from './faults.ts';
 import { createCommitter } from './group-commit.ts';
 import { createLog } from './log.ts';
 import { createLogWatch } from './log-watch.ts';
 import { prepareDatabase } from './migrations.ts';
+import { patiently } from './patience.ts';
 import { createRecordStore } from './records.ts';
 import { createResourceStore } from './resources.ts';
 
 /** `routed`: whether there is a router; as the server says, unless a test wants to see what a router would be asked. */
 type Options = { readonly uri: string; readonly clock: Clock; readonly routed?: boolean };
 
+/** A start in the middle of an election: longer than one takes. */
+const START_PATIENCE_MS = 60_000;
+
 /** Throws AssentError('unavailable') with a sentence for the operator: not reachable, a standalone, another version. */
 export async function createMongoEngine({ uri, clock, routed }: Options): Promise<Engine> {
-  const connected = await connect(uri);
+  const connected = await patiently(START_PATIENCE_MS, () => openPrepared(uri));
   const connection = routed === undefined ? connected : { ...connected, routed };
-  try {
-    await prepareDatabase(connection);
-    await prepareEpochGate(connection);
-  } catch (error) {
-    await connection.close();
-    throw translate(error);
-  }
   const committer = createCommitter({ connection, clock });
   const epoch = createEpochReader(connection);
   const logWatch = createLogWatch(connection);
@@ -46,4 +42,17 @@ export async function createMongoEngine({ uri, clock, routed }: Options): Promis
     records: createRecordStore({ connection, clock }),
     watchLog: logWatch.watch,
   };
+}
+
+/** What a lost primary cuts off is done again as a whole, over a new connection. */
+async function openPrepared(uri: string): Promise<Connection> {
+  const connection = await connect(uri);
+  try {
+    await prepareDatabase(connection);
+    await prepareEpochGate(connection);
+    return connection;
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
 }

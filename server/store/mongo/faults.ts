@@ -36,6 +36,15 @@ export function unavailable(diagnostics: string, cause?: unknown): AssentError {
   return new AssentError('unavailable', diagnostics, { retryAfter: RETRY_AFTER, cause });
 }
 
+/** Whether it is likely to pass by itself soon: an election, a member that was lost. Not so where nobody answers: that may be a wrong address. */
+export function willPass(error: unknown): boolean {
+  const ours = translate(error);
+  if (!(ours instanceof AssentError) || ours.code !== 'unavailable' || ours.retryAfter === undefined) return false;
+  const { cause } = ours;
+  if (cause instanceof MongoServerSelectionError) return [...(cause.reason?.servers.values() ?? [])].some(({ type }) => type !== 'Unknown');
+  return !(cause instanceof MongoClientClosedError) && !(cause instanceof MongoServerError && DENIED.has(Number(cause.code)));
+}
+
 export function isDuplicate(error: unknown): boolean {
   return hasCode(error, DUPLICATE_KEY);
 }

@@ -3,70 +3,117 @@
  *
  * Invariant: from before the first row until all of it was compared, the database bears a mark with which no server starts on it.
  */
-import { Binary, Timestamp } from 'mongodb';
+import { type AnyBulkWriteOperation, Binary, BSON, type Collection, type Filter, Timestamp } from 'mongodb';
 import type { Clock } from '../../clock.ts';
 import { AssentError } from '../../errors.ts';
-import type { LogRow, StoredResource } from '../port.ts';
-import type { Counters, DataSet, RawRecord, Section } from '../transfer.ts';
+import type { LogRow, RecordStore, StoredResource } from '../port.ts';
+import type { Change, Counters, DataSet, RawRecord, RecordName, Section } from '../transfer.ts';
 import { mark, markedBy } from './astray.ts';
-import { type Connection, connect } from './connection.ts';
-import { EPOCH, recordId, type RecordDocument, toDocument, toHistory } from './documents.ts';
-import { guarded, translate } from './faults.ts';
+import { type Connection, connect, DEFAULT_DATABASE } from './connection.ts';
+import {
+  byId,
+  byIds,
+  EPOCH,
+  type HistoryDocument,
+  type LogDocument,
+  recordId,
+  type RecordDocument,
+  type ResourceDocument,
+  toDocument,
+  toHistory,
+} from './documents.ts';
+import { translate } from './faults.ts';
 import { migrateAnew, migrateFresh } from './migrations.ts';
-import { markUnfinished, unfinishedSince, unmark } from './unfinished.ts';
+import { patiently } from './patience.ts';
 import { readBack } from './read-back.ts';
+import { createRecordStore } from './records.ts';
+import { markUnfinished, unfinishedSince, unmark } from './unfinished.ts';
 
 export type Load = {
-  put(section: Section, slice: readonly (StoredResource | LogRow | RawRecord)[]): Promise<void>;
+  apply(change: Change): Promise<void>;
+  /** Reads the rows of this change back, these alone; throws AssentError('internal') when something else is there. */
+  check(change: Change): Promise<void>;
+  /** Those of another time are replaced. */
   putCounters(counters: Counters): Promise<void>;
   /** What is there now. */
   readonly data: DataSet;
+  readonly records: RecordStore;
   /** Servers may start from here on. */
   finish(): Promise<void>;
   close(): Promise<void>;
 };
 
-/** `restart`: throws away what an unfinished copy left. Throws AssentError('unavailable') with a sentence when the database is in use. */
-export async function openLoad({ uri, clock, restart }: { readonly uri: string; readonly clock: Clock; readonly restart: boolean }): Promise<Load> {
-  const connection = await connect(uri);
+type Options = {
+  readonly uri: string;
+  readonly clock: Clock;
+  /** Throws away what an unfinished copy left. */
+  readonly restart: boolean;
+  /** The sentence to end with unless there is an unfinished copy: for a data set that may have been moved there already. */
+  readonly unlessUnfinished?: string;
+};
+
+/** An election in the middle of hours of copying is waited out. */
+const PATIENCE_MS = 120_000;
+
+/** Throws AssentError('unavailable') with a sentence when the database is in use. */
+export async function openLoad({ uri, clock, ...how }: Options): Promise<Load> {
+  const connection = await patiently(PATIENCE_MS, () => connect(uri));
+  let marked: number;
   try {
-    await prepare(connection, clock, restart);
+    marked = await prepare(connection, clock, how);
   } catch (error) {
     await connection.close();
     throw translate(error);
   }
   const { collections } = connection;
+  const data = readBack(connection);
   return {
-    put: (section, slice) => guarded(() => put(connection, section, slice)),
+    apply: (change) => patiently(PATIENCE_MS, (attempt) => (change.gone ? remove(connection, change.gone) : put(connection, change, attempt > 0))),
+    check: (change) => patiently(PATIENCE_MS, () => check(connection, change)),
     putCounters: ({ epoch, fences }) =>
-      guarded(async () => {
+      patiently(PATIENCE_MS, async () => {
         await collections.counters.updateOne({ _id: EPOCH }, { $set: { value: epoch } }, { upsert: true });
-        for (const { name, fence } of fences) await collections.leases.insertOne({ _id: name, holder: '', expires: 0, fence });
+        for (const { name, fence } of fences)
+          await collections.leases.updateOne({ _id: name }, { $set: { holder: '', expires: 0, fence } }, { upsert: true });
       }),
-    data: readBack(connection),
-    finish: () => guarded(() => unmark(connection)),
+    data,
+    records: createRecordStore({ connection, clock }),
+    finish: () => patiently(PATIENCE_MS, () => unmark(connection, marked)),
     close: () => connection.close(),
   };
 }
 
-async function prepare(connection: Connection, clock: Clock, restart: boolean): Promise<void> {
+/** The target as a sentence may name it: without user, password and options. */
+export function nameOf(uri: string): string {
+  const [, scheme = 'mongodb', hosts = '', database = ''] = /^(mongodb(?:\+srv)?):\/\/(?:[^@/]*@)?([^/?]*)\/?([^?]*)/.exec(uri) ?? [];
+  return `${scheme}://${hosts}/${database || DEFAULT_DATABASE}`;
+}
+
+/** Resolves with the mark. */
+async function prepare(connection: Connection, clock: Clock, { restart, unlessUnfinished }: Omit<Options, 'uri' | 'clock'>): Promise<number> {
   const unfinished = (await unfinishedSince(connection.database)) !== undefined;
+  if (!unfinished && unlessUnfinished !== undefined) throw new AssentError('unavailable', unlessUnfinished);
   if (unfinished && !restart)
     throw new AssentError(
       'unavailable',
       'An earlier copy into this database did not finish. Run it again with --restart: that throws away what it left.',
     );
-  if (unfinished) return migrateAnew(connection);
+  if (unfinished) {
+    const marked = await markUnfinished(connection, clock());
+    await migrateAnew(connection);
+    return marked;
+  }
   await requireNothing(connection);
   await migrateFresh(connection);
-  await markUnfinished(connection, clock());
+  const marked = await markUnfinished(connection, clock());
   try {
     // A server may have started on it while the mark was made.
     await requireNothing(connection);
   } catch (error) {
-    await unmark(connection);
+    await unmark(connection, marked);
     throw error;
   }
+  return marked;
 }
 
 /** Collections of others count as well: a wrong name in the URI is not to be found out later. */
@@ -78,22 +125,62 @@ async function requireNothing({ database }: Connection): Promise<void> {
   }
 }
 
-async function put({ collections }: Connection, section: Section, slice: readonly unknown[]): Promise<void> {
-  const options = { ordered: false };
-  switch (section) {
+type Document = ResourceDocument | HistoryDocument | LogDocument | RecordDocument;
+
+/** `again`: an attempt before this one may have written some of it. */
+async function put({ collections }: Connection, change: Change & { readonly gone?: undefined }, again: boolean): Promise<void> {
+  const { section, rows } = change;
+  if (section === 'resources') await mark(collections, rows.flatMap(markedBy));
+  const collection = collections[section] as unknown as Collection<Document>;
+  const documents = documentsOf(change);
+  if (!again && !change.again) return void (await collection.insertMany(documents, { ordered: false }));
+  const writes = documents.map((document) => ({ replaceOne: { filter: filterOf(section, document), replacement: document, upsert: true } }));
+  await collection.bulkWrite(writes as AnyBulkWriteOperation<Document>[], { ordered: false });
+}
+
+function documentsOf(change: Change & { readonly gone?: undefined }): Document[] {
+  switch (change.section) {
     case 'resources':
-      await mark(collections, (slice as readonly StoredResource[]).flatMap(markedBy));
-      return void (await collections.resources.insertMany((slice as readonly StoredResource[]).map(named), options));
+      return change.rows.map(named);
     case 'history':
-      return void (await collections.history.insertMany(
-        (slice as readonly StoredResource[]).map((version) => toHistory(named(version))),
-        options,
-      ));
+      return change.rows.map((version) => toHistory(named(version)));
     case 'log':
-      return void (await collections.log.insertMany((slice as readonly LogRow[]).map(toLogDocument), options));
+      return change.rows.map(toLogDocument);
     case 'records':
-      return void (await collections.records.insertMany((slice as readonly RawRecord[]).map(toRecordDocument), options));
+      return change.rows.map(toRecordDocument);
   }
+}
+
+function filterOf(section: Section, { _id }: Document): Filter<Document> {
+  return section === 'resources' ? byId(_id) : { _id };
+}
+
+async function remove({ collections: { records } }: Connection, names: readonly RecordName[]): Promise<void> {
+  await records.deleteMany({ _id: { $in: names.map(({ kind, id }) => recordId(kind, id)) } });
+}
+
+async function check({ collections }: Connection, change: Change): Promise<void> {
+  if (change.gone) {
+    const left = await collections.records.countDocuments({ _id: { $in: change.gone.map(({ kind, id }) => recordId(kind, id)) } });
+    if (left > 0) throw notTheSame(change.section);
+    return;
+  }
+  const collection = collections[change.section] as unknown as Collection<Document>;
+  const documents = documentsOf(change);
+  const ids = documents.map(({ _id }) => _id);
+  const filter = change.section === 'resources' ? byIds(ids) : { _id: { $in: ids } };
+  const found = await collection.find(filter as Filter<Document>, { hint: '_id_' }).toArray();
+  const there = new Map(found.map((document) => [document._id, bytesOf(document)]));
+  if (!documents.every((document) => there.get(document._id)?.equals(bytesOf(document)))) throw notTheSame(change.section);
+}
+
+/** Without the order of waiting rows, which the database fills in and which says nothing once they are numbered. */
+function bytesOf(document: Document): Buffer {
+  return Buffer.from(BSON.serialize({ ...document, o: undefined }));
+}
+
+function notTheSame(section: Section): AssentError {
+  return new AssentError('internal', `What was read back is not what was written: ${section}.`);
 }
 
 /** The one thing that the embedded engine takes and MongoDB does not is said with its name, so that somebody can do something about it. */
@@ -107,7 +194,7 @@ function named(resource: StoredResource): ReturnType<typeof toDocument> {
   }
 }
 
-function toLogDocument({ index, key, entry }: LogRow): { _id: string; entry: string; o: Timestamp; n: number } {
+function toLogDocument({ index, key, entry }: LogRow): LogDocument {
   return { _id: key, entry, o: new Timestamp({ t: 0, i: 0 }), n: index };
 }
 

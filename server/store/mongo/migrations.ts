@@ -6,7 +6,7 @@
  */
 import { readdirSync } from 'node:fs';
 import type { Db } from 'mongodb';
-import { Umzug } from 'umzug';
+import { MigrationError, Umzug } from 'umzug';
 import { AssentError } from '../../errors.ts';
 import { type Connection, connect, DURABLE } from './connection.ts';
 import { translate } from './faults.ts';
@@ -68,7 +68,10 @@ async function runMigrations(database: Db): Promise<readonly string[]> {
       executed: () => executed(database),
     },
   });
-  const ran = await umzug.up();
+  const ran = await umzug.up().catch((error: unknown) => {
+    // What it wraps says whether to wait and try again.
+    throw error instanceof MigrationError && error.cause instanceof Error ? error.cause : error;
+  });
   await requireSchema(database);
   return ran.map(({ name }) => name);
 }
@@ -89,9 +92,8 @@ async function requireSchema(database: Db): Promise<void> {
   if (problems.length > 0) throw new AssentError('unavailable', `The database is not as this server left it: ${problems.join('; ')}.`);
 }
 
-/** Nothing recorded and nothing stored: new, or cut off while being made, or being made by another server at this moment. */
+/** Nothing stored: new, or cut off while being made, also between two migrations, or being made by another server at this moment. */
 async function isFresh(database: Db): Promise<boolean> {
-  if ((await executed(database)).length > 0) return false;
   for (const name of ['resources', 'records', 'log']) if (await database.collection(name).findOne({}, { projection: { _id: 1 } })) return false;
   return true;
 }

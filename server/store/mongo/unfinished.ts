@@ -17,10 +17,15 @@ export async function requireFinished(database: Db): Promise<void> {
   throw new AssentError('unavailable', 'A copy into this database has not finished. Run `npm run assent -- copy` again, with --restart.');
 }
 
-export async function markUnfinished({ collections }: Connection, now: number): Promise<void> {
-  await collections.counters.insertOne({ _id: MARK, value: now });
+/** Instead of an earlier mark. Resolves with what to take it away with. */
+export async function markUnfinished({ collections }: Connection, now: number): Promise<number> {
+  await collections.counters.replaceOne({ _id: MARK }, { value: now }, { upsert: true });
+  return now;
 }
 
-export async function unmark({ collections }: Connection): Promise<void> {
-  await collections.counters.deleteOne({ _id: MARK });
+/** May be repeated. Throws AssentError('unavailable') when another copy has begun since: the mark is no longer ours. */
+export async function unmark({ collections, database }: Connection, marked: number): Promise<void> {
+  await collections.counters.deleteOne({ _id: MARK, value: marked });
+  if ((await unfinishedSince(database)) !== undefined)
+    throw new AssentError('unavailable', 'Another copy into this database has begun meanwhile; this one ends.');
 }
