@@ -4,16 +4,19 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { AssentError } from '../errors.ts';
-import { parseDocument } from '../fhir/json.ts';
+import { parseDocument, parseJson } from '../fhir/json.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
 import { readXml } from '../fhir/xml/read.ts';
 import type { Body, Route } from './interaction.ts';
 import type { Limits } from './services.ts';
 
 export type Format = 'json' | 'xml';
+/** Of a body: a JSON Patch is no resource. */
+export type BodyFormat = Format | 'json-patch';
 export const mediaTypes = { json: 'application/fhir+json; charset=utf-8', xml: 'application/fhir+xml; charset=utf-8' } as const;
 export const FHIR_JSON = mediaTypes.json;
 const FORM = 'application/x-www-form-urlencoded';
+export const JSON_PATCH = 'application/json-patch+json';
 const formats: ReadonlyMap<string, Format> = new Map([
   ...['application/fhir+json', 'application/json', 'text/json', 'json'].map((name) => [name, 'json'] as const),
   ...['application/fhir+xml', 'application/xml', 'text/xml', 'xml'].map((name) => [name, 'xml'] as const),
@@ -29,13 +32,15 @@ const EXACT = 2;
 export type MediaType = { readonly name: string; readonly parameters: ReadonlyMap<string, string> };
 
 /** The format a body of this Content-Type is in. Throws unsupported-media-type unless it is one that the row takes. */
-export function checkMediaType(header: string | undefined, takes: Route['takes']): Format {
+export function checkMediaType(header: string | undefined, takes: Route['takes']): BodyFormat {
   const { name, parameters } = mediaType(header ?? '');
-  const format = name.includes('/') ? formats.get(name) : undefined;
+  const format = takes === 'patch' && name === JSON_PATCH ? 'json-patch' : name.includes('/') ? formats.get(name) : undefined;
   if (takes === 'form' ? name !== FORM : format === undefined)
     throw new AssentError(
       'unsupported-media-type',
-      takes === 'form' ? `_search takes ${FORM}.` : 'Send application/fhir+json or application/fhir+xml.',
+      takes === 'form'
+        ? `_search takes ${FORM}.`
+        : `Send ${takes === 'patch' ? `${JSON_PATCH}, ` : ''}application/fhir+json or application/fhir+xml.`,
     );
   const charset = parameters.get('charset');
   if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')
@@ -44,12 +49,19 @@ export function checkMediaType(header: string | undefined, takes: Route['takes']
   return format ?? 'json';
 }
 
-type Taken = { readonly takes: Route['takes']; readonly format: Format };
+/** The format of a resource in this media type; undefined: it is no resource. */
+export function resourceFormatOf(contentType: string): Format | undefined {
+  const { name } = mediaType(contentType);
+  return name.includes('/') ? formats.get(name) : undefined;
+}
+
+type Taken = { readonly takes: Route['takes']; readonly format: BodyFormat };
 
 export async function parseBody(bytes: Buffer, { takes, format }: Taken, limits: Limits): Promise<Body> {
   if (takes === 'nothing' || bytes.length === 0) return { kind: 'none' };
   if (takes === 'form') return { kind: 'form', parameters: new URLSearchParams(bytes.toString('utf8')) };
   const most = { maxDepth: limits.jsonDepth, maxBytes: limits.bodyBytes };
+  if (format === 'json-patch') return { kind: 'json-patch', text: parseJson(bytes, most).text };
   return { kind: 'resource', document: format === 'xml' ? await readWithPauses(bytes, most) : parseDocument(bytes, most) };
 }
 

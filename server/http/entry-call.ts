@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import { outcomeOf } from '../errors.ts';
 import type { BundleEntry, bundleText } from '../fhir/bundle.ts';
 import { RECEIPT_HEADER } from './answer.ts';
+import { FHIR_JSON } from './content.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import type { InnerCall } from './services.ts';
 
@@ -19,6 +20,8 @@ export function entryCall({ gate, header: outer }: Pick<FhirRequest, 'gate' | 'h
     'if-none-match': entry.ifNoneMatch,
     'if-none-exist': entry.ifNoneExist,
     'if-modified-since': entry.ifModifiedSince,
+    // An entry holds resources, never the bytes of a Binary.
+    accept: FHIR_JSON,
     prefer: outer('prefer') ?? 'return=minimal',
   };
   return {
@@ -32,7 +35,7 @@ export function entryCall({ gate, header: outer }: Pick<FhirRequest, 'gate' | 'h
 
 export function answerEntry(entry: BundleEntry, { status, headers, body }: Answer): AnswerEntry {
   const { location, etag, 'last-modified': modified, [RECEIPT_HEADER]: receipt } = headers;
-  const reads = entry.method === 'GET' || entry.method === 'HEAD' || entry.url.includes('_search');
+  const reads = entry.method === 'GET' || entry.method === 'HEAD' || /_search|\$/.test(entry.url);
   const outcome = !reads && body?.startsWith('{"resourceType":"OperationOutcome"') ? body : undefined;
   const response = {
     status: statusLine(status),

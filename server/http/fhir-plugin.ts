@@ -9,6 +9,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GateFor } from '../consent/gate.ts';
 import { AssentError } from '../errors.ts';
 import { checkAccess } from './access.ts';
+import { binaryOf, givesBytes, takesBytes } from './binary.ts';
 import { readBody } from './body.ts';
 import { checkMediaType, parseBody } from './content.ts';
 import { dispatch } from './dispatch.ts';
@@ -92,18 +93,34 @@ async function admit(request: FastifyRequest, reply: FastifyReply, { authenticat
     checkAccess(route, typeOfRow(route, request.params as { type?: string }), request.caller, allows);
   }
   // The form of a _search may hold _format too: serve looks when it is there.
-  if (route.takes !== 'form') formOf(request.headers.accept, queryOf(request.raw.url ?? ''));
+  if (route.takes !== 'form') formWanted(request, route, queryOf(request.raw.url ?? ''));
+}
+
+/** Throws not-acceptable, except where bytes can be the answer: those are of a type the caller may not know before. */
+function formWanted(request: FastifyRequest, route: Route, parameters: URLSearchParams): Form {
+  try {
+    return formOf(request.headers.accept, parameters);
+  } catch (error) {
+    if (!parameters.has('_format') && givesBytes(route, typeOfRow(route, request.params as { type?: string }))) return formOf(undefined, parameters);
+    throw error;
+  }
 }
 
 async function takeBody(request: FastifyRequest, payload: FastifyRequest['raw'], { limits }: Services): Promise<Body> {
-  const takes = request.routeOptions.config.fhir?.takes ?? 'nothing';
-  if (takes === 'nothing') {
+  const route = request.routeOptions.config.fhir;
+  if (!route || route.takes === 'nothing') {
     payload.resume();
     return { kind: 'none' };
   }
-  const format = checkMediaType(request.headers['content-type'], takes);
-  const encoded = { encoding: request.headers['content-encoding'], length: request.headers['content-length'] };
-  return parseBody(await readBody(payload, encoded, limits.bodyBytes), { takes, format }, limits);
+  const { takes } = route;
+  const { 'content-type': contentType = '', 'content-encoding': encoding, 'content-length': length } = request.headers;
+  const { type, id } = request.params as { readonly type?: string; readonly id?: string };
+  const isBytes = takesBytes(route, typeOfRow(route, { ...(type === undefined ? {} : { type }) }), contentType);
+  const format = isBytes ? undefined : checkMediaType(contentType, takes);
+  const bytes = await readBody(payload, { encoding, length }, limits.bodyBytes);
+  if (format !== undefined) return parseBody(bytes, { takes, format }, limits);
+  const securityContext = request.headers['x-security-context'];
+  return { kind: 'resource', document: binaryOf(bytes, { contentType, id, securityContext: securityContext?.toString() }) };
 }
 
 type Exchange = { readonly request: FastifyRequest; readonly reply: FastifyReply; readonly route: Route };
@@ -113,7 +130,7 @@ async function serve(
   { services, gateFor }: { readonly services: Services; readonly gateFor: GateFor },
 ): Promise<FastifyReply> {
   const body = (request.body as Body | undefined) ?? { kind: 'none' };
-  const form = formOf(request.headers.accept, parametersOf({ query: queryOf(request.raw.url ?? ''), body }));
+  const form = formWanted(request, route, parametersOf({ query: queryOf(request.raw.url ?? ''), body }));
   if (route.scope === 'public') return send(reply, await route.handler(services), form);
   if (!request.caller) throw new AssentError('unauthenticated');
   return send(reply, await route.handler(fhirRequest(request, route, { gate: gateFor(request.caller), body }), services), form);

@@ -10,13 +10,15 @@ import type { ResourceDocument } from '../fhir/resource.ts';
 import type { Services } from './services.ts';
 
 export type Caller = Gate['caller'];
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 /** One letter of a SMART v2 scope: create, read, update, delete, search. */
 export type ScopeLetter = 'c' | 'r' | 'u' | 'd' | 's';
 
 export type Body =
   | { readonly kind: 'none' }
   | { readonly kind: 'resource'; readonly document: ResourceDocument }
+  /** Exact text, strictly read, without insignificant white space. */
+  | { readonly kind: 'json-patch'; readonly text: string }
   | { readonly kind: 'form'; readonly parameters: URLSearchParams };
 
 /** What stands in the path: '' where the row has no such segment. `member`: the type searched within a compartment. */
@@ -54,7 +56,7 @@ export type Route = {
   readonly method: Method;
   /** Relative to the base, with `:type`, `:id`, `:version` and `:member`. A literal type names the one type the row is for. */
   readonly path: string;
-  readonly takes: 'nothing' | 'resource' | 'form';
+  readonly takes: 'nothing' | 'resource' | 'patch' | 'form';
 } & (
   | { readonly scope: ScopeLetter | 'token'; readonly handler: Handler }
   | { readonly scope: 'public'; readonly handler: (services: Services) => Promise<Answer> }

@@ -2,6 +2,7 @@
 import type { ReadResult } from '../consent/gate.ts';
 import { AssentError } from '../errors.ts';
 import { notFound, receiptHeaders, versionHeaders } from './answer.ts';
+import { bytesAnswer } from './binary.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import { refuseUnknownQuery } from './parameters.ts';
 import { isUnchanged } from './preconditions.ts';
@@ -22,5 +23,7 @@ export function answerRead(request: FhirRequest, { base }: Services, found: Read
   if (found.kind === 'gone') throw new AssentError('gone');
   const headers = { ...versionHeaders(found.row), ...receiptHeaders(base, found.receipt) };
   if (isUnchanged(request, found.row)) return { status: 304, headers, body: undefined };
+  const bytes = bytesAnswer(request, found.row);
+  if (bytes) return { ...bytes, status: 200, headers: { ...headers, ...bytes.headers }, body: undefined };
   return { status: 200, headers: { ...headers, ...warningHeaders(part.warnings) }, body: part.of(found.row.body) };
 }
