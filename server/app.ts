@@ -5,6 +5,7 @@
  * handler is a Gate made for its caller.
  */
 import { randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import fastify, { type FastifyInstance } from 'fastify';
 import { logRow } from '../ledger/entry.ts';
 import { digestOf } from '../ledger/hash.ts';
@@ -41,6 +42,7 @@ import { indexKeys } from './search/index-values.ts';
 import { type Cursors, createCursors } from './search/page.ts';
 import { createEmbeddedEngine } from './store/embedded/engine.ts';
 import type { Engine, RecordStore, WriteSet } from './store/port.ts';
+import { loadPackages } from './validation/packages/package.ts';
 import { createValidator, type Validator } from './validation/validator.ts';
 import { webPlugin } from './web/plugin.ts';
 
@@ -60,9 +62,13 @@ type AppOptions = {
   readonly logTo?: { write(line: string): void };
 };
 
+/** The profiles and operations this server publishes itself. */
+const OWN_PACKAGE = fileURLToPath(new URL('../fhir-profiles', import.meta.url));
+
 /** Throws Error with a sentence when the database, the signer or a setting does not allow a start. */
 export async function createApp(config: Config, { clock, ...output }: AppOptions): Promise<App> {
   const implicit = implicitPolicyOf(config);
+  const packages = { packages: await loadPackages([OWN_PACKAGE, ...config.PACKAGES]), unknownProfiles: config.UNKNOWN_PROFILES };
   const endpoints = endpointsOf(config.PUBLIC_URL || `http://${config.HOST}:${config.PORT}`);
   const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES, ...output }));
   const engine = await openEngine(config, clock);
@@ -78,7 +84,7 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
   const registry = createRegistry(nudging, { clock, config });
   const search = createSearch({ base: endpoints.fhir, clock });
   const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server });
-  const validator = createValidator({ threads: config.VALIDATION_WORKERS });
+  const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const metrics = createMetrics();
   await registerAll(server, { engine: nudging, anchoring, registry, search, endpoints, clock, config, gateFor, validator, cursors, metrics });
@@ -250,8 +256,13 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     privateHosts: config.JWKS_PRIVATE_HOSTS,
     epoch,
   });
-  const limits = { bodyBytes: config.MAX_BODY_BYTES, jsonDepth: config.MAX_JSON_DEPTH, bundleEntries: config.MAX_BUNDLE_ENTRIES };
-  const validate: Validator['validate'] = (documents) => validator.validate(documents);
+  const limits = {
+    bodyBytes: config.MAX_BODY_BYTES,
+    jsonDepth: config.MAX_JSON_DEPTH,
+    bundleEntries: config.MAX_BUNDLE_ENTRIES,
+    conditionalDeletes: config.MAX_CONDITIONAL_DELETES,
+  };
+  const validate: Validator['validate'] = (documents, profiles) => validator.validate(documents, profiles);
   const { authenticate } = authenticator;
   const fhir = { base: endpoints.fhir, tokenUrl: endpoints.token, limits, clock, validate, allows, search, cursors, gateFor, authenticate };
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });

@@ -79,6 +79,24 @@ const settings = {
   MAX_BODY_BYTES: { fallback: '67108864', type: 'bytes', meaning: 'Largest request body, after decompression.', parse: integer(1024, 1_073_741_824) },
   MAX_JSON_DEPTH: { fallback: '64', type: 'levels', meaning: 'Deepest nesting accepted in a JSON body.', parse: integer(8, 1000) },
   MAX_BUNDLE_ENTRIES: { fallback: '30000', type: 'entries', meaning: 'Most entries of one batch or transaction.', parse: integer(1, 1_000_000) },
+  MAX_CONDITIONAL_DELETES: {
+    fallback: '100',
+    type: 'resources',
+    meaning: 'Most resources one conditional delete removes, all or none; 1: criteria must match a single one.',
+    parse: integer(1, 10_000),
+  },
+  PACKAGES: {
+    fallback: '',
+    type: 'paths',
+    meaning: 'Packages of profiles and value sets to validate with (.tgz files, or folders of them), comma separated.',
+    parse: (text: string) => list(text).map((path) => resolve(path)),
+  },
+  UNKNOWN_PROFILES: {
+    fallback: 'accept',
+    type: 'accept | refuse',
+    meaning: 'Resources that claim a profile no package brings: stored unchecked against it, or refused.',
+    parse: oneOf('accept', 'refuse'),
+  },
   VALIDATION_WORKERS: {
     fallback: '2',
     type: 'threads',

@@ -96,8 +96,8 @@ export type GatherRequest = {
   /** Only what is dated in this span, ends included, or has no date. ms since 1970 */
   readonly during?: { readonly from?: number; readonly to?: number };
   readonly total?: boolean;
-  /** What the rows refer to is answered as well, as far as it is of these types and `sent` does not say that the caller has it. */
-  readonly follow?: { readonly types: ReadonlySet<string>; readonly sent: (reference: string) => boolean; readonly hops?: number };
+  /** What the rows refer to is answered as well, as far as it is of one of these types, matches there, and was not sent before. */
+  readonly follow?: { readonly types: ReadonlyMap<string, Expression>; readonly sent: (reference: string) => boolean; readonly hops?: number };
   /** The request as sent, for the audit record. */
   readonly query: string;
 };
@@ -115,7 +115,7 @@ export type GatherResult =
 
 /**
  * `resource` is validated already; its text carries any id and meta the sender gave: the Gate writes id, meta.versionId
- * and meta.lastUpdated into it. `id` of a create was made by newId() so that references inside a transaction could use it.
+ * and meta.lastUpdated into it. `id` of a create was made by newId() and `version` by newVersion() so that references inside a transaction could use them.
  *
  * `madeFrom`, `ifMatched: 'conflict'` and the `ifNoneExist` of an update are what the operation itself rests on: where they do not hold any
  * more, the Gate throws `conflict` and its maker looks again. `ifMatch` and `ifNoneMatch` are the caller's conditions: version-mismatch.
@@ -125,6 +125,8 @@ export type WriteOperation =
       readonly kind: 'create';
       readonly id: string;
       readonly resource: ResourceDocument;
+      /** Made by newVersion(); absent: the Gate makes one. */
+      readonly version?: string;
       readonly ifNoneExist?: Expression;
       /** What a match of `ifNoneExist` means; absent: it stands in for the new resource. */
       readonly ifMatched?: 'conflict';
@@ -133,6 +135,7 @@ export type WriteOperation =
       readonly kind: 'update';
       readonly id: string;
       readonly resource: ResourceDocument;
+      readonly version?: string;
       readonly ifMatch?: string;
       /** Only where there is none yet. */
       readonly ifNoneMatch?: '*';

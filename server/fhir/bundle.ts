@@ -20,6 +20,8 @@ export type BundleEntry = {
   /** As sent, without a leading slash, e.g. `Patient/1` or `Patient?identifier=…`. */
   readonly url: string;
   readonly resource: ResourceDocument | undefined;
+  /** JSON Patch of a PATCH, exact text out of its Binary. */
+  readonly patch?: string;
   readonly ifMatch: string | undefined;
   readonly ifNoneMatch: string | undefined;
   readonly ifNoneExist: string | undefined;
@@ -94,14 +96,15 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** An entry of a transaction that knows what it is about: `type`, and `id` where the request names or creates one resource. */
-export type ResolvedEntry = BundleEntry & { readonly type: string; readonly id: string | undefined };
+export type ResolvedEntry = BundleEntry & { readonly type: string; readonly id: string | undefined; readonly version?: string | undefined };
 
 const ORDER: Readonly<Record<EntryMethod, number>> = { DELETE: 0, POST: 1, PUT: 2, PATCH: 2, GET: 3, HEAD: 3 };
 
 /**
- * Entries in the order a server must process them (DELETE, POST, PUT and PATCH, GET), with ids given and every string that names
+ * Entries in the order a server must process them (DELETE, POST, PUT and PATCH, GET), with ids given and every link that names
  * another entry's fullUrl rewritten to Type/id. `assignId` gives the id of an entry whose url does not carry one: new for a create,
- * the match's for a conditional request; it may answer undefined for a conditional one whose match only the store knows.
+ * the match's for a conditional request; it may answer undefined for a conditional one whose match only the store knows. `versionOf` gives
+ * the version an entry's resource will have, for links to it that name its version.
  * `known`: further whole strings to rewrite, e.g. conditional references already looked up.
  * Throws AssentError('invalid-request') naming both entries that share an identity, or an entry whose url and resource disagree.
  */
@@ -109,17 +112,18 @@ export function resolveTransaction(
   entries: readonly BundleEntry[],
   assignId: (entry: BundleEntry, type: string) => string | undefined,
   known: ReadonlyMap<string, string> = new Map(),
+  versionOf: (entry: BundleEntry) => string | undefined = () => undefined,
 ): ResolvedEntry[] {
-  const resolved = entries.map((entry) => identify(entry, assignId));
+  const resolved = entries.map((entry) => ({ ...identify(entry, assignId), version: versionOf(entry) }));
   refuseSharedIdentities(resolved);
-  const targets = new Map(known);
-  for (const { fullUrl, type, id, method } of resolved) {
-    if (fullUrl !== undefined && id !== undefined && (method === 'POST' || method === 'PUT')) targets.set(fullUrl, `${type}/${id}`);
+  const targets = new Map<string, Target>([...known].map(([text, path]) => [text, { path, sent: undefined, version: undefined }]));
+  for (const { fullUrl, type, id, method, version, resource } of resolved) {
+    if (fullUrl === undefined || id === undefined || (method !== 'POST' && method !== 'PUT')) continue;
+    const { versionId: sent } = (resource?.value['meta'] ?? {}) as { readonly versionId?: unknown };
+    targets.set(fullUrl, { path: `${type}/${id}`, sent, version });
   }
   const shortest = shortestReference(targets);
-  return resolved
-    .map((entry) => (entry.resource ? { ...entry, resource: rewrite(entry.resource, entry.fullUrl, { targets, shortest }) } : entry))
-    .sort((a, b) => ORDER[a.method] - ORDER[b.method] || a.index - b.index);
+  return resolved.map((entry) => rewriteEntry(entry, { targets, shortest })).sort((a, b) => ORDER[a.method] - ORDER[b.method] || a.index - b.index);
 }
 
 function identify(entry: BundleEntry, assignId: (entry: BundleEntry, type: string) => string | undefined): ResolvedEntry {
@@ -165,33 +169,67 @@ function refuseSharedIdentities(entries: readonly ResolvedEntry[]): void {
 }
 
 /** Relative references are shorter than the absolute fullUrls they stand for; without such fullUrls most strings need no look. */
-function shortestReference(targets: ReadonlyMap<string, string>): number {
+function shortestReference(targets: Targets['targets']): number {
   let shortest = Number.POSITIVE_INFINITY;
   for (const key of targets.keys()) shortest = Math.min(shortest, key.startsWith('http') ? 3 : key.length);
   return shortest;
 }
 
-type Targets = { readonly targets: ReadonlyMap<string, string>; readonly shortest: number };
+/** What a fullUrl stands for: Type/id, the version it was sent with and the version it gets. */
+type Target = { readonly path: string; readonly sent: unknown; readonly version: string | undefined };
+type Targets = { readonly targets: ReadonlyMap<string, Target>; readonly shortest: number };
 
-function rewrite(resource: ResourceDocument, fullUrl: string | undefined, { targets, shortest }: Targets): ResourceDocument {
-  if (targets.size === 0) return resource;
-  // A relative reference is relative to its own entry's fullUrl: https://hl7.org/fhir/R4/bundle.html#references
-  const base = /^(https?:\/\/.+\/)[A-Z][A-Za-z]*\/[^/]+$/.exec(fullUrl ?? '')?.[1];
-  const lookUp = (text: string, member: string): string | undefined => {
-    const hash = text.indexOf('#');
-    const whole = hash === -1 ? text : text.slice(0, hash);
-    const found = targets.get(whole) ?? (base !== undefined && member === 'reference' ? targets.get(base + whole) : undefined);
-    return found !== undefined && hash !== -1 ? found + text.slice(hash) : found;
+function rewriteEntry(entry: ResolvedEntry, { targets, shortest }: Targets): ResolvedEntry {
+  if (targets.size === 0) return entry;
+  const links = linksFrom(entry.fullUrl, targets);
+  // What a patch puts where is for the patch to say: in it any string may be a link.
+  const anywhere = entry.method === 'PATCH';
+  const replace = (decoded: string, member: string): string | undefined => {
+    if (member === 'div' && decoded.startsWith('<')) return rewriteNarrative(decoded, links);
+    return anywhere || isLink(member) ? links(decoded, member) : undefined;
   };
-  const text = replaceStrings(
-    resource.text,
-    (decoded, member) => (member === 'div' && decoded.startsWith('<') ? rewriteNarrative(decoded, lookUp) : lookUp(decoded, member)),
-    shortest,
-  );
-  return text === resource.text ? resource : { text, value: JSON.parse(text) as ResourceValue };
+  if (entry.patch !== undefined) return { ...entry, patch: replaceStrings(entry.patch, replace, shortest) };
+  if (!entry.resource) return entry;
+  const text = replaceStrings(entry.resource.text, replace, shortest);
+  return text === entry.resource.text ? entry : { ...entry, resource: { text, value: JSON.parse(text) as ResourceValue } };
 }
 
-function rewriteNarrative(div: string, lookUp: (text: string, member: string) => string | undefined): string | undefined {
+/**
+ * Members that hold a reference or a uri, url, oid or uuid somewhere in R4: servers replace links in these, and not in canonicals, strings or
+ * codes. https://hl7.org/fhir/R4/http.html#trules
+ */
+export function isLink(member: string): boolean {
+  return LINKS.has(member) || /(?:Uri|Url|Oid|Uuid)$/.test(member);
+}
+
+// biome-ignore format: one subject, one place
+const LINKS: ReadonlySet<string> = new Set([
+  'address', 'authority', 'code', 'contentReference', 'definition', 'detail', 'endpoint', 'identifier', 'implicitRules', 'instantiates', 'issuer',
+  'jurisdiction', 'link', 'location', 'onlineInformation', 'policy', 'project', 'property', 'protocol', 'reference', 'relativePath', 'rendering',
+  'source', 'system', 'target', 'type', 'uri', 'url',
+]);
+
+type LookUp = (text: string, member: string) => string | undefined;
+
+function linksFrom(fullUrl: string | undefined, targets: Targets['targets']): LookUp {
+  // A relative reference is relative to its own entry's fullUrl: https://hl7.org/fhir/R4/bundle.html#references
+  const base = /^(https?:\/\/.+\/)[A-Z][A-Za-z]*\/[^/]+$/.exec(fullUrl ?? '')?.[1];
+  const targetOf = (url: string, member: string): Target | undefined =>
+    targets.get(url) ?? (base !== undefined && member === 'reference' ? targets.get(base + url) : undefined);
+  return (text, member) => {
+    const hash = text.indexOf('#');
+    const [whole, fragment] = hash === -1 ? [text, ''] : [text.slice(0, hash), text.slice(hash)];
+    const found = targetOf(whole, member);
+    if (found) return found.path + fragment;
+    const [, url, version] = /^(.+)\/_history\/([^/]+)$/.exec(whole) ?? [];
+    const versioned = url === undefined ? undefined : targetOf(url, member);
+    // Only what names the version in the bundle: any other is one the server has already.
+    const meant = versioned?.version !== undefined && (versioned.sent === version || (versioned.sent === undefined && /^urn:/.test(whole)));
+    return meant ? `${versioned.path}/_history/${versioned.version}${fragment}` : undefined;
+  };
+}
+
+function rewriteNarrative(div: string, lookUp: LookUp): string | undefined {
   const rewritten = div.replace(/(\s(?:href|src)\s*=\s*)(?:"([^"]*)"|'([^']*)')/g, (all, start: string, double?: string, single?: string) => {
     const target = lookUp(double ?? single ?? '', 'reference');
     return target === undefined ? all : `${start}"${target}"`;
@@ -202,9 +240,10 @@ function rewriteNarrative(div: string, lookUp: (text: string, member: string) =>
 /** Conditional references (`Practitioner?identifier=…`) in the resources of a transaction, each once with the entries that use it. */
 export function conditionalReferences(entries: readonly BundleEntry[]): Map<string, number[]> {
   const found = new Map<string, number[]>();
-  for (const { index, resource } of entries) {
-    if (!resource) continue;
-    replaceStrings(resource.text, (decoded, member) => {
+  for (const { index, resource, patch } of entries) {
+    const text = patch ?? resource?.text;
+    if (text === undefined) continue;
+    replaceStrings(text, (decoded, member) => {
       if (member === 'reference' && /^[A-Z][A-Za-z]*\?./.test(decoded)) {
         const users = found.get(decoded) ?? [];
         if (users.at(-1) !== index) users.push(index);

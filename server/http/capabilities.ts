@@ -26,6 +26,7 @@ function statement(services: Services): object {
     implementation: { description: 'FHIR R4 records, released only under the signed Consent of the patient.', url: services.base },
     fhirVersion: '4.0.1',
     format: ['application/fhir+json', 'json'],
+    patchFormat: ['application/json-patch+json', 'application/fhir+json', 'application/fhir+xml'],
     rest: [
       {
         mode: 'server',
@@ -37,7 +38,7 @@ function statement(services: Services): object {
   };
 }
 
-function resource(type: string, { routes, search }: Services): object {
+function resource(type: string, { routes, search, limits }: Services): object {
   const operations = operationsOf(type, routes);
   return {
     type,
@@ -48,8 +49,8 @@ function resource(type: string, { routes, search }: Services): object {
     updateCreate: true,
     conditionalCreate: true,
     conditionalRead: 'full-support',
-    conditionalUpdate: false,
-    conditionalDelete: 'not-supported',
+    conditionalUpdate: true,
+    conditionalDelete: limits.conditionalDeletes > 1 ? 'multiple' : 'single',
     searchParam: search.parametersOf(type).map(({ name, kind }) => ({ name, type: kind })),
     ...(operations.length > 0 ? { operation: operations } : {}),
   };

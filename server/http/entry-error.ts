@@ -11,6 +11,14 @@ export function atEntry<T>(index: number, check: () => T): T {
   }
 }
 
+export async function atEntryAsync<T>(index: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw entryError(error, index);
+  }
+}
+
 function entryError(error: unknown, index: number): unknown {
   if (!(error instanceof AssentError)) return error;
   // What the server does not offer as an entry is a malformed bundle, not a missing page.

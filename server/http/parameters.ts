@@ -13,6 +13,11 @@ export function refuseUnknownQuery(request: FhirRequest, known: readonly string[
   }
 }
 
+/** The search criteria of a conditional interaction. */
+export function criteriaOf({ query }: Pick<FhirRequest, 'query'>): URLSearchParams {
+  return new URLSearchParams([...query].filter(([name]) => !FORM.has(name)));
+}
+
 /** The parameters of a URL as it was sent. */
 export function queryOf(url: string): URLSearchParams {
   const at = url.indexOf('?');

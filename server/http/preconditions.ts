@@ -16,6 +16,14 @@ export function expectedVersion(request: Pick<FhirRequest, 'header'>): { readonl
   return { ifMatch: tag };
 }
 
+/** `If-None-Match: *` on a write: only where there is nothing yet (RFC 9110 §13.1.2). Other tags have no meaning there. */
+export function createOnly(request: Pick<FhirRequest, 'header'>): { readonly ifNoneMatch?: '*' } {
+  const header = request.header('if-none-match');
+  if (header === undefined) return {};
+  if (header.trim() !== '*') throw new AssentError('invalid-request', 'If-None-Match of a write can be * only.');
+  return { ifNoneMatch: '*' };
+}
+
 /** Whether the copy the caller holds is this version. If-None-Match wins over If-Modified-Since (RFC 9110 §13.2.2). */
 export function isUnchanged(request: FhirRequest, row: Row): boolean {
   const tags = request.header('if-none-match');

@@ -5,16 +5,17 @@
 import { bundle } from './bundle.ts';
 import { capabilities } from './capabilities.ts';
 import { create } from './create.ts';
-import { remove } from './delete.ts';
+import { conditionalDelete, remove } from './delete.ts';
 import { history } from './history.ts';
 import type { Route } from './interaction.ts';
 import { prepare } from './operations/prepare.ts';
+import { conditionalPatch, patch } from './patch.ts';
 import { receipt } from './operations/receipt.ts';
 import { sign } from './operations/sign.ts';
 import { withdraw } from './operations/withdraw.ts';
 import { read } from './read.ts';
 import { search } from './search.ts';
-import { update } from './update.ts';
+import { conditionalUpdate, update } from './update.ts';
 import { vread } from './vread.ts';
 
 // biome-ignore format: one row, one line
@@ -27,6 +28,10 @@ export const routes: readonly Route[] = [
   { interaction: 'read',             method: 'GET',    path: '/:type/:id',                     scope: 'r',      takes: 'nothing',  handler: read },
   { interaction: 'update',           method: 'PUT',    path: '/:type/:id',                     scope: 'u',      takes: 'resource', handler: update },
   { interaction: 'delete',           method: 'DELETE', path: '/:type/:id',                     scope: 'd',      takes: 'nothing',  handler: remove },
+  { interaction: 'update',           method: 'PUT',    path: '/:type',                         scope: 'u',      takes: 'resource', handler: conditionalUpdate },
+  { interaction: 'patch',            method: 'PATCH',  path: '/:type/:id',                     scope: 'u',      takes: 'patch',    handler: patch },
+  { interaction: 'patch',            method: 'PATCH',  path: '/:type',                         scope: 'u',      takes: 'patch',    handler: conditionalPatch },
+  { interaction: 'delete',           method: 'DELETE', path: '/:type',                         scope: 'd',      takes: 'nothing',  handler: conditionalDelete },
   { interaction: 'history-instance', method: 'GET',    path: '/:type/:id/_history',            scope: 'r',      takes: 'nothing',  handler: history },
   { interaction: 'history-type',     method: 'GET',    path: '/:type/_history',                scope: 's',      takes: 'nothing',  handler: history },
   { interaction: 'history-system',   method: 'GET',    path: '/_history',                      scope: 'token',  takes: 'nothing',  handler: history },

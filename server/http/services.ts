@@ -15,10 +15,15 @@ export type Limits = {
   readonly bodyBytes: number;
   readonly jsonDepth: number;
   readonly bundleEntries: number;
+  /** Resources one conditional delete may remove. */
+  readonly conditionalDeletes: number;
 };
 
-/** Issues of each document, in order; it is acceptable when none of them is an error (see errorsAmong). Large work runs off the event loop. */
-export type Validate = (documents: readonly ResourceDocument[]) => Promise<readonly (readonly Issue[])[]>;
+/**
+ * Issues of each document, in order; it is acceptable when none of them is an error (see errorsAmong). `profiles`: what each must meet besides
+ * what it claims. Large work runs off the event loop.
+ */
+export type Validate = (documents: readonly ResourceDocument[], profiles?: readonly string[]) => Promise<readonly (readonly Issue[])[]>;
 
 /** Whether the token's scopes hold this letter for this type: by type alone, so the answer says nothing about what is stored. */
 export type Allows = (caller: Caller, letter: ScopeLetter, type: string) => boolean;

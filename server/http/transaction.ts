@@ -2,47 +2,43 @@
  * A transaction: all of its entries or none. https://hl7.org/fhir/R4/http.html#trules
  *
  * Invariants: every check of scope, form and validity is done before the one write; that write is a single call of the Gate; a failure
- * names its entry and leaves nothing stored.
+ * names its entry and leaves nothing stored. What entries with criteria matched and what patches were applied to is part of what the write
+ * rests on: if it changed, the transaction looks again.
  */
-import type { WriteOperation, WriteResult } from '../consent/gate.ts';
+import type { ReadResult, WriteOperation, WriteResult } from '../consent/gate.ts';
 import { AssentError, type Issue } from '../errors.ts';
 import { type BundleEntry, bundleText, entryPath, type ResolvedEntry, resolveTransaction } from '../fhir/bundle.ts';
-import { newId } from '../fhir/ids.ts';
+import { newId, newVersion } from '../fhir/ids.ts';
 import { newIds } from '../fhir/new-ids.ts';
 import { checkAccess } from './access.ts';
 import { etag, versionUrl } from './answer.ts';
 import { runEntry } from './batch.ts';
-import { conditionalIds, linkedReferences } from './conditional-references.ts';
-import { conditionOf } from './condition.ts';
+import { isConditional, linkedReferences, type Settled, settle } from './conditional-references.ts';
+import { lookAgain } from './condition.ts';
 import { locate } from './dispatch.ts';
 import { type AnswerEntry, entryCall, statusLine } from './entry-call.ts';
 import { atEntry } from './entry-error.ts';
 import { refuseConsentProvenance, signedTransaction } from './inline-signature.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
-import { expectedVersion } from './preconditions.ts';
+import { patched, patchOf, patchOperation, refuseUnreadable } from './patch.ts';
+import { createOnly, expectedVersion } from './preconditions.ts';
 import { preferenceOf } from './prefer.ts';
 import type { Services } from './services.ts';
-import { refuseSubset } from './subset.ts';
 import { checkId } from './target.ts';
+import { conditionalOperation } from './update.ts';
 import { errorsAmong, invalid } from './validity.ts';
 
-const OFFERED = new Set(['create', 'update', 'delete', 'read', 'vread', 'search-type', 'history-instance']);
+const OFFERED = new Set(['create', 'update', 'patch', 'delete', 'read', 'vread', 'search-type', 'history-instance']);
 
 export async function transaction(request: FhirRequest, entries: readonly BundleEntry[], services: Services): Promise<Answer> {
   for (const entry of entries) atEntry(entry.index, () => admit(request, entry, services));
   const signed = await signedTransaction(request, entries, services);
   if (signed) return signed;
   for (const { index, resource } of entries) if (resource) atEntry(index, () => refuseConsentProvenance(resource.value));
-  for (const { index, method, resource } of entries) if (resource && method === 'PUT') atEntry(index, () => refuseSubset(resource.value));
-  const matched = await conditionalIds(request, entries, services);
-  const known = await linkedReferences(request, entries, services);
-  const ids = newIds(entries, { matched, links: known, base: services.base });
-  const resolved = resolveTransaction(entries, ({ index }) => ids.get(index) ?? newId(), known);
-  const writes = resolved.filter(isWrite);
-  await refuseInvalidEntries(writes, services);
-  const results = await writeAll(request, writes, services);
-  const answers = new Map(writes.map((entry, i) => [entry.index, writtenEntry(request, results[i], services)]));
-  for (const entry of resolved) if (!isWrite(entry)) answers.set(entry.index, await runEntry(request, entry, services));
+  const opened = entries.map((entry) => atEntry(entry.index, () => openPatch(entry, services)));
+  const looks = opened.some((entry) => isConditional(entry) || entry.method === 'PATCH');
+  const answers = await (looks ? lookAgain(() => writeEntries(request, opened, services)) : writeEntries(request, opened, services));
+  for (const entry of entries) if (!isWrite(entry)) answers.set(entry.index, await runEntry(request, entry, services));
   const inOrder = entries.map(({ index }) => answers.get(index)).filter((answer) => answer !== undefined);
   return { status: 200, headers: {}, body: bundleText({ type: 'transaction-response', entries: inOrder }) };
 }
@@ -53,16 +49,75 @@ function isWrite({ method }: BundleEntry): boolean {
 
 /** Whether this entry may be in a transaction of this caller, by its request alone. */
 function admit(request: FhirRequest, entry: BundleEntry, services: Services): void {
-  if (isWrite(entry) && entry.method !== 'POST' && entry.url.includes('?'))
-    throw new AssentError('not-supported', 'Conditional update and delete are not offered.');
   const { route, target } = locate(entry.method, entry.url, services);
   if (!OFFERED.has(route.interaction)) throw new AssentError('not-supported', 'This interaction cannot be part of a transaction.');
   checkAccess(route, target.type, request.gate.caller, services.allows);
   if (target.id !== '') checkId(target.id);
-  if (isWrite(entry) && entry.ifNoneMatch !== undefined) throw new AssentError('invalid-request', 'ifNoneMatch has no meaning for a write.');
+  if (entry.method === 'PATCH') refuseUnreadable({ gate: request.gate, type: target.type }, services);
+  if (isWrite(entry) && entry.ifNoneMatch !== undefined && entry.method !== 'PUT')
+    throw new AssentError('invalid-request', 'ifNoneMatch has no meaning for this write.');
 }
 
-async function refuseInvalidEntries(writes: readonly ResolvedEntry[], { validate }: Services): Promise<void> {
+/** A JSON Patch is taken out of its Binary, so that links in it are seen. */
+function openPatch(entry: BundleEntry, { limits }: Services): BundleEntry {
+  if (entry.method !== 'PATCH' || !entry.resource) return entry;
+  const patch = patchOf({ kind: 'resource', document: entry.resource }, limits);
+  return patch.kind === 'json' ? { ...entry, patch: patch.text } : entry;
+}
+
+/** The answers to all writes, by index. */
+async function writeEntries(request: FhirRequest, entries: readonly BundleEntry[], services: Services): Promise<Map<number, AnswerEntry>> {
+  const settled = await settle(request, entries, services);
+  const known = await linkedReferences(request, entries, services);
+  const matched = new Map([...settled.found].flatMap(([index, { match }]) => (match ? [[index, match.id] as const] : [])));
+  const made = newIds(settled.entries, { matched, links: known, base: services.base });
+  const assignId = (entry: BundleEntry): string | undefined => idOf(entry, settled, made);
+  const versionOf = ({ index, method }: BundleEntry): string =>
+    (method === 'POST' ? settled.found.get(index)?.match?.version : undefined) ?? newVersion();
+  const resolved = resolveTransaction(settled.entries, assignId, known, versionOf).filter(isWrite);
+  const writes = await applyPatches(request, resolved, { settled, services });
+  await refuseInvalidEntries(writes, services);
+  const results = await writeAll(request, writes, { settled, services });
+  const answers = new Map(entries.filter(isNothing).map(({ index }) => [index, { response: { status: statusLine(204) } } as AnswerEntry]));
+  for (const [i, entry] of writes.entries()) answers.set(entry.index, writtenEntry(request, results[i], services));
+  return answers;
+}
+
+/** A conditional delete that matches nothing is answered all the same; one that matches is answered by its last deletion. */
+function isNothing(entry: BundleEntry): boolean {
+  return entry.method === 'DELETE' && isConditional(entry);
+}
+
+function idOf({ index, method, resource }: BundleEntry, { found }: Settled, made: ReadonlyMap<number, string>): string | undefined {
+  const match = found.get(index)?.match;
+  if (match) return match.id;
+  if (method === 'PATCH') throw new AssentError('not-found', [{ diagnostics: 'No resource matches the criteria.', expression: [entryPath(index)] }]);
+  return method === 'PUT' && typeof resource?.value.id === 'string' ? resource.value.id : (made.get(index) ?? newId());
+}
+
+/** A write with the content it leaves; of a patch also what it was applied to. */
+type Write = ResolvedEntry & { readonly before?: ReadResult };
+type Context = { readonly settled: Settled; readonly services: Services };
+
+/** Each patch target is read through the Gate, like any read. */
+async function applyPatches({ gate }: FhirRequest, entries: readonly ResolvedEntry[], { settled, services }: Context): Promise<readonly Write[]> {
+  const writes: Write[] = [];
+  for (const entry of entries) {
+    const { index, type, id, method, resource } = entry;
+    if (method !== 'PATCH' || id === undefined || !resource) {
+      writes.push(entry);
+      continue;
+    }
+    const before = await gate.read(type, id);
+    const version = settled.found.get(index)?.match?.version;
+    const patch = entry.patch === undefined ? ({ kind: 'fhirpath', document: resource } as const) : ({ kind: 'json', text: entry.patch } as const);
+    const condition = expectedVersion(entryCall({ gate, header: () => undefined }, entry));
+    writes.push({ ...entry, before, resource: atEntry(index, () => patched(before, { patch, version, ...condition }, services.limits)) });
+  }
+  return writes;
+}
+
+async function refuseInvalidEntries(writes: readonly Write[], { validate }: Services): Promise<void> {
   const withResource = writes.flatMap(({ index, resource }) => (resource ? [{ index, resource }] : []));
   const verdicts = await validate(withResource.map(({ resource }) => resource));
   if (verdicts.length !== withResource.length) throw new AssentError('unavailable');
@@ -80,9 +135,9 @@ function located(issue: Issue, index: number, type: string): Issue {
   return { ...issue, expression: expression.length > 0 ? expression : [path] };
 }
 
-async function writeAll(request: FhirRequest, writes: readonly ResolvedEntry[], services: Services): Promise<readonly WriteResult[]> {
+async function writeAll(request: FhirRequest, writes: readonly Write[], context: Context): Promise<readonly WriteResult[]> {
   if (writes.length === 0) return [];
-  const operations = writes.map((entry) => atEntry(entry.index, () => operationOf(request, entry, services)));
+  const operations = writes.map((entry) => atEntry(entry.index, () => operationOf(request, entry, context)));
   try {
     return await request.gate.write(operations);
   } catch (error) {
@@ -90,14 +145,22 @@ async function writeAll(request: FhirRequest, writes: readonly ResolvedEntry[], 
   }
 }
 
-function operationOf(request: FhirRequest, entry: ResolvedEntry, services: Services): WriteOperation {
-  const { type, id, resource } = entry;
+function operationOf(request: FhirRequest, entry: Write, { settled }: Context): WriteOperation {
+  const { index, type, id, method, resource, version = newVersion() } = entry;
   const call = entryCall(request, entry);
+  const condition = expectedVersion(call);
   if (id === undefined) throw new AssentError('invalid-request', 'The entry names no resource.');
-  if (entry.method === 'DELETE') return { kind: 'delete', type, id, ...expectedVersion(call) };
+  if (method === 'DELETE') {
+    const matched = settled.matched.get(`${type}/${id}`);
+    return { kind: 'delete', type, id, ...condition, ...(matched === undefined ? {} : { madeFrom: matched }) };
+  }
   if (!resource) throw new AssentError('invalid-request', 'The entry needs a resource.');
-  if (entry.method === 'POST') return { kind: 'create', id, resource, ...conditionOf({ type, header: call.header, gate: call.gate }, services) };
-  return { kind: 'update', id, resource, ...expectedVersion(call) };
+  if (entry.before) return patchOperation(entry.before, resource, condition);
+  const found = settled.found.get(index);
+  if (method === 'PUT' && found) return { ...conditionalOperation(resource, { ...found, ...condition, ...createOnly(call) }, id), version };
+  if (method === 'PUT') return { kind: 'update', id, resource, version, ...condition, ...createOnly(call) };
+  if (found?.match) return { kind: 'keep', type, id, madeFrom: found.match.version };
+  return { kind: 'create', id, resource, version, ...(found ? { ifNoneExist: found.where, ifMatched: 'conflict' } : {}) };
 }
 
 /** The Gate says which operation failed as `operation[i]`; the caller knows entries. */

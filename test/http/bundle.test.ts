@@ -83,7 +83,7 @@ describe('a transaction', () => {
         'urn:uuid:22222222-2222-4222-8222-222222222222',
       ),
       { ...post('Patient', { gender: 'other', id: 'x' }, 'urn:uuid:11111111-1111-4111-8111-111111111111') },
-      { request: { method: 'PUT', url: 'Organization/o' }, resource: { resourceType: 'Organization', id: 'o' } },
+      { request: { method: 'PUT', url: 'Organization/o' }, resource: { resourceType: 'Organization', id: 'o', name: 'O' } },
     ]);
     expect([status, json.type]).toEqual([200, 'transaction-response']);
     expect(statuses(json)).toEqual(['200 OK', '201 Created', '201 Created', '201 Created']);
@@ -109,12 +109,12 @@ describe('a transaction', () => {
       'Bundle.entry[1].request.url',
     ],
     [
-      'a conditional update',
-      { request: { method: 'PUT', url: 'Patient?gender=male' }, resource: { resourceType: 'Patient' } },
+      'criteria that ask for nothing',
+      { request: { method: 'PUT', url: 'Patient?' }, resource: { resourceType: 'Patient' } },
       400,
       'Bundle.entry[1]',
     ],
-    ['a patch', { request: { method: 'PATCH', url: 'Patient/1' }, resource: { resourceType: 'Binary' } }, 400, 'Bundle.entry[1]'],
+    ['a patch that is none', { request: { method: 'PATCH', url: 'Patient/1' }, resource: { resourceType: 'Binary' } }, 400, 'Bundle.entry[1]'],
     [
       'a bad If-Match',
       { request: { method: 'PUT', url: 'Patient/a', ifMatch: 'x' }, resource: { resourceType: 'Patient', id: 'a' } },

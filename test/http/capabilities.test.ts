@@ -27,6 +27,7 @@ describe('GET /metadata', () => {
       'delete',
       'history-instance',
       'history-type',
+      'patch',
       'read',
       'search-type',
       'update',

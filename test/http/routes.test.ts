@@ -32,6 +32,15 @@ const examples: Readonly<Record<string, Example>> = {
   'POST /:type/_search': { url: 'Patient/_search', status: 200, body: 'gender=female', headers: form },
   'POST /:type': { url: 'Patient', status: 201, body: patient },
   'GET /:type/:id': { url: 'Patient/p1', status: 200 },
+  'PUT /:type': { url: 'Patient?identifier=urn:test|conditional', status: 201, body: patient },
+  'PATCH /:type/:id': {
+    url: 'Patient/p1',
+    status: 200,
+    body: [{ op: 'add', path: '/active', value: true }],
+    headers: { 'content-type': 'application/json-patch+json' },
+  },
+  'PATCH /:type': { url: 'Patient?_id=p1', status: 200, body: parameters() },
+  'DELETE /:type': { url: 'Patient?_id=p3', status: 204 },
   'PUT /:type/:id': { url: 'Patient/p1', status: 200, body: { ...patient, id: 'p1' } },
   'DELETE /:type/:id': { url: 'Patient/p2', status: 204 },
   'GET /:type/:id/_history': { url: 'Patient/p1/_history', status: 200 },
@@ -138,8 +147,8 @@ describe('the REST table', () => {
   }
 
   it('a wrong method is 405 with what is allowed', async () => {
-    const answer = await call(http, 'PATCH', 'Patient/p1', { body: [] });
-    expect([answer.status, answer.headers['allow'], answer.json.resourceType]).toEqual([405, 'GET, HEAD, PUT, DELETE, OPTIONS', 'OperationOutcome']);
+    const answer = await call(http, 'DELETE', 'Patient/p1/_history/v1');
+    expect([answer.status, answer.headers['allow'], answer.json.resourceType]).toEqual([405, 'GET, HEAD, OPTIONS', 'OperationOutcome']);
   });
 
   it.each([

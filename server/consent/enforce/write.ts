@@ -240,10 +240,9 @@ type Replacing = {
 
 function newVersionOf(
   deps: Writing,
-  { id, resource }: { readonly id: string; readonly resource: ResourceDocument },
+  { id, resource, version = newVersion() }: { readonly id: string; readonly resource: ResourceDocument; readonly version?: string },
   { after, ...context }: Replacing,
 ): StoredResource {
-  const version = newVersion();
   const lastUpdated = laterThan(deps, after);
   const meta = { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() };
   const body = withMembers(resource.text, { id, meta });
