@@ -9,7 +9,7 @@ import { AssentError } from '../errors.ts';
 import { bundleText } from '../fhir/bundle.ts';
 import { type Compartment, compartmentOf, ITSELF } from '../fhir/compartment-definitions.ts';
 import { isResourceType } from '../fhir/resource-types.ts';
-import { and, type Expression, or } from '../search/expression.ts';
+import { all, and, type Expression, or } from '../search/expression.ts';
 import type { SearchPlan } from '../search/plan.ts';
 import type { GatherPlace } from '../consent/gate.ts';
 import { notFound, receiptHeaders } from './answer.ts';
@@ -58,6 +58,14 @@ export function askedTypes(values: readonly string[]): ReadonlySet<string> | und
   return new Set(asked);
 }
 
+/** Every page leaves AuditEvents, which are in a compartment themselves: those of the pages would follow without end. */
+export function writtenBefore({ search }: Services, type: string, asOf: number): Expression {
+  return type === 'AuditEvent' ? search.plan(type, new URLSearchParams({ _lastUpdated: `lt${new Date(asOf).toISOString()}` }), 'strict').where : all;
+}
+
+/** Where the page before ended, and when the first one was asked for. */
+type Resume = { readonly place: GatherPlace; readonly asOf: number };
+
 /** All types at once: only what every type has can be a criterion. */
 async function searchAll(request: FhirRequest, services: Services, definition: Compartment): Promise<Answer> {
   const { type, id, gate } = request;
@@ -73,26 +81,30 @@ async function searchAll(request: FhirRequest, services: Services, definition: C
   const path = `${type}/${id}/*`;
   const self = [...(asked ? [new URLSearchParams({ _type: [...asked].join(',') }).toString()] : []), ...(used === '' ? [] : [used])].join('&');
   const binding = cursorBinding(request, `${path}?${self} ${types.join()}`);
+  const resume = cursor === undefined ? undefined : (services.cursors.open(cursor, binding) as Resume);
+  const asOf = resume?.asOf ?? services.clock();
   const found = await gate.gather({
     interaction: 'search-type',
     type: undefined,
-    parts: planned.map(({ member, plan }) => ({ type: member, where: within(services, request, { member, plan }) })),
+    parts: planned.map(({ member, plan }) => ({ type: member, where: within(services, request, { member, plan, asOf }) })),
     count,
     total,
     query: `${path}?${self}`,
-    ...(cursor === undefined ? {} : { after: services.cursors.open(cursor, binding) as GatherPlace }),
+    ...(resume ? { after: resume.place } : {}),
   });
   if (found.kind === 'absent') throw notFound();
   const part = partOf({ type: '', parameters, handling: 'strict' });
   const body = bundleText({
     type: 'searchset',
     ...(found.total === undefined ? {} : { total: found.total }),
-    links: linksOf(`${services.base}/${path}`, self, found.next && services.cursors.seal(found.next, binding)),
+    links: linksOf(`${services.base}/${path}`, self, found.next && services.cursors.seal({ place: found.next, asOf } satisfies Resume, binding)),
     entries: found.rows.map((row) => matchEntry(row, part, services.base)),
   });
   return { status: 200, headers: receiptHeaders(services.base, found.receipt), body };
 }
 
-function within({ search }: Services, owner: FhirRequest, { member, plan }: { readonly member: string; readonly plan: SearchPlan }): Expression {
-  return and([plan.where, membership(search, owner, member)]);
+type Member = { readonly member: string; readonly plan: SearchPlan; readonly asOf: number };
+
+function within(services: Services, owner: FhirRequest, { member, plan, asOf }: Member): Expression {
+  return and([plan.where, membership(services.search, owner, member), writtenBefore(services, member, asOf)]);
 }

@@ -20,18 +20,21 @@ import { checkId } from './target.ts';
 
 const DEFAULT_COUNT = 100;
 const MOST_COUNT = 1000;
+/** ms by which what is stored already may seem to be of the future: another process wrote it. */
+const CLOCKS_DIFFER = 1_000;
 const KEPT = ['_count', '_since', '_at', '_sort', ...SUBSET_PARAMETERS] as const;
 
-/** Where the page before ended, and what was counted on the first one. */
-type Resume = { readonly place: VersionPlace; readonly total?: number };
+/** Where the page before ended, when the first one was asked for, and what was counted then. */
+type Resume = { readonly place: VersionPlace; readonly asOf: number; readonly total?: number };
 
 export async function history(request: FhirRequest, services: Services): Promise<Answer> {
   refuseUnknownQuery(request, [...KEPT, '_cursor']);
   const part = readPart(request);
   if (request.id !== '') checkId(request.id);
   const resume = resumeOf(request, services);
+  const asOf = resume?.asOf ?? services.clock() + CLOCKS_DIFFER;
   const found = await request.gate.history({
-    ...spanOf(request.query),
+    ...ending(spanOf(request.query), asOf),
     ...whoseOf(request, services),
     ...(resume ? { after: resume.place } : {}),
     total: !resume,
@@ -41,7 +44,7 @@ export async function history(request: FhirRequest, services: Services): Promise
   const body = bundleText({
     type: 'history',
     ...(total === undefined ? {} : { total }),
-    links: linksOf(request, services, found.next && { place: found.next, ...(total === undefined ? {} : { total }) }),
+    links: linksOf(request, services, found.next && { place: found.next, asOf, ...(total === undefined ? {} : { total }) }),
     entries: found.rows.map((row) => historyEntry(row, part, services.base)),
   });
   return { status: 200, headers: { ...receiptHeaders(services.base, found.receipt), ...warningHeaders(part.warnings) }, body };
@@ -75,6 +78,15 @@ function spanOf(query: URLSearchParams): Pick<HistoryRequest, 'count' | 'since' 
     ...(at ? { at: { from: at.low, to: at.high } } : {}),
     direction: directionOf(query.get('_sort')),
   };
+}
+
+type Span = ReturnType<typeof spanOf>;
+
+/** Every page leaves AuditEvents: oldest first, those of the pages themselves would follow without end. */
+function ending(span: Span, asOf: number): Span {
+  if (span.direction === 'newest-first') return span;
+  const { from, to } = span.at ?? { from: Number.NEGATIVE_INFINITY, to: asOf };
+  return { ...span, at: { from, to: Math.min(to, asOf) } };
 }
 
 function directionOf(sort: string | null): HistoryRequest['direction'] {

@@ -50,6 +50,10 @@ const examples: Readonly<Record<string, Example>> = {
   'GET /:type/:id/:member': { url: 'Patient/p1/Observation', status: 200 },
   'POST /:type/:id/:member/_search': { url: 'Patient/p1/Observation/_search', status: 200, body: 'status=final', headers: form },
   'POST /:type/:id/_search': { url: 'Patient/p1/_search', status: 200, body: '_type=Observation', headers: form },
+  'GET /Patient/:id/$everything': { url: 'Patient/p1/$everything', status: 200 },
+  'POST /Patient/:id/$everything': { url: 'Patient/p1/$everything', status: 200, body: parameters({ name: '_count', valueInteger: 5 }) },
+  'GET /Encounter/:id/$everything': { url: 'Encounter/e1/$everything', status: 200 },
+  'POST /Encounter/:id/$everything': { url: 'Encounter/e1/$everything', status: 200, body: parameters() },
   'POST /Consent/$prepare': {
     url: 'Consent/$prepare',
     status: 200,
@@ -66,6 +70,8 @@ let known: Readonly<Record<string, unknown>>;
 beforeAll(async () => {
   http = await createServedApp({ ASSENT_APPROVALS: 'patient' });
   const { server } = http;
+  const encounter = { resourceType: 'Encounter', id: 'e1', status: 'finished', class: { code: 'AMB' } };
+  await call(http, 'PUT', 'Encounter/e1', { body: encounter });
   for (const id of ['p1', 'p2']) await call(http, 'PUT', `Patient/${id}`, { body: { ...patient, id } });
   for (const reference of [HOSPITAL, 'Organization/insurer']) await put(server, organization(reference));
   await put(server, managed('signer'));
@@ -154,8 +160,7 @@ describe('the REST table', () => {
   it.each([
     'Nonsense',
     'Nonsense/1',
-    'Patient/$everything',
-    'Patient/p1/$everything',
+    'Patient/p1/$nonsense',
     '$export',
     'Patient/p1/_history/v1/more',
     'Patient//',

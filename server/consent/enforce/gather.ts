@@ -7,7 +7,7 @@
  */
 import { parseReference } from '../../fhir/references.ts';
 import { replaceStrings } from '../../fhir/json-text.ts';
-import { and, any, encodeInstant, type Expression, or } from '../../search/expression.ts';
+import { and, any, encodeInstant, type Expression, none, or } from '../../search/expression.ts';
 import type { FindResult, Query, StoredResource } from '../../store/port.ts';
 import { UNDATED, WHEN } from '../facets.ts';
 import type { GatherPlace, GatherRequest, GatherResult } from '../gate.ts';
@@ -122,7 +122,7 @@ async function followAll(deps: Deps, rows: readonly StoredResource[], { follow, 
     );
     const found: StoredResource[] = [];
     for (const [type, ids] of byType(wanted.slice(0, MOST_FOLLOWED - followed.length))) {
-      const some = await find(deps, view, { type, where: byId(ids), limit: ids.length });
+      const some = await find(deps, view, { type, where: and([byId(ids), follow.types.get(type) ?? none]), limit: ids.length });
       if (some.kind !== 'rows') return some;
       found.push(...some.rows);
     }

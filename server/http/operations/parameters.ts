@@ -1,6 +1,7 @@
 /** Reads and writes Parameters resources. https://hl7.org/fhir/R4/parameters.html */
 import { AssentError } from '../../errors.ts';
 import type { FhirRequest } from '../interaction.ts';
+import { refuseUnknownQuery } from '../parameters.ts';
 
 export type Parameter = { readonly name: string; readonly part: readonly Parameter[]; readonly [element: string]: unknown };
 
@@ -48,4 +49,30 @@ function partsOf(value: unknown, path: string): readonly Parameter[] {
     const parameter = entry as Parameter;
     return { ...parameter, part: partsOf(parameter['part'], `${path}[${i}].part`) };
   });
+}
+
+/**
+ * What an operation was given, in the URL and as primitives in a Parameters body alike, by name. `known`: anything else is refused, because
+ * it was meant to change something.
+ */
+export function inputsOf(request: FhirRequest, known: readonly string[]): URLSearchParams {
+  refuseUnknownQuery(request, known);
+  const inputs = new URLSearchParams([...request.query].filter(([name]) => known.includes(name)));
+  if (request.body.kind === 'none') return inputs;
+  for (const parameter of parametersOf(request, known)) inputs.append(parameter.name, primitiveOf(parameter));
+  return inputs;
+}
+
+function primitiveOf(parameter: Parameter): string {
+  const values = Object.entries(parameter).flatMap(([name, value]) => (name.startsWith('value') ? [value] : []));
+  const [value] = values;
+  if (values.length === 1 && (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')) return String(value);
+  throw new AssentError('invalid-request', `The parameter ${parameter.name} is needed as one simple value.`);
+}
+
+/** The one value of an input, or undefined. Throws when it is given more than once. */
+export function onlyInput(inputs: URLSearchParams, name: string): string | undefined {
+  const [value, ...more] = inputs.getAll(name);
+  if (more.length > 0) throw new AssentError('invalid-request', `The parameter ${name} may be given once.`);
+  return value;
 }
