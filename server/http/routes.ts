@@ -12,6 +12,7 @@ import { prepare } from './operations/prepare.ts';
 import { conditionalPatch, patch } from './patch.ts';
 import { receipt } from './operations/receipt.ts';
 import { sign } from './operations/sign.ts';
+import { validate } from './operations/validate.ts';
 import { withdraw } from './operations/withdraw.ts';
 import { read } from './read.ts';
 import { search } from './search.ts';
@@ -36,6 +37,9 @@ export const routes: readonly Route[] = [
   { interaction: 'history-type',     method: 'GET',    path: '/:type/_history',                scope: 's',      takes: 'nothing',  handler: history },
   { interaction: 'history-system',   method: 'GET',    path: '/_history',                      scope: 'token',  takes: 'nothing',  handler: history },
   { interaction: 'vread',            method: 'GET',    path: '/:type/:id/_history/:version',   scope: 'r',      takes: 'nothing',  handler: vread },
+  { interaction: '$validate',        method: 'POST',   path: '/:type/$validate',               scope: 'token',  takes: 'resource', handler: validate },
+  { interaction: '$validate',        method: 'POST',   path: '/:type/:id/$validate',           scope: 'token',  takes: 'resource', handler: validate },
+  { interaction: '$validate',        method: 'GET',    path: '/:type/:id/$validate',           scope: 'r',      takes: 'nothing',  handler: validate },
   { interaction: '$prepare',         method: 'POST',   path: '/Consent/$prepare',              scope: 'token',  takes: 'resource', handler: prepare },
   { interaction: '$sign',            method: 'POST',   path: '/Consent/$sign',                 scope: 'token',  takes: 'resource', handler: sign },
   { interaction: '$withdraw',        method: 'POST',   path: '/Consent/:id/$withdraw',         scope: 'token',  takes: 'resource', handler: withdraw },
