@@ -24,6 +24,7 @@ import { patched, patchOf, patchOperation, refuseUnreadable } from './patch.ts';
 import { createOnly, expectedVersion } from './preconditions.ts';
 import { preferenceOf } from './prefer.ts';
 import type { Services } from './services.ts';
+import { refuseSubset } from './subset.ts';
 import { checkId } from './target.ts';
 import { conditionalOperation } from './update.ts';
 import { errorsAmong, invalid } from './validity.ts';
@@ -35,6 +36,7 @@ export async function transaction(request: FhirRequest, entries: readonly Bundle
   const signed = await signedTransaction(request, entries, services);
   if (signed) return signed;
   for (const { index, resource } of entries) if (resource) atEntry(index, () => refuseConsentProvenance(resource.value));
+  for (const { index, method, resource } of entries) if (resource && method === 'PUT') atEntry(index, () => refuseSubset(resource.value));
   const opened = entries.map((entry) => atEntry(entry.index, () => openPatch(entry, services)));
   const looks = opened.some((entry) => isConditional(entry) || entry.method === 'PATCH');
   const answers = await (looks ? lookAgain(() => writeEntries(request, opened, services)) : writeEntries(request, opened, services));
