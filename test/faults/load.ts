@@ -48,11 +48,16 @@ async function committed(engine: Engine, set: WriteSet): Promise<boolean> {
   return (await engine.resources.commit(set)).kind === 'committed';
 }
 
-/** Given on one engine and withdrawn on the other. Unless told, it tries again while the load goes on: a withdrawal is not given up. */
+/** Given on one engine and withdrawn on the other. Unless told, it tries again with the other one while the load goes on: a withdrawal is not given up. */
 async function keepChangingMind({ engines, witness, going }: Inside, patient: string, turn: number): Promise<void> {
   const insist = async (key: string, engine: Engine, body: string): Promise<void> => {
     const set = () => writes([resource(CONSENT, patient, { body }), resource(RECORD, patient)], { log: [{ key, entry: body }], bumpEpoch: true });
-    while (!(await witness.write(key, () => committed(engine, set()))) && going()) await sleep(20);
+    const other = engine === engines[0] ? engines[1] : engines[0];
+    for (let attempt = 0; ; attempt++) {
+      const asked = attempt % 2 === 0 ? engine : other;
+      if ((await witness.write(key, () => committed(asked, set()))) || !going()) return;
+      await sleep(20);
+    }
   };
   for (let i = turn; going(); i++) {
     const [giving, taking] = i % 2 === 0 ? engines : [engines[1], engines[0]];

@@ -1,4 +1,4 @@
-/** What can be done to the members of a replica set, and what they think of themselves. Everything is a signal to a process: a stopped one is what a cut network looks like from outside. */
+/** What can be done to the members of a replica set, and what they think of themselves. Everything is a signal to a process. */
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MongoClient } from 'mongodb';

@@ -5,6 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { startReplicaSet } from '../support/mongod.ts';
+import { createNetwork } from './network.ts';
 import { runFaults } from './scenario.ts';
 import { runServerFaults } from './server.ts';
 
@@ -13,14 +14,15 @@ const [kills, seed] = [Number(values.kills), Number(values.seed)];
 if (!Number.isInteger(kills) || kills < 1 || !Number.isInteger(seed)) throw new Error('--kills takes a number from 1 on, --seed a whole number.');
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
-const plan = { kills, cuts: 3, freezes: 2, restarts: 1, seed };
+const plan = { kills, cuts: 4, partitions: 3, freezes: 2, restarts: 1, seed };
 const serverPlan = { kills: 2, seed };
 const begun = performance.now();
 say(`seed ${seed}: ${JSON.stringify(plan)}, then a server process: ${JSON.stringify(serverPlan)}`);
 
-const set = await startReplicaSet(3);
+const network = createNetwork();
+const set = await startReplicaSet(3, network.front);
 try {
-  const { violations, done, ...counts } = await runFaults(set, plan, say);
+  const { violations, done, ...counts } = await runFaults({ set, network }, plan, say);
   say(JSON.stringify({ done, ...counts }));
   const { violations: ofServer, ...served } = await runServerFaults(set, serverPlan);
   say(`server process: ${JSON.stringify(served)}`);
@@ -31,6 +33,7 @@ try {
   process.exitCode = all.length === 0 ? 0 : 1;
 } finally {
   await set.stop();
+  await network.close();
 }
 
 /** A run in which nothing happened has proven nothing; nor has one whose old primary never was behind. */

