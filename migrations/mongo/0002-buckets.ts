@@ -7,7 +7,7 @@
  */
 import type { AnyBulkWriteOperation, Db } from 'mongodb';
 import { bucketOf } from '../../server/fhir/ids.ts';
-import { mark, markedBy } from '../../server/store/mongo/astray.ts';
+import { mark, marksOf } from '../../server/store/mongo/astray.ts';
 import { unpackKeys } from '../../server/store/packed-keys.ts';
 
 type Stored = { readonly _id: string; readonly s?: string; readonly t: string; readonly i: string; readonly f: string };
@@ -41,8 +41,8 @@ async function placeSlice(database: Db, after: string): Promise<string | undefin
   const options = { hint: '_id_', sort: { _id: 1 }, limit: SLICE, projection: { t: 1, i: 1, f: 1 } } as const;
   const slice = await stored.find({ _id: { $gt: after }, s: { $exists: false } }, options).toArray();
   if (slice.length === 0) return undefined;
-  const patients = slice.flatMap(({ t, i, f }) => markedBy({ type: t, id: i, keys: unpackKeys(f) }));
-  await mark({ astray: database.collection('astray') }, patients);
+  const marks = slice.flatMap(({ t, i, f }) => marksOf({ type: t, id: i, keys: unpackKeys(f) }));
+  await mark({ astray: database.collection('astray') }, marks);
   const updates = slice.map(
     ({ _id, t, i }): AnyBulkWriteOperation<Stored> => ({ updateOne: { filter: { _id }, update: { $set: { s: bucketOf(t, i) } } } }),
   );

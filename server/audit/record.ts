@@ -36,7 +36,7 @@ export type Recorder = (act: Act, options: { readonly own: boolean }) => Recorde
 export function createRecorder({ clock, observer, keysOf }: { readonly clock: Clock; readonly observer: string; readonly keysOf: KeysOf }): Recorder {
   return (act, { own }) => {
     const recorded = clock();
-    const id = newId(act.patient);
+    const id = newId(patientNamed(act));
     const version = newVersion();
     const event = auditEvent(act, { id, version, recorded, observer });
     const body = JSON.stringify(event);
@@ -53,6 +53,15 @@ export function createRecorder({ clock, observer, keysOf }: { readonly clock: Cl
     };
   };
 }
+
+/** The one patient that the event will name. What was asked for in vain names somebody too, by what the requester sent. */
+function patientNamed({ patient, what, actor }: Act): string | undefined {
+  const others = [actor, ...what].flatMap((reference) => PATIENT.exec(reference)?.[1] ?? []);
+  const [only, second] = new Set(patient === undefined ? others : [patient, ...others]);
+  return second === undefined ? only : undefined;
+}
+
+const PATIENT = /^Patient\/([^/]+)/;
 
 function isWrite(act: Act): boolean {
   return act.interaction === 'create' || act.interaction === 'update' || act.interaction === 'delete' || act.interaction === 'transaction';

@@ -5,9 +5,9 @@
  * Invariant: an aimed reader shows every resource that the query could match. The mark is read in the query's own snapshot; what is
  * counted outside of it is counted again where a mark has come meanwhile.
  */
-import { bucketOf } from '../../fhir/ids.ts';
 import type { Expression } from '../../search/expression.ts';
 import { patientOfKey } from '../../search/keys.ts';
+import { markOf } from './astray.ts';
 import { indexedKey } from './documents.ts';
 import type { Reader } from './reader.ts';
 
@@ -17,8 +17,10 @@ export type Aimed = Reader & { readonly own?: string };
 export async function aim(reader: Reader, type: string, whole: Expression): Promise<Aimed> {
   const own = reader.routed ? keyOfPatient(whole) : undefined;
   const patient = own === undefined ? undefined : patientOfKey(own);
-  if (own === undefined || patient === undefined || (await reader.isMarked(patient, 'then'))) return reader;
-  const s = bucketOf('Patient', patient);
+  if (own === undefined || patient === undefined) return reader;
+  const mark = markOf(type, patient);
+  if (await reader.isThere(mark, 'then')) return reader;
+  const { s } = mark;
   return {
     ...reader,
     own,
@@ -27,7 +29,7 @@ export async function aim(reader: Reader, type: string, whole: Expression): Prom
       // Of other keys most is elsewhere: to find this bucket's among them would be a walk without a bound.
       if (JSON.stringify(filter) !== JSON.stringify({ k: { $eq: indexedKey(type, own) } })) return reader.size(filter, cap);
       const size = await reader.size({ ...filter, s }, cap);
-      return (await reader.isMarked(patient, 'now')) ? reader.size(filter, cap) : size;
+      return (await reader.isThere(mark, 'now')) ? reader.size(filter, cap) : size;
     },
   };
 }

@@ -47,7 +47,7 @@ export type RecordDocument = {
   readonly g?: number;
 };
 
-/** `_id` is the id of a patient who has something outside the bucket `s`. */
+/** `_id` is Type/id of a type and a patient who has something of that type outside the bucket `s`. */
 export type Mark = { readonly _id: string; readonly s: string };
 
 export type Counter = { readonly _id: string; readonly value: number };

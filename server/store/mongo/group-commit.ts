@@ -7,7 +7,7 @@
 import type { Clock } from '../../clock.ts';
 import type { CommitResult, WriteSet } from '../port.ts';
 import { applyWriteSets } from './apply.ts';
-import { markedBy } from './astray.ts';
+import { marksOf } from './astray.ts';
 import type { Connection } from './connection.ts';
 import { createEpochGate, type EpochGate } from './epoch-gate.ts';
 import { unavailable } from './faults.ts';
@@ -32,7 +32,7 @@ export function createCommitter({ connection, clock }: { readonly connection: Co
     async (sets: readonly WriteSet[]): Promise<readonly CommitResult[]> => {
       const results = await transact(connection, (session, attempt) => applyWriteSets({ connection, session, now: clock(), attempt, gate }, sets));
       const written = sets.flatMap(({ resources }, i) => (results[i]?.kind === 'committed' ? resources : []));
-      connection.marks.add(written.flatMap(markedBy));
+      connection.marks.add(written.flatMap(marksOf));
       return results;
     };
   const lanes = { small: createLane(run(createEpochGate({ closes: true }))), large: createLane(run(createEpochGate({ closes: false }))) };

@@ -8,7 +8,7 @@ import type { Clock } from '../../clock.ts';
 import { AssentError } from '../../errors.ts';
 import type { LogRow, RecordStore, StoredResource } from '../port.ts';
 import type { Change, Counters, DataSet, RawRecord, RecordName, Section } from '../transfer.ts';
-import { mark, markedBy } from './astray.ts';
+import { mark, marksOf } from './astray.ts';
 import { type Connection, connect, DEFAULT_DATABASE } from './connection.ts';
 import {
   byId,
@@ -130,7 +130,7 @@ type Document = ResourceDocument | HistoryDocument | LogDocument | RecordDocumen
 /** `again`: an attempt before this one may have written some of it. */
 async function put({ collections }: Connection, change: Change & { readonly gone?: undefined }, again: boolean): Promise<void> {
   const { section, rows } = change;
-  if (section === 'resources') await mark(collections, rows.flatMap(markedBy));
+  if (section === 'resources') await mark(collections, rows.flatMap(marksOf));
   const collection = collections[section] as unknown as Collection<Document>;
   const documents = documentsOf(change);
   if (!again && !change.again) return void (await collection.insertMany(documents, { ordered: false }));

@@ -3,7 +3,7 @@ import type { Filter, FindCursor, Sort } from 'mongodb';
 import { AssentError } from '../../errors.ts';
 import { bucketOf } from '../../fhir/ids.ts';
 import type { DataSet, Slices } from '../transfer.ts';
-import { markedBy, markOf } from './astray.ts';
+import { marksOf } from './astray.ts';
 import type { Collections, Connection } from './connection.ts';
 import { EPOCH, indexedKeys, type RecordDocument, type ResourceDocument, toResource } from './documents.ts';
 import { guarded } from './faults.ts';
@@ -53,9 +53,9 @@ function requireIndexed(document: ResourceDocument): ResourceDocument {
 /** A patient without a mark would be searched for in one place only. */
 async function* marked(resources: Slices<'resources'>, astray: Collections['astray']): Slices<'resources'> {
   for await (const slice of resources) {
-    const patients = new Set(slice.flatMap(markedBy));
-    const there = await guarded(() => astray.find({ _id: { $in: [...patients] } }, { hint: '_id_' }).toArray());
-    if (there.some(({ _id, s }) => s !== markOf(_id).s) || there.length !== patients.size)
+    const wanted = new Map(slice.flatMap(marksOf).map((one) => [one._id, one.s]));
+    const there = await guarded(() => astray.find({ _id: { $in: [...wanted.keys()] } }, { hint: '_id_' }).toArray());
+    if (there.length !== wanted.size || there.some(({ _id, s }) => s !== wanted.get(_id)))
       throw new AssentError('internal', 'Not every patient who has something outside the bucket has a mark.');
     yield slice;
   }

@@ -3,9 +3,8 @@
  * https://www.mongodb.com/docs/manual/reference/read-concern-snapshot/
  */
 import type { ClientSession, Filter, FindCursor, FindOptions } from 'mongodb';
-import { markOf } from './astray.ts';
 import { COMMAND_MS, type Collections, type Connection } from './connection.ts';
-import type { HistoryDocument, ResourceDocument } from './documents.ts';
+import type { HistoryDocument, Mark, ResourceDocument } from './documents.ts';
 import type { Sizes } from './sizes.ts';
 
 export type Finding = Pick<FindOptions, 'sort' | 'limit' | 'projection' | 'hint' | 'batchSize'>;
@@ -19,8 +18,8 @@ export type Reader = {
   size(filter: Filter<ResourceDocument>, cap: number): Promise<number>;
   /** Whether there is a router, which a filter can help. */
   readonly routed: boolean;
-  /** Whether something of a patient is astray: then, in this snapshot; or by now. */
-  isMarked(patient: string, when: 'then' | 'now'): Promise<boolean>;
+  /** Whether something is astray: then, in this snapshot; or by now. */
+  isThere(mark: Mark, when: 'then' | 'now'): Promise<boolean>;
 };
 
 /** Names of the indexes that queries are forced to use. */
@@ -54,13 +53,12 @@ function readerOf(connection: Connection, { resources, history, astray }: Collec
       return Number((await database.command(command))['n']);
     },
     routed,
-    isMarked: async (patient, when) => {
-      if (marks.has(patient)) return true;
-      const { s } = markOf(patient);
+    isThere: async (mark, when) => {
+      if (marks.has(mark)) return true;
       const [from, options] = when === 'then' ? [astray, common] : [connection.collections.astray, { maxTimeMS: COMMAND_MS }];
-      const found = await from.findOne({ _id: patient, s }, { ...options, hint: '_id_' });
+      const found = await from.findOne(mark, { ...options, hint: '_id_' });
       // One of the transaction's own is not committed yet.
-      if (found && !session.inTransaction()) marks.add([patient]);
+      if (found && !session.inTransaction()) marks.add([mark]);
       return found !== null;
     },
   };

@@ -2,8 +2,8 @@
 import type { ClientSession } from 'mongodb';
 import type { StoredResource } from '../port.ts';
 import type { Collections } from './connection.ts';
-import { type KnownMarks, mark, markedBy } from './astray.ts';
-import { byId, type HistoryDocument, type ResourceDocument, toDocument, toHistory } from './documents.ts';
+import { type KnownMarks, mark, marksOf } from './astray.ts';
+import { byId, type HistoryDocument, type Mark, type ResourceDocument, toDocument, toHistory } from './documents.ts';
 
 /** All but the index keys, which are never read back. */
 export type KnownResource = Omit<ResourceDocument, 'k'>;
@@ -24,7 +24,7 @@ export function createResourceChanges({ inSession, session, marks }: Inside, loa
   const fresh = new Map<string, ResourceDocument>();
   const relied = new Set<string>();
   let superseded: HistoryDocument[] = [];
-  const unmarked = new Set<string>();
+  let unmarked: Mark[] = [];
 
   async function flush(): Promise<void> {
     const added = [...fresh.values()].filter(({ _id }) => !stored.has(_id));
@@ -41,7 +41,7 @@ export function createResourceChanges({ inSession, session, marks }: Inside, loa
     for (const document of fresh.values()) stored.set(document._id, document);
     fresh.clear();
     relied.clear();
-    unmarked.clear();
+    unmarked = [];
     superseded = [];
   }
 
@@ -52,7 +52,7 @@ export function createResourceChanges({ inSession, session, marks }: Inside, loa
       const old = fresh.get(document._id) ?? stored.get(document._id);
       if (old) superseded.push(toHistory(old));
       fresh.set(document._id, document);
-      for (const patient of markedBy(resource)) if (!marks.has(patient)) unmarked.add(patient);
+      for (const one of marksOf(resource)) if (!marks.has(one)) unmarked.push(one);
     },
     rely: (id) => void relied.add(id),
     flush,

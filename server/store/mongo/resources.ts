@@ -2,7 +2,7 @@
 import type { Clock } from '../../clock.ts';
 import { packKeys } from '../packed-keys.ts';
 import type { Query, ResourceStore, StoredResource } from '../port.ts';
-import { mark, markedBy } from './astray.ts';
+import { mark, marksOf } from './astray.ts';
 import { type Connection, COMMAND_MS } from './connection.ts';
 import { byId, indexedKeys, resourceId, toResource } from './documents.ts';
 import type { EpochReader } from './epoch.ts';
@@ -67,7 +67,7 @@ async function reindex({ collections }: Connection, type: string, keysOf: Parame
     const last = slice.at(-1);
     if (!last) return written;
     const rekeyed = slice.map(toResource).map((resource) => ({ ...resource, ...keysOf(resource) }));
-    await mark(collections, rekeyed.flatMap(markedBy));
+    await mark(collections, rekeyed.flatMap(marksOf));
     const updates = rekeyed.map(rekey);
     written += (await collections.resources.bulkWrite(updates, { ordered: false })).modifiedCount;
     after = last._id;

@@ -132,8 +132,8 @@ describe.skipIf(!findMongod())('what is outside its patient’s bucket', () => {
       for (const one of asked(world)) {
         const counting = {
           ...reader,
-          isMarked: async (...about: Parameters<typeof reader.isMarked>) => {
-            const marked = await reader.isMarked(...about);
+          isThere: async (...about: Parameters<typeof reader.isThere>) => {
+            const marked = await reader.isThere(...about);
             if (!marked) aimed++;
             return marked;
           },
@@ -180,7 +180,7 @@ describe.skipIf(!findMongod())('what is outside its patient’s bucket', () => {
     await client
       .db()
       .collection<{ _id: string }>('astray')
-      .deleteMany({ _id: one.patients[0] ?? '' });
+      .deleteMany({ _id: `${one.type}/${one.patients[0]}` });
     expect((await compare(one, { has: () => false, add: () => undefined })).wrong).toBeGreaterThan(0);
   });
 
@@ -191,9 +191,9 @@ describe.skipIf(!findMongod())('what is outside its patient’s bucket', () => {
     const large = { ...one.made(stray), body: 'x'.repeat(15 * 1024 * 1024 + 1) };
     await expect(engines[0].resources.commit(writes([large]))).rejects.toMatchObject({ code: 'too-large' });
     const marks = client.db().collection<{ _id: string }>('astray');
-    expect(await marks.countDocuments({ _id: one.patients[2] ?? '' })).toBe(0);
+    expect(await marks.countDocuments({ _id: `${one.type}/${one.patients[2]}` })).toBe(0);
     await run(one, { kind: 'commit', writes: [stray], refused: false, other: false });
-    expect(await marks.countDocuments({ _id: one.patients[2] ?? '' })).toBe(1);
+    expect(await marks.countDocuments({ _id: `${one.type}/${one.patients[2]}` })).toBe(1);
   });
 
   test('stops a conditional create, in the transaction that makes it astray too', async () => {

@@ -47,7 +47,7 @@ describe.skipIf(!findMongod())('a database of before buckets', () => {
     for (const { _id, s } of await resources.find({}, { projection: { s: 1 } }).toArray())
       expect(s).toBe(bucketOf('Observation', _id.slice('Observation/'.length)));
     const marked = (await database.collection<Named>('astray').find().sort({ _id: 1 }).toArray()).map(({ _id, s }) => [_id, s]);
-    expect(marked).toEqual(['p0', 'p2', 'p4', 'p6', 'p8'].map((id) => [id, bucketOf('Patient', id)]));
+    expect(marked).toEqual(['p0', 'p2', 'p4', 'p6', 'p8'].map((id) => [`Observation/${id}`, bucketOf('Patient', id)]));
     expect((await resources.indexes()).map(({ name }) => name)).not.toContain('k_d_id');
     const engine = await createMongoEngine({ uri, clock: () => 0, routed: true });
     for (const patient of ['at-home', 'p4']) {

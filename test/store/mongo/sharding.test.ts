@@ -129,7 +129,7 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
       resource('T', anId(), { instant: i, keys: ['@patient/well', '0abrPatient/well', `code${i % 3}`] }),
     );
     await store({ engine }, ...rows);
-    const own = ['astray query well', `resources query ${bucket}`];
+    const own = ['astray query T/well', `resources query ${bucket}`];
     const forms: readonly Partial<Query>[] = [
       { where: ofPatient, limit: 5 },
       { where: any(['0abrPatient/well']), limit: 5 },
@@ -148,13 +148,18 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
     const counted = await keysOf(async () =>
       expect(await routed.resources.count({ type: 'T', where: ofPatient, scope: 'internal' })).toEqual({ kind: 'count', total: 30 }),
     );
-    expect(counted).toEqual(['astray query well', `resources command ${bucket}`, 'astray query well']);
+    expect(counted).toEqual(['astray query T/well', `resources command ${bucket}`, 'astray query T/well']);
   });
 
   test('a search that is not certain to be of one patient asks every shard; so does one of a patient who has something elsewhere', async () => {
     for (const where of [any(['code1']), any(['@patient/well', '@patient/p']), or([ofPatient, any(['code1'])]), not(ofPatient), all])
       expect(await asked({ where, limit: 5 })).toContain('resources query every shard');
-    expect(await asked({ where: any(['@patient/p']) })).toEqual(['astray query p', 'resources query every shard']);
+    expect(await asked({ where: any(['@patient/p']) })).toEqual(['astray query T/p', 'resources query every shard']);
+    // Of another type nothing is.
+    expect(await keysOf(() => routed.resources.find(query('Other', { where: any(['@patient/p']) })))).toEqual([
+      'astray query Other/p',
+      `resources query ${bucketOf('Patient', 'p')}`,
+    ]);
     // What is for ever has to be read once.
     expect(await asked({ where: any(['@patient/p']) })).toEqual(['resources query every shard']);
   });
@@ -162,7 +167,7 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
   test('a write that needs a mark makes it, once; others pay nothing', async () => {
     const made = (id: string) => keysOf(() => store({ engine }, resource('T', id, { keys: ['@patient/later'] })));
     expect((await made(newId('later'))).filter((command) => command.startsWith('astray'))).toEqual([]);
-    expect((await made('chosen')).filter((command) => command.startsWith('astray'))).toEqual(['astray update later']);
+    expect((await made('chosen')).filter((command) => command.startsWith('astray'))).toEqual(['astray update T/later']);
     expect((await made('chosen-too')).filter((command) => command.startsWith('astray'))).toEqual([]);
   });
 
