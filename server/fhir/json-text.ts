@@ -81,7 +81,7 @@ export function objectText(members: Iterable<readonly [string, string | undefine
 }
 
 /** Sets (a JSON text) or removes (undefined) members of an object. `first` lead in the order given, the others keep their places, new ones come last. */
-function withMemberTexts(text: string, changes: Readonly<Record<string, string | undefined>>, first: readonly string[]): string {
+export function withMemberTexts(text: string, changes: Readonly<Record<string, string | undefined>>, first: readonly string[]): string {
   const members = memberTexts(text);
   for (const [name, value] of Object.entries(changes)) {
     if (value === undefined) members.delete(name);

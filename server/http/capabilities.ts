@@ -17,6 +17,7 @@ export async function capabilities(services: Services): Promise<Answer> {
 }
 
 function statement(services: Services): object {
+  const system = operationsOf('', services.routes);
   return {
     resourceType: 'CapabilityStatement',
     status: 'active',
@@ -33,6 +34,8 @@ function statement(services: Services): object {
         security: security(services.tokenUrl),
         resource: resourceTypes.map((type) => resource(type, services)),
         interaction: ['transaction', 'batch', ...systemInteractions(services.routes)].map((code) => ({ code })),
+        ...(system.length > 0 ? { operation: system } : {}),
+        compartment: COMPARTMENTS.map((name) => `http://hl7.org/fhir/CompartmentDefinition/${name}`),
       },
     ],
   };
@@ -56,20 +59,39 @@ function resource(type: string, { routes, search, limits }: Services): object {
   };
 }
 
-/** Rows that hold for every type, without the operations. */
+/** Rows that hold for every type, as far as R4 has a code for them. */
 function interactionsOf(routes: readonly Route[]): string[] {
-  return [...new Set(routes.filter(({ path }) => path.startsWith('/:type')).map(({ interaction }) => interaction))];
+  const names = routes.filter(({ path }) => path.startsWith('/:type')).map(({ interaction }) => interaction);
+  return [...new Set(names)].filter((name) => !name.startsWith('$') && name !== 'search-compartment');
 }
 
 function systemInteractions(routes: readonly Route[]): string[] {
   return routes.filter(({ interaction }) => interaction.endsWith('-system')).map(({ interaction }) => interaction);
 }
 
+/** Operations of a type: those of every type, and its own. `type` '': of the system. */
 function operationsOf(type: string, routes: readonly Route[]): object[] {
-  return routes
-    .filter((route) => route.interaction.startsWith('$') && typeOfRow(route, {}) === type)
-    .map(({ interaction }) => ({ name: interaction.slice(1), definition: `urn:assent:operation:${type}-${interaction.slice(1)}` }));
+  const rows = routes.filter(({ interaction }) => interaction.startsWith('$'));
+  const offered = rows.filter((route) => (type !== '' && route.path.startsWith('/:type')) || typeOfRow(route, {}) === type);
+  const names = [...new Set(offered.filter(({ path }) => type !== '' || path.startsWith('/$')).map(({ interaction }) => interaction.slice(1)))];
+  return names.map((name) => ({ name, definition: definitionOf(`$${name}`, type, routes) }));
 }
+
+/**
+ * Ours, also of the operations R4 defines: naming R4's own definition would claim all of it, and GET and POST for each.
+ * https://hl7.org/fhir/R4/capabilitystatement-definitions.html#CapabilityStatement.rest.resource.operation.definition
+ */
+function definitionOf(interaction: string, type: string, routes: readonly Route[]): string {
+  const rows = routes.filter((route) => route.interaction === interaction);
+  const of = rows.some((route) => typeOfRow(route, {}) === type && type !== '')
+    ? type
+    : rows.some(({ path }) => path.startsWith('/:type'))
+      ? 'Resource'
+      : 'System';
+  return `urn:assent:operation:${of}-${interaction.slice(1)}`;
+}
+
+const COMPARTMENTS = ['patient', 'encounter', 'relatedPerson', 'practitioner', 'device'];
 
 function security(tokenUrl: string): object {
   return {

@@ -4,10 +4,13 @@
  */
 import { bundle } from './bundle.ts';
 import { capabilities } from './capabilities.ts';
+import { compartment } from './compartment.ts';
 import { create } from './create.ts';
 import { conditionalDelete, remove } from './delete.ts';
 import { history } from './history.ts';
 import type { Route } from './interaction.ts';
+import { everything } from './operations/everything.ts';
+import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
 import { prepare } from './operations/prepare.ts';
 import { conditionalPatch, patch } from './patch.ts';
 import { receipt } from './operations/receipt.ts';
@@ -37,9 +40,25 @@ export const routes: readonly Route[] = [
   { interaction: 'history-type',     method: 'GET',    path: '/:type/_history',                scope: 's',      takes: 'nothing',  handler: history },
   { interaction: 'history-system',   method: 'GET',    path: '/_history',                      scope: 'token',  takes: 'nothing',  handler: history },
   { interaction: 'vread',            method: 'GET',    path: '/:type/:id/_history/:version',   scope: 'r',      takes: 'nothing',  handler: vread },
+  { interaction: 'search-compartment', method: 'GET',  path: '/:type/:id/:member',             scope: 'token',  takes: 'nothing',  handler: compartment },
+  { interaction: 'search-compartment', method: 'POST', path: '/:type/:id/:member/_search',     scope: 'token',  takes: 'form',     handler: compartment },
+  { interaction: 'search-compartment', method: 'POST', path: '/:type/:id/_search',             scope: 'token',  takes: 'form',     handler: compartment },
+  { interaction: '$everything',      method: 'GET',    path: '/Patient/:id/$everything',       scope: 'r',      takes: 'nothing',  handler: everything },
+  { interaction: '$everything',      method: 'POST',   path: '/Patient/:id/$everything',       scope: 'r',      takes: 'resource', handler: everything },
+  { interaction: '$everything',      method: 'GET',    path: '/Encounter/:id/$everything',     scope: 'r',      takes: 'nothing',  handler: everything },
+  { interaction: '$everything',      method: 'POST',   path: '/Encounter/:id/$everything',     scope: 'r',      takes: 'resource', handler: everything },
   { interaction: '$validate',        method: 'POST',   path: '/:type/$validate',               scope: 'token',  takes: 'resource', handler: validate },
   { interaction: '$validate',        method: 'POST',   path: '/:type/:id/$validate',           scope: 'token',  takes: 'resource', handler: validate },
   { interaction: '$validate',        method: 'GET',    path: '/:type/:id/$validate',           scope: 'r',      takes: 'nothing',  handler: validate },
+  { interaction: '$meta',            method: 'GET',    path: '/:type/:id/$meta',              scope: 'r',      takes: 'nothing',  handler: meta },
+  { interaction: '$meta',            method: 'POST',   path: '/:type/:id/$meta',              scope: 'r',      takes: 'resource', handler: meta },
+  { interaction: '$meta',            method: 'GET',    path: '/:type/:id/_history/:version/$meta', scope: 'r',      takes: 'nothing',  handler: meta },
+  { interaction: '$meta',            method: 'GET',    path: '/:type/$meta',                  scope: 's',      takes: 'nothing',  handler: metaOfMany },
+  { interaction: '$meta',            method: 'POST',   path: '/:type/$meta',                  scope: 's',      takes: 'resource', handler: metaOfMany },
+  { interaction: '$meta',            method: 'GET',    path: '/$meta',                        scope: 'token',  takes: 'nothing',  handler: metaOfMany },
+  { interaction: '$meta',            method: 'POST',   path: '/$meta',                        scope: 'token',  takes: 'resource', handler: metaOfMany },
+  { interaction: '$meta-add',        method: 'POST',   path: '/:type/:id/$meta-add',          scope: 'u',      takes: 'resource', handler: metaAdd },
+  { interaction: '$meta-delete',     method: 'POST',   path: '/:type/:id/$meta-delete',       scope: 'u',      takes: 'resource', handler: metaDelete },
   { interaction: '$prepare',         method: 'POST',   path: '/Consent/$prepare',              scope: 'token',  takes: 'resource', handler: prepare },
   { interaction: '$sign',            method: 'POST',   path: '/Consent/$sign',                 scope: 'token',  takes: 'resource', handler: sign },
   { interaction: '$withdraw',        method: 'POST',   path: '/Consent/:id/$withdraw',         scope: 'token',  takes: 'resource', handler: withdraw },

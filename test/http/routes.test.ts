@@ -54,6 +54,19 @@ const examples: Readonly<Record<string, Example>> = {
   'POST /Patient/:id/$everything': { url: 'Patient/p1/$everything', status: 200, body: parameters({ name: '_count', valueInteger: 5 }) },
   'GET /Encounter/:id/$everything': { url: 'Encounter/e1/$everything', status: 200 },
   'POST /Encounter/:id/$everything': { url: 'Encounter/e1/$everything', status: 200, body: parameters() },
+  'GET /:type/:id/$meta': { url: 'Patient/p1/$meta', status: 200 },
+  'POST /:type/:id/$meta': { url: 'Patient/p1/$meta', status: 200, body: parameters() },
+  'GET /:type/:id/_history/:version/$meta': { url: 'Patient/p1/_history/{version}/$meta', status: 200 },
+  'GET /:type/$meta': { url: 'Patient/$meta', status: 200 },
+  'POST /:type/$meta': { url: 'Patient/$meta', status: 200, body: parameters() },
+  'GET /$meta': { url: '$meta', status: 200 },
+  'POST /$meta': { url: '$meta', status: 200, body: parameters() },
+  'POST /:type/:id/$meta-add': { url: 'Patient/p1/$meta-add', status: 200, body: parameters({ name: 'meta', valueMeta: { tag: [{ code: 't' }] } }) },
+  'POST /:type/:id/$meta-delete': {
+    url: 'Patient/p1/$meta-delete',
+    status: 200,
+    body: parameters({ name: 'meta', valueMeta: { tag: [{ code: 't' }] } }),
+  },
   'POST /Consent/$prepare': {
     url: 'Consent/$prepare',
     status: 200,
@@ -157,17 +170,13 @@ describe('the REST table', () => {
     expect([answer.status, answer.headers['allow'], answer.json.resourceType]).toEqual([405, 'GET, HEAD, OPTIONS', 'OperationOutcome']);
   });
 
-  it.each([
-    'Nonsense',
-    'Nonsense/1',
-    'Patient/p1/$nonsense',
-    '$export',
-    'Patient/p1/_history/v1/more',
-    'Patient//',
-  ])('%s is not offered: 404', async (url) => {
-    const answer = await call(http, 'GET', url);
-    expect([answer.status, answer.json.issue[0].code]).toEqual([404, 'not-supported']);
-  });
+  it.each(['Nonsense', 'Nonsense/1', 'Patient/p1/$nonsense', '$export', 'Patient/p1/_history/v1/more', 'Patient//'])(
+    '%s is not offered: 404',
+    async (url) => {
+      const answer = await call(http, 'GET', url);
+      expect([answer.status, answer.json.issue[0].code]).toEqual([404, 'not-supported']);
+    },
+  );
 
   it('a slash at the end changes nothing', async () => {
     for (const url of ['Patient?gender=female', 'Patient/p1', 'Patient/p1/_history', 'metadata']) {
