@@ -9,6 +9,7 @@ import { conditionOf } from './condition.ts';
 import { refuseUnknownQuery } from './parameters.ts';
 import { refuseConditions } from './preconditions.ts';
 import { writeAnswer } from './prefer.ts';
+import { writeWithProvenance } from './provenance.ts';
 import { answerRead } from './read.ts';
 import type { Services } from './services.ts';
 import { resourceOf } from './target.ts';
@@ -24,7 +25,8 @@ export async function create(request: FhirRequest, services: Services): Promise<
   refuseConsentProvenance(resource.value);
   const condition = conditionOf(request, services);
   await refuseInvalid(services, resource);
-  const [result] = await request.gate.write([{ kind: 'create', id: newIdFor(resource.value, services.base), resource, ...condition }]);
+  const operation = { kind: 'create', id: newIdFor(resource.value, services.base), resource, ...condition } as const;
+  const result = await writeWithProvenance(request, services, operation);
   if (!result) throw notFound();
   if (result.kind !== 'unchanged') return writeAnswer(request, services.base, { status: 201, row: result.row });
   // What was there already is disclosed like any read: under its scope, decided, audited, with its receipt.

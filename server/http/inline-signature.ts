@@ -21,8 +21,10 @@ const PROVENANCE = 'x-provenance';
 const MOST_SIGNATURES = 10;
 export const signedStatus = { activated: 201, 'already-active': 200, proposed: 202 } as const;
 
+/** Of other types, a write takes the header as it is: provenance.ts. */
 export function refuseInlineSignature(request: FhirRequest): void {
-  if (request.header(PROVENANCE) !== undefined) throw new AssentError('invalid-signature', WAY);
+  if (request.header(PROVENANCE) !== undefined && (request.type === '' || request.type === 'Consent'))
+    throw new AssentError('invalid-signature', WAY);
 }
 
 export function refuseConsentProvenance(value: ResourceValue): void {
@@ -30,11 +32,10 @@ export function refuseConsentProvenance(value: ResourceValue): void {
   if (/"Consent\/|\/Consent\/|urn:uuid:/.test(JSON.stringify(value['target'] ?? ''))) throw new AssentError('invalid-signature', WAY);
 }
 
-/** The create of a Consent with X-Provenance; undefined: there is no such header. */
+/** The create of a Consent with X-Provenance; undefined: this is none. */
 export async function signedCreate(request: FhirRequest, resource: ResourceDocument, { base, limits }: Services): Promise<Answer | undefined> {
   const header = request.header(PROVENANCE);
-  if (header === undefined) return undefined;
-  if (resource.value.resourceType !== 'Consent') throw new AssentError('invalid-signature', WAY);
+  if (header === undefined || resource.value.resourceType !== 'Consent') return undefined;
   const provenance = parseDocument(header, { maxDepth: limits.jsonDepth, maxBytes: limits.bodyBytes }).value;
   return signedAnswer(await request.gate.signPreparedConsent({ consent: resource.value, signatures: signaturesOf(provenance) }), base);
 }

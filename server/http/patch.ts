@@ -19,6 +19,7 @@ import type { Answer, Body, FhirRequest } from './interaction.ts';
 import { refuseUnknownQuery } from './parameters.ts';
 import { expectedVersion, refuseConditions } from './preconditions.ts';
 import { writeAnswer } from './prefer.ts';
+import { writeWithProvenance } from './provenance.ts';
 import type { Limits, Services } from './services.ts';
 import { checkId } from './target.ts';
 import { refuseInvalid } from './validity.ts';
@@ -52,7 +53,7 @@ async function patchWith(request: FhirRequest, services: Services, target: () =>
     const found = await request.gate.read(request.type, id);
     const resource = patched(found, { patch: change, version, ...condition }, services.limits);
     await refuseInvalid(services, resource);
-    const [result] = await request.gate.write([patchOperation(found, resource, condition)]);
+    const result = await writeWithProvenance(request, services, patchOperation(found, resource, condition));
     if (!result) throw notFound();
     const answer = writeAnswer(request, services.base, { status: 200, row: result.row });
     return { ...answer, headers: { ...answer.headers, ...receiptHeaders(services.base, found.kind === 'absent' ? undefined : found.receipt) } };
@@ -120,7 +121,11 @@ function changes(expression: string): AssentError {
   return new AssentError('patch-failed', [{ diagnostics: `A patch cannot change the ${expression} of a resource.`, expression: [expression] }]);
 }
 
-export function patchOperation(found: ReadResult, resource: ResourceDocument, { ifMatch }: { readonly ifMatch?: string }): WriteOperation {
+export function patchOperation(
+  found: ReadResult,
+  resource: ResourceDocument,
+  { ifMatch }: { readonly ifMatch?: string },
+): Extract<WriteOperation, { kind: 'update' }> {
   if (found.kind === 'absent') throw notFound();
   const { id, version } = found.row;
   return { kind: 'update', id, resource, madeFrom: version, byPatch: true, ...(ifMatch === undefined ? {} : { ifMatch }) };

@@ -15,6 +15,7 @@ import type { Answer, FhirRequest } from './interaction.ts';
 import { refuseUnknownQuery } from './parameters.ts';
 import { createOnly, expectedVersion, refuseConditions } from './preconditions.ts';
 import { writeAnswer } from './prefer.ts';
+import { writeWithProvenance } from './provenance.ts';
 import type { Services } from './services.ts';
 import { refuseSubset } from './subset.ts';
 import { checkId, resourceOf } from './target.ts';
@@ -61,11 +62,7 @@ type Found = {
 };
 
 /** What a conditional update does, by what it found. Shared with transactions. */
-export function conditionalOperation(
-  resource: ResourceDocument,
-  { where, match, ifMatch, ifNoneMatch }: Found,
-  id: string,
-): Extract<WriteOperation, { kind: 'create' | 'update' }> {
+export function conditionalOperation(resource: ResourceDocument, { where, match, ifMatch, ifNoneMatch }: Found, id: string): Written {
   const { id: chosen } = resource.value;
   if (match) {
     if (ifNoneMatch !== undefined) throw new AssentError('version-mismatch', 'A resource matches the criteria already.');
@@ -80,8 +77,10 @@ export function conditionalOperation(
   return { kind: 'update', id: chosen, resource, ifNoneExist: where, ifNoneMatch: '*' };
 }
 
-async function written(request: FhirRequest, { base }: Services, operation: WriteOperation): Promise<Answer> {
-  const [result] = await request.gate.write([operation]);
+type Written = Extract<WriteOperation, { kind: 'create' | 'update' }>;
+
+async function written(request: FhirRequest, services: Services, operation: Written): Promise<Answer> {
+  const result = await writeWithProvenance(request, services, operation);
   if (!result) throw notFound();
-  return writeAnswer(request, base, { status: result.kind === 'created' ? 201 : 200, row: result.row });
+  return writeAnswer(request, services.base, { status: result.kind === 'created' ? 201 : 200, row: result.row });
 }

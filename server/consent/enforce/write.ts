@@ -251,9 +251,22 @@ function newVersionOf(
   return { type: resource.value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
 }
 
+/** What a Provenance speaks of and is written beside it: it concerns the same patients. */
+function targetsBeside(operations: readonly WriteOperation[]): Map<string, ResourceValue> {
+  const beside = new Map<string, ResourceValue>();
+  for (const operation of operations) {
+    if ('resource' in operation)
+      beside.set(`${operation.resource.value.resourceType}/${operation.id}`, { ...operation.resource.value, id: operation.id });
+  }
+  const provenances = [...beside.values()].filter(({ resourceType }) => resourceType === 'Provenance');
+  const targets = provenances.flatMap(({ target }) => (Array.isArray(target) ? (target as readonly { readonly reference?: unknown }[]) : []));
+  const named = new Set(targets.map(({ reference }) => /^[A-Za-z]+\/[^/]+/.exec(String(reference))?.[0]));
+  return new Map([...beside].filter(([reference]) => named.has(reference)));
+}
+
 /** Stored Medications that written resources refer to: a deny by code follows medicationReference (rule 9). */
 async function referencedConcepts(deps: Writing, operations: readonly WriteOperation[]): Promise<ReadonlyMap<string, ResourceValue>> {
-  const concepts = new Map<string, ResourceValue>();
+  const concepts = targetsBeside(operations);
   const wanted = new Set<string>();
   for (const operation of operations) {
     if (!('resource' in operation)) continue;
