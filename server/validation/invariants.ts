@@ -16,7 +16,7 @@ type Parsed = { readonly words: string; readonly expression: FhirPathAtom };
 /** Judged by the walk or by rules/, which say more precisely where; txt-1 and txt-2 name a function that only narrative.ts can stand for. */
 const ELSEWHERE: ReadonlySet<string> = new Set(
   (
-    'ele-1 ext-1 ref-1 per-1 txt-1 txt-2 dom-2 dom-3 dom-4 dom-5 que-2 que-7 qrs-1 ' +
+    'ele-1 ext-1 ref-1 per-1 txt-1 txt-2 dom-2 dom-3 dom-4 dom-5 que-2 que-7 qrs-1 csd-1 sdf-1 sdf-8 sdf-8a sdf-16 sdf-17 ' +
     'bdl-1 bdl-2 bdl-3 bdl-4 bdl-5 bdl-7 bdl-8 bdl-9 bdl-10 bdl-11 bdl-12'
   ).split(' '),
 );

@@ -11,14 +11,17 @@ import { extensionFindings } from './rules/extension.ts';
 import { periodFindings } from './rules/period.ts';
 import { questionnaireResponseFindings } from './rules/questionnaire-response.ts';
 import { questionnaireFindings } from './rules/questionnaire.ts';
+import { codeSystemFindings, structureDefinitionFindings } from './rules/unique.ts';
 import type { Visit } from './structure.ts';
 
 const OF_TYPE: ReadonlyMap<string, (visit: Visit) => Finding[]> = new Map([
   ['Bundle', bundleFindings],
+  ['CodeSystem', codeSystemFindings],
   ['Extension', extensionFindings],
   ['Period', periodFindings],
   ['Questionnaire', questionnaireFindings],
   ['QuestionnaireResponse', questionnaireResponseFindings],
+  ['StructureDefinition', structureDefinitionFindings],
 ]);
 
 export function ruleFindings(visit: Visit): Finding[] {
