@@ -14,7 +14,6 @@ import { resourceTypes } from '../../fhir/resource-types.ts';
 import { all } from '../../search/expression.ts';
 import { notFound, receiptHeaders, versionHeaders } from '../answer.ts';
 import { lookAgain } from '../condition.ts';
-import { refuseInlineSignature } from '../inline-signature.ts';
 import type { Answer, FhirRequest } from '../interaction.ts';
 import { refuseUnknownQuery } from '../parameters.ts';
 import { refuseUnreadable } from '../patch.ts';
@@ -79,8 +78,7 @@ export function metaDelete(request: FhirRequest, services: Services): Promise<An
 
 async function change(request: FhirRequest, services: Services, edit: (text: string, meta: string) => string): Promise<Answer> {
   refuseUnknownQuery(request, []);
-  refuseConditions(request, ['if-none-match', 'if-none-exist']);
-  refuseInlineSignature(request);
+  refuseConditions(request, ['if-none-match', 'if-none-exist', 'x-provenance']);
   refuseUnreadable(request, services);
   checkId(request.id);
   const given = givenMeta(request);
