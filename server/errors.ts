@@ -27,7 +27,7 @@ const table = {
   'method-not-allowed': { status: 405, issue: 'not-supported', text: 'The method is not allowed here.' },
   'not-acceptable': { status: 406, issue: 'not-supported', text: 'The server cannot answer in the format asked for.' },
   conflict: { status: 409, issue: 'conflict', text: 'The resource was changed by someone else at the same time.' },
-  'version-mismatch': { status: 412, issue: 'conflict', text: 'The resource is not at the version named by If-Match.' },
+  'version-mismatch': { status: 412, issue: 'conflict', text: 'The resource is not what a condition of the request names.' },
   'multiple-matches': { status: 412, issue: 'multiple-matches', text: 'The criteria match more than one resource.' },
   'too-large': { status: 413, issue: 'too-long', text: 'The body is larger than the server accepts.' },
   'unsupported-media-type': { status: 415, issue: 'not-supported', text: 'The media type is not supported.' },

@@ -224,7 +224,7 @@ function linksFrom(fullUrl: string | undefined, targets: Targets['targets']): Lo
     const [, url, version] = /^(.+)\/_history\/([^/]+)$/.exec(whole) ?? [];
     const versioned = url === undefined ? undefined : targetOf(url, member);
     // Only what names the version in the bundle: any other is one the server has already.
-    const meant = versioned?.version !== undefined && (versioned.sent === version || (versioned.sent === undefined && /^urn:/.test(whole)));
+    const meant = versioned?.version !== undefined && (versioned.sent === version || (versioned.sent === undefined && whole.startsWith('urn:')));
     return meant ? `${versioned.path}/_history/${versioned.version}${fragment}` : undefined;
   };
 }

@@ -79,7 +79,8 @@ function refuseLostPrecondition(operations: readonly WriteOperation[], guard: Gu
   const index = operations.findIndex((o) => o.kind !== 'create' && o.id === guard.id && typeOf(o) === guard.type);
   const operation = operations[index];
   if (!operation) return;
-  const code = 'madeFrom' in operation ? 'conflict' : 'ifMatch' in operation || 'ifNoneMatch' in operation ? 'version-mismatch' : undefined;
+  const looked = 'madeFrom' in operation || 'ifNoneExist' in operation;
+  const code = looked ? 'conflict' : 'ifMatch' in operation || 'ifNoneMatch' in operation ? 'version-mismatch' : undefined;
   if (code) throw operations.length > 1 ? blamed(new AssentError(code), index) : new AssentError(code);
 }
 
@@ -162,9 +163,9 @@ async function planUpdate(
   if (!current && !choosesIds(deps)) throw new AssentError('not-found');
   if (current) refuseSealed(current);
   refuseMismatch(operation, current);
-  if (operation.ifNoneMatch === '*' && current && !current.deleted) throw new AssentError('version-mismatch', 'The resource exists already.');
   const { match, guard } = operation.ifNoneExist ? await matchOf(deps, type, operation.ifNoneExist) : none;
   if (match) throw new AssentError('conflict');
+  if (operation.ifNoneMatch === '*' && current && !current.deleted) throw new AssentError('version-mismatch', 'A resource has this id already.');
   const keep = current && !(await deps.isCustodian()) ? current.keys : undefined;
   const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated });
   const kind = current && !current.deleted ? ('updated' as const) : ('created' as const);
@@ -310,7 +311,10 @@ function writeActs(deps: Writing, operations: readonly WriteOperation[], stored:
   });
   const acts = (patients.length === 0 ? [undefined] : patients).map((patient) => actOn(patient, about(patient)));
   // Who may choose ids may replace what it never saw: whose that was is for the patient and the auditor (rule 17).
-  const unseen = deps.caller.choosesIds && !deps.caller.admin && operations.some(({ kind }) => kind === 'update' || kind === 'delete');
+  const unseen =
+    deps.caller.choosesIds &&
+    !deps.caller.admin &&
+    operations.some((operation) => ['update', 'delete'].includes(operation.kind) && !('madeFrom' in operation));
   if (!unseen) return acts.map((act) => ({ act, own: true }));
   return [{ act: actOn(undefined, stored), own: true }, ...acts.map((act) => ({ act, own: false }))];
 }
