@@ -21,8 +21,9 @@ const ATTRIBUTES: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
-/** A picture beside the document, as published narratives have behind the lines of a table: it reaches no other host. */
-const OWN_IMAGE = /url\(\s*(["']?)[\w-]+(?:\/[\w-]+)*\.(?:png|gif|jpe?g)\1\s*\)/g;
+/** A picture beside the document or within it, as published narratives have behind the lines of a table: it reaches no other host. */
+const OWN_IMAGE =
+  /url\(\s*(["']?)(?:[\w-]+(?:\/[\w-]+)*\.(?:png|gif|jpe?g)|data: ?image\/(?:png|jpe?g|gif|webp|bmp);base64,[A-Za-z0-9+/= ]*)\1\s*\)/g;
 
 const TAG = /<(\/?)([A-Za-z][A-Za-z0-9]*)((?:\s+[A-Za-z_][\w:.-]*\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>/y;
 const ATTRIBUTE = /\s+([A-Za-z_][\w:.-]*)\s*=\s*(?:"([^"<]*)"|'([^'<]*)')/g;

@@ -10,7 +10,13 @@ import { readArchive } from './archive.ts';
 import { slimProfile } from './slim.ts';
 
 /** One definition. `text`: JSON, parsed only when it is needed; texts travel to threads cheaply. */
-export type Definition = { readonly url: string; readonly version: string; readonly text: string };
+export type Definition = {
+  readonly url: string;
+  readonly version: string;
+  readonly text: string;
+  /** Of a profile that says only what differs: the address of what it stands on. */
+  readonly base?: string;
+};
 
 export type Package = {
   readonly name: string;
@@ -29,8 +35,19 @@ type Json = Readonly<Record<string, unknown>>;
 export async function loadPackages(paths: readonly string[]): Promise<readonly Package[]> {
   const packages: Package[] = [];
   for (const path of paths.flatMap(expanded)) packages.push(await named(path, async () => packageOf(await filesOf(path))));
+  for (const { name, profiles } of packages) await named(name, () => refuseMissingBases(profiles, packages));
   return packages;
 }
+
+function refuseMissingBases(profiles: readonly Definition[], packages: readonly Package[]): void {
+  const missing = profiles.find(
+    ({ base }) =>
+      base !== undefined && !base.startsWith(CORE) && !packages.some(({ profiles: all }) => all.some(({ url }) => url === base.replace(/\|.*$/, ''))),
+  );
+  if (missing) throw new Error(`its ${missing.url} has no snapshot and stands on ${missing.base}, which no package on board has`);
+}
+
+const CORE = 'http://hl7.org/fhir/StructureDefinition/';
 
 async function named<T>(path: string, work: () => Promise<T> | T): Promise<T> {
   try {
@@ -90,8 +107,13 @@ function parsed(file: string, text: string): Json {
 function definitionOf(file: string, resource: Json, kind: Kind): Definition {
   const { url, version } = resource;
   if (typeof url !== 'string') throw new Error(`its ${basename(file)} has no url`);
-  const slim = kind === 'profiles' ? slimProfile(resource) : slimTerms(resource, kind);
-  return { url, version: typeof version === 'string' ? version : '', text: JSON.stringify(slim) };
+  const named = { url, version: typeof version === 'string' ? version : '' };
+  if (kind !== 'profiles') return { ...named, text: JSON.stringify(slimTerms(resource, kind)) };
+  const profile = slimProfile(resource);
+  if (profile.elements.length === 0 && profile.derivation === 'constraint')
+    throw new Error(`its ${basename(file)} has neither a snapshot nor a differential`);
+  const base = profile.isWhole || profile.derivation !== 'constraint' ? undefined : profile.baseDefinition;
+  return { ...named, text: JSON.stringify(profile), ...(base === undefined ? {} : { base }) };
 }
 
 function slimTerms(resource: Json, kind: Kind): object {

@@ -120,6 +120,8 @@ function elementLists(entry: Entry, lookUp: (canonical: string, near: Package) =
     lists.unshift(elements);
     if (isWhole || baseDefinition === undefined || baseDefinition === CORE + type) break;
     at = lookUp(baseDefinition, at.of);
+    // Rules without those they stand on are not the profile.
+    if (!at) throw new Error(`${entry.url} stands on ${baseDefinition}, which is not on board`);
   }
   return lists;
 }
