@@ -14,6 +14,7 @@ import { createEvidence, type Evidence } from './enforce/evidence.ts';
 import { gather } from './enforce/gather.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { history } from './enforce/versions.ts';
+import { latest } from './enforce/latest.ts';
 import { inView, patientsOf } from './enforce/view.ts';
 import { createViews } from './enforce/views.ts';
 import { write } from './enforce/write.ts';
@@ -107,6 +108,7 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
     history: (request) => history(ceremony, request),
     search: (request) => search(ceremony, request),
     gather: (request) => gather(ceremony, request),
+    latest: (request) => latest(ceremony, request),
     write: (operations) => write(ceremony, operations),
     prepareConsent: (request) => prepareConsent(ceremony, request),
     signConsent: (request) => signConsent(ceremony, request),

@@ -113,6 +113,10 @@ export type GatherResult =
     }
   | { readonly kind: 'absent' };
 
+/** The newest `perCode` Observations of each code; more than `most` in all are too costly. */
+export type LatestRequest = { readonly where: Expression; readonly perCode: number; readonly most: number; readonly query: string };
+export type LatestResult = { readonly rows: readonly Row[]; readonly receipt: string | undefined };
+
 /**
  * `resource` is validated already; its text carries any id and meta the sender gave: the Gate writes id, meta.versionId
  * and meta.lastUpdated into it. `id` of a create was made by newId() and `version` by newVersion() so that references inside a transaction could use them.
@@ -178,6 +182,7 @@ export type Gate = {
   history(request: HistoryRequest): Promise<HistoryResult>;
   search(request: SearchRequest): Promise<SearchResult>;
   gather(request: GatherRequest): Promise<GatherResult>;
+  latest(request: LatestRequest): Promise<LatestResult>;
   /**
    * All or nothing, in the order given; results in that order. Throws AssentError: not-found, version-mismatch, multiple-matches,
    * sealed-resource, forbidden (rule 21 types), conflict. Of several, the one to blame is named: the issue's expression is `operation[i]`.

@@ -9,7 +9,9 @@ import { create } from './create.ts';
 import { conditionalDelete, remove } from './delete.ts';
 import { history } from './history.ts';
 import type { Route } from './interaction.ts';
+import { document } from './operations/document.ts';
 import { everything } from './operations/everything.ts';
+import { lastn } from './operations/lastn.ts';
 import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
 import { prepare } from './operations/prepare.ts';
 import { conditionalPatch, patch } from './patch.ts';
@@ -50,6 +52,10 @@ export const routes: readonly Route[] = [
   { interaction: '$validate',        method: 'POST',   path: '/:type/$validate',               scope: 'token',  takes: 'resource', handler: validate },
   { interaction: '$validate',        method: 'POST',   path: '/:type/:id/$validate',           scope: 'token',  takes: 'resource', handler: validate },
   { interaction: '$validate',        method: 'GET',    path: '/:type/:id/$validate',           scope: 'r',      takes: 'nothing',  handler: validate },
+  { interaction: '$document',        method: 'GET',    path: '/Composition/:id/$document',     scope: 'r',      takes: 'nothing',  handler: document },
+  { interaction: '$document',        method: 'POST',   path: '/Composition/:id/$document',     scope: 'r',      takes: 'resource', handler: document },
+  { interaction: '$lastn',           method: 'GET',    path: '/Observation/$lastn',            scope: 's',      takes: 'nothing',  handler: lastn },
+  { interaction: '$lastn',           method: 'POST',   path: '/Observation/$lastn',            scope: 's',      takes: 'resource', handler: lastn },
   { interaction: '$meta',            method: 'GET',    path: '/:type/:id/$meta',              scope: 'r',      takes: 'nothing',  handler: meta },
   { interaction: '$meta',            method: 'POST',   path: '/:type/:id/$meta',              scope: 'r',      takes: 'resource', handler: meta },
   { interaction: '$meta',            method: 'GET',    path: '/:type/:id/_history/:version/$meta', scope: 'r',      takes: 'nothing',  handler: meta },

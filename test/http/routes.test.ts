@@ -54,6 +54,14 @@ const examples: Readonly<Record<string, Example>> = {
   'POST /Patient/:id/$everything': { url: 'Patient/p1/$everything', status: 200, body: parameters({ name: '_count', valueInteger: 5 }) },
   'GET /Encounter/:id/$everything': { url: 'Encounter/e1/$everything', status: 200 },
   'POST /Encounter/:id/$everything': { url: 'Encounter/e1/$everything', status: 200, body: parameters() },
+  'GET /Observation/$lastn': { url: 'Observation/$lastn?patient=p1', status: 200 },
+  'POST /Observation/$lastn': {
+    url: 'Observation/$lastn',
+    status: 200,
+    body: parameters({ name: 'patient', valueReference: { reference: 'Patient/p1' } }),
+  },
+  'GET /Composition/:id/$document': { url: 'Composition/d1/$document', status: 200 },
+  'POST /Composition/:id/$document': { url: 'Composition/d1/$document', status: 200, body: parameters({ name: 'persist', valueBoolean: true }) },
   'GET /:type/:id/$meta': { url: 'Patient/p1/$meta', status: 200 },
   'POST /:type/:id/$meta': { url: 'Patient/p1/$meta', status: 200, body: parameters() },
   'GET /:type/:id/_history/:version/$meta': { url: 'Patient/p1/_history/{version}/$meta', status: 200 },
@@ -85,6 +93,8 @@ beforeAll(async () => {
   const { server } = http;
   const encounter = { resourceType: 'Encounter', id: 'e1', status: 'finished', class: { code: 'AMB' } };
   await call(http, 'PUT', 'Encounter/e1', { body: encounter });
+  const stated = { status: 'final', type: { text: 'Note' }, date: '2024-05-01', author: [{ display: 'a doctor' }], title: 'Note' };
+  await call(http, 'PUT', 'Composition/d1', { body: { resourceType: 'Composition', id: 'd1', ...stated } });
   for (const id of ['p1', 'p2']) await call(http, 'PUT', `Patient/${id}`, { body: { ...patient, id } });
   for (const reference of [HOSPITAL, 'Organization/insurer']) await put(server, organization(reference));
   await put(server, managed('signer'));

@@ -75,6 +75,7 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     },
     search: async (request) => searchRows(store, request, sees),
     gather: async () => ({ kind: 'absent' }),
+    latest: async () => ({ rows: [], receipt: undefined }),
     write: async (operations) => writeAll(store, operations, newest),
     prepareConsent: async ({ consent }) => ({ consent: consent.text, statement: 'to sign', digest: 'digest', expires: store.now() }),
     signConsent: async () => ({ kind: 'activated', row: rowOf('Consent', 'c1', { body: '{"resourceType":"Consent","id":"c1"}', at: store.now() }) }),

@@ -52,7 +52,7 @@ function partsOf(value: unknown, path: string): readonly Parameter[] {
 }
 
 /**
- * What an operation was given, in the URL and as primitives in a Parameters body alike, by name. `known`: anything else is refused, because
+ * What an operation was given, in the URL and as simple values in a Parameters body alike, by name. `known`: anything else is refused, because
  * it was meant to change something.
  */
 export function inputsOf(request: FhirRequest, known: readonly string[]): URLSearchParams {
@@ -63,10 +63,14 @@ export function inputsOf(request: FhirRequest, known: readonly string[]): URLSea
   return inputs;
 }
 
+/** A Reference is its literal, a Coding its search token. */
 function primitiveOf(parameter: Parameter): string {
   const values = Object.entries(parameter).flatMap(([name, value]) => (name.startsWith('value') ? [value] : []));
   const [value] = values;
   if (values.length === 1 && (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')) return String(value);
+  const { reference, system, code } = (values.length === 1 && typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  if (typeof reference === 'string') return reference;
+  if (typeof code === 'string') return typeof system === 'string' ? `${system}|${code}` : code;
   throw new AssentError('invalid-request', `The parameter ${parameter.name} is needed as one simple value.`);
 }
 
