@@ -14,7 +14,7 @@ import { movedSentence, readMoved } from '../store/embedded/moved.ts';
 import { nameOf, openLoad } from '../store/mongo/load.ts';
 import { sections } from '../store/transfer.ts';
 import { cutOver, follow, type Held, type Log } from './copy/cut-over.ts';
-import { say } from './copy/progress.ts';
+import { createProgress, say } from './copy/progress.ts';
 import { compareAll, copyAll, type Ends } from './copy/rounds.ts';
 
 const usage = `Usage: assent copy [--to URI] [--restart] [--stop PID]
@@ -76,7 +76,15 @@ async function move(source: Dump, { dataDir, uri, restart, stop }: Move): Promis
   const moved = readMoved(dataDir);
   if (moved && moved.to !== to) throw new AssentError('unavailable', movedSentence(dataDir, moved));
   // Marked, but the target was never freed: the copy was broken off between the two, and nobody has written there.
-  const target = await openLoad({ uri, clock: systemClock, restart, ...(moved ? { unlessUnfinished: movedSentence(dataDir, moved) } : {}) });
+  const progress = createProgress();
+  const unlessUnfinished = moved && { unlessUnfinished: movedSentence(dataDir, moved) };
+  const target = await openLoad({
+    uri,
+    clock: systemClock,
+    restart,
+    ...unlessUnfinished,
+    waiting: () => progress(() => `${to} does not answer; waiting for it`),
+  });
   try {
     const ends: Ends = { source, target };
     say(held ? 'No server runs on the folder, and none can until this is done.' : 'A server runs on the folder: it goes on meanwhile.');

@@ -25,7 +25,7 @@ const START_PATIENCE_MS = 60_000;
 
 /** Throws AssentError('unavailable') with a sentence for the operator: not reachable, a standalone, another version. */
 export async function createMongoEngine({ uri, clock, routed }: Options): Promise<Engine> {
-  const connected = await patiently(START_PATIENCE_MS, () => openPrepared(uri));
+  const connected = await patiently({ ms: START_PATIENCE_MS }, () => openPrepared(uri));
   const connection = routed === undefined ? connected : { ...connected, routed };
   const committer = createCommitter({ connection, clock });
   const epoch = createEpochReader(connection);

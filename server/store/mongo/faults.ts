@@ -38,11 +38,17 @@ export function unavailable(diagnostics: string, cause?: unknown): AssentError {
 
 /** Whether it is likely to pass by itself soon: an election, a member that was lost. Not so where nobody answers: that may be a wrong address. */
 export function willPass(error: unknown): boolean {
-  const ours = translate(error);
-  if (!(ours instanceof AssentError) || ours.code !== 'unavailable' || ours.retryAfter === undefined) return false;
-  const { cause } = ours;
+  const { cause } = error instanceof AssentError ? error : { cause: error };
   if (cause instanceof MongoServerSelectionError) return [...(cause.reason?.servers.values() ?? [])].some(({ type }) => type !== 'Unknown');
-  return !(cause instanceof MongoClientClosedError) && !(cause instanceof MongoServerError && DENIED.has(Number(cause.code)));
+  return mayPass(error) && !(cause instanceof MongoServerError && DENIED.has(Number(cause.code)));
+}
+
+/** The same where a set has answered before, so that its address is known to be right. */
+export function mayPass(error: unknown): boolean {
+  const ours = translate(error);
+  return (
+    ours instanceof AssentError && ours.code === 'unavailable' && ours.retryAfter !== undefined && !(ours.cause instanceof MongoClientClosedError)
+  );
 }
 
 export function isDuplicate(error: unknown): boolean {

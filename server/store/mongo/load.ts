@@ -22,9 +22,9 @@ import {
   toDocument,
   toHistory,
 } from './documents.ts';
-import { translate } from './faults.ts';
+import { mayPass, translate } from './faults.ts';
 import { migrateAnew, migrateFresh } from './migrations.ts';
-import { patiently } from './patience.ts';
+import { type Patience, patiently } from './patience.ts';
 import { readBack } from './read-back.ts';
 import { createRecordStore } from './records.ts';
 import { markUnfinished, unfinishedSince, unmark } from './unfinished.ts';
@@ -37,6 +37,8 @@ export type Load = {
   putCounters(counters: Counters): Promise<void>;
   /** What is there now. */
   readonly data: DataSet;
+  /** For reading `data`: what was interrupted is done again. */
+  patiently<T>(work: () => Promise<T>): Promise<T>;
   readonly records: RecordStore;
   /** Servers may start from here on. */
   finish(): Promise<void>;
@@ -50,14 +52,16 @@ type Options = {
   readonly restart: boolean;
   /** The sentence to end with unless there is an unfinished copy: for a data set that may have been moved there already. */
   readonly unlessUnfinished?: string;
+  /** Told when the target does not answer and is waited for. */
+  readonly waiting?: () => void;
 };
 
-/** An election in the middle of hours of copying is waited out. */
+/** An election in the middle of hours of copying is waited out, and so is a network that fails. */
 const PATIENCE_MS = 120_000;
 
 /** Throws AssentError('unavailable') with a sentence when the database is in use. */
 export async function openLoad({ uri, clock, ...how }: Options): Promise<Load> {
-  const connection = await patiently(PATIENCE_MS, () => connect(uri));
+  const connection = await patiently({ ms: PATIENCE_MS }, () => connect(uri));
   let marked: number;
   try {
     marked = await prepare(connection, clock, how);
@@ -66,19 +70,20 @@ export async function openLoad({ uri, clock, ...how }: Options): Promise<Load> {
     throw translate(error);
   }
   const { collections } = connection;
-  const data = readBack(connection);
+  const patience: Patience = { ms: PATIENCE_MS, passes: mayPass, ...(how.waiting && { waiting: how.waiting }) };
   return {
-    apply: (change) => patiently(PATIENCE_MS, (attempt) => (change.gone ? remove(connection, change.gone) : put(connection, change, attempt > 0))),
-    check: (change) => patiently(PATIENCE_MS, () => check(connection, change)),
+    apply: (change) => patiently(patience, (attempt) => (change.gone ? remove(connection, change.gone) : put(connection, change, attempt > 0))),
+    check: (change) => patiently(patience, () => check(connection, change)),
     putCounters: ({ epoch, fences }) =>
-      patiently(PATIENCE_MS, async () => {
+      patiently(patience, async () => {
         await collections.counters.updateOne({ _id: EPOCH }, { $set: { value: epoch } }, { upsert: true });
         for (const { name, fence } of fences)
           await collections.leases.updateOne({ _id: name }, { $set: { holder: '', expires: 0, fence } }, { upsert: true });
       }),
-    data,
+    data: readBack(connection),
+    patiently: (work) => patiently(patience, work),
     records: createRecordStore({ connection, clock }),
-    finish: () => patiently(PATIENCE_MS, () => unmark(connection, marked)),
+    finish: () => patiently(patience, () => unmark(connection, marked)),
     close: () => connection.close(),
   };
 }
@@ -90,7 +95,11 @@ export function nameOf(uri: string): string {
 }
 
 /** Resolves with the mark. */
-async function prepare(connection: Connection, clock: Clock, { restart, unlessUnfinished }: Omit<Options, 'uri' | 'clock'>): Promise<number> {
+async function prepare(
+  connection: Connection,
+  clock: Clock,
+  { restart, unlessUnfinished }: Pick<Options, 'restart' | 'unlessUnfinished'>,
+): Promise<number> {
   const unfinished = (await unfinishedSince(connection.database)) !== undefined;
   if (!unfinished && unlessUnfinished !== undefined) throw new AssentError('unavailable', unlessUnfinished);
   if (unfinished && !restart)
