@@ -87,7 +87,7 @@ function judgeItem(run: Run, rules: Rules, item: Item): void {
   }
   const { children } = rules.refers ?? rules;
   for (const [name, child] of children) {
-    const place: Place = { up: item.place, step: `.${name.replace('[x]', '')}` };
+    const place: Place = { up: item.place, step: item.shape?.properties.get(name)?.step ?? `.${name.replace('[x]', '')}` };
     judgeMembers(run, child, { items: itemsOf(item, name, run.shapes), place, what: 'this element' });
   }
 }
