@@ -26,7 +26,7 @@ function statement(services: Services): object {
     software: { name: 'Assent' },
     implementation: { description: 'FHIR R4 records, released only under the signed Consent of the patient.', url: services.base },
     fhirVersion: '4.0.1',
-    format: ['application/fhir+json', 'json'],
+    format: ['application/fhir+json', 'application/fhir+xml', 'json', 'xml'],
     patchFormat: ['application/json-patch+json', 'application/fhir+json', 'application/fhir+xml'],
     rest: [
       {

@@ -1,7 +1,8 @@
 /**
  * The bytes of an answer in the format that was asked for: the stored JSON text as it is, indented, or as XML.
  * https://hl7.org/fhir/R4/http.html#mime-type
- * Invariant: only what FHIR defines is translated; bytes and texts of another media type leave as they are.
+ * Invariant: only what FHIR defines is translated; bytes and texts of another media type leave as they are. Nothing is compressed: beside
+ * words of the caller's choosing (links, outcomes) the length would tell of a patient's data (BREACH).
  */
 import { setImmediate } from 'node:timers/promises';
 import { pretty } from '../fhir/json-text.ts';
