@@ -1,9 +1,9 @@
 /** Packages of definitions as publishers make them, for tests: a gzipped tar of JSON files under package/. */
 import { writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
-import { type Headers, pack } from 'tar-stream';
+import { type Header, pack } from 'tar-stream';
 
-export type PackedFile = Partial<Headers> & { readonly name: string; readonly content: unknown };
+export type PackedFile = Partial<Header> & { readonly name: string; readonly content: unknown };
 
 export const manifest = (more: object = {}): PackedFile => ({
   name: 'package/package.json',

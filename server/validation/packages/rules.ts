@@ -4,9 +4,8 @@
  *
  * Invariant: pruning drops only what the check of the base type has proven already.
  */
-import type { ElementDefinitionSlicing } from '@medplum/fhirtypes';
-import { capitalized, type ElementShape, type Property, type PropertyType, type Shape, type Shapes } from '../shapes.ts';
-import type { SlimElement } from './slim.ts';
+import type { ElementShape, Property, PropertyType, Shape, Shapes } from '../shapes.ts';
+import type { SlimElement, Slicing } from './slim.ts';
 
 export type TypeRule = { readonly code: string; readonly profiles: readonly string[]; readonly targets: readonly string[] };
 export type Constraint = { readonly key: string; readonly severity: 'error' | 'warning'; readonly human: string; readonly expression: string };
@@ -26,7 +25,7 @@ export type Rules = {
   maxLength?: number;
   binding?: { readonly strength: 'required' | 'extensible'; readonly valueSet: string };
   constraints: readonly Constraint[];
-  slicing?: ElementDefinitionSlicing;
+  slicing?: Slicing;
   /** Where the children are, when they are those of another element. */
   refers?: Rules;
   readonly slices: Map<string, Rules>;
@@ -54,8 +53,10 @@ function apply(root: Rules, element: SlimElement): void {
   const { strength, valueSet } = binding ?? {};
   if (valueSet && (strength === 'required' || strength === 'extensible')) rules.binding = { strength, valueSet };
   if (contentReference) rules.refers = at(root, contentReference.slice(contentReference.indexOf('#') + 1));
-  const more = constraint.flatMap(({ key = '', severity = 'error', human = '', expression }) =>
-    expression && !rules.constraints.some((known) => known.key === key) ? [{ key, severity, human, expression }] : [],
+  const more = constraint.flatMap(({ key = '', severity, human = '', expression }) =>
+    expression && !rules.constraints.some((known) => known.key === key)
+      ? [{ key, severity: severity === 'warning' ? ('warning' as const) : ('error' as const), human, expression }]
+      : [],
   );
   rules.constraints = [...rules.constraints, ...more];
 }
@@ -95,7 +96,7 @@ export function pruneRoot(root: Rules, shape: Shape | undefined, shapes: Shapes)
 }
 
 function prune(rules: Rules, shape: Shape | undefined, shapes: Shapes): void {
-  for (const [name, child] of [...rules.children]) {
+  for (const [name, child] of rules.children) {
     const found = shape && propertiesOf(shape, name);
     // What the base does not have cannot be pruned, and cannot be met either.
     if (found && !pruneElement(child, found, shapes)) rules.children.delete(name);
@@ -189,9 +190,4 @@ function sameTargets(targets: readonly string[], base: ReadonlySet<string> | und
   const names = targets.map((url) => (url.startsWith(CORE) ? url.slice(CORE.length) : ''));
   if (names.includes('Resource')) return true;
   return base !== undefined && [...base].every((name) => names.includes(name));
-}
-
-/** `value[x]` and `Quantity` → `valueQuantity`. */
-export function choiceKey(name: string, type: string): string {
-  return name.slice(0, -3) + capitalized(type);
 }

@@ -9,6 +9,7 @@ import type { Run } from './conformance.ts';
 import { equals, includes } from './equality.ts';
 import { type Item, itemsOf, resourceItem } from './items.ts';
 import { type Rules, unversioned } from './rules.ts';
+import type { Slicing } from './slim.ts';
 
 export type Assigned = {
   readonly slices: ReadonlyMap<Rules, readonly Item[]>;
@@ -18,7 +19,7 @@ export type Assigned = {
   readonly misplaced: readonly Item[];
 };
 
-type Discriminator = { readonly type?: string; readonly path?: string };
+type Discriminator = NonNullable<Slicing['discriminator']>[number];
 
 export function assign(run: Run, rules: Rules, items: readonly Item[]): Assigned {
   const discriminators: readonly Discriminator[] = rules.slicing?.discriminator ?? [];

@@ -1,6 +1,4 @@
 /** A StructureDefinition without what validation never reads: texts, mappings, examples. https://hl7.org/fhir/R4/structuredefinition.html */
-import type { ElementDefinition } from '@medplum/fhirtypes';
-
 export type ProfileSource = {
   readonly url: string;
   readonly version: string;
@@ -13,10 +11,28 @@ export type ProfileSource = {
   readonly elements: readonly SlimElement[];
 };
 
-export type SlimElement = Pick<
-  ElementDefinition,
-  'id' | 'path' | 'sliceName' | 'min' | 'max' | 'type' | 'contentReference' | 'slicing' | 'binding' | 'constraint' | 'maxLength'
-> & {
+export type Slicing = {
+  readonly discriminator?: readonly { readonly type?: string; readonly path?: string }[];
+  readonly ordered?: boolean;
+  readonly rules?: string;
+};
+
+/** As publishers write it: whatever R4 requires of an element may be missing. */
+type Element = {
+  readonly id?: string;
+  readonly path?: string;
+  readonly sliceName?: string;
+  readonly min?: number;
+  readonly max?: string;
+  readonly maxLength?: number;
+  readonly contentReference?: string;
+  readonly slicing?: Slicing;
+  readonly type?: readonly { readonly code?: string; readonly profile?: readonly string[]; readonly targetProfile?: readonly string[] }[];
+  readonly binding?: { readonly strength?: string; readonly valueSet?: string };
+  readonly constraint?: readonly { readonly key?: string; readonly severity?: string; readonly human?: string; readonly expression?: string }[];
+};
+
+export type SlimElement = Element & {
   readonly fixed?: { readonly value: unknown };
   readonly pattern?: { readonly value: unknown };
   readonly least?: { readonly value: unknown };
@@ -50,7 +66,7 @@ function slimElement(element: Json): SlimElement {
     const [, rule] = /^(fixed|pattern|minValue|maxValue)[A-Z]/.exec(name) ?? [];
     if (rule !== undefined) slim[rule === 'minValue' ? 'least' : rule === 'maxValue' ? 'most' : rule] = { value: element[name] };
   }
-  const { type, binding, constraint } = element as Partial<ElementDefinition>;
+  const { type, binding, constraint } = element as Element;
   if (type) slim['type'] = type.map(({ code, profile, targetProfile }) => ({ code, profile, targetProfile }));
   if (binding) slim['binding'] = { strength: binding.strength, valueSet: binding.valueSet };
   if (constraint) slim['constraint'] = constraint.map(({ key, severity, human, expression }) => ({ key, severity, human, expression }));
