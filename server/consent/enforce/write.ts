@@ -13,7 +13,7 @@ import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import { newVersion } from '../../fhir/ids.ts';
 import type { Expression } from '../../search/expression.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
-import { facet, SEALED } from '../facets.ts';
+import { SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
 import { actBase, type Disclosure, rowOf, versionReference } from './disclose.ts';
 import { inView, patientsOf } from './view.ts';
@@ -295,21 +295,18 @@ function nameOf(operation: Exclude<WriteOperation, { kind: 'keep' }>): Act['inte
 
 type Told = { readonly act: Act; readonly own: boolean };
 
-/** One event per patient written about; one without a patient when there is none. */
+/** One event per patient written about, and one without a patient for what names none. */
 function writeActs(deps: Writing, operations: readonly WriteOperation[], stored: readonly StoredResource[]): Told[] {
   const [only] = operations;
   if (stored.length === 0) return [];
   const interaction = operations.length === 1 && only && only.kind !== 'keep' ? nameOf(only) : 'transaction';
-  const patients = patientsOf(stored);
-  const about = (patient: string | undefined) =>
-    patient === undefined ? stored : stored.filter(({ keys }) => keys.includes(facet.patient(patient)));
   const actOn = (patient: string | undefined, written: readonly StoredResource[]): Act => ({
     ...actBase(deps.caller, interaction),
     patient,
     what: written.map(versionReference),
     basis: [],
   });
-  const acts = (patients.length === 0 ? [undefined] : patients).map((patient) => actOn(patient, about(patient)));
+  const acts = [...byPatient(stored)].map(([patient, written]) => actOn(patient, written));
   // Who may choose ids may replace what it never saw: whose that was is for the patient and the auditor (rule 17).
   const unseen =
     deps.caller.choosesIds &&
@@ -317,4 +314,18 @@ function writeActs(deps: Writing, operations: readonly WriteOperation[], stored:
     operations.some((operation) => ['update', 'delete'].includes(operation.kind) && !('madeFrom' in operation));
   if (!unseen) return acts.map((act) => ({ act, own: true }));
   return [{ act: actOn(undefined, stored), own: true }, ...acts.map((act) => ({ act, own: false }))];
+}
+
+/** Each version under every patient it names, and under none where it names none. One pass: a transaction may be about a thousand patients. */
+function byPatient(stored: readonly StoredResource[]): Map<string | undefined, StoredResource[]> {
+  const groups = new Map<string | undefined, StoredResource[]>();
+  for (const row of stored) {
+    const patients = patientsOf([row]);
+    for (const patient of patients.length === 0 ? [undefined] : patients) {
+      const group = groups.get(patient);
+      if (group) group.push(row);
+      else groups.set(patient, [row]);
+    }
+  }
+  return groups;
 }
