@@ -27,7 +27,8 @@ export const ISLANDER = '&compressors=zlib';
 
 type Pair = { readonly link: Link; readonly near: Socket; readonly far: Socket };
 
-export function createNetwork(): Network {
+/** `hears`: what goes towards a member, before it gets there. */
+export function createNetwork(hears: (request: Buffer) => void = () => undefined): Network {
   const servers: Server[] = [];
   const pairs = new Set<Pair>();
   let state: { readonly how: Cut; readonly severed: (link: Link) => boolean } | undefined;
@@ -47,7 +48,10 @@ export function createNetwork(): Network {
       [near, far],
       [far, near],
     ] as const) {
-      one.on('data', (data) => void other.write(data));
+      one.on('data', (data) => {
+        if (one === near) hears(data);
+        other.write(data);
+      });
       one.on('error', () => undefined);
       one.on('close', () => {
         other.destroy();

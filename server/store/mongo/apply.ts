@@ -10,7 +10,7 @@ import type { ClientSession } from 'mongodb';
 import { AssentError } from '../../errors.ts';
 import type { CommitResult, Guard, WriteSet } from '../port.ts';
 import type { Collections, Connection } from './connection.ts';
-import { byIds, EPOCH, recordId, resourceId } from './documents.ts';
+import { byIds, EPOCH_COUNTERS, epochFrom, recordId, resourceId } from './documents.ts';
 import type { EpochGate } from './epoch-gate.ts';
 import { findRows } from './find.ts';
 import { type Reader, transactionReader } from './reader.ts';
@@ -37,7 +37,7 @@ export async function applyWriteSets(
   // After a lost race the epoch is taken first, so that a long write set does not lose to short ones for ever.
   const early = attempt > 0 ? sets.filter((set) => set.bumpEpoch).length : 0;
   const before = sets.some(needsEpoch) ? await epochOf(inSession, session) : 0;
-  if (early > 0) await bumpEpoch(inSession, session, early);
+  if (early > 0) await gate.move(inSession, session, early);
   const loaded = await load(inSession, session, { sets, checkLog: attempt > 0 });
   const state: State = {
     resources: createResourceChanges({ inSession, session, marks: connection.marks }, loaded.resources),
@@ -57,7 +57,7 @@ export async function applyWriteSets(
   await flush(state);
   // Last of all, so that a withdrawal has to wait for the shortest time.
   if (!closes && sets.some((set, i) => results[i]?.kind === 'committed' && needsEpoch(set))) await gate.pass(inSession, session);
-  if (moved !== early) await bumpEpoch(inSession, session, moved - early);
+  if (moved !== early) await gate.move(inSession, session, moved - early);
   return results;
 }
 
@@ -119,12 +119,8 @@ function needsEpoch({ guards }: WriteSet): boolean {
   return guards.some((guard) => guard.kind === 'epoch' || (guard.kind === 'no-match' && guard.scope !== 'internal'));
 }
 
-async function bumpEpoch({ counters }: Collections, session: ClientSession, by: number): Promise<void> {
-  await counters.updateOne({ _id: EPOCH }, { $inc: { value: by } }, { session });
-}
-
 async function epochOf({ counters }: Collections, session: ClientSession): Promise<number> {
-  return (await counters.findOne({ _id: EPOCH }, { session }))?.value ?? 0;
+  return epochFrom(await counters.find(EPOCH_COUNTERS, { session }).toArray()) ?? 0;
 }
 
 type Loading = { readonly sets: readonly WriteSet[]; readonly checkLog: boolean };

@@ -61,7 +61,19 @@ export function isWhole(row: Row): row is ResourceDocument {
   return 'b' in row;
 }
 
+/**
+ * The consent epoch is the sum of two counters: a commit of many resources moves its own, so that however long it takes it keeps no withdrawal
+ * waiting. Both only grow, so an unchanged sum is an unchanged epoch, and one that is read in parts is not older than the question.
+ */
 export const EPOCH = 'epoch';
+export const EPOCH_OF_LARGE = 'epoch-of-large';
+
+export function epochFrom(counters: readonly Counter[]): number | undefined {
+  if (!counters.some(({ _id }) => _id === EPOCH)) return undefined;
+  return counters.reduce((sum, { value }) => sum + value, 0);
+}
+
+export const EPOCH_COUNTERS: { readonly _id: { readonly $in: string[] } } = { _id: { $in: [EPOCH, EPOCH_OF_LARGE] } };
 
 /** MongoDB's limit is 16 MiB for a document, keys and all. */
 const MOST_BYTES = 15 * 1024 * 1024;

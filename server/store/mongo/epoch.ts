@@ -6,8 +6,8 @@
  * Invariant: an answer is of a moment after the question. Questions that wait share the next read.
  */
 import type { Connection } from './connection.ts';
-import { EPOCH } from './documents.ts';
-import { guarded, unavailable } from './faults.ts';
+import { EPOCH_COUNTERS, epochFrom } from './documents.ts';
+import { promptly, unavailable } from './faults.ts';
 
 export type EpochReader = () => Promise<number>;
 
@@ -26,9 +26,10 @@ export function createEpochReader({ collections, topology }: Connection): EpochR
 
   async function readEpoch(): Promise<number> {
     const level = topology.isSettled() ? 'majority' : 'linearizable';
-    const counter = await guarded(() => collections.counters.findOne({ _id: EPOCH }, { readConcern: { level }, maxTimeMS: LONGEST_MS }));
-    if (!counter) throw unavailable('The database has no consent epoch.');
-    return counter.value;
+    const find = () => collections.counters.find(EPOCH_COUNTERS, { readConcern: { level }, maxTimeMS: LONGEST_MS }).toArray();
+    const epoch = epochFrom(await promptly(find));
+    if (epoch === undefined) throw unavailable('The database has no consent epoch.');
+    return epoch;
   }
 
   return () => (waiting ??= running.then(begin, begin));

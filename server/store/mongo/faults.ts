@@ -78,6 +78,31 @@ function isTooLarge(error: Error): boolean {
   return error.name === 'MongoInvalidArgumentError' && error.message.includes('larger than the maximum size');
 }
 
+/** A caller has an answer within this time, whatever becomes of the primary or the network. */
+export const ANSWER_MS = 5_000;
+
+export const LATE = Symbol('late');
+
+/** What `work` comes to, or LATE when it takes longer; then it goes on unheard. */
+export async function inTime<T>(work: Promise<T>, ms: number): Promise<T | typeof LATE> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<typeof LATE>((resolve) => {
+    timer = setTimeout(() => resolve(LATE), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The same as `guarded` for what somebody waits for: after ANSWER_MS it is unavailable. */
+export async function promptly<T>(work: () => Promise<T>): Promise<T> {
+  const answer = await inTime(guarded(work), ANSWER_MS);
+  if (answer === LATE) throw unavailable('MongoDB did not answer in time.');
+  return answer;
+}
+
 /** Runs `work`, its failure in our terms. */
 export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {

@@ -2,7 +2,10 @@
  * Many write sets, one transaction: a majority's confirmation costs milliseconds, which those who wait together share. Large write sets
  * go alone and beside, so that a record being loaded does not hold up the audit of reads.
  *
- * Invariant: a write set is answered with success only after the commit that holds it; one that fails takes no other with it.
+ * Invariant: a write set is answered with success only after the commit that holds it; one that fails takes no other with it. Whoever asks has an
+ * answer within ANSWER_MS of the beginning of its commit, and some milliseconds more for each resource of a large one: where the outcome is
+ * not known by then it is `unavailable`, nothing is begun again for it, and who asks again is kept from writing twice by the version or
+ * key that the write set relies on.
  */
 import type { Clock } from '../../clock.ts';
 import type { CommitResult, WriteSet } from '../port.ts';
@@ -10,8 +13,8 @@ import { applyWriteSets } from './apply.ts';
 import { marksOf } from './astray.ts';
 import type { Connection } from './connection.ts';
 import { createEpochGate, type EpochGate } from './epoch-gate.ts';
-import { unavailable } from './faults.ts';
-import { transact } from './transaction.ts';
+import { ANSWER_MS, inTime, LATE, unavailable } from './faults.ts';
+import { transact, type Work } from './transaction.ts';
 
 export type Committer = {
   commit(writes: WriteSet): Promise<CommitResult>;
@@ -25,12 +28,18 @@ const MOST_TOGETHER = 200;
 /** Resources of one group; a write set with more than this goes alone. */
 const MOST_RESOURCES = 50;
 const MOST_BYTES = 4_000_000;
+/** More patience for each resource of a large write set, as it takes longer without anything being wrong; MongoDB ends a transaction after a minute. */
+const RESOURCE_MS = 10;
+const LONGEST_MS = 65_000;
+/** Nothing is begun again so late that its outcome could hardly be known in time. */
+const LAST_ATTEMPT_MS = 1_000;
 
 export function createCommitter({ connection, clock }: { readonly connection: Connection; readonly clock: Clock }): Committer {
   const run =
     (gate: EpochGate) =>
-    async (sets: readonly WriteSet[]): Promise<readonly CommitResult[]> => {
-      const results = await transact(connection, (session, attempt) => applyWriteSets({ connection, session, now: clock(), attempt, gate }, sets));
+    async (sets: readonly WriteSet[], deadline: number): Promise<readonly CommitResult[]> => {
+      const apply: Work<readonly CommitResult[]> = (session, attempt) => applyWriteSets({ connection, session, now: clock(), attempt, gate }, sets);
+      const results = await transact(connection, deadline, apply);
       const written = sets.flatMap(({ resources }, i) => (results[i]?.kind === 'committed' ? resources : []));
       connection.marks.add(written.flatMap(marksOf));
       return results;
@@ -51,9 +60,12 @@ export function createCommitter({ connection, clock }: { readonly connection: Co
 
 type Lane = { submit(writes: WriteSet): Promise<CommitResult>; idle(): Promise<void> };
 
-function createLane(run: (sets: readonly WriteSet[]) => Promise<readonly CommitResult[]>): Lane {
+type Run = (sets: readonly WriteSet[], deadline: number) => Promise<readonly CommitResult[]>;
+
+function createLane(run: Run): Lane {
   const queue: Waiting[] = [];
   let working: Promise<void> | undefined;
+  let late = false;
 
   async function work(): Promise<void> {
     // Those who ask in the same turn go together.
@@ -63,8 +75,14 @@ function createLane(run: (sets: readonly WriteSet[]) => Promise<readonly CommitR
   }
 
   async function settle(group: readonly Waiting[]): Promise<void> {
+    const patience = patienceFor(group);
+    const running = run(
+      group.map(({ writes }) => writes),
+      performance.now() + patience - LAST_ATTEMPT_MS,
+    );
     try {
-      const results = await run(group.map(({ writes }) => writes));
+      const results = await inTime(running, patience);
+      if (results === LATE) return await giveUp(group, running);
       for (const [i, { resolve }] of group.entries()) resolve(results[i] as CommitResult);
     } catch (error) {
       const [only] = group;
@@ -75,9 +93,19 @@ function createLane(run: (sets: readonly WriteSet[]) => Promise<readonly CommitR
     }
   }
 
+  /** Until it has ended nothing else is begun: as long as MongoDB does not answer this, it would not answer that. */
+  async function giveUp(group: readonly Waiting[], running: Promise<unknown>): Promise<void> {
+    late = true;
+    for (const { reject } of group) reject(unavailable('MongoDB did not confirm a commit in time; it may still take effect.'));
+    for (const { reject } of queue.splice(0)) reject(notBegun());
+    await running.catch(() => undefined);
+    late = false;
+  }
+
   return {
     submit: (writes) =>
       new Promise((resolve, reject) => {
+        if (late) return reject(notBegun());
         queue.push({ writes, resolve, reject });
         working ??= work();
       }),
@@ -85,6 +113,15 @@ function createLane(run: (sets: readonly WriteSet[]) => Promise<readonly CommitR
       while (working) await working;
     },
   };
+}
+
+function notBegun(): Error {
+  return unavailable('MongoDB is not answering; nothing was written.');
+}
+
+function patienceFor(group: readonly Waiting[]): number {
+  const large = group.find(({ writes }) => isLarge(writes));
+  return large ? Math.min(ANSWER_MS + RESOURCE_MS * large.writes.resources.length, LONGEST_MS) : ANSWER_MS;
 }
 
 function isUnavailable(error: unknown): boolean {

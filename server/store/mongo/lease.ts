@@ -1,7 +1,7 @@
 /** Leases: one command decides who holds it. Clocks of machines may differ; the number tells a late holder apart from the one after it. */
 import type { Clock } from '../../clock.ts';
 import type { Connection } from './connection.ts';
-import { guarded, isDuplicate } from './faults.ts';
+import { isDuplicate, promptly } from './faults.ts';
 
 type Asked = { readonly name: string; readonly holder: string; readonly ttlMs: number };
 
@@ -12,7 +12,7 @@ export async function takeLease({ collections }: Connection, clock: Clock, { nam
   const fence = { $cond: [late, { $add: [{ $ifNull: ['$fence', 0] }, 1] }, '$fence'] };
   const free = { _id: name, $or: [{ holder }, { expires: { $lte: now } }] };
   const taken = { $set: { fence, holder: { $literal: holder }, expires: now + ttlMs } };
-  return guarded(async () => {
+  return promptly(async () => {
     try {
       return (await collections.leases.findOneAndUpdate(free, [taken], { upsert: true, returnDocument: 'after' }))?.fence;
     } catch (error) {

@@ -5,7 +5,7 @@ import { bucketOf } from '../../fhir/ids.ts';
 import type { DataSet, Slices } from '../transfer.ts';
 import { marksOf } from './astray.ts';
 import type { Collections, Connection } from './connection.ts';
-import { EPOCH, indexedKeys, type RecordDocument, type ResourceDocument, toResource } from './documents.ts';
+import { EPOCH_COUNTERS, epochFrom, indexedKeys, type RecordDocument, type ResourceDocument, toResource } from './documents.ts';
 import { guarded } from './faults.ts';
 
 const BY_VERSION: { readonly sort: Sort; readonly hint: string } = { sort: { t: 1, i: 1, u: -1, v: 1 }, hint: 't_i_u_v' };
@@ -16,7 +16,7 @@ export function readBack({ collections }: Connection): DataSet {
   return {
     counters: () =>
       guarded(async () => ({
-        epoch: (await counters.findOne({ _id: EPOCH }))?.value ?? 0,
+        epoch: epochFrom(await counters.find(EPOCH_COUNTERS).toArray()) ?? 0,
         fences: (await leases.find().sort({ _id: 1 }).toArray()).map(({ _id: name, fence }) => ({ name, fence })),
       })),
     resources: () =>

@@ -9,7 +9,7 @@ import { AssentError } from '../../errors.ts';
 import type { RecordStore, RecordValue, StoredRecord } from '../port.ts';
 import type { Connection } from './connection.ts';
 import { type RecordDocument, recordId } from './documents.ts';
-import { guarded, isDuplicate } from './faults.ts';
+import { isDuplicate, promptly } from './faults.ts';
 
 type Dependencies = { readonly connection: Connection; readonly clock: Clock };
 type PutOptions = NonNullable<Parameters<RecordStore['put']>[3]>;
@@ -23,19 +23,21 @@ export function createRecordStore({ connection, clock }: Dependencies): RecordSt
 
   return {
     get: (recordKind, id) =>
-      guarded(async () => {
+      promptly(async () => {
         const found = await records.findOne({ _id: recordId(recordKind, id), ...live() });
         return found ? toRecord(found) : undefined;
       }),
     put: (recordKind, id, value, options = {}) =>
-      guarded(() => put({ connection, clock }, { name: { kind: recordKind, id }, fields: recordFields(value, options), revision: options.revision })),
+      promptly(() =>
+        put({ connection, clock }, { name: { kind: recordKind, id }, fields: recordFields(value, options), revision: options.revision }),
+      ),
     delete: (recordKind, id) =>
-      guarded(async () => {
+      promptly(async () => {
         const removed = await records.findOneAndDelete({ _id: recordId(recordKind, id) }, { projection: { exp: 1 } });
         return removed !== null && isLive(removed, clock());
       }),
     list: (recordKind, { lookup, after = '', limit = 0 } = {}) =>
-      guarded(async () => {
+      promptly(async () => {
         const filter = { kind: recordKind, ...(lookup !== undefined && { lookup }), id: { $gt: after }, ...live() };
         const hint = lookup === undefined ? 'kind_id' : 'kind_lookup_id';
         return (await records.find(filter, { hint, sort: { id: 1 }, limit }).toArray()).map(toRecord);

@@ -6,7 +6,7 @@ import { mark, marksOf } from './astray.ts';
 import { type Connection, COMMAND_MS } from './connection.ts';
 import { byId, indexedKeys, resourceId, toResource } from './documents.ts';
 import type { EpochReader } from './epoch.ts';
-import { guarded } from './faults.ts';
+import { guarded, promptly } from './faults.ts';
 import { countRows, findOne, findRows } from './find.ts';
 import type { Committer } from './group-commit.ts';
 import { findVersions } from './history.ts';
@@ -27,7 +27,7 @@ type Dependencies = {
 export function createResourceStore({ connection, committer, epoch, log, clock, close }: Dependencies): ResourceStore {
   /** A permission that has ended before the data was read has moved the epoch that is read after it. */
   const within = async <T>(scope: { readonly epoch: number } | 'internal', read: () => Promise<T>): Promise<T | { readonly kind: 'stale' }> => {
-    const result = await guarded(read);
+    const result = await promptly(read);
     return scope !== 'internal' && scope.epoch !== (await epoch()) ? { kind: 'stale' } : result;
   };
   const lookUp = createLookUp(connection);
@@ -44,7 +44,7 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
     readLog: (from, limit) => log.read(from, limit),
     lease: (name, holder, ttlMs) => takeLease(connection, clock, { name, holder, ttlMs }),
     reindex: (type, keysOf) => guarded(() => reindex(connection, type, keysOf)),
-    check: () => guarded(() => check(connection, epoch, clock)),
+    check: () => promptly(() => check(connection, epoch, clock)),
     close,
   };
 }

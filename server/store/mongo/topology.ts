@@ -20,8 +20,9 @@ export function watchTopology(client: MongoClient): Topology {
     const members = [...newDescription.servers.values()];
     // Behind a router the members cannot be seen.
     unsettled = members.some(({ type }) => type === 'Unknown' || type === 'PossiblePrimary' || type === 'Mongos');
-    // A direct connection shows one member of a set that may have more: the member itself says how many.
+    // A direct connection shows one member of a set that may have more: the member itself says how many. What the others do cannot be seen.
     alone = members.length === 1 && (members[0]?.hosts.length ?? 0) <= 1;
+    if (members.length === 1 && !alone) unsettled = true;
   });
   return { isSettled: () => !unsettled && (alone || performance.now() - changed > SETTLES_MS) };
 }

@@ -1,7 +1,8 @@
 /**
  * One transaction, retried as a whole when MongoDB says that it may be. https://www.mongodb.com/docs/manual/core/transactions-in-applications/
  *
- * Invariant: work is run again only when the attempt before it is known to have left nothing; a commit whose outcome stays unknown is an error.
+ * Invariant: work is run again only when the attempt before it is known to have left nothing; a commit whose outcome stays unknown is an error,
+ * and nothing is begun again after the deadline, when whoever asked has been told that it failed.
  */
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,28 +13,32 @@ import { hasLabel, isDuplicate, translate, unavailable } from './faults.ts';
 /** `attempt` counts from 0. */
 export type Work<T> = (session: ClientSession, attempt: number) => Promise<T>;
 
-/** Losing a race costs a few milliseconds; being without a primary must not cost the caller's patience. */
-const PATIENCE_MS = 5_000;
 const COMMIT_PATIENCE_MS = 3_000;
 const LONGEST_PAUSE_MS = 100;
 
-export async function transact<T>({ client }: Connection, work: Work<T>): Promise<T> {
-  const deadline = performance.now() + PATIENCE_MS;
+/** `deadline`: by the clock of `performance.now()`. Losing a race costs a few milliseconds, an election seconds. */
+export async function transact<T>({ client }: Connection, deadline: number, work: Work<T>): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     const session = client.startSession();
     try {
       session.startTransaction({ readConcern: { level: 'snapshot' }, writeConcern: DURABLE, readPreference: 'primary' });
       const result = await work(session, attempt);
       await commit(session);
+      await session.endSession();
       return result;
     } catch (error) {
-      if (session.inTransaction()) await session.abortTransaction().catch(() => undefined);
+      const ended = abandon(session);
+      // Where nobody answers, an abort waits as long as everything else.
       if (!mayRetry(error) || performance.now() > deadline) throw translate(error);
-    } finally {
-      await session.endSession();
+      await ended;
     }
     await sleep(randomInt(1, Math.min(LONGEST_PAUSE_MS, 4 * 2 ** attempt)));
   }
+}
+
+async function abandon(session: ClientSession): Promise<void> {
+  if (session.inTransaction()) await session.abortTransaction().catch(() => undefined);
+  await session.endSession().catch(() => undefined);
 }
 
 /** A key that someone else has just used shows up as a duplicate; the next attempt reads it. */

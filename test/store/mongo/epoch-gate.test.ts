@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createMongoEngine } from '../../../server/store/mongo/engine.ts';
 import type { Engine } from '../../../server/store/port.ts';
-import { writes } from '../../contract/subject.ts';
+import { idsFound, query, resource, writes } from '../../contract/subject.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../../support/mongod.ts';
 
 const ROUNDS = 150;
@@ -55,5 +55,39 @@ describe.skipIf(!findMongod())('disclosures and withdrawals of different process
     expect(late.map(({ key }) => key)).toEqual([]);
     expect(log).toHaveLength(relied.size + ROUNDS);
     expect(refused).toBeGreaterThan(0);
+  });
+
+  test('a load that relies on the epoch gives way to withdrawals, and ends', { timeout: 60_000 }, async () => {
+    const withdrawals: number[] = [];
+    let ended = false;
+    const withdraw = async (): Promise<void> => {
+      while (!ended) {
+        const begun = performance.now();
+        expect(await other.resources.commit(writes([], { bumpEpoch: true }))).toEqual({ kind: 'committed' });
+        withdrawals.push(performance.now() - begun);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    const rely = async (): Promise<string> => {
+      const guards = [{ kind: 'epoch' as const, epoch: await one.resources.epoch() }];
+      const set = writes(
+        Array.from({ length: 2_000 }, (_, i) => resource('Relying', `${i}`)),
+        { guards },
+      );
+      return one.resources.commit(set).then(
+        ({ kind }) => kind,
+        ({ code }) => code,
+      );
+    };
+    const running = withdraw();
+    const begun = performance.now();
+    const outcome = await rely().finally(() => (ended = true));
+    await running;
+    // Permissions moved meanwhile, so it must not have been written under the old ones.
+    expect(['conflict', 'unavailable']).toContain(outcome);
+    expect(await idsFound({ engine: one }, query('Relying'))).toEqual([]);
+    expect(performance.now() - begun).toBeLessThan(30_000);
+    expect(Math.max(...withdrawals)).toBeLessThan(2_000);
+    expect(await rely()).toBe('committed');
   });
 });
