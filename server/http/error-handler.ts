@@ -9,6 +9,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { AssentError, type ErrorCode, outcomeOf } from '../errors.ts';
 import { xmlText } from '../fhir/xml/write.ts';
 import { FHIR_JSON, mediaTypes } from './content.ts';
+import type { Body } from './interaction.ts';
 import { formatForError } from './render.ts';
 
 /** Fastify's own errors, by code; the rest of its 4xx are malformed requests. */
@@ -29,11 +30,16 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   if (known.retryAfter !== undefined) reply.header('retry-after', String(known.retryAfter));
   reply.headers({ 'cache-control': 'private, no-store', 'x-content-type-options': 'nosniff' });
   const text = JSON.stringify(outcome);
-  const format = formatForError(request.headers.accept, request.raw.url ?? '');
+  const format = formatForError(request.headers.accept, request.raw.url ?? '', bodyOf(request));
   void reply
     .code(status)
     .type(mediaTypes[format])
     .send(format === 'xml' ? xmlText(text) : text);
+}
+
+/** As far as it is one of ours: other plugins have bodies of their own. */
+function bodyOf({ body }: FastifyRequest): Body | undefined {
+  return (body as Partial<Body> | undefined)?.kind === 'form' ? (body as Body) : undefined;
 }
 
 export function knownError(error: unknown): AssentError {

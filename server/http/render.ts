@@ -8,8 +8,8 @@ import { setImmediate } from 'node:timers/promises';
 import { pretty } from '../fhir/json-text.ts';
 import { xmlParts } from '../fhir/xml/write.ts';
 import { type Format, formatOf, mediaTypes } from './content.ts';
-import type { Answer } from './interaction.ts';
-import { queryOf } from './parameters.ts';
+import type { Answer, Body } from './interaction.ts';
+import { parametersOf, queryOf } from './parameters.ts';
 
 export type Form = { readonly format: Format; readonly pretty: boolean };
 
@@ -19,9 +19,9 @@ export function formOf(accept: string | undefined, parameters: URLSearchParams):
 }
 
 /** The format of an answer that must be given: JSON for a caller who can read none that there is. */
-export function formatForError(accept: string | undefined, url: string): Format {
+export function formatForError(accept: string | undefined, url: string, body?: Body): Format {
   try {
-    return formOf(accept, queryOf(url)).format;
+    return formOf(accept, parametersOf({ query: queryOf(url), body: body ?? { kind: 'none' } })).format;
   } catch {
     return 'json';
   }
@@ -34,17 +34,17 @@ export async function render({ body, bytes, mediaType }: Answer, form: Form): Pr
   if (bytes !== undefined) return { type: mediaType ?? 'application/octet-stream', content: bytes };
   if (body === undefined) return undefined;
   if (mediaType !== undefined) return { type: mediaType, content: form.pretty ? pretty(body) : body };
-  if (form.format === 'xml') return { type: mediaTypes.xml, content: await xmlWithPauses(body) };
+  if (form.format === 'xml') return { type: mediaTypes.xml, content: await xmlWithPauses(body, form.pretty) };
   return { type: mediaTypes.json, content: form.pretty ? pretty(body) : body };
 }
 
-/** Characters of XML between two turns of the event loop: about a millisecond. */
-const TURN = 65_536;
+/** Characters of XML between two turns of the event loop: about two milliseconds. */
+const TURN = 16_384;
 
-async function xmlWithPauses(body: string): Promise<string> {
+async function xmlWithPauses(body: string, isPretty: boolean): Promise<string> {
   const parts: string[] = [];
   let written = 0;
-  for (const part of xmlParts(body)) {
+  for (const part of xmlParts(body, { pretty: isPretty })) {
     parts.push(part);
     written += part.length;
     if (written < TURN) continue;

@@ -122,7 +122,16 @@ describe('negotiation', () => {
     const indented = await send('POST', 'Organization/_search', { body: '_id=a&_format=json&_pretty=true', headers: form });
     expect(indented.text).toContain('\n  "total": 1');
     expect((await send('POST', 'Organization/_search', { body: '_id=a', headers: form })).status).toBe(406);
+    const refused = await send('POST', 'Organization/_search', { body: '_has:x=y&_format=xml', headers: { ...form, prefer: 'handling=strict' } });
+    expect([refused.status, readXml(refused.text).resourceType]).toEqual([400, 'OperationOutcome']);
   });
+});
+
+it('_pretty is for XML too, and adds nothing to a narrative', async () => {
+  const indented = await send('GET', 'Organization/a?_format=xml&_pretty=true');
+  expect(indented.text).toContain('\n  <active value="true"/>\n  <name value="Organization/a"/>');
+  expect(indented.text).toContain('<div xmlns="http://www.w3.org/1999/xhtml">a&#160;b</div>');
+  expect(readXml(indented.text)).toEqual(readXml((await send('GET', 'Organization/a?_format=xml')).text));
 });
 
 describe('parts', () => {

@@ -1,6 +1,8 @@
 /** Signatures sent beside their Consent, as a transaction or by X-Provenance, do what Consent/$sign does: through the real server. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrolKey, type Json, jws, type Key, partOf, prepare } from '../../server/commands/demo/session.ts';
+import { parseXml } from '../../server/fhir/xml/read.ts';
+import { xmlText } from '../../server/fhir/xml/write.ts';
 import { HOSPITAL, organization, patient, put, type RealServer, register, startRealServer, termsOf } from '../support/real-server.ts';
 
 let server: RealServer;
@@ -85,5 +87,25 @@ describe('X-Provenance', () => {
     expect((await create({ ...consent, dateTime: '2020-01-01T00:00:00Z' }, keys)).status).toBe(422);
     const signed = await create(consent, keys);
     expect([signed.status, signed.headers.get('location')]).toEqual([201, expect.stringContaining(`Consent/${String(consent['id'])}/_history/`)]);
+  });
+
+  it('signs the Consent that is sent in XML: what is stored is the text that was signed', async () => {
+    const { consent, statement } = await prepared();
+    const response = await fetch(`${server.bootstrap.fhirBaseUrl}/Consent`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${server.admin.token}`,
+        'content-type': 'application/fhir+xml',
+        'x-provenance': JSON.stringify(provenance(consent, statement, keys)),
+      },
+      body: xmlText(JSON.stringify(consent)),
+    });
+    expect([response.status, await response.json()]).toEqual([201, expect.objectContaining({ id: consent['id'], status: 'active' })]);
+    const stored = await server.admin.call('GET', `Consent/${String(consent['id'])}`);
+    const { meta: _meta, ...signed } = stored.json;
+    const { meta: _before, ...sent } = consent;
+    expect(signed).toEqual(sent);
+    const inXml = await server.admin.call('GET', `Consent/${String(consent['id'])}?_format=xml`);
+    expect(parseXml(inXml.text, { maxDepth: 64, maxBytes: 1_000_000 }).value).toEqual(stored.json);
   });
 });

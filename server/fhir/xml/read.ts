@@ -15,7 +15,8 @@ import { createCapture, type Capture } from './capture.ts';
 
 export type XmlLimits = { readonly maxDepth: number; readonly maxBytes: number };
 
-const PIECE = 65_536;
+/** Characters between two pauses: a few milliseconds. */
+const PIECE = 16_384;
 
 /** Reads one resource. Throws AssentError: too-large, invalid-xml, invalid-request (no FHIR resource), invalid-resource. */
 export function parseXml(source: string | Uint8Array, limits: XmlLimits): ResourceDocument {
@@ -26,7 +27,7 @@ export function parseXml(source: string | Uint8Array, limits: XmlLimits): Resour
   }
 }
 
-/** The same with a pause offered after every 64 KiB. */
+/** The same with a pause offered every few milliseconds. */
 export function* readXml(source: string | Uint8Array, limits: XmlLimits): Generator<undefined, ResourceDocument> {
   const text = textOf(source, limits);
   const reader = createReader(text, limits);

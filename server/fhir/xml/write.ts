@@ -14,22 +14,32 @@ const FHIR = 'http://hl7.org/fhir';
 const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>';
 
 /** The whole document. `text`: JSON without insignificant white space. Throws AssentError('not-acceptable'). */
-export function xmlText(text: string): string {
-  return [...xmlParts(text)].join('');
+export function xmlText(text: string, options: XmlOptions = {}): string {
+  return [...xmlParts(text, options)].join('');
 }
 
+/** `pretty`: each element on a line of its own, but for what is in a narrative. */
+type XmlOptions = { readonly pretty?: boolean };
+/** What stands before a tag: nothing, or a line feed and the indentation. */
+type Margin = string;
+
 /** The same in pieces, one for each entry of a Bundle, so that a large one can be written with pauses. */
-export function* xmlParts(text: string): Generator<string> {
+export function* xmlParts(text: string, { pretty = false }: XmlOptions = {}): Generator<string> {
   const type = typeOf(text);
-  yield `${DECLARATION}<${type} xmlns="${FHIR}">`;
+  const margin = pretty ? '\n' : '';
+  yield `${DECLARATION}${margin}<${type} xmlns="${FHIR}">`;
   for (const { info, value, extra } of membersOf(text, type)) {
     if (type !== 'Bundle' || info.name !== 'entry' || value === undefined) {
-      yield member({ info, value, extra });
+      yield member({ info, value, extra }, within(margin));
       continue;
     }
-    for (const entry of elementTexts(value)) yield element(info, entry, undefined);
+    for (const entry of elementTexts(value)) yield element({ info, value: entry, extra: undefined }, within(margin));
   }
-  yield `</${type}>`;
+  yield `${margin}</${type}>`;
+}
+
+function within(margin: Margin): Margin {
+  return margin === '' ? '' : `${margin}  `;
 }
 
 type Member = { readonly info: ElementInfo; readonly value: string | undefined; readonly extra: string | undefined };
@@ -56,41 +66,42 @@ function membersOf(text: string, type: string): Member[] {
   return [...found.values()].sort((a, b) => a.info.order - b.info.order);
 }
 
-function member({ info, value, extra }: Member): string {
-  if (!info.many) return element(info, value, extra);
+function member({ info, value, extra }: Member, margin: Margin): string {
+  if (!info.many) return element({ info, value, extra }, margin);
   const values = value === undefined ? [] : elementTexts(value);
   const extras = extra === undefined ? [] : elementTexts(extra);
   const count = Math.max(values.length, extras.length);
-  return Array.from({ length: count }, (_item, i) => element(info, given(values[i]), given(extras[i]))).join('');
+  return Array.from({ length: count }, (_item, i) => element({ info, value: given(values[i]), extra: given(extras[i]) }, margin)).join('');
 }
 
 function given(text: string | undefined): string | undefined {
   return text === 'null' ? undefined : text;
 }
 
-function element(info: ElementInfo, value: string | undefined, extra: string | undefined): string {
+function element({ info, value, extra }: Member, margin: Margin): string {
   const { name, holds } = info;
-  if (holds === 'elements') return value === undefined ? '' : complex(info, value, '');
-  if (holds === 'resource') return value === undefined ? '' : `<${name}>${resource(value)}</${name}>`;
-  if (holds === 'xhtml') return xhtml(value);
+  if (holds === 'elements') return value === undefined ? '' : complex(info, value, '', margin);
+  if (holds === 'resource') return value === undefined ? '' : `${margin}<${name}>${resource(value, within(margin))}${margin}</${name}>`;
+  if (holds === 'xhtml') return margin + xhtml(value);
   const attribute = value === undefined ? '' : ` value="${plain(holds, value)}"`;
-  return extra === undefined ? `<${name}${attribute}/>` : complex({ ...info, type: 'Element' }, extra, attribute);
+  return extra === undefined ? `${margin}<${name}${attribute}/>` : complex({ ...info, type: 'Element' }, extra, attribute, margin);
 }
 
-function complex({ name, type }: ElementInfo, text: string, before: string): string {
+function complex({ name, type }: ElementInfo, text: string, before: string, margin: Margin): string {
   if (!text.startsWith('{')) throw beyond();
   let attributes = before;
   let children = '';
   for (const inner of membersOf(text, type)) {
     if (inner.info.attribute && inner.value !== undefined) attributes += ` ${inner.info.name}="${plain(inner.info.holds, inner.value)}"`;
-    else children += member(inner);
+    else children += member(inner, within(margin));
   }
-  return children === '' ? `<${name}${attributes}/>` : `<${name}${attributes}>${children}</${name}>`;
+  return `${margin}<${name}${attributes}${children === '' ? '/>' : `>${children}${margin}</${name}>`}`;
 }
 
-function resource(text: string): string {
+function resource(text: string, margin: Margin): string {
   const type = typeOf(text);
-  return `<${type}>${membersOf(text, type).map(member).join('')}</${type}>`;
+  const children = membersOf(text, type).map((inner) => member(inner, within(margin)));
+  return `${margin}<${type}>${children.join('')}${margin}</${type}>`;
 }
 
 function xhtml(value: string | undefined): string {
