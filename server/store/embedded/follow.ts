@@ -15,7 +15,7 @@ import { expandBody } from './history-body.ts';
 import { type ResourceColumns, toResource } from './rows.ts';
 
 export type Follower = {
-  /** What has changed since the round before; the first gives everything. Records that have expired by `now` are left out. */
+  /** What has changed since the round before; the first gives everything. Records that have expired by `now` are left out, unless one that had not is known. */
   round(now: number): Iterable<Change>;
   /** How many rows the next round will bring about, records apart. */
   behind(): number;
@@ -75,7 +75,7 @@ function* resources({ statement }: Database, places: Places, history: number): G
 const GONE = 'SELECT kind, id FROM temp.seen s WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.kind = s.kind AND r.id = s.id)';
 const DIFFERENT = `SELECT r.kind, r.id, r.revision, r.expires, r.lookup, r.value, s.revision, r.rid
   FROM records r LEFT JOIN temp.seen s ON s.kind = r.kind AND s.id = r.id
-  WHERE r.rid > ?1 AND (r.expires IS NULL OR r.expires > ?2) AND s.revision IS NOT r.revision ORDER BY r.rid`;
+  WHERE r.rid > ?1 AND s.revision IS NOT r.revision AND (s.revision IS NOT NULL OR r.expires IS NULL OR r.expires > ?2) ORDER BY r.rid`;
 
 /** A name that went and came again between the two looks is given once more, as it is then. */
 function* records({ statement }: Database, now: number): Generator<Change> {

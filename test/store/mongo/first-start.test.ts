@@ -1,0 +1,65 @@
+/** The first start on a replica set whose primary steps down in the middle of it: the server waits, makes its database whole, and works. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MongoClient } from 'mongodb';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createMongoEngine } from '../../../server/store/mongo/engine.ts';
+import { schemaProblems } from '../../../server/store/mongo/schema.ts';
+import { idsFound, query, resource, writes } from '../../contract/subject.ts';
+import { findMongod, type ReplicaSet, startReplicaSet } from '../../support/mongod.ts';
+
+const found = findMongod();
+
+describe.skipIf(!found || 'uri' in found)('a first start in the middle of an election', () => {
+  let set: ReplicaSet;
+  let driver: MongoClient;
+  beforeAll(async () => {
+    set = await startReplicaSet(3);
+    driver = await new MongoClient(set.uri('admin')).connect();
+  }, 120_000);
+  afterAll(async () => {
+    await driver.close();
+    await set.stop();
+  });
+
+  const stepDown = () => driver.db('admin').command({ replSetStepDown: 2, secondaryCatchUpPeriodSecs: 1, force: true });
+
+  test.for([0, 60, 250])('is waited out, however far the start had come (%i ms)', { timeout: 90_000 }, async (pause) => {
+    const name = `first-${pause}`;
+    const opening = createMongoEngine({ uri: set.uri(name), clock: () => 1_000 });
+    // Its failure is told below, not as nobody's.
+    void opening.catch(() => undefined);
+    await sleep(pause);
+    await stepDown();
+    const engine = await opening;
+    try {
+      expect(await schemaProblems(driver.db(name))).toEqual([]);
+      for (let attempt = 0; ; attempt++) {
+        const stored = await engine.resources.commit(writes([resource('T', 'a')])).catch((error: unknown) => error);
+        if (!(stored instanceof Error)) break;
+        expect(attempt).toBeLessThan(50);
+        await sleep(200);
+      }
+      expect(await idsFound({ engine }, query('T'))).toEqual(['a']);
+    } finally {
+      await engine.resources.close();
+    }
+  });
+
+  test('without a primary at all is waited out as well', { timeout: 90_000 }, async () => {
+    await stepDown();
+    const engine = await createMongoEngine({ uri: set.uri('none-yet'), clock: () => 1_000 });
+    expect(await schemaProblems(driver.db('none-yet'))).toEqual([]);
+    await engine.resources.close();
+  });
+
+  test('cut off between two migrations is gone on with at the next start; with data in it only by the command', { timeout: 60_000 }, async () => {
+    const [uri, database] = [set.uri('cut-off'), driver.db('cut-off')];
+    await (await createMongoEngine({ uri, clock: () => 1_000 })).resources.close();
+    await database.collection<{ _id: string }>('migrations').deleteOne({ _id: '0002-buckets' });
+    const engine = await createMongoEngine({ uri, clock: () => 1_000 });
+    await engine.resources.commit(writes([resource('T', 'a')]));
+    await engine.resources.close();
+    await database.collection<{ _id: string }>('migrations').deleteOne({ _id: '0002-buckets' });
+    await expect(createMongoEngine({ uri, clock: () => 1_000 })).rejects.toThrow(/npm run migrate/);
+  });
+});
