@@ -19,10 +19,8 @@ type Listed = {
   readonly _valueSetStrength?: string;
   readonly _properties?: readonly Listed[];
 };
-const published = createRequire(import.meta.url)('fhir/profiles/types.json') as Record<
-  string,
-  { readonly _kind: string; readonly _properties: readonly Listed[] }
->;
+const require = createRequire(import.meta.url);
+const published = require('fhir/profiles/types.json') as Record<string, { readonly _kind: string; readonly _properties: readonly Listed[] }>;
 
 const definitions = createDefinitions();
 const shapes = createShapes({ structure: definitions.structure, dataTypes: definitions.dataTypes() });

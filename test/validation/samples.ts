@@ -2,7 +2,6 @@
  * A valid resource of every R4 type with most of its elements in it, made from the definitions: required ones first, then each optional one
  * that leaves the resource valid. Deterministic.
  */
-import { resourceTypes } from '../../server/fhir/resource-types.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
 import { createDefinitions } from '../../server/validation/definitions.ts';
 import { createShapes, type Property, type Shape } from '../../server/validation/shapes.ts';
@@ -140,7 +139,3 @@ const SEEDS: Readonly<Record<string, Json>> = {
   },
   TerminologyCapabilities: { kind: 'requirements', description: 'Some text' },
 };
-
-export function allSamples(check: Check): Json[] {
-  return resourceTypes.map((type) => sampleOf(type, check));
-}
