@@ -44,10 +44,8 @@ const commonHeaders = { 'cache-control': 'private, no-store', vary: 'Accept, Aut
 const corsOptions = {
   origin: '*',
   methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-  exposedHeaders: [
-    ...['ETag', 'Location', 'Content-Location', 'Last-Modified', 'Content-Disposition', 'Allow'],
-    ...['Assent-Receipt', 'Retry-After', 'Preference-Applied', 'Warning', 'X-Progress'],
-  ],
+  exposedHeaders:
+    'ETag, Location, Content-Location, Last-Modified, Content-Disposition, Allow, Assent-Receipt, Retry-After, Preference-Applied, Warning, X-Progress',
   strictPreflight: false,
   maxAge: 600,
 };
@@ -114,13 +112,13 @@ async function takeBody(request: FastifyRequest, payload: FastifyRequest['raw'],
   }
   const { takes } = route;
   const { 'content-type': contentType = '', 'content-encoding': encoding, 'content-length': length } = request.headers;
-  const { type, id } = request.params as { readonly type?: string; readonly id?: string };
-  const isBytes = takesBytes(route, typeOfRow(route, { ...(type === undefined ? {} : { type }) }), contentType);
+  const target = request.params as { readonly type?: string; readonly id?: string };
+  const isBytes = takesBytes(route, typeOfRow(route, target), contentType);
   const format = isBytes ? undefined : checkMediaType(contentType, takes);
   const bytes = await readBody(payload, { encoding, length }, limits.bodyBytes);
   if (format !== undefined) return parseBody(bytes, { takes, format }, limits);
   const securityContext = request.headers['x-security-context'];
-  return { kind: 'resource', document: binaryOf(bytes, { contentType, id, securityContext: securityContext?.toString() }) };
+  return { kind: 'resource', document: binaryOf(bytes, { contentType, id: target.id, securityContext: securityContext?.toString() }) };
 }
 
 type Exchange = { readonly request: FastifyRequest; readonly reply: FastifyReply; readonly route: Route };
