@@ -52,6 +52,8 @@ const options = {
   maxPoolSize: 50,
   readPreference: 'primary',
   writeConcern: DURABLE,
+  // Every string was written from one of JavaScript's, which is always valid; looking at each character again takes longer than reading it.
+  enableUtf8Validation: false,
   retryReads: true,
   retryWrites: true,
 } as const;
