@@ -41,6 +41,15 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
 
   /** Commands on sharded collections that `work` caused, as `collection operation key…`: what the last field of the shard key is fixed to, or its first. */
   async function keysOf(work: () => Promise<unknown>): Promise<string[]> {
+    return (await profiled(work)).map(({ ns, op, command }) => {
+      const collection = collectionOf(ns);
+      return `${collection} ${op} ${fixed(command, SHARD_KEYS[collection] ?? [])}`;
+    });
+  }
+
+  const collectionOf = (ns: unknown) => String(ns).slice(String(ns).lastIndexOf('.') + 1);
+
+  async function profiled(work: () => Promise<unknown>): Promise<Document[]> {
     const database = client.db();
     await database.setProfilingLevel('off');
     await database.dropCollection('system.profile').catch(() => undefined);
@@ -50,14 +59,10 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
     } finally {
       await database.setProfilingLevel('off');
     }
-    const profiled = await database
+    return database
       .collection('system.profile')
       .find({ ns: { $regex: /\.(resources|history|records|astray)$/ } })
       .toArray();
-    return profiled.map(({ ns, op, command }) => {
-      const collection = String(ns).slice(String(ns).lastIndexOf('.') + 1);
-      return `${collection} ${op} ${fixed(command, SHARD_KEYS[collection] ?? [])}`;
-    });
   }
 
   /** A router goes by the fields of a shard key from the first on, as long as they are fixed. */
@@ -150,6 +155,46 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
     );
     expect(counted).toEqual(['astray query T/well', `resources command ${bucket}`, 'astray query T/well']);
   });
+
+  test('on its shard such a search walks the index in order, sorts nothing and reads no more than its page; a total reads the index alone', async () => {
+    const own = Array.from({ length: 300 }, (_, i) =>
+      resource('Plan', newId('planned'), { instant: i >> 1, keys: ['@patient/planned', `code${i % 3}`] }),
+    );
+    const others = Array.from({ length: 700 }, (_, i) =>
+      resource('Plan', newId(`other-${i % 50}`), { instant: i, keys: [`@patient/other-${i % 50}`, 'code1'] }),
+    );
+    await store({ engine }, ...own, ...others);
+    const where = any(['@patient/planned']);
+    const pages = [
+      { where },
+      { where, after: { sort: 100, id: 'm' } },
+      { where, order: { by: 'instant' as const, direction: 'oldest-first' as const } },
+    ];
+    for (const page of pages) {
+      const commands = await profiled(async () =>
+        expect(await routed.resources.find(query('Plan', { ...page, limit: 20 }))).toMatchObject({ kind: 'rows' }),
+      );
+      const found = commands.filter(({ ns }) => collectionOf(ns) === 'resources');
+      expect(found.length).toBeGreaterThan(0);
+      for (const { planSummary, hasSortStage, docsExamined, execStats } of found) {
+        expect(planSummary).toBe('IXSCAN { k: 1, d: -1, _id: 1, s: 1 }');
+        expect(hasSortStage ?? false).toBe(false);
+        expect(docsExamined).toBeLessThanOrEqual(21);
+        expect(stagesOf(execStats)).toEqual(expect.arrayContaining(['LIMIT', 'FETCH', 'IXSCAN']));
+      }
+    }
+    const narrowed = await profiled(() => routed.resources.find(query('Plan', { where: and([where, any(['code1'])]), limit: 20 })));
+    // One batch of documents without their bodies beyond the page: how many are the other 700 does not matter.
+    for (const { docsExamined } of narrowed) expect(docsExamined ?? 0).toBeLessThanOrEqual(256);
+    const counted = await profiled(async () =>
+      expect(await routed.resources.count({ type: 'Plan', where, scope: 'internal' })).toEqual({ kind: 'count', total: 300 }),
+    );
+    expect(counted.filter(({ ns }) => collectionOf(ns) === 'resources').map(({ docsExamined }) => docsExamined)).toEqual([0]);
+  });
+
+  function stagesOf(plan: Document | undefined): string[] {
+    return plan ? [String(plan['stage']), ...stagesOf(plan['inputStage'] as Document | undefined)] : [];
+  }
 
   test('a search that is not certain to be of one patient asks every shard; so does one of a patient who has something elsewhere', async () => {
     for (const where of [any(['code1']), any(['@patient/well', '@patient/p']), or([ofPatient, any(['code1'])]), not(ofPatient), all])
