@@ -5,14 +5,15 @@
 import { setImmediate } from 'node:timers/promises';
 import { AssentError } from '../errors.ts';
 import { parseDocument, parseJson } from '../fhir/json.ts';
+import { memberText } from '../fhir/json-text.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
 import { readXml } from '../fhir/xml/read.ts';
 import type { Body, Route } from './interaction.ts';
 import type { Limits } from './services.ts';
 
 export type Format = 'json' | 'xml';
-/** Of a body: a JSON Patch is no resource. */
-export type BodyFormat = Format | 'json-patch';
+/** Of a body: neither a JSON Patch nor a GraphQL request is a resource. */
+export type BodyFormat = Format | 'json-patch' | 'graphql' | 'graphql-json';
 export const mediaTypes = { json: 'application/fhir+json; charset=utf-8', xml: 'application/fhir+xml; charset=utf-8' } as const;
 export const FHIR_JSON = mediaTypes.json;
 const FORM = 'application/x-www-form-urlencoded';
@@ -34,6 +35,7 @@ export type MediaType = { readonly name: string; readonly parameters: ReadonlyMa
 /** The format a body of this Content-Type is in. Throws unsupported-media-type unless it is one that the row takes. */
 export function checkMediaType(header: string | undefined, takes: Route['takes']): BodyFormat {
   const { name, parameters } = mediaType(header ?? '');
+  if (takes === 'graphql') return graphqlFormat(name, parameters);
   const format = takes === 'patch' && name === JSON_PATCH ? 'json-patch' : name.includes('/') ? formats.get(name) : undefined;
   if (takes === 'form' ? name !== FORM : format === undefined)
     throw new AssentError(
@@ -49,6 +51,15 @@ export function checkMediaType(header: string | undefined, takes: Route['takes']
   return format ?? 'json';
 }
 
+/** https://hl7.org/fhir/R4/graphql.html: the query itself, or JSON around it. */
+function graphqlFormat(name: string, parameters: MediaType['parameters']): BodyFormat {
+  const format = name === 'application/graphql' ? 'graphql' : name === 'application/json' ? 'graphql-json' : undefined;
+  const charset = parameters.get('charset');
+  if (format === undefined || (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8'))
+    throw new AssentError('unsupported-media-type', 'Send application/json or application/graphql, in UTF-8.');
+  return format;
+}
+
 /** The format of a resource in this media type; undefined: it is no resource. */
 export function resourceFormatOf(contentType: string): Format | undefined {
   const { name } = mediaType(contentType);
@@ -61,8 +72,19 @@ export async function parseBody(bytes: Buffer, { takes, format }: Taken, limits:
   if (takes === 'nothing' || bytes.length === 0) return { kind: 'none' };
   if (takes === 'form') return { kind: 'form', parameters: new URLSearchParams(bytes.toString('utf8')) };
   const most = { maxDepth: limits.jsonDepth, maxBytes: limits.bodyBytes };
+  if (format === 'graphql') return { kind: 'graphql', query: bytes.toString('utf8'), variables: '{}', operation: undefined };
+  if (format === 'graphql-json') return graphqlBody(parseJson(bytes, most).text);
   if (format === 'json-patch') return { kind: 'json-patch', text: parseJson(bytes, most).text };
   return { kind: 'resource', document: format === 'xml' ? await readWithPauses(bytes, most) : parseDocument(bytes, most) };
+}
+
+function graphqlBody(text: string): Body {
+  const value = JSON.parse(text) as unknown;
+  const { query, operationName } = (typeof value === 'object' && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
+  if (typeof query !== 'string') throw new AssentError('invalid-request', 'A GraphQL request is JSON with a query.');
+  if (operationName !== undefined && operationName !== null && typeof operationName !== 'string')
+    throw new AssentError('invalid-request', 'operationName must be a string.');
+  return { kind: 'graphql', query, variables: memberText(text, 'variables') ?? '{}', operation: operationName ?? undefined };
 }
 
 /** XML is read slower than JSON: other callers get their turn. */

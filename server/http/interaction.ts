@@ -19,7 +19,9 @@ export type Body =
   | { readonly kind: 'resource'; readonly document: ResourceDocument }
   /** Exact text, strictly read, without insignificant white space. */
   | { readonly kind: 'json-patch'; readonly text: string }
-  | { readonly kind: 'form'; readonly parameters: URLSearchParams };
+  | { readonly kind: 'form'; readonly parameters: URLSearchParams }
+  /** `variables`: exact JSON text. */
+  | { readonly kind: 'graphql'; readonly query: string; readonly variables: string; readonly operation: string | undefined };
 
 /** What stands in the path: '' where the row has no such segment. `member`: the type searched within a compartment. */
 export type Target = { readonly type: string; readonly id: string; readonly version: string; readonly member: string };
@@ -56,7 +58,7 @@ export type Route = {
   readonly method: Method;
   /** Relative to the base, with `:type`, `:id`, `:version` and `:member`. A literal type names the one type the row is for. */
   readonly path: string;
-  readonly takes: 'nothing' | 'resource' | 'patch' | 'form';
+  readonly takes: 'nothing' | 'resource' | 'patch' | 'form' | 'graphql';
 } & (
   | { readonly scope: ScopeLetter | 'token'; readonly handler: Handler }
   | { readonly scope: 'public'; readonly handler: (services: Services) => Promise<Answer> }

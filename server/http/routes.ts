@@ -11,6 +11,7 @@ import { history } from './history.ts';
 import type { Route } from './interaction.ts';
 import { document } from './operations/document.ts';
 import { everything } from './operations/everything.ts';
+import { graphql } from './operations/graphql.ts';
 import { lastn } from './operations/lastn.ts';
 import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
 import { prepare } from './operations/prepare.ts';
@@ -54,6 +55,10 @@ export const routes: readonly Route[] = [
   { interaction: '$validate',        method: 'GET',    path: '/:type/:id/$validate',           scope: 'r',      takes: 'nothing',  handler: validate },
   { interaction: '$document',        method: 'GET',    path: '/Composition/:id/$document',     scope: 'r',      takes: 'nothing',  handler: document },
   { interaction: '$document',        method: 'POST',   path: '/Composition/:id/$document',     scope: 'r',      takes: 'resource', handler: document },
+  { interaction: '$graphql',         method: 'GET',    path: '/$graphql',                      scope: 'token',  takes: 'nothing',  handler: graphql },
+  { interaction: '$graphql',         method: 'POST',   path: '/$graphql',                      scope: 'token',  takes: 'graphql',  handler: graphql },
+  { interaction: '$graphql',         method: 'GET',    path: '/:type/:id/$graphql',            scope: 'r',      takes: 'nothing',  handler: graphql },
+  { interaction: '$graphql',         method: 'POST',   path: '/:type/:id/$graphql',            scope: 'r',      takes: 'graphql',  handler: graphql },
   { interaction: '$lastn',           method: 'GET',    path: '/Observation/$lastn',            scope: 's',      takes: 'nothing',  handler: lastn },
   { interaction: '$lastn',           method: 'POST',   path: '/Observation/$lastn',            scope: 's',      takes: 'resource', handler: lastn },
   { interaction: '$meta',            method: 'GET',    path: '/:type/:id/$meta',              scope: 'r',      takes: 'nothing',  handler: meta },
