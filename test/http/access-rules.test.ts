@@ -48,7 +48,7 @@ afterAll(() => server.stop());
 describe('nobody widens their own view by writing (rule 21)', () => {
   const directory: Json[] = [
     { resourceType: 'Organization', name: 'mine', partOf: { reference: HOSPITAL } },
-    { resourceType: 'Group', type: 'person', actual: true, member: [{ entity: { reference: INSURER } }] },
+    { resourceType: 'Group', type: 'person', actual: true, member: [{ entity: { reference: 'Device/mine' } }] },
     { resourceType: 'CareTeam', status: 'active', participant: [{ member: { reference: INSURER } }] },
     { resourceType: 'PractitionerRole', organization: { reference: HOSPITAL } },
   ];
