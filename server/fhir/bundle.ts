@@ -100,20 +100,26 @@ export type ResolvedEntry = BundleEntry & { readonly type: string; readonly id: 
 
 const ORDER: Readonly<Record<EntryMethod, number>> = { DELETE: 0, POST: 1, PUT: 2, PATCH: 2, GET: 3, HEAD: 3 };
 
+export type TransactionPlan = {
+  /** In the order a server must process them: DELETE, POST, PUT and PATCH, GET. */
+  readonly entries: readonly ResolvedEntry[];
+  /** The entry with every link that names another entry's fullUrl rewritten to Type/id. Each is work for itself: a large bundle is linked in turns. */
+  readonly link: (entry: ResolvedEntry) => ResolvedEntry;
+};
+
 /**
- * Entries in the order a server must process them (DELETE, POST, PUT and PATCH, GET), with ids given and every link that names
- * another entry's fullUrl rewritten to Type/id. `assignId` gives the id of an entry whose url does not carry one: new for a create,
+ * What each entry of a transaction is about. `assignId` gives the id of an entry whose url does not carry one: new for a create,
  * the match's for a conditional request; it may answer undefined for a conditional one whose match only the store knows. `versionOf` gives
  * the version an entry's resource will have, for links to it that name its version.
  * `known`: further whole strings to rewrite, e.g. conditional references already looked up.
  * Throws AssentError('invalid-request') naming both entries that share an identity, or an entry whose url and resource disagree.
  */
-export function resolveTransaction(
+export function planTransaction(
   entries: readonly BundleEntry[],
   assignId: (entry: BundleEntry, type: string) => string | undefined,
   known: ReadonlyMap<string, string> = new Map(),
   versionOf: (entry: BundleEntry) => string | undefined = () => undefined,
-): ResolvedEntry[] {
+): TransactionPlan {
   const resolved = entries.map((entry) => ({ ...identify(entry, assignId), version: versionOf(entry) }));
   refuseSharedIdentities(resolved);
   const targets = new Map<string, Target>([...known].map(([text, path]) => [text, { path, sent: undefined, version: undefined }]));
@@ -123,7 +129,10 @@ export function resolveTransaction(
     targets.set(fullUrl, { path: `${type}/${id}`, sent, version });
   }
   const shortest = shortestReference(targets);
-  return resolved.map((entry) => rewriteEntry(entry, { targets, shortest })).sort((a, b) => ORDER[a.method] - ORDER[b.method] || a.index - b.index);
+  return {
+    entries: resolved.sort((a, b) => ORDER[a.method] - ORDER[b.method] || a.index - b.index),
+    link: (entry) => rewriteEntry(entry, { targets, shortest }),
+  };
 }
 
 function identify(entry: BundleEntry, assignId: (entry: BundleEntry, type: string) => string | undefined): ResolvedEntry {
@@ -237,21 +246,13 @@ function rewriteNarrative(div: string, lookUp: LookUp): string | undefined {
   return rewritten === div ? undefined : rewritten;
 }
 
-/** Conditional references (`Practitioner?identifier=…`) in the resources of a transaction, each once with the entries that use it. */
-export function conditionalReferences(entries: readonly BundleEntry[]): Map<string, number[]> {
-  const found = new Map<string, number[]>();
-  for (const { index, resource, patch } of entries) {
-    const text = patch ?? resource?.text;
-    if (text === undefined) continue;
-    replaceStrings(text, (decoded, member) => {
-      if (member === 'reference' && /^[A-Z][A-Za-z]*\?./.test(decoded)) {
-        const users = found.get(decoded) ?? [];
-        if (users.at(-1) !== index) users.push(index);
-        found.set(decoded, users);
-      }
-      return undefined;
-    });
-  }
+/** Conditional references (`Practitioner?identifier=…`) in the resource or patch of an entry of a transaction, each once. */
+export function conditionalReferences({ resource, patch }: Pick<BundleEntry, 'resource' | 'patch'>): ReadonlySet<string> {
+  const found = new Set<string>();
+  replaceStrings(patch ?? resource?.text ?? '', (decoded, member) => {
+    if (member === 'reference' && /^[A-Z][A-Za-z]*\?./.test(decoded)) found.add(decoded);
+    return undefined;
+  });
   return found;
 }
 

@@ -14,6 +14,7 @@ import { refuseVagueMatch } from './delete.ts';
 import { locate } from './dispatch.ts';
 import { entryCall } from './entry-call.ts';
 import { atEntry, atEntryAsync } from './entry-error.ts';
+import { inTurns } from './in-turns.ts';
 import type { FhirRequest } from './interaction.ts';
 import { expectedVersion } from './preconditions.ts';
 import type { Services } from './services.ts';
@@ -106,7 +107,7 @@ export async function linkedReferences(
   services: Services,
 ): Promise<ReadonlyMap<string, string>> {
   const known = new Map<string, string>();
-  for (const [text, users] of conditionalReferences(entries)) {
+  for (const [text, users] of await usersOf(entries)) {
     const index = users[0] ?? 0;
     const { type, where } = atEntry(index, () => targetOf(text, request, services));
     const { rows } = await request.gate.search({
@@ -126,6 +127,15 @@ export async function linkedReferences(
     known.set(text, `${type}/${row?.id}`);
   }
   return known;
+}
+
+/** The entries that use each conditional reference. */
+async function usersOf(entries: readonly BundleEntry[]): Promise<ReadonlyMap<string, readonly number[]>> {
+  const users = new Map<string, number[]>();
+  await inTurns(entries, (entry) => {
+    for (const text of conditionalReferences(entry)) users.set(text, [...(users.get(text) ?? []), entry.index]);
+  });
+  return users;
 }
 
 function targetOf(text: string, { gate }: FhirRequest, services: Services): { readonly type: string; readonly where: Expression } {

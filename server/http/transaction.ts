@@ -7,7 +7,7 @@
  */
 import type { ReadResult, WriteOperation, WriteResult } from '../consent/gate.ts';
 import { AssentError, type Issue } from '../errors.ts';
-import { type BundleEntry, bundleText, entryPath, type ResolvedEntry, resolveTransaction } from '../fhir/bundle.ts';
+import { type BundleEntry, bundleText, entryPath, planTransaction, type ResolvedEntry } from '../fhir/bundle.ts';
 import { newId, newVersion } from '../fhir/ids.ts';
 import { newIds } from '../fhir/new-ids.ts';
 import { checkAccess } from './access.ts';
@@ -18,6 +18,7 @@ import { lookAgain } from './condition.ts';
 import { locate } from './dispatch.ts';
 import { type AnswerEntry, entryCall, statusLine } from './entry-call.ts';
 import { atEntry } from './entry-error.ts';
+import { inTurns } from './in-turns.ts';
 import { refuseConsentProvenance, signedTransaction } from './inline-signature.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
 import { patched, patchOf, patchOperation, refuseUnreadable } from './patch.ts';
@@ -32,12 +33,10 @@ import { errorsAmong, invalid } from './validity.ts';
 const OFFERED = new Set(['create', 'update', 'patch', 'delete', 'read', 'vread', 'search-type', 'history-instance']);
 
 export async function transaction(request: FhirRequest, entries: readonly BundleEntry[], services: Services): Promise<Answer> {
-  for (const entry of entries) atEntry(entry.index, () => admit(request, entry, services));
+  await inTurns(entries, (entry) => atEntry(entry.index, () => admit(request, entry, services)));
   const signed = await signedTransaction(request, entries, services);
   if (signed) return signed;
-  for (const { index, resource } of entries) if (resource) atEntry(index, () => refuseConsentProvenance(resource.value));
-  for (const { index, method, resource } of entries) if (resource && method === 'PUT') atEntry(index, () => refuseSubset(resource.value));
-  const opened = entries.map((entry) => atEntry(entry.index, () => openPatch(entry, services)));
+  const opened = await inTurns(entries, (entry) => atEntry(entry.index, () => open(entry, services)));
   const looks = opened.some((entry) => isConditional(entry) || entry.method === 'PATCH');
   const answers = await (looks ? lookAgain(() => writeEntries(request, opened, services)) : writeEntries(request, opened, services));
   for (const entry of entries) if (!isWrite(entry)) answers.set(entry.index, await runEntry(request, entry, services));
@@ -60,9 +59,12 @@ function admit(request: FhirRequest, entry: BundleEntry, services: Services): vo
     throw new AssentError('invalid-request', 'ifNoneMatch has no meaning for this write.');
 }
 
-/** A JSON Patch is taken out of its Binary, so that links in it are seen. */
-function openPatch(entry: BundleEntry, { limits }: Services): BundleEntry {
-  if (entry.method !== 'PATCH' || !entry.resource) return entry;
+/** Looks at what is sent. A JSON Patch is taken out of its Binary, so that links in it are seen. */
+function open(entry: BundleEntry, { limits }: Services): BundleEntry {
+  if (!entry.resource) return entry;
+  refuseConsentProvenance(entry.resource.value);
+  if (entry.method === 'PUT') refuseSubset(entry.resource.value);
+  if (entry.method !== 'PATCH') return entry;
   const patch = patchOf({ kind: 'resource', document: entry.resource }, limits);
   return patch.kind === 'json' ? { ...entry, patch: patch.text } : entry;
 }
@@ -76,8 +78,9 @@ async function writeEntries(request: FhirRequest, entries: readonly BundleEntry[
   const assignId = (entry: BundleEntry): string | undefined => idOf(entry, settled, made);
   const versionOf = ({ index, method }: BundleEntry): string =>
     (method === 'POST' ? settled.found.get(index)?.match?.version : undefined) ?? newVersion();
-  const resolved = resolveTransaction(settled.entries, assignId, known, versionOf).filter(isWrite);
-  const writes = await applyPatches(request, resolved, { settled, services });
+  const plan = planTransaction(settled.entries, assignId, known, versionOf);
+  const linked = await inTurns(plan.entries.filter(isWrite), plan.link);
+  const writes = await applyPatches(request, linked, { settled, services });
   await refuseInvalidEntries(writes, services);
   const results = await writeAll(request, writes, { settled, services });
   const answers = new Map(entries.filter(isNothing).map(({ index }) => [index, { response: { status: statusLine(204) } } as AnswerEntry]));

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { bundleText, conditionalReferences, readBundle, resolveTransaction } from '../../server/fhir/bundle.ts';
+import { bundleText, conditionalReferences, isLink, planTransaction, readBundle } from '../../server/fhir/bundle.ts';
+import elementTable from '../../server/fhir/elements/table.json' with { type: 'json' };
 import { parseDocument } from '../../server/fhir/json.ts';
 import { pretty } from '../../server/fhir/json-text.ts';
 
@@ -22,8 +23,11 @@ const counter = () => {
   let next = 0;
   return () => `id-${++next}`;
 };
-const resolve = (entry: unknown, assign: Parameters<typeof resolveTransaction>[1] = counter()) =>
-  resolveTransaction(readBundle(bundle(entry)), assign);
+const resolveTransaction = (...given: Parameters<typeof planTransaction>) => {
+  const { entries, link } = planTransaction(...given);
+  return entries.map(link);
+};
+const resolve = (entry: unknown, assign: Parameters<typeof planTransaction>[1] = counter()) => resolveTransaction(readBundle(bundle(entry)), assign);
 
 function refused(run: () => unknown): { code: string; issues: { expression?: string[] }[]; message: string } {
   try {
@@ -154,7 +158,7 @@ test('a conditional create can resolve to what exists, and looked-up conditional
       post(B, { resourceType: 'Observation', subject: { reference: A }, performer: [{ reference }, { reference }] }),
     ]),
   );
-  expect(conditionalReferences(entries)).toEqual(new Map([[reference, [1]]]));
+  expect(entries.map((one) => [...conditionalReferences(one)])).toEqual([[], [reference]]);
   const resolved = resolveTransaction(entries, (entry) => (entry.ifNoneExist ? 'existing' : 'fresh'), new Map([[reference, 'Practitioner/5']]));
   expect(resolved[1]?.resource?.value).toMatchObject({
     subject: { reference: 'Patient/existing' },
@@ -177,4 +181,78 @@ test('an answer is built around bodies that stay as they are', () => {
     '{"resourceType":"Bundle","type":"batch-response","entry":[{"response":{"status":"404","outcome":{"resourceType":"OperationOutcome"}}}]}',
   );
   expect(bundleText({ type: 'searchset', total: 0, links: [], entries: [] })).toBe('{"resourceType":"Bundle","type":"searchset","total":0}');
+});
+
+test('links are replaced where R4 has references, uris, urls, oids and uuids: not in canonicals, strings and codes', () => {
+  const resource = {
+    resourceType: 'Basic',
+    identifier: [{ system: 'urn:ietf:rfc:3986', value: A }],
+    meta: { profile: [A], source: A },
+    extension: [
+      { url: 'urn:a', valueUri: A },
+      { url: 'urn:b', valueUrl: A },
+      { url: 'urn:c', valueUuid: A },
+      { url: 'urn:d', valueCanonical: A },
+      { url: 'urn:e', valueString: A },
+      { url: 'urn:f', valueReference: { reference: A, display: A } },
+      { url: 'urn:g', extension: [{ url: 'urn:h', valueReference: { reference: `${A}#part` } }] },
+    ],
+  };
+  const [, rewritten] = resolve([post(A, { resourceType: 'Patient' }), post(B, resource)]);
+  const { extension, ...rest } = rewritten?.resource?.value as typeof resource;
+  expect(rest).toMatchObject({ identifier: [{ value: A }], meta: { profile: [A], source: 'Patient/id-1' } });
+  expect(JSON.stringify(extension)).toBe(
+    JSON.stringify([
+      { url: 'urn:a', valueUri: 'Patient/id-1' },
+      { url: 'urn:b', valueUrl: 'Patient/id-1' },
+      { url: 'urn:c', valueUuid: 'Patient/id-1' },
+      { url: 'urn:d', valueCanonical: A },
+      { url: 'urn:e', valueString: A },
+      { url: 'urn:f', valueReference: { reference: 'Patient/id-1', display: A } },
+      { url: 'urn:g', extension: [{ url: 'urn:h', valueReference: { reference: 'Patient/id-1#part' } }] },
+    ]),
+  );
+});
+
+test('every member that holds a uri, url, oid or uuid in R4 is known as a link, and none that never does', () => {
+  const links = new Set(['reference']);
+  const members = new Set(['reference']);
+  for (const row of Object.values(elementTable as Record<string, string[]>).flat()) {
+    const [name = '', types = ''] = row.split(' ');
+    for (const type of types.split('|').filter((one) => one !== 'boolean')) {
+      const member = name.endsWith('[x]') ? name.slice(0, -3) + type.charAt(0).toUpperCase() + type.slice(1) : name;
+      members.add(member);
+      if (['uri', 'url', 'oid', 'uuid'].includes(type)) links.add(member);
+    }
+  }
+  expect(links.size).toBeGreaterThan(40);
+  expect([...members].filter(isLink).sort()).toEqual([...links].sort());
+});
+
+test('a link to a version in the bundle names the version it gets; to any other it stays', () => {
+  const patient = { resourceType: 'Patient', meta: { versionId: '3' } };
+  const other = 'http://example.org/fhir/Patient/7';
+  const reference = (text: string) => ({ reference: text });
+  const basic = {
+    resourceType: 'Basic',
+    subject: reference(`${A}/_history/1`),
+    author: reference(`${other}/_history/3`),
+    extension: [{ url: 'x', valueReference: reference(`${other}/_history/2`) }],
+  };
+  const entries = readBundle(bundle([post(A, { resourceType: 'Patient' }), put('7', patient, other), post(B, basic)]));
+  const resolved = resolveTransaction(entries, counter(), new Map(), ({ index }) => `v${index}`);
+  expect(resolved.find(({ type }) => type === 'Basic')?.resource?.value).toMatchObject({
+    subject: reference('Patient/id-1/_history/v0'),
+    author: reference('Patient/7/_history/v1'),
+    extension: [{ valueReference: reference(`${other}/_history/2`) }],
+  });
+});
+
+test('a JSON Patch is linked wherever a string names an entry', () => {
+  const patch = `[{"op":"add","path":"/managingOrganization/reference","value":"${A}"},{"op":"test","path":"/x","value":1.50}]`;
+  const request = { method: 'PATCH', url: 'Patient/1' };
+  const [organization, entry] = readBundle(bundle([post(A, { resourceType: 'Organization' }), { resource: { resourceType: 'Binary' }, request }]));
+  if (!organization || !entry) throw new Error('two entries');
+  const resolved = resolveTransaction([organization, { ...entry, patch }], counter());
+  expect(resolved[1]?.patch).toBe(patch.replace(A, 'Organization/id-1'));
 });
