@@ -9,6 +9,7 @@ import { create } from './create.ts';
 import { conditionalDelete, remove } from './delete.ts';
 import { history } from './history.ts';
 import type { Route } from './interaction.ts';
+import { convert } from './operations/convert.ts';
 import { document } from './operations/document.ts';
 import { everything } from './operations/everything.ts';
 import { graphql } from './operations/graphql.ts';
@@ -53,6 +54,7 @@ export const routes: readonly Route[] = [
   { interaction: '$validate',        method: 'POST',   path: '/:type/$validate',               scope: 'token',  takes: 'resource', handler: validate },
   { interaction: '$validate',        method: 'POST',   path: '/:type/:id/$validate',           scope: 'token',  takes: 'resource', handler: validate },
   { interaction: '$validate',        method: 'GET',    path: '/:type/:id/$validate',           scope: 'r',      takes: 'nothing',  handler: validate },
+  { interaction: '$convert',         method: 'POST',   path: '/$convert',                      scope: 'token',  takes: 'resource', handler: convert },
   { interaction: '$document',        method: 'GET',    path: '/Composition/:id/$document',     scope: 'r',      takes: 'nothing',  handler: document },
   { interaction: '$document',        method: 'POST',   path: '/Composition/:id/$document',     scope: 'r',      takes: 'resource', handler: document },
   { interaction: '$graphql',         method: 'GET',    path: '/$graphql',                      scope: 'token',  takes: 'nothing',  handler: graphql },

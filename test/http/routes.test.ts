@@ -62,6 +62,7 @@ const examples: Readonly<Record<string, Example>> = {
   },
   'GET /Composition/:id/$document': { url: 'Composition/d1/$document', status: 200 },
   'POST /Composition/:id/$document': { url: 'Composition/d1/$document', status: 200, body: parameters({ name: 'persist', valueBoolean: true }) },
+  'POST /$convert': { url: '$convert', status: 200, body: patient },
   'GET /$graphql': { url: `$graphql?query=${encodeURIComponent('{PatientList{id}}')}`, status: 200 },
   'POST /$graphql': { url: '$graphql', status: 200, body: '{ PatientList { id } }', headers: { 'content-type': 'application/graphql' } },
   'GET /:type/:id/$graphql': { url: `Patient/p1/$graphql?query=${encodeURIComponent('{id}')}`, status: 200 },

@@ -201,7 +201,7 @@ function load(run: Run, type: string, id: string): Promise<Node | undefined> {
 
 async function find(run: Run, { type, parameters, reference }: Search, node: Node | undefined): Promise<Page> {
   const { request, services } = run;
-  const query = new URLSearchParams([...parameters.map(([name, value]): [string, string] => [name, value])]);
+  const query = new URLSearchParams(parameters.map(([name, value]): [string, string] => [name, value]));
   if (reference !== undefined && node) query.append(reference, `${node.type}/${idOf(node)}`);
   const plan = services.search.plan(type, query, 'strict');
   const binding = cursorBinding(request, `$graphql ${type}?${plan.used}`);

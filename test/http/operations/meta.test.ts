@@ -62,7 +62,7 @@ async function write(resource: Json, text?: string): Promise<void> {
 
 type Meta = { readonly versionId?: string; readonly profile?: string[]; readonly tag?: Json[]; readonly security?: Json[] };
 const metaOf = ({ json }: Answer) => ((json['parameter'] as { valueMeta: Meta }[] | undefined) ?? [])[0]?.valueMeta;
-const codes = (list: readonly Json[] = []) => list.map(({ code }) => code);
+const codes = (list: readonly Json[] = []) => list.map(({ code }) => String(code));
 
 describe('$meta', () => {
   it('of a resource and of a version is its meta, with the receipt of a read', async () => {
