@@ -7,9 +7,9 @@ import { numberedEntities } from './entities.ts';
 
 export const XHTML = 'http://www.w3.org/1999/xhtml';
 
-/** The div as it stands, apart from named characters that XML does not know; undefined when it is not one well-formed div. */
+/** The div as it stands, apart from line ends and named characters, which XML knows one way only; undefined when it is not one well-formed div. */
 export function narrativeXml(div: string): string | undefined {
-  const numbered = numberedEntities(div.trim()).replace(/\r/g, '&#13;');
+  const numbered = numberedEntities(div.trim()).replace(/\r\n?/g, '\n');
   const text = /^<div[^>]*\sxmlns\s*=/.test(numbered) ? numbered : numbered.replace(/^<div/, `<div xmlns="${XHTML}"`);
   return text.startsWith('<div') && isOneDiv(text) ? text : undefined;
 }

@@ -82,6 +82,11 @@ describe('JSON to XML to JSON', () => {
     );
   });
 
+  test('line ends of a narrative are those of XML, also within tags', () => {
+    const xml = xmlText('{"resourceType":"Basic","text":{"status":"generated","div":"<div>a\\r\\n<b\\r\\nclass=\'x\'>c</b>\\r</div>"}}');
+    expect(xml).toContain('<div xmlns="http://www.w3.org/1999/xhtml">a\n<b\nclass=\'x\'>c</b>\n</div>');
+  });
+
   test('named characters of HTML become numbers, and a namespace is declared where the JSON had none', () => {
     const xml = xmlText('{"resourceType":"Basic","text":{"status":"generated","div":"<div>a&nbsp;b&mdash;c&amp;d</div>"}}');
     expect(xml).toContain('<div xmlns="http://www.w3.org/1999/xhtml">a&#160;b&#8212;c&amp;d</div>');
