@@ -39,8 +39,8 @@ export type Writing = Disclosure & {
 /** Types a Consent's actors are resolved through: written by admins and custodians only, and they move the consent epoch. */
 const RESOLVES_ACTORS = new Set(['Organization', 'PractitionerRole', 'CareTeam', 'Group']);
 const ATTEMPTS = 5;
-/** Operations planned before others get their turn: some ms. */
-const TURN = 50;
+/** ms of planning before others get their turn. */
+const TURN_MS = 5;
 const newestFirst = { by: 'instant', direction: 'newest-first' } as const;
 
 type Step = { readonly guards: readonly Guard[]; readonly result: WriteResult; readonly stored: StoredResource | undefined };
@@ -87,9 +87,13 @@ function refuseLostPrecondition(operations: readonly WriteOperation[], guard: Gu
 async function planSteps(deps: Writing, operations: readonly WriteOperation[]): Promise<readonly Step[]> {
   const concepts = await referencedConcepts(deps, operations);
   const steps: Step[] = [];
+  let began = performance.now();
   for (const [i, operation] of operations.entries()) {
     // A large transaction is planned in turns with what others ask.
-    if (i % TURN === TURN - 1) await setImmediate();
+    if (performance.now() - began > TURN_MS) {
+      await setImmediate();
+      began = performance.now();
+    }
     try {
       steps.push(await planStep(deps, operation, concepts));
     } catch (error) {
