@@ -208,6 +208,25 @@ describe.skipIf(!findMongod())('what is outside its patient’s bucket', () => {
     expect(await create(newId('guarded'))).toMatchObject({ kind: 'conflict' });
   });
 
+  test('is marked although a transaction that had seen its own mark came to nothing', async () => {
+    const type = freshType();
+    const named = { keys: ['@patient/undone', 'identifier'] };
+    const guards: readonly Guard[] = [{ kind: 'no-match', type, where: and([any(['@patient/undone']), any(['identifier'])]), scope: 'internal' }];
+    const invalid = resource(type, 'invalid', { instant: 'no number' as unknown as number });
+    // Committed together, the last takes the transaction of the others with it; they are then committed one by one.
+    const sets = [writes([resource(type, 'chosen', named)]), writes([resource(type, newId('undone'), named)], { guards }), writes([invalid])];
+    const [stored, refused, failed] = await Promise.allSettled(sets.map((set) => engines[0].resources.commit(set)));
+    expect(stored).toMatchObject({ value: { kind: 'committed' } });
+    expect(refused).toMatchObject({ value: { kind: 'conflict' } });
+    expect(failed).toMatchObject({ status: 'rejected' });
+    expect(
+      await client
+        .db()
+        .collection<{ _id: string }>('astray')
+        .countDocuments({ _id: `${type}/undone` }),
+    ).toBe(1);
+  });
+
   test('a count that a mark overtakes is taken again', async () => {
     const type = freshType();
     await store({ engine: engines[0] }, resource(type, newId('counted'), { keys: ['@patient/counted'] }));
