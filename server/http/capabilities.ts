@@ -83,11 +83,7 @@ function operationsOf(type: string, routes: readonly Route[]): object[] {
  */
 function definitionOf(interaction: string, type: string, routes: readonly Route[]): string {
   const rows = routes.filter((route) => route.interaction === interaction);
-  const of = rows.some((route) => typeOfRow(route, {}) === type && type !== '')
-    ? type
-    : rows.some(({ path }) => path.startsWith('/:type'))
-      ? 'Resource'
-      : 'System';
+  const of = type !== '' && rows.some((route) => typeOfRow(route, {}) === type) ? type : 'Resource';
   return `urn:assent:operation:${of}-${interaction.slice(1)}`;
 }
 

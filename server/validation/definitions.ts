@@ -3,7 +3,7 @@
  *
  * The resource definitions are one file of 35 MB; parsing it costs half a second and 150 MB. Its places are found once by a
  * search over bytes (tens of ms) and only the definition of a type that is really used is parsed. What validation never reads (texts,
- * mappings, warnings, examples) is dropped at once.
+ * mappings, examples) is dropped at once.
  * Invariant: nothing here changes after it was read.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
@@ -101,15 +101,15 @@ function slim(definition: StructureDefinition): StructureDefinition {
   return { resourceType, name, url, type, kind, status, abstract, snapshot: { element: (snapshot?.element ?? []).map(slimElement) } };
 }
 
-/** Constraints of severity warning never refuse a resource, so they are not kept. */
 function slimElement(element: ElementDefinition): ElementDefinition {
   const { id, path, min, max, base, type, contentReference, slicing, binding, constraint } = element;
-  const kept = constraint?.filter(({ severity }) => severity === 'error');
   return {
     path,
     ...defined({ id, min, max, base, type, contentReference, slicing }),
     ...(binding ? { binding: { strength: binding.strength, ...defined({ valueSet: binding.valueSet }) } } : {}),
-    ...(kept ? { constraint: kept.map(({ key, severity, human, expression }) => ({ key, severity, human, ...defined({ expression }) })) } : {}),
+    ...(constraint
+      ? { constraint: constraint.map(({ key, severity, human, expression }) => ({ key, severity, human, ...defined({ expression }) })) }
+      : {}),
   };
 }
 

@@ -11,12 +11,12 @@ import type { Visit } from './structure.ts';
 
 export type InvariantStep = (visit: Visit) => Finding[];
 
-type Parsed = { readonly words: string; readonly expression: FhirPathAtom };
+type Parsed = Pick<Invariant, 'severity'> & { readonly words: string; readonly expression: FhirPathAtom };
 
-/** Judged by the walk or by rules/, which say more precisely where; txt-1 and txt-2 name a function that only narrative.ts can stand for. */
+/** dom-6 advises every resource to have a narrative, which clinical data seldom has. The others are judged by the walk or by rules/, which say more precisely where; txt-1 and txt-2 name a function that only narrative.ts can stand for. */
 const ELSEWHERE: ReadonlySet<string> = new Set(
   (
-    'ele-1 ext-1 ref-1 per-1 txt-1 txt-2 dom-2 dom-3 dom-4 dom-5 que-2 que-7 qrs-1 csd-1 sdf-1 sdf-8 sdf-8a sdf-16 sdf-17 ' +
+    'ele-1 ext-1 ref-1 per-1 txt-1 txt-2 dom-6 dom-2 dom-3 dom-4 dom-5 que-2 que-7 qrs-1 csd-1 sdf-1 sdf-8 sdf-8a sdf-16 sdf-17 ' +
     'bdl-1 bdl-2 bdl-3 bdl-4 bdl-5 bdl-7 bdl-8 bdl-9 bdl-10 bdl-11 bdl-12'
   ).split(' '),
 );
@@ -30,7 +30,7 @@ export function createInvariantStep(): InvariantStep {
     const known = parsed.get(invariants);
     if (known) return known;
     const own = invariants.filter(({ key }) => !ELSEWHERE.has(key));
-    const list = own.length === 0 ? NONE : own.map((invariant) => ({ words: wordsOf(invariant), expression: parseFhirPath(invariant.expression) }));
+    const list = own.length === 0 ? NONE : own.map(parsedOf);
     parsed.set(invariants, list);
     return list;
   };
@@ -40,8 +40,13 @@ export function createInvariantStep(): InvariantStep {
     if (own.length + added.length === 0) return [];
     return [...own, ...added]
       .filter(({ expression }) => !holds(expression, visit))
-      .map(({ words }) => ({ place: visit.place, diagnostics: words, code: 'invariant' }));
+      .map(({ words, severity }) => ({ place: visit.place, diagnostics: words, code: 'invariant', ...(severity ? { severity } : {}) }));
   };
+}
+
+function parsedOf(invariant: Invariant): Parsed {
+  const { severity, expression } = invariant;
+  return { words: wordsOf(invariant), expression: parseFhirPath(expression), ...(severity ? { severity } : {}) };
 }
 
 function wordsOf({ key, human }: Invariant): string {

@@ -59,6 +59,9 @@ const base64: PrimitiveCheck = (value) => {
     : 'Not valid base64: letters, digits, + and /, in groups of four, padded with = at the end.';
 };
 
+/** The id of an element is a string without white space. https://hl7.org/fhir/R4/element.html */
+export const elementIdCheck: PrimitiveCheck = text(/^\S+$/, 'Not a valid id of an element: it must not contain white space.');
+
 /** Keyed by the type's name; xhtml is judged as a narrative (narrative.ts), here only its kind. */
 export const primitiveChecks: ReadonlyMap<string, PrimitiveCheck> = new Map<string, PrimitiveCheck>([
   ['boolean', boolean],

@@ -18,6 +18,8 @@ export type Scope = {
   name(fragment: string): void;
   /** Fragments named anywhere in the container. */
   readonly named: ReadonlySet<string>;
+  /** Ids of the resource's own elements, as far as it has been walked. */
+  readonly elementIds: Set<string>;
   /** Contained resources that name their container. */
   readonly backward: ReadonlySet<JsonObject>;
   /** The scope of a resource in this slot of the resource. */
@@ -39,6 +41,7 @@ export function containerScope(container: JsonObject, outer: Entries = () => und
     entry: own ? (url) => own.get(url) : outer,
     name: (fragment) => void named.add(fragment),
     named,
+    elementIds: new Set(),
     backward,
     inner: (value, slot) => (slot === 'contained' ? containedScope(value, scope, backward) : containerScope(value, scope.entry)),
   };
@@ -50,6 +53,7 @@ function containedScope(resource: JsonObject, container: Scope, backward: Set<Js
     ...container,
     resource,
     isContained: true,
+    elementIds: new Set(),
     name: (fragment) => {
       if (fragment === '#') backward.add(resource);
       container.name(fragment);

@@ -5,9 +5,9 @@
  * Invariant: compiled once per type; shapes never change after.
  */
 import type { ElementDefinition, ElementDefinitionType, StructureDefinition } from '@medplum/fhirtypes';
-import { primitiveChecks, type PrimitiveCheck } from './primitives.ts';
+import { elementIdCheck, primitiveChecks, type PrimitiveCheck } from './primitives.ts';
 
-export type Invariant = { readonly key: string; readonly human: string; readonly expression: string };
+export type Invariant = { readonly key: string; readonly human: string; readonly expression: string; readonly severity?: 'warning' };
 
 export type Binding = { readonly strength: 'required' | 'extensible'; readonly valueSet: string };
 
@@ -187,8 +187,9 @@ function typeOf(definition: ElementDefinition, type: ElementDefinitionType, { is
   const code = codeOf(type);
   if (code.startsWith('#')) return { kind: 'complex', name: code, shape: () => shapeAt(code.slice(1)), invariants: [] };
   if (code === 'Resource' || (code === 'OperationOutcome' && path.startsWith('Bundle.'))) return { kind: 'resource' };
-  const primitive = isResource && path.endsWith('.id') ? 'id' : code.startsWith('http://hl7.org/fhirpath/') ? 'string' : code;
-  const check = primitiveChecks.get(primitive);
+  const isId = path.endsWith('.id');
+  const primitive = isId ? (isResource ? 'id' : 'string') : code;
+  const check = isId && !isResource ? elementIdCheck : primitiveChecks.get(primitive);
   if (check) return { kind: 'primitive', name: primitive, check };
   const isInner = code === 'BackboneElement' || code === 'Element';
   return {
@@ -227,5 +228,7 @@ function bindingOf({ binding }: ElementDefinition): { binding?: Binding } {
 }
 
 function invariantsOf({ constraint = [] }: ElementDefinition): Invariant[] {
-  return constraint.flatMap(({ key, severity, human, expression }) => (severity === 'error' && expression ? [{ key, human, expression }] : []));
+  return constraint.flatMap(({ key, severity, human, expression }) =>
+    expression ? [{ key, human, expression, ...(severity === 'warning' ? { severity } : {}) }] : [],
+  );
 }

@@ -95,7 +95,16 @@ function object(walker: Walker, { value, shape, invariants }: Typed, at: At): vo
   }
   if (isEmpty) report(walker, { place: at.place, diagnostics: 'Must not be an empty object; leave the element out.', code: 'structure' });
   else for (const element of shape.required) present(walker, element, { value, place: at.place });
+  if (!shape.isResource && typeof value['id'] === 'string') elementId(walker, value['id'], { shape, at });
   walker.visits.push({ shape, value, place: at.place, scope: at.scope, invariants });
+}
+
+/** https://hl7.org/fhir/R4/element.html#id. The ids of an ElementDefinition stand in the snapshot and in the differential. */
+function elementId(walker: Walker, id: string, { shape, at: { place, scope } }: { shape: Shape; at: At }): void {
+  if (shape.name === 'ElementDefinition') return;
+  if (scope.elementIds.has(id))
+    report(walker, { place: below(place, '.id'), diagnostics: 'Another element of this resource has the same id.', code: 'invariant' });
+  scope.elementIds.add(id);
 }
 
 function unknownElement(walker: Walker, key: string, place: Place): void {

@@ -460,6 +460,14 @@ describe('which profile', () => {
     ]);
   });
 
+  test('claims are judged once each, and not without end', () => {
+    const many = (length: number, url: (i: number) => string) =>
+      ({ ...nameless, meta: { profile: Array.from({ length }, (_, i) => url(i)) } }) as ResourceValue;
+    expect(issuesOf(many(10_000, () => 'urn:test:clinic'))).toMatchObject([{ expression: ['Organization.name'] }]);
+    expect(issuesOf(many(40, (i) => `urn:${i}`))).toHaveLength(40);
+    expect(issuesOf(many(41, (i) => `urn:${i}`))).toMatchObject([{ code: 'too-costly', expression: ['Organization'] }]);
+  });
+
   test('a resource of a wrong shape is not judged by profiles as well', () => {
     expect(said(claiming('clinic', { resourceType: 'Organization', alias: 7 }))).toEqual(['Organization.alias: Must be an array.']);
   });

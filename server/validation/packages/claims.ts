@@ -41,6 +41,7 @@ export function createClaimStep({ packages, unknownProfiles, shapes, valueSets, 
   };
   return (visit, asked) => {
     const claims = claimsOf(visit.value).map(({ canonical, index }) => ({ canonical, place: claimPlace(visit.place, index) }));
+    if (claims.length + asked.length > MOST_PROFILES) return [{ place: visit.place, diagnostics: TOO_MANY, code: 'too-costly' }];
     const claimed = claims.flatMap(({ canonical, place }) => judge(canonical, visit) ?? [notOnBoard(place, unknownProfiles === 'refuse')]);
     const others = asked.filter((canonical) => !claims.some((claim) => claim.canonical === canonical));
     return distinct([...claimed, ...others.flatMap((canonical) => judge(canonical, visit) ?? [notOnBoard(visit.place, true)])]);
@@ -52,10 +53,19 @@ function isOwnType(canonical: string, type: string): boolean {
   return canonical.replace(/\|4\.0(\.1)?$/, '') === `http://hl7.org/fhir/StructureDefinition/${type}`;
 }
 
+/** Each claim costs a judgement: a bound keeps one small body from costing seconds. */
+const MOST_PROFILES = 40;
+const TOO_MANY = `More than ${MOST_PROFILES} profiles are not judged.`;
+
+/** Each once, with the first place that names it. */
 function claimsOf(value: JsonObject): { readonly canonical: string; readonly index: number }[] {
   const claims = (value['meta'] as { readonly profile?: unknown } | undefined)?.profile;
   if (!Array.isArray(claims)) return [];
-  return claims.flatMap((canonical: unknown, index) => (typeof canonical === 'string' ? [{ canonical, index }] : []));
+  const places = new Map<string, number>();
+  claims.forEach((canonical: unknown, index) => {
+    if (typeof canonical === 'string' && !places.has(canonical)) places.set(canonical, index);
+  });
+  return [...places].map(([canonical, index]) => ({ canonical, index }));
 }
 
 function claimPlace(place: Place, index: number): Place {
