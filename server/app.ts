@@ -42,7 +42,7 @@ import { indexKeys } from './search/index-values.ts';
 import { type Cursors, createCursors } from './search/page.ts';
 import { createEmbeddedEngine } from './store/embedded/engine.ts';
 import type { Engine, RecordStore, WriteSet } from './store/port.ts';
-import { loadPackages } from './validation/packages/package.ts';
+import { loadPackages, profilesByType } from './validation/packages/package.ts';
 import { createValidator, type Validator } from './validation/validator.ts';
 import { webPlugin } from './web/plugin.ts';
 
@@ -87,7 +87,9 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const metrics = createMetrics();
-  await registerAll(server, { engine: nudging, anchoring, registry, search, endpoints, clock, config, gateFor, validator, cursors, metrics });
+  const profiles = profilesByType(packages.packages);
+  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics };
+  await registerAll(server, { engine: nudging, ...parts });
   const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
   await validator.warm(['Patient', 'Observation', 'Consent', 'Organization']);
   return {
@@ -237,12 +239,13 @@ type Parts = Omit<GateParts, 'server' | 'implicit'> & {
   readonly engine: Engine;
   readonly gateFor: GateFor;
   readonly validator: Validator;
+  readonly profiles: ReadonlyMap<string, readonly string[]>;
   readonly cursors: Cursors;
   readonly metrics: Metrics;
 };
 
 async function registerAll(server: FastifyInstance, parts: Parts): Promise<void> {
-  const { engine, anchoring, registry, search, endpoints, clock, config, gateFor, validator, cursors, metrics } = parts;
+  const { engine, anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics } = parts;
   const { resources, records } = engine;
   installErrorHandling(server);
   installDraining(server);
@@ -264,7 +267,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   };
   const validate: Validator['validate'] = (documents, profiles) => validator.validate(documents, profiles);
   const { authenticate } = authenticator;
-  const fhir = { base: endpoints.fhir, tokenUrl: endpoints.token, limits, clock, validate, allows, search, cursors, gateFor, authenticate };
+  const fhir = { base: endpoints.fhir, tokenUrl: endpoints.token, limits, profiles, clock, validate, allows, search, cursors, gateFor, authenticate };
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
   await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog });
   await server.register(ledgerPlugin({ log: anchoring.publicLog }), { prefix: '/ledger' });

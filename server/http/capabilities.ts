@@ -41,10 +41,12 @@ function statement(services: Services): object {
   };
 }
 
-function resource(type: string, { routes, search, limits }: Services): object {
+function resource(type: string, { routes, search, limits, profiles }: Services): object {
   const operations = operationsOf(type, routes);
+  const supportedProfile = profiles.get(type);
   return {
     type,
+    ...(supportedProfile ? { supportedProfile } : {}),
     interaction: interactionsOf(routes).map((code) => ({ code })),
     versioning: 'versioned-update',
     readHistory: true,

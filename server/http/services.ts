@@ -44,6 +44,8 @@ export type Services = {
   /** Absolute URL of the token endpoint, for the CapabilityStatement. */
   readonly tokenUrl: string;
   readonly limits: Limits;
+  /** Addresses of the profiles on board, by type. */
+  readonly profiles: ReadonlyMap<string, readonly string[]>;
   readonly clock: Clock;
   readonly validate: Validate;
   readonly allows: Allows;

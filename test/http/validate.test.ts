@@ -191,6 +191,12 @@ describe('every write', () => {
   });
 });
 
+it('the CapabilityStatement names the profiles on board, ours among them', async () => {
+  const { json } = await call('GET', 'metadata', { token: '' });
+  const of = (name: string) => json.rest[0].resource.find(({ type }: { type: string }) => type === name).supportedProfile;
+  expect([of('Organization'), of('Consent'), of('Basic')]).toEqual([[PROFILE], ['urn:assent:profile:signed-consent'], undefined]);
+});
+
 it('a package that cannot be used stops the start with a sentence', async () => {
   await expect(createServedApp({ ASSENT_PACKAGES: join(folder, 'missing.tgz') })).rejects.toThrow(
     /missing\.tgz cannot be used: there is no such file\.$/,

@@ -45,6 +45,7 @@ const defaults: Omit<FhirOptions, 'gateFor'> = {
   base: BASE,
   tokenUrl: 'http://assent.test/auth/token',
   limits: { bodyBytes: 100_000, jsonDepth: 20, bundleEntries: 50, conditionalDeletes: 100 },
+  profiles: new Map(),
   clock: () => Date.UTC(2024, 0, 2),
   validate: async (documents) =>
     documents.map(({ value }) =>

@@ -16,6 +16,8 @@ export type Definition = {
   readonly text: string;
   /** Of a profile that says only what differs: the address of what it stands on. */
   readonly base?: string;
+  /** Of a profile of resources: the type they are of. */
+  readonly type?: string;
 };
 
 export type Package = {
@@ -37,6 +39,14 @@ export async function loadPackages(paths: readonly string[]): Promise<readonly P
   for (const path of paths.flatMap(expanded)) packages.push(await named(path, async () => packageOf(await filesOf(path))));
   for (const { name, profiles } of packages) await named(name, () => refuseMissingBases(profiles, packages));
   return packages;
+}
+
+/** Addresses of the profiles on board, by the type of resource they are for. */
+export function profilesByType(packages: readonly Package[]): ReadonlyMap<string, readonly string[]> {
+  const byType = new Map<string, Set<string>>();
+  for (const { profiles } of packages)
+    for (const { url, type } of profiles) if (type !== undefined) byType.set(type, (byType.get(type) ?? new Set()).add(url));
+  return new Map([...byType].map(([type, urls]) => [type, [...urls].toSorted()]));
 }
 
 function refuseMissingBases(profiles: readonly Definition[], packages: readonly Package[]): void {
@@ -113,7 +123,8 @@ function definitionOf(file: string, resource: Json, kind: Kind): Definition {
   if (profile.elements.length === 0 && profile.derivation === 'constraint')
     throw new Error(`its ${basename(file)} has neither a snapshot nor a differential`);
   const base = profile.isWhole || profile.derivation !== 'constraint' ? undefined : profile.baseDefinition;
-  return { ...named, text: JSON.stringify(profile), ...(base === undefined ? {} : { base }) };
+  const isOfResources = profile.kind === 'resource' && profile.derivation === 'constraint';
+  return { ...named, text: JSON.stringify(profile), ...(base === undefined ? {} : { base }), ...(isOfResources ? { type: profile.type } : {}) };
 }
 
 function slimTerms(resource: Json, kind: Kind): object {
