@@ -222,8 +222,13 @@ function quantityInvariants({ profile = [] }: ElementDefinitionType): Invariant[
   return [{ key: 'sqty-1', human: 'The comparator is not used on a SimpleQuantity', expression: 'comparator.empty()' }];
 }
 
-function bindingOf({ binding }: ElementDefinition): { binding?: Binding } {
+/** Common languages are preferred; any other must still be a language tag. https://hl7.org/fhir/R4/valueset-languages.html */
+const LANGUAGES = 'http://hl7.org/fhir/ValueSet/languages';
+const ANY_LANGUAGE: Binding = { strength: 'required', valueSet: 'http://hl7.org/fhir/ValueSet/all-languages' };
+
+function bindingOf({ binding, type }: ElementDefinition): { binding?: Binding } {
   const { strength, valueSet } = binding ?? {};
+  if (valueSet === LANGUAGES && type?.[0]?.code === 'code') return { binding: ANY_LANGUAGE };
   return valueSet && (strength === 'required' || strength === 'extensible') ? { binding: { strength, valueSet } } : {};
 }
 

@@ -31,9 +31,10 @@ export function createValueSets(rows: Readonly<Record<string, Readonly<Record<st
   };
   return {
     membership(valueSet, code, system) {
+      const grammatical = byGrammar(valueSet, code);
+      if (grammatical) return grammatical;
       const found = find(valueSet);
       if (!found) return 'unknown';
-      if (isKnownElsewhere(valueSet, code)) return 'in';
       if (system !== undefined && found.codes.has(system)) {
         const codes = found.codes.get(system);
         if (!codes) return 'unknown';
@@ -54,11 +55,23 @@ export function createValueSets(rows: Readonly<Record<string, Readonly<Record<st
 const CURRENCIES: ReadonlySet<string> = new Set(Intl.supportedValuesOf('currency'));
 
 /**
- * Codes of systems that are a grammar (media types) or that the runtime brings (ISO 4217). What it does not know stays unknown: it may be newer.
+ * Codes of systems that are a grammar (media types, language tags) or that the runtime brings (ISO 4217); undefined for other sets. What the
+ * runtime does not know stays unknown: it may be newer.
  */
-function isKnownElsewhere(valueSet: string, code: string): boolean {
-  if (valueSet.startsWith('http://hl7.org/fhir/ValueSet/mimetypes')) return MEDIA_TYPE.test(code);
-  return valueSet.startsWith('http://hl7.org/fhir/ValueSet/currencies') && CURRENCIES.has(code);
+function byGrammar(valueSet: string, code: string): Membership | undefined {
+  if (valueSet.startsWith('http://hl7.org/fhir/ValueSet/mimetypes')) return MEDIA_TYPE.test(code) ? 'in' : 'unknown';
+  if (valueSet.startsWith('http://hl7.org/fhir/ValueSet/all-languages')) return isLanguageTag(code) ? 'in' : 'out';
+  if (valueSet.startsWith('http://hl7.org/fhir/ValueSet/currencies')) return CURRENCIES.has(code) ? 'in' : 'unknown';
+  return undefined;
+}
+
+/** https://www.rfc-editor.org/rfc/rfc5646#section-2.1 */
+function isLanguageTag(code: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(code).length === 1;
+  } catch {
+    return false;
+  }
 }
 
 /** https://www.rfc-editor.org/rfc/rfc6838#section-4.2, with parameters. */

@@ -42,7 +42,12 @@ function theirs(list: readonly Listed[], prefix = ''): string[] {
   return list.flatMap((item) => {
     if (item._name.startsWith('_') || item._type.startsWith('#')) return [];
     const strong = item._valueSetStrength === 'required' || item._valueSetStrength === 'extensible';
-    const binding = strong && item._valueSet ? bound({ strength: item._valueSetStrength ?? '', valueSet: item._valueSet }) : '';
+    const isLanguage = item._type === 'code' && item._valueSet === 'http://hl7.org/fhir/ValueSet/languages';
+    const binding = isLanguage
+      ? 'required:http://hl7.org/fhir/ValueSet/all-languages'
+      : strong && item._valueSet
+        ? bound({ strength: item._valueSetStrength ?? '', valueSet: item._valueSet })
+        : '';
     const line = [prefix + item._name, item._type, item._multiple ? 'many' : 'one', item._required ? 'required' : 'optional', binding].join(' ');
     const isInner = item._type === 'BackboneElement' || item._type === 'Element';
     return isInner ? [line, ...theirs(item._properties ?? [], `${prefix}${item._name}.`)] : [line];
@@ -99,6 +104,8 @@ test('a code is in, out, or not known: never guessed', () => {
   expect(membership(url('ucum-units'), 'mg', 'http://unitsofmeasure.org')).toBe('unknown');
   expect(membership(url('mimetypes'), 'text/plain; charset=utf-8')).toBe('in');
   expect(membership(url('mimetypes'), 'text')).toBe('unknown');
+  expect(membership(url('all-languages'), 'zh-Hant-TW')).toBe('in');
+  expect(membership(url('all-languages'), 'zh_TW')).toBe('out');
   expect(membership(url('currencies'), 'CNY')).toBe('in');
   expect(membership(url('currencies'), 'XYZ')).toBe('unknown');
   expect(membership('http://example.org/ValueSet/elsewhere', 'x')).toBe('unknown');

@@ -229,6 +229,30 @@ describe('codes', () => {
   });
 });
 
+describe('ids of elements and languages', () => {
+  test('an id stands once in a resource; what is contained has its own', () => {
+    const contained = [{ resourceType: 'Basic', id: 'b', code: { id: 'a', text: 'x' }, subject: { reference: '#' } }];
+    expect(
+      errorsOf(
+        patient({
+          name: [
+            { id: 'a', text: 'x' },
+            { id: 'b', text: 'y' },
+          ],
+          contained,
+        }),
+      ),
+    ).toEqual([]);
+    expect(placesOf(patient({ name: [{ id: 'a', text: 'x' }], address: [{ id: 'a', text: 'y' }] }))).toEqual(['Patient.address[0].id']);
+    expect(placesOf(patient({ name: [{ id: 'a b', text: 'x' }] }))).toEqual(['Patient.name[0].id']);
+  });
+
+  test('a language is a language tag', () => {
+    expect(errorsOf(patient({ language: 'de-CH' }))).toEqual([]);
+    expect(errorsOf(patient({ language: 'de_CH' }))).toMatchObject([{ code: 'code-invalid', expression: ['Patient.language'] }]);
+  });
+});
+
 describe('elements that only the library has', () => {
   test.each([
     patient({ meta: { project: 'x' } }),

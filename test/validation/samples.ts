@@ -55,6 +55,7 @@ const COMPLEX: Readonly<Record<string, unknown>> = {
 /** The first code that the binding of an element allows, with its system. */
 function firstCode({ element }: Property): { system: string; code: string } | undefined {
   const url = element.binding?.valueSet.replace(/\|.*$/, '') ?? '';
+  if (url.endsWith('/all-languages')) return { system: 'urn:ietf:bcp:47', code: 'zh-CN' };
   if (url.endsWith('/ucum-units')) return { system: 'http://unitsofmeasure.org', code: 'mg' };
   const systems: Readonly<Record<string, readonly string[] | null>> = (table as Record<string, Record<string, string[] | null>>)[url] ?? {};
   const found = Object.entries(systems).find(([, codes]) => codes && codes.length > 0);
