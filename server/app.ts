@@ -264,6 +264,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     jsonDepth: config.MAX_JSON_DEPTH,
     bundleEntries: config.MAX_BUNDLE_ENTRIES,
     conditionalDeletes: config.MAX_CONDITIONAL_DELETES,
+    bytesInFlight: config.MAX_BYTES_IN_FLIGHT,
   };
   const validate: Validator['validate'] = (documents, profiles) => validator.validate(documents, profiles);
   const { authenticate } = authenticator;

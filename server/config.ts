@@ -77,6 +77,12 @@ const settings = {
     parse: list,
   },
   MAX_BODY_BYTES: { fallback: '67108864', type: 'bytes', meaning: 'Largest request body, after decompression.', parse: integer(1024, 1_073_741_824) },
+  MAX_BYTES_IN_FLIGHT: {
+    fallback: '100663296',
+    type: 'bytes',
+    meaning: 'Most bytes of bodies over 1 MiB that are worked on at once; more are asked to come again (503). Memory needed: some 25 times as much.',
+    parse: integer(1024, 17_179_869_184),
+  },
   MAX_JSON_DEPTH: { fallback: '64', type: 'levels', meaning: 'Deepest nesting accepted in a JSON body.', parse: integer(8, 1000) },
   MAX_BUNDLE_ENTRIES: { fallback: '30000', type: 'entries', meaning: 'Most entries of one batch or transaction.', parse: integer(1, 1_000_000) },
   MAX_CONDITIONAL_DELETES: {

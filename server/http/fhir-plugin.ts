@@ -14,6 +14,7 @@ import { readBody } from './body.ts';
 import { checkMediaType, parseBody } from './content.ts';
 import { dispatch } from './dispatch.ts';
 import { faultOf, sendError } from './error-handler.ts';
+import { createInFlight, type InFlight } from './in-flight.ts';
 import type { Answer, Body, Caller, FhirRequest, Route } from './interaction.ts';
 import { parametersOf, queryOf } from './parameters.ts';
 import { type Form, formOf, render } from './render.ts';
@@ -59,7 +60,8 @@ export function createFhirPlugin(options: FhirOptions): (app: FastifyInstance) =
     app.addHook('onRequest', async (request, reply) => nameMethods(request, reply, services));
     await app.register(cors, corsOptions);
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser('*', (request: FastifyRequest, payload: FastifyRequest['raw']) => takeBody(request, payload, services));
+    const inFlight = createInFlight(options.limits.bytesInFlight);
+    app.addContentTypeParser('*', (request: FastifyRequest, payload: FastifyRequest['raw']) => takeBody({ request, payload }, services, inFlight));
     app.addHook('onRequest', async (request, reply) => admit(request, reply, options));
     app.setNotFoundHandler((request, reply) => refuseUnrouted(request, reply, services));
     for (const route of routes) {
@@ -68,7 +70,8 @@ export function createFhirPlugin(options: FhirOptions): (app: FastifyInstance) =
         url: route.path,
         prefixTrailingSlash: 'both',
         config: { fhir: route, interaction: route.interaction },
-        handler: (request, reply) => serve({ request, reply, route }, { services, gateFor: options.gateFor }),
+        handler: (request, reply) =>
+          serve({ request, reply, route }, { services, gateFor: options.gateFor }).finally(() => inFlight.release(request)),
       });
     }
   };
@@ -104,7 +107,20 @@ function formWanted(request: FastifyRequest, route: Route, parameters: URLSearch
   }
 }
 
-async function takeBody(request: FastifyRequest, payload: FastifyRequest['raw'], { limits }: Services): Promise<Body> {
+type Sent = { readonly request: FastifyRequest; readonly payload: FastifyRequest['raw'] };
+
+/** What is held for a body is given back where it fails here; else when it was served. */
+async function takeBody(sent: Sent, services: Services, inFlight: InFlight): Promise<Body> {
+  try {
+    return await bodyOf(sent, services, inFlight);
+  } catch (error) {
+    sent.payload.resume();
+    inFlight.release(sent.request);
+    throw error;
+  }
+}
+
+async function bodyOf({ request, payload }: Sent, { limits }: Services, inFlight: InFlight): Promise<Body> {
   const route = request.routeOptions.config.fhir;
   if (!route || route.takes === 'nothing') {
     payload.resume();
@@ -115,7 +131,9 @@ async function takeBody(request: FastifyRequest, payload: FastifyRequest['raw'],
   const target = request.params as { readonly type?: string; readonly id?: string };
   const isBytes = takesBytes(route, typeOfRow(route, target), contentType);
   const format = isBytes ? undefined : checkMediaType(contentType, takes);
+  inFlight.hold(request, Math.min(Number(length ?? 0), limits.bodyBytes));
   const bytes = await readBody(payload, { encoding, length }, limits.bodyBytes);
+  inFlight.hold(request, bytes.length);
   if (format !== undefined) return parseBody(bytes, { takes, format }, limits);
   const securityContext = request.headers['x-security-context'];
   return { kind: 'resource', document: binaryOf(bytes, { contentType, id: target.id, securityContext: securityContext?.toString() }) };

@@ -15,6 +15,8 @@ export type Limits = {
   readonly bodyBytes: number;
   readonly jsonDepth: number;
   readonly bundleEntries: number;
+  /** Bytes of large bodies that are worked on at once. */
+  readonly bytesInFlight: number;
   /** Resources one conditional delete may remove. */
   readonly conditionalDeletes: number;
 };
