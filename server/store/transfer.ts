@@ -36,7 +36,7 @@ export type DataSet = {
 
 export type RecordName = Pick<RawRecord, 'kind' | 'id'>;
 
-/** Rows that came or changed, or records that are gone. `again`: some may be there already, and are replaced. */
+/** Rows that came or changed, or records that are gone; what is there already is replaced. `again`: some are likely to be. */
 export type Change =
   | {
       readonly [S in Section]: { readonly section: S; readonly rows: readonly Rows[S][]; readonly again: boolean; readonly gone?: undefined };

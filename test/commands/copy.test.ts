@@ -24,13 +24,20 @@ import {
 } from '../../server/commands/demo/session.ts';
 import { freePort } from '../../server/commands/serve.ts';
 import { openDump } from '../../server/store/embedded/dump.ts';
-import { openLoad } from '../../server/store/mongo/load.ts';
+import { markMoved } from '../../server/store/embedded/moved.ts';
+import { nameOf, openLoad } from '../../server/store/mongo/load.ts';
 import { sections, summarize } from '../../server/store/transfer.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
 import { type LaunchedServer, launchServer } from '../support/server-process.ts';
 
 const root = new URL('../..', import.meta.url);
 const [HOSPITAL, INSURER] = ['Organization/hospital', 'Organization/insurer'];
+
+test('a target is named without the secrets of its URI', () => {
+  expect(nameOf('mongodb://user:p%40ss@a:1,b:2/db?replicaSet=r')).toBe('mongodb://a:1,b:2/db');
+  expect(nameOf('mongodb+srv://user:pa/ss@host')).not.toContain('pa');
+  expect(nameOf('mongodb://a:1/?x=y')).toBe('mongodb://a:1/assent');
+});
 
 describe.skipIf(!findMongod())('a copied data set', () => {
   let set: ReplicaSet;
@@ -124,6 +131,14 @@ describe.skipIf(!findMongod())('a copied data set', () => {
     }
   });
 
+  test('whose copy was broken off just before its end serves from neither side, and is copied again to that target only', async () => {
+    markMoved(dataDir, { to: nameOf(uri), at: '2026-01-01T00:00:00.000Z' });
+    await expect(launchServer(dataDir, settings())).rejects.toThrow(/was moved to/);
+    await expect(launchServer(dataDir, settings({ ASSENT_MONGODB_URI: uri }))).rejects.toThrow(/has not finished/);
+    expect((await assent(['copy', '--to', set.uri('elsewhere')])).out).toContain('was moved to');
+    expect((await assent(['copy', '--to', uri])).out).toContain('--restart');
+  });
+
   test('is copied with progress, read back, and then served', { timeout: 60_000 }, async () => {
     const done = await assent(['copy', '--restart'], { ASSENT_MONGODB_URI: uri });
     expect(done).toMatchObject({
@@ -139,7 +154,6 @@ describe.skipIf(!findMongod())('a copied data set', () => {
       stoppedMs: expect.any(Number),
     });
     expect((await assent(['copy', '--to', uri, '--restart'])).out).toMatch(/was moved to mongodb:[^]*remove .*moved\.json/);
-    expect((await assent(['copy', '--to', set.uri('elsewhere')])).out).toContain('was moved to');
     server = await launchServer(dataDir, settings({ ASSENT_MONGODB_URI: uri }));
     expect(server.bootstrap).toEqual(before.bootstrap);
   });

@@ -213,12 +213,12 @@ function startLoad({ admin, insurer, consents }: World): Load {
       // Also what was copied long ago is changed again.
       await write(`Organization/${name}-${i % 5}-often`, `Changed ${i}`);
       if (i % 6 === 0 && (await admin.call('DELETE', path)).status === 204) deleted.push(path);
-    }, 10);
+    }, 40);
   const reader = loop(async (i) => {
     const { status, headers } = await insurer.call('GET', consents[i % consents.length]?.patient ?? '');
     const receipt = headers.get('assent-receipt');
     if (status === 200 && receipt !== null) receipts.push(receipt);
-  }, 30);
+  }, 60);
   const withdrawer = loop(async (i) => {
     const consented = consents[i];
     if (!consented || i >= consents.length - 2) return;

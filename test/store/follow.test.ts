@@ -140,7 +140,7 @@ function emptyCopy(): Copy {
   return { resources: new Map(), history: new Map(), log: new Map(), records: new Map() };
 }
 
-/** As a target does: a row that is there already is refused unless it may be. */
+/** A record may come again under another number; anything else that does was not known to be there. */
 function applyTo(copy: Copy, change: Change): void {
   if (change.gone) {
     for (const { kind, id } of change.gone) copy.records.delete(`${kind} ${id}`);
@@ -148,7 +148,7 @@ function applyTo(copy: Copy, change: Change): void {
   }
   for (const row of change.rows) {
     const name = nameOf(change.section, row);
-    if (!change.again && copy[change.section].has(name)) throw new Error(`${change.section} ${name} came twice`);
+    if (!change.again && change.section !== 'records' && copy[change.section].has(name)) throw new Error(`${change.section} ${name} came twice`);
     copy[change.section].set(name, row as Row);
   }
 }

@@ -33,7 +33,7 @@ type Places = { resources: number; history: number; log: number };
 export function createFollower(database: Database): Follower {
   const { statement, connection } = database;
   // Names of patients are in it: a file without a name, gone with the process.
-  connection.exec('PRAGMA temp_store = FILE; CREATE TEMP TABLE seen (kind TEXT, id TEXT, revision INTEGER, PRIMARY KEY (kind, id)) WITHOUT ROWID');
+  connection.exec('PRAGMA temp_store = FILE; CREATE TEMP TABLE seen (rid INTEGER PRIMARY KEY, kind TEXT, id TEXT, revision INTEGER)');
   const places: Places = { resources: BEFORE_ALL, history: BEFORE_ALL, log: BEFORE_ALL };
   const last = (column: string, table: string) => one<[number | null]>(statement(`SELECT max(${column}) FROM ${table}`))?.[0] ?? BEFORE_ALL;
   return {
@@ -41,6 +41,7 @@ export function createFollower(database: Database): Follower {
     *round(now) {
       // First of all: what is changed after this is of the next round, whatever this one has already read of it.
       const history = last('hid', 'history');
+      const again = places.resources !== BEFORE_ALL;
       yield* resources(database, places, history);
       for (const { rows } of pages(statement(HISTORY), { from: places.history, parameters: [history] }, toVersion))
         yield { section: 'history', rows, again: false };
@@ -49,7 +50,7 @@ export function createFollower(database: Database): Follower {
         yield { section: 'log', rows: page.rows, again: false };
         places.log = page.last;
       }
-      yield* records(database, now);
+      yield* records(database, now, again);
     },
   };
 }
@@ -72,22 +73,33 @@ function* resources({ statement }: Database, places: Places, history: number): G
   }
 }
 
-const GONE = 'SELECT kind, id FROM temp.seen s WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.kind = s.kind AND r.id = s.id)';
-const DIFFERENT = `SELECT r.kind, r.id, r.revision, r.expires, r.lookup, r.value, s.revision, r.rid
-  FROM records r LEFT JOIN temp.seen s ON s.kind = r.kind AND s.id = r.id
-  WHERE r.rid > ?1 AND s.revision IS NOT r.revision AND (s.revision IS NOT NULL OR r.expires IS NULL OR r.expires > ?2) ORDER BY r.rid`;
+/** Rows that are gone or are somebody else's by now, each with the row that its name has now, if any. By row number: both tables are walked once. */
+const STALE = `SELECT s.rid, s.kind, s.id, (SELECT n.rid FROM records n WHERE n.kind = s.kind AND n.id = s.id)
+  FROM temp.seen s LEFT JOIN records r ON r.rid = s.rid WHERE r.rid IS NULL OR r.kind <> s.kind OR r.id <> s.id`;
+/** A row that has become somebody else's since is left for the next round, which finds it stale first. */
+const DIFFERENT = `SELECT r.kind, r.id, r.revision, r.expires, r.lookup, r.value, r.rid
+  FROM records r LEFT JOIN temp.seen s ON s.rid = r.rid
+  WHERE r.rid > ?1 AND s.revision IS NOT r.revision
+    AND (s.rid IS NULL AND (r.expires IS NULL OR r.expires > ?2) OR s.kind = r.kind AND s.id = r.id) ORDER BY r.rid`;
 
-/** A name that went and came again between the two looks is given once more, as it is then. */
-function* records({ statement }: Database, now: number): Generator<Change> {
-  const gone = many<[string, string]>(statement(GONE)).map(([kind, id]): RecordName => ({ kind, id }));
-  for (let at = 0; at < gone.length; at += MOST_ROWS) {
-    const names = gone.slice(at, at + MOST_ROWS);
-    yield { section: 'records', gone: names };
-    for (const { kind, id } of names) statement('DELETE FROM temp.seen WHERE kind = ? AND id = ?').run(kind, id);
+type StaleColumns = readonly [rid: number, kind: string, id: string, now: number | null];
+
+function* records({ statement }: Database, now: number, again: boolean): Generator<Change> {
+  const forget = statement('DELETE FROM temp.seen WHERE rid = ?');
+  const stale = many<StaleColumns>(statement(STALE));
+  for (let at = 0; at < stale.length; at += MOST_ROWS) {
+    const page = stale.slice(at, at + MOST_ROWS);
+    yield { section: 'records', gone: page.flatMap(([, kind, id, elsewhere]): RecordName[] => (elsewhere === null ? [{ kind, id }] : [])) };
+    for (const [rid, , , elsewhere] of page) {
+      forget.run(rid);
+      // The name came again under another number: whichever of the two was given last, it is given once more.
+      if (elsewhere !== null) forget.run(elsewhere);
+    }
   }
   for (const { rows } of pages(statement(DIFFERENT), { from: BEFORE_ALL, parameters: [now] }, toRecord)) {
-    yield { section: 'records', rows: rows.map(({ record }) => record), again: rows.some(({ known }) => known) };
-    for (const { record } of rows) statement('INSERT OR REPLACE INTO temp.seen VALUES (?, ?, ?)').run(record.kind, record.id, record.revision);
+    yield { section: 'records', rows: rows.map(({ record }) => record), again };
+    for (const { rid, record } of rows)
+      statement('INSERT OR REPLACE INTO temp.seen VALUES (?, ?, ?, ?)').run(rid, record.kind, record.id, record.revision);
   }
 }
 
@@ -116,7 +128,7 @@ function* pages<Row extends readonly unknown[], T>(
 
 type HistoryColumns = readonly [...(string | number)[], Uint8Array, number];
 type LogColumns = readonly [index: number, key: string, entry: string];
-type RecordColumns = readonly [string, string, number, number | null, string, string | Uint8Array, number | null];
+type RecordColumns = readonly [string, string, number, number | null, string, string | Uint8Array, number];
 
 function toCurrent(row: ResourceColumns): StoredResource {
   return toResource(row);
@@ -130,6 +142,6 @@ export function toLogRow([index, key, entry]: LogColumns): LogRow {
   return { index, key, entry };
 }
 
-function toRecord([kind, id, revision, expires, lookup, value, known]: RecordColumns): { readonly record: RawRecord; readonly known: boolean } {
-  return { record: { kind, id, revision, expires, lookup: unpackKeys(lookup), value }, known: known !== null };
+function toRecord([kind, id, revision, expires, lookup, value, rid]: RecordColumns): { readonly record: RawRecord; readonly rid: number } {
+  return { record: { kind, id, revision, expires, lookup: unpackKeys(lookup), value }, rid };
 }
