@@ -353,7 +353,9 @@ describe('after signing', () => {
     }
     await unchangedBy(() => owner.call('PUT', consent, { ...body, status: 'inactive' }));
     await unchangedBy(() => owner.call('DELETE', consent));
-    const patched = await server.admin.call('PATCH', consent, [{ op: 'replace', path: '/status', value: 'inactive' }]);
+    const patched = await server.admin.call('PATCH', consent, [{ op: 'replace', path: '/status', value: 'inactive' }], {
+      'content-type': 'application/json-patch+json',
+    });
     expect([405, 422]).toContain(patched.status);
     expect(await sees(world, reference)).toBe(200);
   });

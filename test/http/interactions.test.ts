@@ -76,9 +76,9 @@ describe('create and read', () => {
   });
 
   it.each([
-    ['Patient', { resourceType: 'Provenance', signature: [{ who: { reference: 'Patient/1' }, data: 'eA==' }] }, '$sign'],
+    ['Patient', { resourceType: 'Provenance', signature: [{ who: { reference: 'Patient/1' }, data: 'eA==' }] }, 'required'],
     ['Consent', { resourceType: 'Provenance' }, 'signatures'],
-  ])('refuses a signature beside a %s that it cannot take, storing nothing', async (resourceType, provenance, words) => {
+  ])('refuses a Provenance beside a %s that it cannot take, storing nothing', async (resourceType, provenance, words) => {
     const stored = await totalOf(resourceType);
     const answer = await create({ resourceType }, { 'x-provenance': JSON.stringify(provenance) });
     expect([answer.status, answer.json.issue[0].diagnostics]).toEqual([422, expect.stringContaining(words)]);
