@@ -29,7 +29,7 @@ export type Definitions = {
 export function createDefinitions(folder: string = join(getDataDir(), 'fhir', 'r4')): Definitions {
   const file = join(folder, 'profiles-resources.json');
   let places: ReadonlyMap<string, Place> | undefined;
-  let profiles: readonly (readonly [string, string, Place])[] | undefined;
+  let profiles: ReadonlyMap<string, { readonly part: string; readonly place: Place }> | undefined;
   return {
     structure(resourceType) {
       places ??= findPlaces(file);
@@ -38,11 +38,11 @@ export function createDefinitions(folder: string = join(getDataDir(), 'fhir', 'r
       return published && slim(published);
     },
     profile(name) {
-      profiles ??= PROFILES.map((part) => join(folder, part)).flatMap((part) =>
-        [...findPlaces(part)].map(([key, place]) => [key, part, place] as const),
+      profiles ??= new Map(
+        PROFILES.map((part) => join(folder, part)).flatMap((part) => [...findPlaces(part)].map(([key, place]) => [key, { part, place }])),
       );
-      const [, part, place] = profiles.find(([key]) => key === name) ?? [];
-      return part === undefined || place === undefined ? undefined : readPlace(part, place);
+      const found = profiles.get(name);
+      return found && readPlace(found.part, found.place);
     },
     dataTypes() {
       const bundle = JSON.parse(readFileSync(join(folder, 'profiles-types.json'), 'utf8')) as { entry: { resource: StructureDefinition }[] };

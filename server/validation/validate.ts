@@ -83,14 +83,22 @@ function judge({ structure, invariants, claims }: Steps, { value }: ResourceDocu
   let errors = 0;
   // Invariants and rules rely on the shape that the walk proves.
   for (const visit of walk.failed ? [] : walk.visits) {
-    const claimed = visit.shape.isResource ? claims(visit, visit.place.up ? [] : profiles) : [];
-    const found = [...invariants(visit), ...ruleFindings(visit), ...claimed];
+    const found = [...invariants(visit), ...ruleFindings(visit), ...claims(visit, visit.place.up ? [] : profiles)];
     findings.push(...found);
     errors += found.filter(isError).length;
     if (errors >= MOST_ISSUES) break;
   }
   const ordered = [...findings.filter(isError), ...findings.filter((finding) => !isError(finding))];
-  return ordered.slice(0, MOST_ISSUES).map(issueOf);
+  return distinct(ordered.slice(0, MOST_ISSUES).map(issueOf));
+}
+
+/** Two profiles, or an extension and the slice it is in, often ask the same: a place and its words are said once. */
+function distinct(issues: readonly Issue[]): Issue[] {
+  const seen = new Set<string>();
+  return issues.filter(({ severity = 'error', expression = [], diagnostics }) => {
+    const name = `${severity} ${expression[0]} ${diagnostics}`;
+    return !seen.has(name) && seen.add(name);
+  });
 }
 
 function isError({ severity }: Finding): boolean {

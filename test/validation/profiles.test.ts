@@ -450,6 +450,16 @@ describe('which profile', () => {
     expect(places).toEqual(expect.arrayContaining(['Observation.category', 'Observation.subject', 'Observation.effective']));
   });
 
+  test('extensions are judged by their own definitions, wherever they stand and whatever the resource claims', () => {
+    const carrying = (...extension: Json[]) => ({ resourceType: 'Basic', code: { text: 'x', extension } }) as unknown as ResourceValue;
+    expect(said(carrying({ url: 'urn:test:team', valueCode: 'x' }, { url: 'urn:nobody', valueCode: 'z' }))).toEqual([]);
+    expect(said(carrying({ url: 'urn:test:team', valueString: 'x' }))).toEqual([
+      `Basic.code.extension[0].value.ofType(string): The profile allows only code here ${label('team')}`,
+    ]);
+    const [place] = said(carrying({ url: core('patient-birthPlace'), valueString: 'Paris' }));
+    expect(place).toMatch(/^Basic\.code\.extension\[0\]\.value\.ofType\(string\): The profile allows only Address here/);
+  });
+
   test('resources inside a resource are judged by what they claim themselves', () => {
     const inner = claiming('clinic', nameless);
     expect(said({ resourceType: 'Bundle', type: 'collection', entry: [{ resource: inner }] })).toEqual([

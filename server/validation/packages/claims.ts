@@ -4,13 +4,13 @@
  * Invariant: a profile on board is always judged; one that is not is said, as advice or as an error by setting, and as an error to who asks by name.
  */
 import type { StructureDefinition } from '@medplum/fhirtypes';
-import { expressionOf, type Finding, type Place } from '../place.ts';
+import type { Finding, Place } from '../place.ts';
 import type { Shapes } from '../shapes.ts';
 import type { JsonObject, Visit } from '../structure.ts';
 import type { ValueSets } from '../value-sets.ts';
 import { judgeProfile } from './conformance.ts';
 import type { Package } from './package.ts';
-import { createProfiles } from './profiles.ts';
+import { createProfiles, type Profile } from './profiles.ts';
 
 export type UnknownProfiles = 'accept' | 'refuse';
 
@@ -19,7 +19,7 @@ export type Packages = {
   readonly unknownProfiles: UnknownProfiles;
 };
 
-/** `visit`: a resource whose shape is proven. `asked`: profiles it must meet besides those it claims. */
+/** `visit`: a value whose shape is proven. `asked`: profiles a resource must meet besides those it claims. */
 export type ClaimStep = (visit: Visit, asked: readonly string[]) => readonly Finding[];
 
 type Parts = Packages & {
@@ -31,22 +31,33 @@ type Parts = Packages & {
 
 export function createClaimStep({ packages, unknownProfiles, shapes, valueSets, core, most }: Parts): ClaimStep {
   const profiles = createProfiles(packages, { shapes, core });
-  const judge = (canonical: string, { value, place, scope, shape }: Visit): readonly Finding[] | undefined => {
+  const judge = (profile: Profile, { value, place, scope, shape }: Visit): readonly Finding[] => {
+    const item = { value, twin: undefined, type: shape.name, shape, place };
+    return judgeProfile({ profile, profiles, shapes, valueSets, resource: scope.resource, scope, most }, item);
+  };
+  const judgeBy = (canonical: string, visit: Visit): readonly Finding[] | undefined => {
     const profile = profiles.find(canonical);
-    if (profile) {
-      const item = { value, twin: undefined, type: shape.name, shape, place };
-      return judgeProfile({ profile, profiles, shapes, valueSets, resource: value, scope, most }, item);
-    }
-    return profiles.typeOf(canonical) === shape.name && isOwnType(canonical, shape.name) ? [] : undefined;
+    if (profile) return judge(profile, visit);
+    return isOwnType(canonical, visit.shape.name) ? NONE : undefined;
+  };
+  /** An extension names its definition by its url, wherever it stands. */
+  const judgeExtension = (visit: Visit): readonly Finding[] => {
+    const { url } = visit.value;
+    const profile = typeof url === 'string' && url.includes(':') ? profiles.find(url) : undefined;
+    return profile?.type === 'Extension' ? judge(profile, visit) : NONE;
   };
   return (visit, asked) => {
+    if (visit.shape.name === 'Extension') return judgeExtension(visit);
+    if (!visit.shape.isResource) return NONE;
     const claims = claimsOf(visit.value).map(({ canonical, index }) => ({ canonical, place: claimPlace(visit.place, index) }));
     if (claims.length + asked.length > MOST_PROFILES) return [{ place: visit.place, diagnostics: TOO_MANY, code: 'too-costly' }];
-    const claimed = claims.flatMap(({ canonical, place }) => judge(canonical, visit) ?? [notOnBoard(place, unknownProfiles === 'refuse')]);
+    const claimed = claims.flatMap(({ canonical, place }) => judgeBy(canonical, visit) ?? [notOnBoard(place, unknownProfiles === 'refuse')]);
     const others = asked.filter((canonical) => !claims.some((claim) => claim.canonical === canonical));
-    return distinct([...claimed, ...others.flatMap((canonical) => judge(canonical, visit) ?? [notOnBoard(visit.place, true)])]);
+    return [...claimed, ...others.flatMap((canonical) => judgeBy(canonical, visit) ?? [notOnBoard(visit.place, true)])];
   };
 }
+
+const NONE: readonly Finding[] = [];
 
 /** The definition of a type is no profile; a resource of the type meets it, or would not have come so far. */
 function isOwnType(canonical: string, type: string): boolean {
@@ -75,14 +86,4 @@ function claimPlace(place: Place, index: number): Place {
 function notOnBoard(place: Place, isError: boolean): Finding {
   const diagnostics = 'This profile is not on board, so the resource was not checked against it.';
   return { place, diagnostics, code: 'not-supported', ...(isError ? {} : { severity: 'warning' }) };
-}
-
-/** Two profiles often ask the same; the place and the words say it once. */
-function distinct(findings: readonly Finding[]): readonly Finding[] {
-  if (findings.length < 2) return findings;
-  const seen = new Set<string>();
-  return findings.filter((finding) => {
-    const name = `${finding.severity ?? 'error'} ${expressionOf(finding.place)} ${finding.diagnostics}`;
-    return !seen.has(name) && seen.add(name);
-  });
 }
