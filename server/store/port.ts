@@ -95,7 +95,7 @@ export type HistoryQuery = {
   /** Where the page before ended. */
   readonly after?: VersionPlace;
   readonly limit: number;
-  /** Whether rows carry their text; '' without. */
+  /** False: rows say which versions there are, without text and keys. */
   readonly bodies?: boolean;
   /** Most versions to walk in this call; the engine has a default. */
   readonly budget?: number;

@@ -133,13 +133,12 @@ export function historyContract(open: OpenSubject): void {
     expect((await history({ type, scope, at: { from: 12, to: 12 } })).map((r) => r.lastUpdated)).toEqual([12]);
   });
 
-  test('without bodies the rows are the same but for their text', async () => {
+  test('without bodies the rows are only which versions there are', async () => {
     const type = freshType();
     const versions = await threeVersions(type, 'a', 10, [['k'], ['k'], ['k']]);
     const bare = await history({ type, bodies: false });
-    expect(bare.map(({ version, body, keys }) => [version, body, keys])).toEqual(
-      [...versions].reverse().map(({ version, keys }) => [version, '', keys]),
-    );
+    const expected = versions.map(({ version, lastUpdated, id }) => ({ type, id, version, lastUpdated, deleted: false, body: '', keys: [] }));
+    expect(bare).toMatchObject(expected.reverse());
   });
 
   test('a walk that ends early says where it goes on, and walking on loses nothing', async () => {

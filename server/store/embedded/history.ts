@@ -13,9 +13,11 @@ import { resourceAt, toResource } from './rows.ts';
 import { merge } from './walk.ts';
 
 /** Versions to walk in one call: some ten milliseconds. One resource is read at once. */
-const BUDGET = 5_000;
+const BUDGET = 2_000;
 const BUDGET_OF_ONE = 50_000;
-const SLICE = 256;
+/** Of many types most give few of a page's versions, so slices begin small. */
+const FIRST_SLICE = 16;
+const LARGEST_SLICE = 256;
 const EARLIEST = -Number.MAX_SAFE_INTEGER;
 const LATEST = Number.MAX_SAFE_INTEGER;
 
@@ -58,6 +60,7 @@ function reader(database: Database, scope: HistoryQuery['scope']): (version: Ver
   const whereOf = remembered(scope.where);
   return ({ table, type, id, keys }) => {
     const where = whereOf(type);
+    if (where.kind === 'all') return true;
     if (where.kind === 'none' || !holds(where, id, unpackKeys(keys))) return false;
     return table === 'resources' || holds(where, id, unpackKeys(newestKeys(database, type, id)));
   };
@@ -117,14 +120,14 @@ function* walkVersions({ statement }: Database, table: Version['table'], walk: W
   const beyond = backward
     ? '(updated, id, version) < (?, ?, ?) AND updated >= ? ORDER BY updated DESC, id DESC, version DESC'
     : '(updated, id, version) > (?, ?, ?) AND updated <= ? ORDER BY updated, id, version';
-  const sql = `SELECT ${key}, id, version, updated, deleted, keys FROM ${table} WHERE type = ? ${one} AND ${beyond} LIMIT ${SLICE}`;
+  const sql = `SELECT ${key}, id, version, updated, deleted, keys FROM ${table} WHERE type = ? ${one} AND ${beyond} LIMIT ?`;
   let place = startOf(walk);
-  for (;;) {
-    const bound = [type, ...(id === undefined ? [] : [id]), place.updated, place.id, place.version, backward ? bounds.first : bounds.last];
+  for (let size = FIRST_SLICE; ; size = Math.min(size * 4, LARGEST_SLICE)) {
+    const bound = [type, ...(id === undefined ? [] : [id]), place.updated, place.id, place.version, backward ? bounds.first : bounds.last, size];
     const rows = many<[number, string, string, number, number, string]>(statement(sql), ...bound);
     for (const [key, id, version, updated, deleted, keys] of rows) yield { table, key, type, id, version, updated, deleted: deleted === 1, keys };
     const last = rows.at(-1);
-    if (!last || rows.length < SLICE) return;
+    if (!last || rows.length < size) return;
     place = { type, id: last[1], version: last[2], updated: last[3] };
   }
 }
@@ -146,7 +149,9 @@ function compareVersions(a: Place, b: Place): number {
 }
 
 function typesOf(database: Database, { type, types }: HistoryQuery): readonly string[] {
-  return type === undefined ? (types ?? typesIn(database)) : [type];
+  if (type !== undefined) return [type];
+  const there = typesIn(database);
+  return types ? there.filter((each) => types.includes(each)) : there;
 }
 
 /** One seek for each type there is. */
@@ -158,7 +163,7 @@ function typesIn({ statement }: Database): string[] {
 }
 
 function load(database: Database, { table, key, type, id, version, updated, deleted, keys }: Version, bodies: boolean): StoredResource {
-  if (!bodies) return { type, id, version, lastUpdated: 0 - updated, instant: 0 - updated, deleted, body: '', keys: unpackKeys(keys) };
+  if (!bodies) return { type, id, version, lastUpdated: 0 - updated, instant: 0 - updated, deleted, body: '', keys: [] };
   if (table === 'resources') return resourceAt(database, key);
   const row = one<[number, number, Uint8Array]>(database.statement('SELECT sort, deleted, body FROM history WHERE hid = ?'), key);
   if (!row) throw new Error('An index entry names a version that is not there.');

@@ -31,7 +31,7 @@ export async function findVersions(reader: Reader, query: HistoryQuery): Promise
       if (last && (rows.length >= limit || walked >= budget)) return { kind: 'rows', rows, next: placeOf(last), walked };
       walked++;
       last = version;
-      if (readable(version)) rows.push(toResource(version));
+      if (readable(version)) rows.push(query.bodies === false ? bare(version) : toResource(version));
     }
   }
   return { kind: 'rows', rows, next: undefined, walked };
@@ -39,6 +39,10 @@ export async function findVersions(reader: Reader, query: HistoryQuery): Promise
 
 function placeOf({ u, t, i, v }: Version): NonNullable<HistoryQuery['after']> {
   return { lastUpdated: u, type: t, id: i, version: v };
+}
+
+function bare({ t, i, v, u, del }: Version): StoredResource {
+  return { type: t, id: i, version: v, lastUpdated: u, instant: u, deleted: del, body: '', keys: [] };
 }
 
 type Judge = (slice: readonly Version[]) => Promise<(version: Version) => boolean>;
