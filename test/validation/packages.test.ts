@@ -110,6 +110,11 @@ describe('a sentence that names the package stops the start when', () => {
       /has neither a snapshot nor a differential\.$/,
     ],
     [
+      'a profile is written wrongly',
+      () => writePackage(path('shape.tgz'), [{ ...profile, differential: { element: [{ id: 'Patient', type: 'Patient' }] } }]),
+      /its resource-0\.json is not written as a StructureDefinition is\.$/,
+    ],
+    [
       'a profile without snapshot has no base',
       () => writePackage(path('base.tgz'), [{ ...profile, baseDefinition: 'urn:test:elsewhere' }]),
       /urn:test:p has no snapshot and stands on urn:test:elsewhere, which no package on board has\.$/,

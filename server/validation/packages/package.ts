@@ -119,12 +119,20 @@ function definitionOf(file: string, resource: Json, kind: Kind): Definition {
   if (typeof url !== 'string') throw new Error(`its ${basename(file)} has no url`);
   const named = { url, version: typeof version === 'string' ? version : '' };
   if (kind !== 'profiles') return { ...named, text: JSON.stringify(slimTerms(resource, kind)) };
-  const profile = slimProfile(resource);
+  const profile = readProfile(file, resource);
   if (profile.elements.length === 0 && profile.derivation === 'constraint')
     throw new Error(`its ${basename(file)} has neither a snapshot nor a differential`);
   const base = profile.isWhole || profile.derivation !== 'constraint' ? undefined : profile.baseDefinition;
   const isOfResources = profile.kind === 'resource' && profile.derivation === 'constraint';
   return { ...named, text: JSON.stringify(profile), ...(base === undefined ? {} : { base }), ...(isOfResources ? { type: profile.type } : {}) };
+}
+
+function readProfile(file: string, resource: Json): ReturnType<typeof slimProfile> {
+  try {
+    return slimProfile(resource);
+  } catch (cause) {
+    throw new Error(`its ${basename(file)} is not written as a StructureDefinition is`, { cause });
+  }
 }
 
 function slimTerms(resource: Json, kind: Kind): object {
