@@ -96,6 +96,7 @@ export const walledPackages: Readonly<Record<string, RegExp>> = {
   'node:sqlite': /^server\/store\/embedded\/|^migrations\//,
   mongodb: /^server\/store\/mongo\/|^migrations\//,
   'oidc-provider': /^server\/authz\//,
+  saxes: /^server\/fhir\/xml\//,
 };
 
 /** Each reading of the outside world has one home. */
