@@ -11,7 +11,7 @@ import { AssentError } from '../errors.ts';
 import { checkAccess } from './access.ts';
 import { binaryOf, givesBytes, takesBytes } from './binary.ts';
 import { readBody } from './body.ts';
-import { checkMediaType, parseBody } from './content.ts';
+import { checkMediaType, mediaTypes, parseBody } from './content.ts';
 import { dispatch } from './dispatch.ts';
 import { faultOf, sendError } from './error-handler.ts';
 import { createInFlight, type InFlight } from './in-flight.ts';
@@ -177,6 +177,8 @@ async function send(reply: FastifyReply, answer: Answer, form: Form): Promise<Fa
     return render(answer, { ...form, format: 'json' });
   });
   reply.code(answer.status).headers(answer.headers);
+  // A browser shows XML as a page, narratives and all.
+  if (rendered?.type === mediaTypes.xml) reply.header('content-security-policy', "default-src 'none'; sandbox");
   return rendered === undefined ? reply.send() : reply.type(rendered.type).send(rendered.content);
 }
 

@@ -130,6 +130,7 @@ describe('negotiation', () => {
 it('_pretty is for XML too, and adds nothing to a narrative', async () => {
   const indented = await send('GET', 'Organization/a?_format=xml&_pretty=true');
   expect(indented.text).toContain('\n  <active value="true"/>\n  <name value="Organization/a"/>');
+  expect(indented.headers.get('content-security-policy')).toMatch(/sandbox/);
   expect(indented.text).toContain('<div xmlns="http://www.w3.org/1999/xhtml">a&#160;b</div>');
   expect(readXml(indented.text)).toEqual(readXml((await send('GET', 'Organization/a?_format=xml')).text));
 });
