@@ -71,7 +71,7 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
   const packages = { packages: await loadPackages([OWN_PACKAGE, ...config.PACKAGES]), unknownProfiles: config.UNKNOWN_PROFILES };
   const endpoints = endpointsOf(config.PUBLIC_URL || `http://${config.HOST}:${config.PORT}`);
   const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES, ...output }));
-  const engine = await openEngine(config, clock);
+  const engine = await openEngine(config, clock, () => server.log.warn('the replica set has no primary that can be used yet; it is tried again'));
   const anchoring = await createAnchoring({
     log: engine.resources,
     records: engine.records,
@@ -110,11 +110,11 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
   };
 }
 
-async function openEngine({ MONGODB_URI: uri, DATA_DIR: dataDir }: Config, clock: Clock): Promise<Engine> {
+async function openEngine({ MONGODB_URI: uri, DATA_DIR: dataDir }: Config, clock: Clock, waiting: () => void): Promise<Engine> {
   if (uri === '') return createEmbeddedEngine({ dataDir, clock });
   // The driver is loaded only where it is used: it costs the embedded server its start.
   const { createMongoEngine } = await import('./store/mongo/engine.ts');
-  return createMongoEngine({ uri, clock });
+  return createMongoEngine({ uri, clock, waiting });
 }
 
 /** Every commit with log rows tells the sealer, whoever made it. */

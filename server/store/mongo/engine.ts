@@ -17,15 +17,18 @@ import { patiently } from './patience.ts';
 import { createRecordStore } from './records.ts';
 import { createResourceStore } from './resources.ts';
 
-/** `routed`: whether there is a router; as the server says, unless a test wants to see what a router would be asked. */
-type Options = { readonly uri: string; readonly clock: Clock; readonly routed?: boolean };
+/**
+ * `routed`: whether there is a router; as the server says, unless a test wants to see what a router would be asked. `waiting`: told each time
+ * the set cannot be used yet and is tried again.
+ */
+type Options = { readonly uri: string; readonly clock: Clock; readonly routed?: boolean; readonly waiting?: () => void };
 
 /** A start in the middle of an election: longer than one takes. */
 const START_PATIENCE_MS = 60_000;
 
 /** Throws AssentError('unavailable') with a sentence for the operator: not reachable, a standalone, another version. */
-export async function createMongoEngine({ uri, clock, routed }: Options): Promise<Engine> {
-  const connected = await patiently({ ms: START_PATIENCE_MS }, () => openPrepared(uri));
+export async function createMongoEngine({ uri, clock, routed, waiting }: Options): Promise<Engine> {
+  const connected = await patiently({ ms: START_PATIENCE_MS, ...(waiting && { waiting }) }, () => openPrepared(uri));
   const connection = routed === undefined ? connected : { ...connected, routed };
   const committer = createCommitter({ connection, clock });
   const epoch = createEpochReader(connection);

@@ -2,12 +2,46 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AssentError } from '../../../server/errors.ts';
 import { createMongoEngine } from '../../../server/store/mongo/engine.ts';
+import { unavailable } from '../../../server/store/mongo/faults.ts';
+import { patiently } from '../../../server/store/mongo/patience.ts';
 import { schemaProblems } from '../../../server/store/mongo/schema.ts';
 import { idsFound, query, resource, writes } from '../../contract/subject.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../../support/mongod.ts';
 
 const found = findMongod();
+
+describe('patience', () => {
+  test('outlasts what passes, says each time that it waits, and counts the attempts', async () => {
+    let waited = 0;
+    const attempts: number[] = [];
+    const work = async (attempt: number) => {
+      attempts.push(attempt);
+      if (attempt < 2) throw unavailable('No primary.');
+      return 'done';
+    };
+    expect(await patiently({ ms: 10_000, waiting: () => waited++ }, work)).toBe('done');
+    expect([attempts, waited]).toEqual([[0, 1, 2], 2]);
+  });
+
+  test('ends at its bound, and at once with what does not pass', async () => {
+    const failing = (error: Error) => {
+      let attempts = 0;
+      const end = patiently({ ms: 0 }, () => {
+        attempts++;
+        return Promise.reject(error);
+      });
+      return end.catch((caught: unknown) => [caught, attempts]);
+    };
+    const passing = unavailable('No primary.');
+    expect(await failing(passing)).toEqual([passing, expect.any(Number)]);
+    const lasting = new AssentError('unavailable', 'Another version.');
+    expect(await failing(lasting)).toEqual([lasting, 1]);
+    const ours = new TypeError('A fault of ours.');
+    expect(await failing(ours)).toEqual([ours, 1]);
+  });
+});
 
 describe.skipIf(!found || 'uri' in found)('a first start in the middle of an election', () => {
   let set: ReplicaSet;
