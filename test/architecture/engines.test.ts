@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 const folder = new URL('../http/', import.meta.url);
-const suites = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
+const suites = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
 
 /** Each of these takes the engine that ASSENT_TEST_ENGINE names; process.test.ts starts processes and asks for it itself. */
 const EITHER_ENGINE = /\bstartRealServer\(|\bcreateServedApp\(|\bchooseEngine\(|\bcreateLogFixture\(|ASSENT_TEST_ENGINE/;
