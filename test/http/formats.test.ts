@@ -300,6 +300,10 @@ describe('Binary', () => {
     expect((await send('GET', `Binary/${id}?_format=json`, { headers: own })).json().resourceType).toBe('Binary');
     const head = await send('HEAD', `Binary/${id}`, { headers: own });
     expect([head.status, head.type, head.headers.get('content-length')]).toEqual([200, 'image/png', '7']);
+    // Whoever asks for headers or for a change learns something of the patient: it leaves a trail like any read.
+    expect(head.headers.get('assent-receipt')).toMatch(/AuditEvent/);
+    const same = await send('GET', `Binary/${id}`, { headers: { ...own, 'if-none-match': made.headers.get('etag') ?? '' } });
+    expect([same.status, same.headers.get('assent-receipt')]).toEqual([304, expect.stringContaining('AuditEvent')]);
     const page = { ...own, 'content-type': 'text/html; charset=utf-8', accept: 'application/fhir+json' };
     const put = await send('PUT', `Binary/${id}`, { body: html, headers: page });
     expect([put.status, put.json().contentType]).toEqual([200, 'text/html; charset=utf-8']);
