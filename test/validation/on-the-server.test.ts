@@ -24,13 +24,17 @@ test('what is only advised is stored', async () => {
 test('an error is refused with its place, and is the only thing said', async () => {
   const answer = await server.admin.call('POST', 'Patient', broken);
   expect(answer.status).toBe(422);
-  expect((answer.json as unknown as Outcome).issue).toMatchObject([{ severity: 'error', code: 'invariant', expression: ['Patient.contact[1].period.start'] }]);
+  expect((answer.json as unknown as Outcome).issue).toMatchObject([
+    { severity: 'error', code: 'invariant', expression: ['Patient.contact[1].period.start'] },
+  ]);
 });
 
 test('so it is in a transaction, where the place begins at the entry and nothing is stored', async () => {
   const entry = [advised, broken].map((resource) => ({ resource, request: { method: 'POST', url: 'Patient' } }));
   const answer = await server.admin.call('POST', '', { resourceType: 'Bundle', type: 'transaction', entry });
   expect(answer.status).toBe(422);
-  expect((answer.json as unknown as Outcome).issue.map(({ expression }) => expression)).toEqual([['Bundle.entry[1].resource.contact[1].period.start']]);
+  expect((answer.json as unknown as Outcome).issue.map(({ expression }) => expression)).toEqual([
+    ['Bundle.entry[1].resource.contact[1].period.start'],
+  ]);
   expect((await server.admin.call('POST', '', { resourceType: 'Bundle', type: 'transaction', entry: entry.slice(0, 1) })).status).toBe(200);
 });
