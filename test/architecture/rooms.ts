@@ -96,6 +96,7 @@ export const walledPackages: Readonly<Record<string, RegExp>> = {
   'node:sqlite': /^server\/store\/embedded\/|^migrations\//,
   mongodb: /^server\/store\/mongo\/|^migrations\//,
   'oidc-provider': /^server\/authz\//,
+  'tar-stream': /^server\/validation\/packages\/archive\.ts$/,
   saxes: /^server\/fhir\/xml\//,
 };
 
