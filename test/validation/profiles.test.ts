@@ -85,6 +85,18 @@ const definitions = [
     { id: 'Extension.value[x]', min: 1, type: [{ code: 'code' }] },
     { id: 'Extension.value[x]', binding: { strength: 'required', valueSet: 'urn:test:vs' } },
   ]),
+  profileOf('twins', 'Patient', [
+    { id: 'Patient.birthDate', min: 1 },
+    { id: 'Patient.birthDate.extension', slicing: by('value', 'url') },
+    { id: 'Patient.birthDate.extension:time', min: 1, type: [{ code: 'Extension', profile: [core('patient-birthTime')] }] },
+    { id: 'Patient.name.given.extension', max: '0' },
+    { id: 'Patient.identifier', slicing: by('value', 'use') },
+    { id: 'Patient.identifier:official', min: 1, slicing: by('value', 'system') },
+    { id: 'Patient.identifier:official.use', min: 1, fixedCode: 'official' },
+    { id: 'Patient.identifier:official/passport', min: 1, max: '1', sliceName: 'official/passport' },
+    { id: 'Patient.identifier:official/passport.system', min: 1, fixedUri: 'urn:passport' },
+    { id: 'Patient.identifier:official/passport.value', min: 1 },
+  ]),
   profileOf('clinic', 'Organization', [{ id: 'Organization.name', min: 1 }]),
   profileOf('letter', 'Bundle', [
     { id: 'Bundle.type', fixedCode: 'collection' },
@@ -176,6 +188,17 @@ const person: Json = {
   ],
   managingOrganization: { reference: 'Organization/1' },
 };
+const twins: Json = {
+  resourceType: 'Patient',
+  birthDate: '1990-01-01',
+  _birthDate: { extension: [{ url: core('patient-birthTime'), valueDateTime: '1990-01-01T10:00:00Z' }] },
+  name: [{ given: ['A', null], _given: [null, { id: 'x', extension: [{ url: 'urn:x', valueCode: 'y' }] }] }],
+  identifier: [
+    { use: 'official', system: 'urn:passport', value: '1' },
+    { use: 'official', system: 'urn:other' },
+    { use: 'usual', system: 'urn:passport' },
+  ],
+};
 const clinic = { resourceType: 'Organization', name: 'Clinic' };
 const letter: Json = {
   resourceType: 'Bundle',
@@ -204,6 +227,7 @@ test.each([
   ['letter', letter],
   ['form', form],
   ['clinic', clinic],
+  ['twins', { ...twins, name: [{ given: ['A'] }] }],
   ['authors', letterhead],
   ['authors', { ...letterhead, author: [{ reference: '#me' }], contained: [{ resourceType: 'Practitioner', id: 'me' }] }],
 ])('what follows %s passes', (profile, value) => {
@@ -381,6 +405,25 @@ const broken: [string, string, Json, string][] = [
     'Composition.author: The profile requires the slice person here',
   ],
   ['the type itself', 'person', { resourceType: 'Basic', code: { text: 'x' } }, 'Basic: The profile is for Patient'],
+  [
+    'an extension of a primitive',
+    'twins',
+    { ...twins, _birthDate: undefined },
+    'Patient.birthDate.extension: The profile requires the slice time here',
+  ],
+  ['an extension of a primitive in a list', 'twins', twins, 'Patient.name[0].given[1].extension: The profile does not allow this element'],
+  [
+    'a slice of a slice',
+    'twins',
+    { ...twins, identifier: [{ use: 'official', system: 'urn:other' }] },
+    'Patient.identifier: The profile requires the slice passport here',
+  ],
+  [
+    'an element in a slice of a slice',
+    'twins',
+    { ...twins, identifier: [{ use: 'official', system: 'urn:passport' }] },
+    'Patient.identifier[0].value: The profile requires this element',
+  ],
 ];
 
 test.each(broken)('%s of %s is refused at its place', (_what, profile, value, words) => {
