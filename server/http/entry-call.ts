@@ -33,7 +33,9 @@ export function entryCall({ gate, header: outer }: Pick<FhirRequest, 'gate' | 'h
   };
 }
 
-export function answerEntry(entry: BundleEntry, { status, headers, body }: Answer): AnswerEntry {
+export function answerEntry(entry: BundleEntry, answer: Answer): AnswerEntry {
+  const { status, headers } = answer;
+  const body = resourceIn(answer);
   const { location, etag, 'last-modified': modified, [RECEIPT_HEADER]: receipt } = headers;
   const reads = entry.method === 'GET' || entry.method === 'HEAD' || /_search|\$/.test(entry.url);
   const outcome = !reads && body?.startsWith('{"resourceType":"OperationOutcome"') ? body : undefined;
@@ -46,6 +48,12 @@ export function answerEntry(entry: BundleEntry, { status, headers, body }: Answe
     ...(outcome === undefined ? {} : { outcomeText: outcome }),
   };
   return { ...(body === undefined || outcome !== undefined || entry.method === 'HEAD' ? {} : { resourceText: body }), response };
+}
+
+/** An entry holds a resource: what is none (a receipt, the answer of a GraphQL query) stands in a Binary. */
+function resourceIn({ body, mediaType }: Answer): string | undefined {
+  if (body === undefined || mediaType === undefined) return body;
+  return JSON.stringify({ resourceType: 'Binary', contentType: mediaType, data: Buffer.from(body, 'utf8').toString('base64') });
 }
 
 export function failedEntry(error: unknown): AnswerEntry {

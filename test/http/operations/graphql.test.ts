@@ -185,6 +185,16 @@ describe('a query of the system', () => {
   });
 });
 
+describe('in a batch', () => {
+  it('its answer stands in a Binary', async () => {
+    const url = `$graphql?query=${encodeURIComponent('{ Patient(id: "alice") { id } }')}`;
+    const { json } = await insurer.call('POST', '', { resourceType: 'Bundle', type: 'batch', entry: [{ request: { method: 'GET', url } }] });
+    const [entry] = json['entry'] as { resource: { resourceType: string; contentType: string; data: string } }[];
+    expect([entry?.resource.resourceType, entry?.resource.contentType]).toEqual(['Binary', 'application/json; charset=utf-8']);
+    expect(JSON.parse(Buffer.from(entry?.resource.data ?? '', 'base64').toString())).toMatchObject({ data: { Patient: { id: 'alice' } } });
+  });
+});
+
 describe('a query of a resource', () => {
   it('starts there, and finds what refers to it', async () => {
     const query = '{ id ObservationList(_reference: patient, _count: 5) { id } ConditionConnection(_reference: subject) { count } }';
