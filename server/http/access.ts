@@ -8,12 +8,13 @@ import type { Caller, Route } from './interaction.ts';
 import type { Allows } from './services.ts';
 
 export function checkAccess(route: Route, type: string, caller: Caller, allows: Allows): void {
-  checkType(type);
+  checkType(route, type);
   if (route.scope === 'token' || route.scope === 'public') return;
   if (!allows(caller, route.scope, type)) throw new AssentError('forbidden', `The token holds no scope for "${route.interaction}" on this type.`);
 }
 
-function checkType(type: string): void {
-  if (type !== '' && !isResourceType(type))
-    throw new AssentError('not-supported', 'This is no FHIR R4 resource type and no operation of this server.');
+/** A path with two slashes has an empty type, which is not the whole system. */
+function checkType({ path }: Route, type: string): void {
+  const known = type === '' ? !path.startsWith('/:type') : isResourceType(type);
+  if (!known) throw new AssentError('not-supported', 'This is no FHIR R4 resource type and no operation of this server.');
 }

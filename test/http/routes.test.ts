@@ -188,7 +188,7 @@ describe('the REST table', () => {
     expect([answer.status, answer.headers['allow'], answer.json.resourceType]).toEqual([405, 'GET, HEAD, OPTIONS', 'OperationOutcome']);
   });
 
-  it.each(['Nonsense', 'Nonsense/1', 'Patient/p1/$nonsense', '$export', 'Patient/p1/_history/v1/more', 'Patient//'])(
+  it.each(['Nonsense', 'Nonsense/1', 'Patient/p1/$nonsense', '$export', 'Patient/p1/_history/v1/more', 'Patient//', '/fhir//'])(
     '%s is not offered: 404',
     async (url) => {
       const answer = await call(http, 'GET', url);
