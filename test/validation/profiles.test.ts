@@ -97,7 +97,10 @@ const definitions = [
     { id: 'Patient.identifier:official/passport.system', min: 1, fixedUri: 'urn:passport' },
     { id: 'Patient.identifier:official/passport.value', min: 1 },
   ]),
-  profileOf('clinic', 'Organization', [{ id: 'Organization.name', min: 1 }]),
+  profileOf('clinic', 'Organization', [
+    { id: 'Organization.name', min: 1 },
+    { id: 'Organization.partOf', type: reference('urn:test:clinic') },
+  ]),
   profileOf('letter', 'Bundle', [
     { id: 'Bundle.type', fixedCode: 'collection' },
     { id: 'Bundle.entry', slicing: { ...by('profile', 'resource'), rules: 'closed' } },
@@ -227,6 +230,7 @@ test.each([
   ['letter', letter],
   ['form', form],
   ['clinic', clinic],
+  ['person', { ...person, managingOrganization: { reference: '#c' }, contained: [{ ...clinic, id: 'c', partOf: { reference: '#c' } }] }],
   ['twins', { ...twins, name: [{ given: ['A'] }] }],
   ['authors', letterhead],
   ['authors', { ...letterhead, author: [{ reference: '#me' }], contained: [{ resourceType: 'Practitioner', id: 'me' }] }],
@@ -423,6 +427,12 @@ const broken: [string, string, Json, string][] = [
     'twins',
     { ...twins, identifier: [{ use: 'official', system: 'urn:passport' }] },
     'Patient.identifier[0].value: The profile requires this element',
+  ],
+  [
+    'a contained target',
+    'person',
+    { ...person, managingOrganization: { reference: '#c' }, contained: [{ resourceType: 'Organization', id: 'c', identifier: [{ value: '1' }] }] },
+    'Patient.managingOrganization: The contained resource meets none of the profiles that this element asks for',
   ],
 ];
 

@@ -33,7 +33,7 @@ export function createClaimStep({ packages, unknownProfiles, shapes, valueSets, 
   const profiles = createProfiles(packages, { shapes, core });
   const judge = (profile: Profile, { value, place, scope, shape }: Visit): readonly Finding[] => {
     const item = { value, twin: undefined, type: shape.name, shape, place };
-    return judgeProfile({ profile, profiles, shapes, valueSets, resource: scope.resource, scope, most }, item);
+    return judgeProfile({ profile, profiles, shapes, valueSets, resource: scope.resource, scope, most, follows: true }, item);
   };
   const judgeBy = (canonical: string, visit: Visit): readonly Finding[] | undefined => {
     const profile = profiles.find(canonical);

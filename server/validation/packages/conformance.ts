@@ -13,7 +13,7 @@ import type { JsonObject } from '../structure.ts';
 import type { ValueSets } from '../value-sets.ts';
 import { breaks } from './constraints.ts';
 import { equals, includes } from './equality.ts';
-import { type Item, itemsOf } from './items.ts';
+import { containedTargets, type Item, itemsOf } from './items.ts';
 import type { Profile, Profiles } from './profiles.ts';
 import type { Rules, TypeRule } from './rules.ts';
 import { assign } from './slicing.ts';
@@ -28,6 +28,8 @@ export type Run = {
   readonly scope: Scope;
   readonly findings: Finding[];
   readonly most: number;
+  /** Whether references to what is contained are followed: one step, because contained resources may name each other in a circle. */
+  readonly follows: boolean;
   /** Whether a value meets a profile, for telling slices apart. */
   readonly conforms: (profile: Profile, item: Item) => boolean;
 };
@@ -39,7 +41,8 @@ export function judgeProfile(asked: Asked, item: Item): readonly Finding[] {
   const findings: Finding[] = [];
   const { type, root, label } = asked.profile;
   if (type !== item.type && !ANY.has(type)) return [{ place: item.place, diagnostics: `The profile is for ${type} (${label}).`, code: 'structure' }];
-  const conforms: Run['conforms'] = (profile, value) => judgeProfile({ ...asked, profile }, value).every(({ severity }) => severity !== undefined);
+  const conforms: Run['conforms'] = (profile, value) =>
+    judgeProfile({ ...asked, profile, follows: false }, value).every(({ severity }) => severity !== undefined);
   judgeItem({ ...asked, findings, conforms }, root, item);
   return findings;
 }
@@ -141,4 +144,14 @@ function judgeTarget(run: Run, canonicals: readonly string[], item: Item): void 
   const targets = new Set(types.filter((type) => type !== undefined));
   for (const { place, diagnostics, ...more } of referenceFindings(item.value as JsonObject, { place: item.place, scope: run.scope, targets }))
     report(run, place, `By the profile: ${diagnostics.replace(/\.$/, '')}`, more);
+  for (const target of run.follows ? containedTargets(item, run) : []) judgeContained(run, canonicals, { item, target });
+}
+
+/** Only what is inside the resource is there to be judged; anything else may look different to every reader. */
+function judgeContained(run: Run, canonicals: readonly string[], { item, target }: { readonly item: Item; readonly target: Item }): void {
+  const fitting = canonicals.filter((canonical) => run.profiles.typeOf(canonical, run.profile) === target.type);
+  const profiles = fitting.flatMap((canonical) => run.profiles.find(canonical, run.profile) ?? []);
+  if (fitting.length === 0 || profiles.length < fitting.length) return;
+  if (profiles.some((profile) => run.conforms(profile, target))) return;
+  report(run, item.place, 'The contained resource meets none of the profiles that this element asks for', { code: 'structure' });
 }

@@ -1,5 +1,6 @@
 /** The values of an element inside a resource, with their types and places: one way to look for judging and for telling slices apart. */
 import type { Place } from '../place.ts';
+import type { Scope } from '../scope.ts';
 import type { Property, Shape, Shapes } from '../shapes.ts';
 import type { JsonObject } from '../structure.ts';
 import { propertiesOf } from './rules.ts';
@@ -18,6 +19,15 @@ export type Item = {
 export function resourceItem(value: JsonObject, place: Place, shapes: Shapes): Item {
   const type = String(value['resourceType']);
   return { value, twin: undefined, type, shape: shapes.resource(type), place };
+}
+
+/** The contained resource that a Reference names, if it names one. */
+export function containedTargets({ value, place }: Item, { scope, shapes }: { readonly scope: Scope; readonly shapes: Shapes }): readonly Item[] {
+  const { reference } = (value ?? {}) as { readonly reference?: unknown };
+  const contained = scope.container['contained'];
+  if (typeof reference !== 'string' || !Array.isArray(contained)) return [];
+  const found = (contained as readonly JsonObject[]).find(({ id }) => reference === `#${String(id)}`);
+  return found ? [resourceItem(found, place, shapes)] : [];
 }
 
 /** Values of the element `name` (as in a path, `value[x]` for all types of a choice) below an item. */

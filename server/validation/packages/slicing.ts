@@ -7,7 +7,7 @@
 import { codeFindings } from '../bindings.ts';
 import type { Run } from './conformance.ts';
 import { equals, includes } from './equality.ts';
-import { type Item, itemsOf, resourceItem } from './items.ts';
+import { containedTargets, type Item, itemsOf } from './items.ts';
 import { type Rules, unversioned } from './rules.ts';
 import type { Slicing } from './slim.ts';
 
@@ -114,13 +114,16 @@ function intoExtension(run: Run, { items, rules }: Found, url: string): Found {
 }
 
 /** Only what is inside the resource can be looked at; of anything else the type is known at most. */
-function resolved(run: Run, { value, place }: Item): readonly Item[] {
+function resolved(run: Run, item: Item): readonly Item[] {
+  const { value, place } = item;
   const { reference, type } = (value ?? {}) as { readonly reference?: unknown; readonly type?: unknown };
   if (typeof reference !== 'string') return typeof type === 'string' ? [{ value: {}, twin: undefined, type, shape: undefined, place }] : [];
-  const contained = run.scope.container['contained'];
-  const inside = Array.isArray(contained) ? contained.find((one: { id?: unknown }) => reference === `#${String(one.id)}`) : undefined;
-  if (inside) return [resourceItem(inside, place, run.shapes)];
-  const named = run.scope.entry(reference) ?? /(?:^|\/)([A-Z][A-Za-z]+)\/[A-Za-z0-9\-.]{1,64}(?:\/_history\/[^/]+)?$/.exec(reference)?.[1];
+  const inside = run.follows ? containedTargets(item, run) : [];
+  if (inside.length > 0) return inside;
+  const named =
+    run.scope.contained(reference.slice(1)) ??
+    run.scope.entry(reference) ??
+    /(?:^|\/)([A-Z][A-Za-z]+)\/[A-Za-z0-9\-.]{1,64}(?:\/_history\/[^/]+)?$/.exec(reference)?.[1];
   return named === undefined ? [] : [{ value: {}, twin: undefined, type: named, shape: undefined, place }];
 }
 
