@@ -22,8 +22,8 @@ export type Validator = {
 };
 
 /** Above either of these the work takes longer than other callers should wait for the event loop. */
-const INLINE_CHARACTERS = 32_768;
-const INLINE_DOCUMENTS = 20;
+const INLINE_CHARACTERS = 65_536;
+const INLINE_DOCUMENTS = 64;
 
 type ValidatorOptions = Omit<PoolOptions, 'workerData'> & { readonly packages?: Packages };
 
