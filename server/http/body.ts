@@ -14,10 +14,9 @@ export type Encoded = { readonly encoding: string | undefined; readonly length: 
 
 export async function readBody(stream: Readable, { encoding, length }: Encoded, limit: number): Promise<Buffer> {
   const name = (encoding ?? 'identity').trim().toLowerCase();
-  if (Number(length) > limit) return discard(stream, tooLarge(limit));
-  if (name === 'identity' || name === '') return collect(stream, limit).catch((error: unknown) => discard(stream, error));
-  if (!Object.hasOwn(decoders, name))
-    return discard(stream, new AssentError('unsupported-media-type', 'Content-Encoding must be gzip, deflate or br.'));
+  if (Number(length) > limit) throw tooLarge(limit);
+  if (name === 'identity' || name === '') return collect(stream, limit);
+  if (!Object.hasOwn(decoders, name)) throw new AssentError('unsupported-media-type', 'Content-Encoding must be gzip, deflate or br.');
   return decode(stream, name as keyof typeof decoders, limit);
 }
 
@@ -37,7 +36,7 @@ async function decode(stream: Readable, encoding: keyof typeof decoders, limit: 
   } catch (error) {
     stream.unpipe(decoder);
     decoder.destroy();
-    return discard(stream, error);
+    throw error;
   }
 }
 
@@ -61,11 +60,38 @@ function collect(source: Readable, limit: number): Promise<Buffer> {
   return promise;
 }
 
-/** Lets the rest of the body run out unread, so that the sender reads the answer instead of a broken connection. */
-function discard(stream: Readable, reason: unknown): never {
+/**
+ * Lets the rest of the body run out unread, and fails then: after a failure the connection is closed, and a sender that is still sending would
+ * read that it broke instead of why. What goes on and on is not waited for, nor what does not come.
+ */
+export async function discard(stream: Readable, reason: unknown, limit: number): Promise<never> {
   stream.removeAllListeners('data');
-  stream.resume();
+  if (!stream.readableEnded && !stream.destroyed) await runOut(stream, Math.max(MOST_DISCARDED * limit, LEAST_DISCARDED));
   throw reason;
+}
+
+/** Times the limit, but at least so many bytes. */
+const MOST_DISCARDED = 4;
+const LEAST_DISCARDED = 16 * 1_048_576;
+const SILENCE_MS = 250;
+
+function runOut(stream: Readable, most: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let left = most;
+  let silence = setTimeout(resolve, SILENCE_MS);
+  for (const event of ['end', 'close', 'error']) stream.once(event, resolve);
+  stream.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) return resolve();
+    clearTimeout(silence);
+    silence = setTimeout(resolve, SILENCE_MS);
+  });
+  stream.resume();
+  return promise.finally(() => {
+    clearTimeout(silence);
+    stream.removeAllListeners('data');
+    stream.resume();
+  });
 }
 
 function tooLarge(limit: number): AssentError {

@@ -10,7 +10,7 @@ import type { GateFor } from '../consent/gate.ts';
 import { AssentError } from '../errors.ts';
 import { checkAccess } from './access.ts';
 import { binaryOf, givesBytes, takesBytes } from './binary.ts';
-import { readBody } from './body.ts';
+import { discard, readBody } from './body.ts';
 import { checkMediaType, mediaTypes, parseBody } from './content.ts';
 import { dispatch } from './dispatch.ts';
 import { faultOf, sendError } from './error-handler.ts';
@@ -114,9 +114,8 @@ async function takeBody(sent: Sent, services: Services, inFlight: InFlight): Pro
   try {
     return await bodyOf(sent, services, inFlight);
   } catch (error) {
-    sent.payload.resume();
     inFlight.release(sent.request);
-    throw error;
+    return discard(sent.payload, error, services.limits.bodyBytes);
   }
 }
 
