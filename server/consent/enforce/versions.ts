@@ -13,7 +13,7 @@ import { type Disclosure, recordDisclosure, recordMiss, rowOf } from './disclose
 import { inView, patientsOf, type View } from './view.ts';
 
 /** Versions looked at for one page before the caller is asked to narrow the request. */
-const MOST_WALKED = 200_000;
+const MOST_WALKED = 50_000;
 /** Versions looked at for a total; beyond, there is none. */
 const MOST_COUNTED = 20_000;
 /** Rows without bodies held at once while counting. */
