@@ -121,8 +121,7 @@ function resolved(run: Run, item: Item): readonly Item[] {
   const inside = run.follows ? containedTargets(item, run) : [];
   if (inside.length > 0) return inside;
   const named =
-    run.scope.contained(reference.slice(1)) ??
-    run.scope.entry(reference) ??
+    (reference.startsWith('#') ? run.scope.contained(reference.slice(1)) : run.scope.entry(reference)) ??
     /(?:^|\/)([A-Z][A-Za-z]+)\/[A-Za-z0-9\-.]{1,64}(?:\/_history\/[^/]+)?$/.exec(reference)?.[1];
   return named === undefined ? [] : [{ value: {}, twin: undefined, type: named, shape: undefined, place }];
 }
