@@ -9,6 +9,8 @@ import { AssentError } from '../../errors.ts';
 
 const RETRY_AFTER = 2;
 const TOO_LARGE = new Set([10334, 17419, 17420]);
+/** A transaction that needs more of the storage engine's cache than there is: it would need as much again. */
+const TOO_LARGE_FOR_CACHE = 388;
 const DUPLICATE_KEY = 11000;
 const FAILED_VALIDATION = 121;
 const DENIED = new Set([13, 18]);
@@ -17,6 +19,8 @@ const OURS = new Set([2, 9, 14, 51, 59, 66, 72, FAILED_VALIDATION, DUPLICATE_KEY
 
 export function translate(error: unknown): unknown {
   if (error instanceof AssentError || !(error instanceof Error)) return error;
+  if (isTooLargeForCache(error))
+    return new AssentError('too-large', 'The write is more than MongoDB takes in one transaction; send it in parts.', { cause: error });
   if (isTooLarge(error)) return new AssentError('too-large', 'A document of this size cannot be stored.', { cause: error });
   if (error instanceof MongoServerSelectionError) return unavailable('No primary of the MongoDB replica set can be reached.', error);
   if (error instanceof MongoClientClosedError) return unavailable('The store is closed.', error);
@@ -71,6 +75,10 @@ export function hasLabel(error: unknown, label: 'TransientTransactionError' | 'U
 function bulkCodes(error: MongoServerError): number[] {
   if (!(error instanceof MongoBulkWriteError)) return [];
   return [error.writeErrors].flat().map(({ code }) => code);
+}
+
+export function isTooLargeForCache(error: unknown): boolean {
+  return hasCode(error, TOO_LARGE_FOR_CACHE);
 }
 
 function isTooLarge(error: Error): boolean {

@@ -8,7 +8,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientSession } from 'mongodb';
 import { type Connection, DURABLE } from './connection.ts';
-import { hasLabel, isDuplicate, translate, unavailable } from './faults.ts';
+import { hasLabel, isDuplicate, isTooLargeForCache, translate, unavailable } from './faults.ts';
 
 /** `attempt` counts from 0. */
 export type Work<T> = (session: ClientSession, attempt: number) => Promise<T>;
@@ -43,7 +43,7 @@ async function abandon(session: ClientSession): Promise<void> {
 
 /** A key that someone else has just used shows up as a duplicate; the next attempt reads it. */
 function mayRetry(error: unknown): boolean {
-  return hasLabel(error, 'TransientTransactionError') || isDuplicate(error);
+  return (hasLabel(error, 'TransientTransactionError') && !isTooLargeForCache(error)) || isDuplicate(error);
 }
 
 async function commit(session: ClientSession): Promise<void> {
