@@ -39,7 +39,20 @@ const prose: PrimitiveCheck = (value) => {
   return CONTROL.test(value) ? 'Must not contain control characters other than tab, line feed and carriage return.' : undefined;
 };
 
-const uri = (type: string): PrimitiveCheck => text(/^\S+$/, `Not a valid ${type}: it must not contain white space.`);
+const OID = /^urn:oid:[0-2](\.(0|[1-9]\d*))+$/;
+const UUID = /^urn:uuid:[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
+
+const uri = (type: string): PrimitiveCheck =>
+  text(
+    /^\S+$/,
+    `Not a valid ${type}: it must not contain white space, and after urn:uuid: and urn:oid: a UUID and an OID must follow.`,
+    (value) => !value.startsWith('urn:') || isUrn(value),
+  );
+
+function isUrn(value: string): boolean {
+  if (value.startsWith('urn:oid:')) return OID.test(value);
+  return !value.startsWith('urn:uuid:') || UUID.test(value.toLowerCase());
+}
 
 const boolean: PrimitiveCheck = (value) => (typeof value === 'boolean' ? undefined : 'Must be a boolean: true or false.');
 
@@ -75,17 +88,11 @@ export const primitiveChecks: ReadonlyMap<string, PrimitiveCheck> = new Map<stri
   ['base64Binary', base64],
   ['uri', uri('uri')],
   ['url', uri('url')],
-  ['canonical', uri('canonical')],
+  ['canonical', text(/^\S+$/, 'Not a valid canonical: it must not contain white space.')],
   ['code', text(/^\S+(\s\S+)*$/, 'Not a valid code: no white space at its ends, and single spaces inside.')],
   ['id', text(/^[A-Za-z0-9\-.]{1,64}$/, 'Not a valid id: 1 to 64 letters, digits, hyphens and dots.')],
-  ['oid', text(/^urn:oid:[0-2](\.(0|[1-9]\d*))+$/, 'Not a valid oid: urn:oid: and numbers joined by dots.')],
-  [
-    'uuid',
-    text(
-      /^urn:uuid:[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/,
-      'Not a valid uuid: urn:uuid: and 32 lower case hexadecimal digits in five groups.',
-    ),
-  ],
+  ['oid', text(OID, 'Not a valid oid: urn:oid: and numbers joined by dots.')],
+  ['uuid', text(UUID, 'Not a valid uuid: urn:uuid: and 32 lower case hexadecimal digits in five groups.')],
   ['time', text(new RegExp(`^${TIME}$`), 'Not a valid time: hh:mm:ss, without a time zone.')],
   ['date', text(new RegExp(`^((?!0000)\\d{4}(-(0[1-9]|1[0-2]))?|${DAY})$`), 'Not a valid date: YYYY, YYYY-MM or YYYY-MM-DD.', isOnCalendar)],
   [

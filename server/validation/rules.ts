@@ -7,6 +7,7 @@
 import type { Finding } from './place.ts';
 import { bundleFindings } from './rules/bundle.ts';
 import { containedFindings } from './rules/contained.ts';
+import { attachmentFindings, identifierFindings, systemFindings } from './rules/data-types.ts';
 import { extensionFindings } from './rules/extension.ts';
 import { periodFindings } from './rules/period.ts';
 import { questionnaireResponseFindings } from './rules/questionnaire-response.ts';
@@ -15,9 +16,12 @@ import { codeSystemFindings, structureDefinitionFindings } from './rules/unique.
 import type { Visit } from './structure.ts';
 
 const OF_TYPE: ReadonlyMap<string, (visit: Visit) => Finding[]> = new Map([
+  ['Attachment', attachmentFindings],
   ['Bundle', bundleFindings],
   ['CodeSystem', codeSystemFindings],
+  ['Coding', systemFindings],
   ['Extension', extensionFindings],
+  ['Identifier', identifierFindings],
   ['Period', periodFindings],
   ['Questionnaire', questionnaireFindings],
   ['QuestionnaireResponse', questionnaireResponseFindings],

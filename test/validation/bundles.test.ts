@@ -25,7 +25,10 @@ const composition = {
   title: 'x',
 };
 const header = { resourceType: 'MessageHeader', eventUri: 'urn:x:y', source: { endpoint: 'http://example.org' } };
-const document = { identifier: { system: 'urn:ietf:rfc:3986', value: 'urn:uuid:1' }, timestamp: '2026-03-04T05:06:07Z' };
+const document = {
+  identifier: { system: 'urn:ietf:rfc:3986', value: 'urn:uuid:87e11d66-c137-458a-9754-fe6c4e445a61' },
+  timestamp: '2026-03-04T05:06:07Z',
+};
 
 test.each<[string, Json]>([
   ['a collection', bundle('collection', [entry('1'), entry('2')])],
@@ -33,8 +36,8 @@ test.each<[string, Json]>([
   ['a batch', bundle('batch', [entry('1', { request }), { request: { method: 'DELETE', url: 'Basic/2' } }])],
   ['a response', bundle('transaction-response', [{ response }])],
   ['a history', bundle('history', [entry('1', { request, response }), entry('1', { request, response })], { total: 2 })],
-  ['a document', bundle('document', [{ fullUrl: 'urn:uuid:1', resource: composition }, entry('1')], document)],
-  ['a message', bundle('message', [{ fullUrl: 'urn:uuid:1', resource: header }])],
+  ['a document', bundle('document', [{ fullUrl: 'urn:uuid:87e11d66-c137-458a-9754-fe6c4e445a61', resource: composition }, entry('1')], document)],
+  ['a message', bundle('message', [{ fullUrl: 'urn:uuid:87e11d66-c137-458a-9754-fe6c4e445a61', resource: header }])],
   [
     'two versions',
     bundle(
@@ -53,17 +56,17 @@ test.each<[string, Json, string]>([
   ['a collection with a request', bundle('collection', [entry('1', { request })]), 'Bundle.entry[0].request'],
   ['a response without one', bundle('batch-response', [entry('1')]), 'Bundle.entry[0].response'],
   ['a batch with a response', bundle('batch', [entry('1', { request, response })]), 'Bundle.entry[0].response'],
-  ['an entry of nothing', bundle('collection', [entry('1'), { fullUrl: 'urn:uuid:2' }]), 'Bundle.entry[1]'],
+  ['an entry of nothing', bundle('collection', [entry('1'), { fullUrl: 'urn:uuid:87e11d66-c137-458a-9754-fe6c4e445a62' }]), 'Bundle.entry[1]'],
   ['a document that begins otherwise', bundle('document', [entry('1')], document), 'Bundle.entry[0]'],
   ['an empty document', { resourceType: 'Bundle', type: 'document', ...document }, 'Bundle.entry[0]'],
   [
     'a document without identifier',
-    bundle('document', [{ fullUrl: 'urn:uuid:1', resource: composition }], { timestamp: document.timestamp }),
+    bundle('document', [{ fullUrl: 'urn:uuid:87e11d66-c137-458a-9754-fe6c4e445a61', resource: composition }], { timestamp: document.timestamp }),
     'Bundle.identifier',
   ],
   [
     'a document without date',
-    bundle('document', [{ fullUrl: 'urn:uuid:1', resource: composition }], { identifier: document.identifier }),
+    bundle('document', [{ fullUrl: 'urn:uuid:87e11d66-c137-458a-9754-fe6c4e445a61', resource: composition }], { identifier: document.identifier }),
     'Bundle.timestamp',
   ],
   ['a message that begins otherwise', bundle('message', [entry('1')]), 'Bundle.entry[0]'],

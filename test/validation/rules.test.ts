@@ -253,6 +253,30 @@ describe('ids of elements and languages', () => {
   });
 });
 
+describe('systems, URIs and attachments', () => {
+  const identified = (identifier: Json): Json => patient({ identifier: [identifier] });
+
+  test.each([
+    identified({ system: 'urn:oid:1.2.840.1', value: 'x' }),
+    identified({ system: 'urn:ietf:rfc:3986', value: 'urn:uuid:87e11d66-c137-458a-9754-fe6c4e445a6d' }),
+    patient({ meta: { profile: ['urn:oid:1.2.840.1|2'] }, implicitRules: 'urn:x:y' }),
+    patient({ photo: [{ contentType: 'text/plain', data: 'QUJD RA==', size: 4 }] }),
+    patient({ photo: [{ contentType: 'text/plain', url: 'http://example.org', size: 4 }] }),
+  ])('%j is acceptable', (value) => {
+    expect(errorsOf(value)).toEqual([]);
+  });
+
+  test.each<[Json, string]>([
+    [identified({ system: 'mrn', value: 'x' }), 'Patient.identifier[0].system'],
+    [identified({ system: 'urn:oid:1.02', value: 'x' }), 'Patient.identifier[0].system'],
+    [identified({ system: 'urn:uuid:87e11d66', value: 'x' }), 'Patient.identifier[0].system'],
+    [patient({ maritalStatus: { coding: [{ system: 'marital', code: 'M' }] } }), 'Patient.maritalStatus.coding[0].system'],
+    [patient({ photo: [{ contentType: 'text/plain', data: 'QUJDRA==', size: 5 }] }), 'Patient.photo[0].size'],
+  ])('%j is refused', (value, place) => {
+    expect(placesOf(value)).toEqual([place]);
+  });
+});
+
 describe('elements that only the library has', () => {
   test.each([
     patient({ meta: { project: 'x' } }),
