@@ -6,28 +6,35 @@ export type Operation = { readonly op: string; readonly path: string; readonly f
 export function naiveJsonPatch(target: unknown, patch: readonly Operation[]): unknown {
   const holder = { '': structuredClone(target) };
   for (const operation of patch) {
-    const { op, path, from = '', value } = operation;
+    const { op, path, value } = operation;
+    if (op === 'move' || op === 'copy') {
+      transfer(holder, operation);
+      continue;
+    }
     const [parent, key] = locate(holder, path);
     if (op === 'test') {
       if (!isDeepStrictEqual(get(parent, key), value)) throw new Error('test');
     } else if (op === 'add') add(parent, key, structuredClone(value));
     else if (op === 'remove') remove(parent, key, path);
-    else if (op === 'replace') {
+    else {
       get(parent, key);
       set(parent, key, structuredClone(value));
-    } else {
-      const [source, name] = locate(holder, from);
-      const moved = structuredClone(get(source, name));
-      if (op === 'move') {
-        if (path.startsWith(`${from}/`)) throw new Error('into itself');
-        if (path === from) continue;
-        remove(source, name, from);
-      }
-      const [to, last] = locate(holder, path);
-      add(to, last, moved);
     }
   }
   return holder[''];
+}
+
+/** The target is looked for once the source is gone: what came after it in an array has moved up. */
+function transfer(holder: Container, { op, path, from = '' }: Operation): void {
+  const [source, name] = locate(holder, from);
+  const moved = structuredClone(get(source, name));
+  if (op === 'move') {
+    if (path.startsWith(`${from}/`)) throw new Error('into itself');
+    if (path === from) return;
+    remove(source, name, from);
+  }
+  const [to, last] = locate(holder, path);
+  add(to, last, moved);
 }
 
 type Container = Record<string, unknown> | unknown[];
