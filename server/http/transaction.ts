@@ -11,12 +11,12 @@ import { type BundleEntry, bundleText, entryPath, planTransaction, type Resolved
 import { newId, newVersion } from '../fhir/ids.ts';
 import { newIds } from '../fhir/new-ids.ts';
 import { checkAccess } from './access.ts';
-import { etag, versionUrl } from './answer.ts';
+import { etag, RECEIPT_HEADER, receiptHeaders, versionUrl } from './answer.ts';
 import { runEntry } from './batch.ts';
 import { isConditional, linkedReferences, type Settled, settle } from './conditional-references.ts';
 import { lookAgain } from './condition.ts';
 import { locate } from './dispatch.ts';
-import { type AnswerEntry, entryCall, statusLine } from './entry-call.ts';
+import { type AnswerEntry, entryCall, RECEIPT_EXTENSION, statusLine } from './entry-call.ts';
 import { atEntry } from './entry-error.ts';
 import { inTurns } from './in-turns.ts';
 import { refuseConsentProvenance, signedTransaction } from './inline-signature.ts';
@@ -84,7 +84,7 @@ async function writeEntries(request: FhirRequest, entries: readonly BundleEntry[
   await refuseInvalidEntries(writes, services);
   const results = await writeAll(request, writes, { settled, services });
   const answers = new Map(entries.filter(isNothing).map(({ index }) => [index, { response: { status: statusLine(204) } } as AnswerEntry]));
-  for (const [i, entry] of writes.entries()) answers.set(entry.index, writtenEntry(request, results[i], services));
+  for (const [i, entry] of writes.entries()) answers.set(entry.index, writtenEntry(request, { entry, result: results[i] }, services));
   return answers;
 }
 
@@ -182,14 +182,19 @@ function fromOperation(error: unknown, writes: readonly ResolvedEntry[]): unknow
 
 const statusOf = { created: 201, updated: 200, unchanged: 200, deleted: 204 } as const;
 
-function writtenEntry(request: FhirRequest, result: WriteResult | undefined, { base }: Services): AnswerEntry {
+type Written = { readonly entry: Write; readonly result: WriteResult | undefined };
+
+function writtenEntry(request: FhirRequest, { entry: { before }, result }: Written, { base }: Services): AnswerEntry {
   if (!result) throw new AssentError('internal');
   const { kind, row } = result;
+  // What a patch was applied to was disclosed to it.
+  const { [RECEIPT_HEADER]: receipt } = receiptHeaders(base, before?.kind === 'found' ? before.receipt : undefined);
   const response = {
     status: statusLine(row.deleted ? 204 : statusOf[kind]),
     ...(row.deleted ? {} : { location: versionUrl(base, row) }),
     etag: etag(row.version),
     lastModified: new Date(row.lastUpdated).toISOString(),
+    ...(receipt === undefined ? {} : { extension: [{ url: RECEIPT_EXTENSION, valueUrl: receipt }] }),
   };
   // What an unchanged entry matched was there before: it is sent only through a read, with its receipt.
   const sendsBack = /return=/i.test(request.header('prefer') ?? '') && preferenceOf(request.header('prefer')).return === 'representation';

@@ -290,6 +290,8 @@ describe('as entries', () => {
     ]);
     expect(status).toBe(200);
     expect(json.entry.map(({ response }: { response: { status: string } }) => response.status.slice(0, 3))).toEqual(['200', '200', '201']);
+    for (const one of json.entry.slice(0, 2))
+      expect(one.response.extension).toEqual([{ url: 'urn:assent:receipt', valueUrl: expect.stringContaining('$receipt') }]);
     const made = /Organization\/[^/]+/.exec(json.entry[2].response.location)?.[0];
     expect([(await read(a)).managingOrganization, (await read(b)).managingOrganization]).toEqual([{ reference: made }, { reference: made }]);
   });
