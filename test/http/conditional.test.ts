@@ -1,7 +1,7 @@
 /** Conditional update, patch and delete, and creates, through the whole server. https://hl7.org/fhir/R4/http.html#cond-update */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrolKey } from '../../server/commands/demo/session.ts';
-import { agree, HOSPITAL, organization, patient as managed, put, termsOf } from '../support/real-server.ts';
+import { agree, HOSPITAL, organization, patient as managed, put, register, termsOf } from '../support/real-server.ts';
 import { call, createServedApp, type ServedApp } from '../support/served-app.ts';
 
 let http: ServedApp;
@@ -48,6 +48,17 @@ describe('conditional update', () => {
     expect((await update(fresh(), { id: made.json.id })).status).toBe(412);
     expect((await call(http, 'GET', `Patient/${made.json.id}`)).json.gender).toBe('male');
     expect((await update(fresh(), { id: 'not an id' })).status).toBe(422);
+  });
+
+  it('makes nothing under an id for a caller who may not choose ids, whether the id is hidden or free', async () => {
+    const { session } = await register(http.server, { actor: 'Organization/plain' });
+    const hidden = await create(fresh());
+    for (const id of [hidden, 'free']) {
+      const value = fresh();
+      expect((await session.call('PUT', criteria(value), person(value, { id }))).status).toBe(404);
+      expect((await session.call('PUT', criteria(value), person(value))).status).toBe(201);
+    }
+    expect((await call(http, 'GET', `Patient/${hidden}/_history`)).json.total).toBe(1);
   });
 
   it('If-Match and If-None-Match hold for what matches', async () => {
