@@ -24,6 +24,7 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { AssentError } from './errors.ts';
 import { createGateFor, type GateDeps } from './consent/enforce.ts';
+import { reindexJob } from './consent/enforce/reindex.ts';
 import { facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
 import { labelOf } from './consent/implicit.ts';
@@ -37,6 +38,7 @@ import { ledgerPlugin } from './http/ledger.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { installObservation } from './http/observation.ts';
 import { createServerOptions } from './http/server-options.ts';
+import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createSearch, type Search } from './search/create-search.ts';
 import { indexKeys } from './search/index-values.ts';
 import { type Cursors, createCursors } from './search/page.ts';
@@ -88,7 +90,8 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const metrics = createMetrics();
   const profiles = profilesByType(packages.packages);
-  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics };
+  const jobs = buildJobs(nudging, { clock, config, endpoints, server });
+  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics, jobs };
   await registerAll(server, { engine: nudging, ...parts });
   const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
   await validator.warm(['Patient', 'Observation', 'Consent', 'Organization']);
@@ -100,14 +103,41 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
       await anchoring.sealer.start();
       wakeForOthers(engine, anchoring, server);
       await server.listen({ host: config.HOST, port: config.PORT });
+      jobs.start();
     },
     async close() {
       await server.close();
+      await jobs.stop();
       await anchoring.sealer.stop();
       await validator.close();
       await engine.resources.close();
     },
   };
+}
+
+/** Jobs per caller under way at once. */
+const JOBS_PER_OWNER = 20;
+const MINUTE_MS = 60_000;
+
+function buildJobs(
+  { resources, records }: Engine,
+  { clock, config, endpoints, server }: Pick<GateParts, 'clock' | 'config' | 'endpoints' | 'server'>,
+): Jobs {
+  const jobs = createJobs({
+    records,
+    clock,
+    schedule: systemSchedule,
+    alone: config.MONGODB_URI === '',
+    limits: {
+      atOnce: config.MAX_JOBS,
+      keepMs: config.JOB_RESULT_MINUTES * MINUTE_MS,
+      resultBytes: config.MAX_JOB_RESULT_BYTES,
+      perOwner: JOBS_PER_OWNER,
+    },
+    report: (fault) => server.log.error(described(fault), 'a job failed'),
+  });
+  jobs.handle('reindex', reindexJob({ resources, indexKeys: (resource) => indexKeys(resource, endpoints.fhir) }));
+  return jobs;
 }
 
 async function openEngine({ MONGODB_URI: uri, DATA_DIR: dataDir }: Config, clock: Clock, waiting: () => void): Promise<Engine> {
@@ -242,10 +272,11 @@ type Parts = Omit<GateParts, 'server' | 'implicit'> & {
   readonly profiles: ReadonlyMap<string, readonly string[]>;
   readonly cursors: Cursors;
   readonly metrics: Metrics;
+  readonly jobs: Jobs;
 };
 
 async function registerAll(server: FastifyInstance, parts: Parts): Promise<void> {
-  const { engine, anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics } = parts;
+  const { engine, anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics, jobs } = parts;
   const { resources, records } = engine;
   installErrorHandling(server);
   installDraining(server);
@@ -268,7 +299,22 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   };
   const validate: Validator['validate'] = (documents, profiles) => validator.validate(documents, profiles);
   const { authenticate } = authenticator;
-  const fhir = { base: endpoints.fhir, tokenUrl: endpoints.token, limits, profiles, clock, validate, allows, search, cursors, gateFor, authenticate };
+  const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
+  const fhir = {
+    base: endpoints.fhir,
+    tokenUrl: endpoints.token,
+    limits,
+    profiles,
+    clock,
+    validate,
+    allows,
+    search,
+    cursors,
+    gateFor,
+    authenticate,
+    jobs,
+    registrationOf,
+  };
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
   await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog });
   await server.register(ledgerPlugin({ log: anchoring.publicLog }), { prefix: '/ledger' });

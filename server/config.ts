@@ -109,6 +109,14 @@ const settings = {
     meaning: 'Threads that validate large bundles off the event loop; started when first needed.',
     parse: integer(1, 64),
   },
+  MAX_JOBS: { fallback: '2', type: 'jobs', meaning: 'Jobs one server process runs at once; more wait.', parse: integer(1, 64) },
+  JOB_RESULT_MINUTES: { fallback: '60', type: 'minutes', meaning: 'How long the result of a job is kept.', parse: integer(1, 10_080) },
+  MAX_JOB_RESULT_BYTES: {
+    fallback: '268435456',
+    type: 'bytes',
+    meaning: 'Largest result of a job; one that would be larger fails.',
+    parse: integer(1024, 17_179_869_184),
+  },
   CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
   LOG_LEVEL: {
     fallback: 'info',

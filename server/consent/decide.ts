@@ -129,7 +129,7 @@ function isWithin(period: Span | undefined, now: number): boolean {
   return !period || (now >= period.low && now <= period.high);
 }
 
-function nextBoundary({ period, nested }: Provision, now: number): number {
+export function nextBoundary({ period, nested }: Provision, now: number): number {
   const own = period ? [period.low, period.high + 1].filter((instant) => instant > now) : [];
   return Math.min(...own, ...nested.map((each) => nextBoundary(each, now)), Number.POSITIVE_INFINITY);
 }

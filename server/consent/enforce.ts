@@ -114,6 +114,12 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
     signConsent: (request) => signConsent(ceremony, request),
     signPreparedConsent: (request) => signPrepared(ceremony, request),
     withdrawConsent: (id, jws) => withdrawConsent(ceremony, id, jws),
+    async standing() {
+      const { patients } = await ceremony.views.current();
+      // Whatever is not as the log knows it is void from here on, which the mark tells.
+      await ceremony.views.confirm(patients);
+      return (await ceremony.views.current()).mark();
+    },
     async receipt(type, id) {
       const where = { kind: 'id' as const, ids: new Set([id]) };
       const [row] = await inView(ceremony.views, {

@@ -46,6 +46,11 @@ export const UNKNOWN_TARGET = '~target?';
 /** A Binary with a securityContext: decided by it, not by who wrote it (rule 18). */
 export const HAS_CONTEXT = '~context';
 
+/** Whether a stored key is a facet rather than a key of a search parameter. */
+export function isFacet(key: string): boolean {
+  return /^(?:@(?:patient|writer|own)\/|~[a-z])/.test(key);
+}
+
 export type FacetContext = {
   readonly writer: string;
   readonly sealed?: boolean;

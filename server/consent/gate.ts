@@ -194,6 +194,11 @@ export type Gate = {
   /** The same for a Consent sent as it was prepared, beside its signatures. */
   signPreparedConsent(request: { readonly consent: ResourceValue; readonly signatures: Signatures }): Promise<SignedConsent>;
   withdrawConsent(id: string, jws: string): Promise<Row>;
+  /**
+   * A mark of everything this caller's view rests on now: Consents, roles, policies and where their periods stand. While it is the same, what was
+   * released may still be handed out.
+   */
+  standing(): Promise<string>;
   /** The receipt of an AuditEvent or Consent the caller may see. */
   receipt(type: 'AuditEvent' | 'Consent', id: string): Promise<ReceiptResult>;
 };

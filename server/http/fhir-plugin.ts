@@ -18,6 +18,7 @@ import { createInFlight, type InFlight } from './in-flight.ts';
 import type { Answer, Body, Caller, FhirRequest, Route } from './interaction.ts';
 import { parametersOf, queryOf } from './parameters.ts';
 import { type Form, formOf, render } from './render.ts';
+import { INTERACTION, interactionJob, putOff } from './respond-async.ts';
 import { createRouter, typeOfRow } from './router.ts';
 import { routes } from './routes.ts';
 import type { Services } from './services.ts';
@@ -56,6 +57,7 @@ export function createFhirPlugin(options: FhirOptions): (app: FastifyInstance) =
   return async (app) => {
     const report = (fault: unknown): void => app.log.error({ fault: faultOf(fault) }, 'entry failed');
     const services: Services = { ...options, routes, router: createRouter(routes), dispatch: (call) => dispatch(call, services), report };
+    options.jobs.handle(INTERACTION, interactionJob(services, options.gateFor));
     if (!app.hasRequestDecorator('caller')) app.decorateRequest('caller', undefined);
     app.addHook('onRequest', async (request, reply) => nameMethods(request, reply, services));
     await app.register(cors, corsOptions);
@@ -148,7 +150,8 @@ async function serve(
   const form = formWanted(request, route, parametersOf({ query: queryOf(request.raw.url ?? ''), body }));
   if (route.scope === 'public') return send(reply, await route.handler(services), form);
   if (!request.caller) throw new AssentError('unauthenticated');
-  return send(reply, await route.handler(fhirRequest(request, route, { gate: gateFor(request.caller), body }), services), form);
+  const asked = fhirRequest(request, route, { gate: gateFor(request.caller), body });
+  return send(reply, (await putOff(asked, route, services)) ?? (await route.handler(asked, services)), form);
 }
 
 function fhirRequest(request: FastifyRequest, route: Route, { gate, body }: Pick<FhirRequest, 'gate' | 'body'>): FhirRequest {

@@ -13,11 +13,13 @@ import { convert } from './operations/convert.ts';
 import { document } from './operations/document.ts';
 import { everything } from './operations/everything.ts';
 import { graphql } from './operations/graphql.ts';
+import { jobCancel, jobStatus } from './job.ts';
 import { lastn } from './operations/lastn.ts';
 import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
 import { prepare } from './operations/prepare.ts';
 import { conditionalPatch, patch } from './patch.ts';
 import { receipt } from './operations/receipt.ts';
+import { reindex } from './operations/reindex.ts';
 import { sign } from './operations/sign.ts';
 import { validate } from './operations/validate.ts';
 import { withdraw } from './operations/withdraw.ts';
@@ -61,6 +63,10 @@ export const routes: readonly Route[] = [
   { interaction: '$graphql',         method: 'POST',   path: '/$graphql',                      scope: 'token',  takes: 'graphql',  handler: graphql },
   { interaction: '$graphql',         method: 'GET',    path: '/:type/:id/$graphql',            scope: 'r',      takes: 'nothing',  handler: graphql },
   { interaction: '$graphql',         method: 'POST',   path: '/:type/:id/$graphql',            scope: 'r',      takes: 'graphql',  handler: graphql },
+  { interaction: 'job-status',       method: 'GET',    path: '/$job/:id',                      scope: 'token',  takes: 'nothing',  handler: jobStatus },
+  { interaction: 'job-cancel',       method: 'DELETE', path: '/$job/:id',                      scope: 'token',  takes: 'nothing',  handler: jobCancel },
+  { interaction: '$reindex',         method: 'POST',   path: '/$reindex',                      scope: 'token',  takes: 'resource', handler: reindex },
+  { interaction: '$reindex',         method: 'POST',   path: '/:type/$reindex',                scope: 'token',  takes: 'resource', handler: reindex },
   { interaction: '$lastn',           method: 'GET',    path: '/Observation/$lastn',            scope: 's',      takes: 'nothing',  handler: lastn },
   { interaction: '$lastn',           method: 'POST',   path: '/Observation/$lastn',            scope: 's',      takes: 'resource', handler: lastn },
   { interaction: '$meta',            method: 'GET',    path: '/:type/:id/$meta',              scope: 'r',      takes: 'nothing',  handler: meta },

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Gate } from '../consent/gate.ts';
 import type { Issue } from '../errors.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import type { Search } from '../search/create-search.ts';
 import type { Cursors } from '../search/page.ts';
 import type { Router } from './router.ts';
@@ -53,6 +54,9 @@ export type Services = {
   readonly allows: Allows;
   readonly search: Search;
   readonly cursors: Cursors;
+  readonly jobs: Jobs;
+  /** The registration of a client, new with every change of it; undefined: there is no such client. */
+  readonly registrationOf: (client: string) => Promise<string | undefined>;
   readonly routes: readonly Route[];
   readonly router: Router;
   /** Runs an entry through the same table and the same checks as a request of its own. Throws AssentError. */

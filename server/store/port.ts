@@ -140,6 +140,10 @@ export type WriteSet = {
   readonly bumpEpoch: boolean;
 };
 
+export type Rekeyed = { readonly keys: readonly string[]; readonly instant: number };
+/** `next`: the id to go on behind; undefined at the end of the type. */
+export type Reindexed = { readonly read: number; readonly written: number; readonly next: string | undefined };
+
 export type CommitResult = { readonly kind: 'committed' } | { readonly kind: 'conflict'; readonly guard: Guard };
 
 export type ResourceStore = {
@@ -155,8 +159,8 @@ export type ResourceStore = {
   readLog(from: number, limit: number): Promise<readonly LogRow[]>;
   /** Whether this process may seal and number log rows now; a fencing number that grows with every change of holder, or undefined. */
   lease(name: string, holder: string, ttlMs: number): Promise<number | undefined>;
-  /** Recomputes the keys of every live resource of a type, in slices; resolves with the number rewritten. */
-  reindex(type: string, keysOf: (resource: StoredResource) => { keys: readonly string[]; instant: number }): Promise<number>;
+  /** Recomputes the keys of some live resources of a type, in id order from behind the id `after` on. A resource changed meanwhile has new keys already. */
+  reindex(slice: { readonly type: string; readonly after?: string }, keysOf: (resource: StoredResource) => Rekeyed): Promise<Reindexed>;
   /** Throws AssentError('unavailable') unless the store can read and write now. */
   check(): Promise<void>;
   close(): Promise<void>;

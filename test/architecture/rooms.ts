@@ -50,6 +50,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
       'audit',
       'fhir',
       'ledger/hash',
+      'jobs',
     ],
   },
   /** Pure: time is an argument, so the clock is not in its list. */

@@ -148,8 +148,20 @@ export function findContract(open: OpenSubject): void {
     const many = Array.from({ length: 450 }, (_, i) => resource(type, `r${String(i).padStart(3, '0')}`, { keys: ['old'] }));
     await store(subject, ...many);
     await store(subject, resource(type, 'r000', { deleted: true, body: '', keys: ['old'] }));
-    const written = await subject.engine.resources.reindex(type, ({ id, instant }) => ({ keys: ['new', `is-${id}`], instant: instant + 1 }));
+    const seen: string[] = [];
+    let written = 0;
+    for (let after: string | undefined, first = true; first || after !== undefined; first = false) {
+      const slice = await subject.engine.resources.reindex({ type, ...(after === undefined ? {} : { after }) }, ({ id, instant }) => {
+        seen.push(id);
+        return { keys: ['new', `is-${id}`], instant: instant + 1 };
+      });
+      written += slice.written;
+      after = slice.next;
+    }
+    expect(seen).toEqual(many.slice(1).map(({ id }) => id));
     expect(written).toBe(449);
+    const again = await subject.engine.resources.reindex({ type, after: 'r448' }, ({ keys, instant }) => ({ keys, instant }));
+    expect(again).toEqual({ read: 1, written: 0, next: undefined });
     expect([await total(subject, type, any(['old'])), await total(subject, type, any(['new']))]).toEqual([0, 449]);
     const [row] = await rowsOf(any(['is-r449']));
     expect(row).toMatchObject({ id: 'r449', instant: 1_001, keys: ['new', 'is-r449'], version: many[449]?.version, body: many[449]?.body });

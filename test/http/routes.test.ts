@@ -66,6 +66,10 @@ const examples: Readonly<Record<string, Example>> = {
   'GET /Composition/:id/$document': { url: 'Composition/d1/$document', status: 200 },
   'POST /Composition/:id/$document': { url: 'Composition/d1/$document', status: 200, body: parameters({ name: 'persist', valueBoolean: true }) },
   'POST /$convert': { url: '$convert', status: 200, body: patient },
+  'GET /$job/:id': { url: '{job}', status: 200 },
+  'DELETE /$job/:id': { url: '{over}', status: 202 },
+  'POST /$reindex': { url: '$reindex', status: 202, token: 'admin' },
+  'POST /:type/$reindex': { url: 'Patient/$reindex', status: 202, token: 'admin' },
   'GET /$graphql': { url: `$graphql?query=${encodeURIComponent('{PatientList{id}}')}`, status: 200 },
   'POST /$graphql': { url: '$graphql', status: 200, body: '{ PatientList { id } }', headers: { 'content-type': 'application/graphql' } },
   'GET /:type/:id/$graphql': { url: `Patient/p1/$graphql?query=${encodeURIComponent('{id}')}`, status: 200 },
@@ -114,7 +118,12 @@ beforeAll(async () => {
   const read = await call(http, 'GET', 'Patient/p1');
   const event = /AuditEvent\/[^/]+/.exec(read.headers['assent-receipt'] ?? '')?.[0] ?? '';
   for (const reference of [inForce.consent, event]) await settled(server.admin, `${reference}/$receipt`);
+  const later = async () => (await call(http, 'GET', 'Patient/p1', { headers: { prefer: 'respond-async' } })).headers['content-location'] ?? '';
+  const [job = '', over = ''] = [await later(), await later()].map((location) => location.slice(http.base.length + 1));
+  for (let status = 202; status === 202; ) ({ status } = await call(http, 'GET', job));
   known = {
+    job,
+    over,
     version: read.json.meta.versionId,
     event,
     terms,

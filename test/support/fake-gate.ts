@@ -84,6 +84,7 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
       row: rowOf('Consent', 'c1', { body: '{"resourceType":"Consent","id":"c1"}', at: store.now() }),
     }),
     withdrawConsent: async (id) => rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
+    standing: async () => 'as it was',
     receipt: async (_type, id) =>
       id === 'audit-1' ? { kind: 'ready', receipt: '{"format":"receipt"}' } : id === 'audit-2' ? { kind: 'pending' } : { kind: 'absent' },
   };

@@ -5,11 +5,13 @@ import { AssentError } from '../../server/errors.ts';
 import { installErrorHandling } from '../../server/http/error-handler.ts';
 import { createFhirPlugin, type FhirOptions } from '../../server/http/fhir-plugin.ts';
 import { createHealthPlugin } from '../../server/http/health.ts';
+import { createJobs } from '../../server/jobs/jobs.ts';
 import { createMetrics } from '../../server/http/metrics.ts';
 import { installObservation } from '../../server/http/observation.ts';
 import { createServerOptions } from '../../server/http/server-options.ts';
 import { createSearch } from '../../server/search/create-search.ts';
 import { createCursors } from '../../server/search/page.ts';
+import { createMemoryRecords } from './memory-records.ts';
 import { createFakeRecord, type FakeRecord } from './fake-gate.ts';
 
 export const BASE = 'http://assent.test/fhir';
@@ -59,6 +61,15 @@ const defaults: Omit<FhirOptions, 'gateFor'> = {
   },
   search: createSearch({ base: BASE, clock: () => Date.UTC(2024, 0, 2) }),
   cursors: createCursors({ secret: new Uint8Array(32) }),
+  jobs: createJobs({
+    records: createMemoryRecords(() => Date.UTC(2024, 0, 2)).records,
+    clock: () => Date.UTC(2024, 0, 2),
+    schedule: () => () => undefined,
+    alone: true,
+    limits: { atOnce: 1, keepMs: 60_000, resultBytes: 1_000_000, perOwner: 5 },
+    report: () => undefined,
+  }),
+  registrationOf: async () => 'registered',
 };
 
 type Call = { readonly token?: string | undefined; readonly body?: unknown; readonly headers?: Readonly<Record<string, string>> };

@@ -15,6 +15,8 @@ export type View = {
   scope(type: string): Scope;
   /** References `Consent/id/_history/version` of the Consents of these patients that permit this caller something now. */
   basis(patients: readonly string[]): readonly string[];
+  /** The same text as long as nothing it was made from has changed. */
+  mark(): string;
   /** Every patient of whom a Consent speaks to this caller: what a total rests on. */
   readonly patients: readonly string[];
 };

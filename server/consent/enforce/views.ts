@@ -2,12 +2,13 @@
  * One caller's view at one consent epoch, cached until the epoch, a void Consent or a period boundary changes it.
  * Invariant: a view is made from the policies of exactly the epoch it carries, and the store refuses it under any other.
  */
+import { hash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import type { Closure } from '../closure.ts';
 import type { Provision } from '../compile.ts';
-import { type Decision, maySupport, scopeFor, speaksTo } from '../decide.ts';
+import { type Decision, maySupport, nextBoundary, scopeFor, speaksTo } from '../decide.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
-import type { Policies } from '../policies.ts';
+import type { Policies, PolicyInForce } from '../policies.ts';
 import type { View, Views } from './view.ts';
 
 export type ViewsDeps = {
@@ -46,6 +47,7 @@ export function createViews({ policies, epoch, closureOf, implicit, clock }: Vie
       epoch: at,
       scope: (type) => ({ epoch: at, where: decide(type).where }),
       basis: (patients) => patients.flatMap((patient) => (needsNone(patient) ? [] : supporting(patient))),
+      mark: () => markOf({ caller, closure, mine, implicit, voidPatients: policies.voidPatients() }, clock()),
       patients: [...bases.keys()],
     };
     return { view, epoch: at, generation, validUntil: closure.validUntil };
@@ -63,6 +65,21 @@ export function createViews({ policies, epoch, closureOf, implicit, clock }: Vie
   }
 
   return (caller) => ({ current: () => current(caller), confirm: (patients) => policies.confirm(patients) });
+}
+
+type Marked = {
+  readonly caller: Caller;
+  readonly closure: Closure;
+  readonly mine: readonly PolicyInForce[];
+  readonly implicit: ImplicitPolicy;
+  readonly voidPatients: ReadonlySet<string>;
+};
+
+/** Periods by the next of their boundaries: once it is passed, another is next. */
+function markOf({ caller, closure, mine, implicit, voidPatients }: Marked, now: number): string {
+  const policies = mine.map(({ reference, version, compiled }) => `${reference} ${version} ${nextBoundary(compiled.root, now)}`);
+  const sets = [closure.permit, closure.deny, voidPatients].map((set) => [...set].sort());
+  return hash('sha256', JSON.stringify([callerKey(caller), policies.sort(), sets, closure.validUntil, implicit]), 'base64url');
 }
 
 type Standing = Omit<Parameters<typeof scopeFor>[0], 'type' | 'now'>;

@@ -2,7 +2,7 @@
 import { AssentError } from '../../errors.ts';
 import { holds } from '../../search/expression.ts';
 import { packKeys } from '../packed-keys.ts';
-import type { FindResult, LogRow, Query, ResourceStore, StoredResource, WriteSet } from '../port.ts';
+import type { FindResult, LogRow, Query, Reindexed, ResourceStore, StoredResource, WriteSet } from '../port.ts';
 import { type Database, many, readEpoch, snapshot } from './database.ts';
 import { countRows, findRows } from './find.ts';
 import { findVersions } from './history.ts';
@@ -30,7 +30,7 @@ export function createResourceStore({ database, writer, close }: Dependencies): 
     epoch: async () => readEpoch(database),
     readLog: async (from, limit) => readLog(database, from, limit),
     lease: async (name, holder, ttlMs) => (await writer.submit<number | null>({ kind: 'lease', name, holder, ttlMs })) ?? undefined,
-    reindex: (type, keysOf) => reindex({ database, writer }, type, keysOf),
+    reindex: (slice, keysOf) => reindex({ database, writer }, slice, keysOf),
     check: async () => {
       await writer.submit<boolean>({ kind: 'check' });
       requireReadable(database);
@@ -69,31 +69,27 @@ function readLog({ statement }: Database, from: number, limit: number): LogRow[]
   return rows.map(([index, key, entry]) => ({ index, key, entry }));
 }
 
-const REINDEX_SLICE = 200;
+/** Some ten milliseconds of computing keys. */
+const REINDEX_SLICE = 100;
 
 async function reindex(
   { database, writer }: Omit<Dependencies, 'close'>,
-  type: string,
+  { type, after }: Parameters<ResourceStore['reindex']>[0],
   keysOf: Parameters<ResourceStore['reindex']>[1],
-): Promise<number> {
-  let written = 0;
-  let after: { sort: number; id: string } | undefined;
-  for (;;) {
-    const slice = snapshot(database, () => resourcesAfter(database, type, after));
-    const last = slice.at(-1);
-    if (!last) return written;
-    const rows = slice.map((resource): ReindexRow => {
-      const { keys, instant } = keysOf(resource);
-      return [resource.id, resource.version, 0 - instant, packKeys(keys)];
-    });
-    written += await writer.submit<number>({ kind: 'reindex', type, rows });
-    after = { sort: 0, id: last.id };
-  }
+): Promise<Reindexed> {
+  const slice = snapshot(database, () => resourcesAfter(database, type, after));
+  if (slice.length === 0) return { read: 0, written: 0, next: undefined };
+  const rows = slice.map((resource): ReindexRow => {
+    const { keys, instant } = keysOf(resource);
+    return [resource.id, resource.version, 0 - instant, packKeys(keys)];
+  });
+  const written = await writer.submit<number>({ kind: 'reindex', type, rows });
+  return { read: slice.length, written, next: slice.length < REINDEX_SLICE ? undefined : slice.at(-1)?.id };
 }
 
-function resourcesAfter(database: Database, type: string, after: { sort: number; id: string } | undefined): StoredResource[] {
+function resourcesAfter(database: Database, type: string, after: string | undefined): StoredResource[] {
   const slice: StoredResource[] = [];
-  for (const { rid } of walkIds(database, { type, backward: false, after })) {
+  for (const { rid } of walkIds(database, { type, backward: false, after: after === undefined ? undefined : { sort: 0, id: after } })) {
     if (slice.push(resourceAt(database, rid)) === REINDEX_SLICE) break;
   }
   return slice;

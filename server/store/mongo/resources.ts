@@ -1,7 +1,7 @@
 /** ResourceStore over MongoDB: what each call reads, and that the epoch is compared after all of it. */
 import type { Clock } from '../../clock.ts';
 import { packKeys } from '../packed-keys.ts';
-import type { Query, ResourceStore, StoredResource } from '../port.ts';
+import type { Query, Reindexed, ResourceStore, StoredResource } from '../port.ts';
 import { mark, marksOf } from './astray.ts';
 import { type Connection, COMMAND_MS } from './connection.ts';
 import { byId, indexedKeys, resourceId, toResource } from './documents.ts';
@@ -43,7 +43,7 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
     epoch,
     readLog: (from, limit) => log.read(from, limit),
     lease: (name, holder, ttlMs) => takeLease(connection, clock, { name, holder, ttlMs }),
-    reindex: (type, keysOf) => guarded(() => reindex(connection, type, keysOf)),
+    reindex: (slice, keysOf) => guarded(() => reindex(connection, slice, keysOf)),
     check: () => promptly(() => check(connection, epoch, clock)),
     close,
   };
@@ -56,22 +56,20 @@ function onlyId({ where, after }: Query): string | undefined {
   return id;
 }
 
-const REINDEX_SLICE = 200;
+const REINDEX_SLICE = 100;
 
-async function reindex({ collections }: Connection, type: string, keysOf: Parameters<ResourceStore['reindex']>[1]): Promise<number> {
-  let written = 0;
-  let after = resourceId(type, '');
-  for (;;) {
-    const filter = { _id: { $gt: after, $lt: resourceId(type, '\u{10FFFF}') }, del: false };
-    const slice = await collections.resources.find(filter, { hint: '_id_', sort: { _id: 1 }, limit: REINDEX_SLICE }).toArray();
-    const last = slice.at(-1);
-    if (!last) return written;
-    const rekeyed = slice.map(toResource).map((resource) => ({ ...resource, ...keysOf(resource) }));
-    await mark(collections, rekeyed.flatMap(marksOf));
-    const updates = rekeyed.map(rekey);
-    written += (await collections.resources.bulkWrite(updates, { ordered: false })).modifiedCount;
-    after = last._id;
-  }
+async function reindex(
+  { collections }: Connection,
+  { type, after = '' }: Parameters<ResourceStore['reindex']>[0],
+  keysOf: Parameters<ResourceStore['reindex']>[1],
+): Promise<Reindexed> {
+  const filter = { _id: { $gt: resourceId(type, after), $lt: resourceId(type, '\u{10FFFF}') }, del: false };
+  const slice = await collections.resources.find(filter, { hint: '_id_', sort: { _id: 1 }, limit: REINDEX_SLICE }).toArray();
+  if (slice.length === 0) return { read: 0, written: 0, next: undefined };
+  const rekeyed = slice.map(toResource).map((resource) => ({ ...resource, ...keysOf(resource) }));
+  await mark(collections, rekeyed.flatMap(marksOf));
+  const { modifiedCount: written } = await collections.resources.bulkWrite(rekeyed.map(rekey), { ordered: false });
+  return { read: slice.length, written, next: slice.length < REINDEX_SLICE ? undefined : rekeyed.at(-1)?.id };
 }
 
 /** Only a resource still at the version that the keys were computed from is changed. */

@@ -98,7 +98,7 @@ describe.skipIf(!findMongod())('what is outside its patient’s bucket', () => {
     if (one.kind === 'reindex') {
       const moved = (key: string) =>
         patients.reduce((found, id, n) => (key.endsWith(`/${id}`) ? key.replace(id, patients[(n + one.shift) % PATIENTS] ?? '') : found), key);
-      await engines[0].resources.reindex(type, ({ keys, instant }) => ({ keys: keys.map(moved), instant }));
+      await engines[0].resources.reindex({ type }, ({ keys, instant }) => ({ keys: keys.map(moved), instant }));
       return;
     }
     const engine = engines[one.other ? 1 : 0];
