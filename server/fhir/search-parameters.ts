@@ -19,9 +19,19 @@ export type SearchParameter = {
   readonly targets: readonly string[] | undefined;
   /** Tokens that are bare codes: the one code system all values are from, '' for none. Undefined: values are Codings, Identifiers, …. */
   readonly system: string | undefined;
+  /**
+   * Of a composite: its parts, each named as the parameter that asks for it alone. Their expressions start at one value of the composite's
+   * own expression, or at `%resource`.
+   */
+  readonly components?: readonly SearchParameter[];
+  /** Of a parameter that is not R4's own: what makes it this one and no other. */
+  readonly definition?: string;
 };
 
-type Row = readonly [string, SearchParameterType, string, readonly string[] | null, string | null];
+/** For a type, name → parameter. What `searchParameters` gives, or that and more. */
+export type SearchParameters = (type: string) => ReadonlyMap<string, SearchParameter>;
+
+type Row = readonly [string, SearchParameterType, string, readonly string[] | null, string | null, (readonly Row[])?];
 const rows = table.parameters as unknown as Readonly<Record<string, readonly Row[]>>;
 
 /** Name of a choice element (`value` for `value[x]`) → the types it may have anywhere in R4. */
@@ -41,10 +51,12 @@ export function searchParameters(type: string): ReadonlyMap<string, SearchParame
 
 function read(base: string): (readonly [string, SearchParameter])[] {
   const own = Object.hasOwn(rows, base) ? (rows[base] as readonly Row[]) : [];
-  return own.map(([name, type, expression, targets, system]) => [
-    name,
-    { base, name, type, expression, targets: targets ?? undefined, system: system ?? undefined },
-  ]);
+  return own.map((row) => [row[0], parameter(base, row)]);
+}
+
+function parameter(base: string, [name, type, expression, targets, system, components]: Row): SearchParameter {
+  const plain = { base, name, type, expression, targets: targets ?? undefined, system: system ?? undefined };
+  return components ? { ...plain, components: components.map((row) => parameter(base, row)) } : plain;
 }
 
 /** Every row of the registry, for documentation and tests. */

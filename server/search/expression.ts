@@ -17,13 +17,22 @@ export type Expression =
   | { readonly kind: 'range'; readonly from: string; readonly to: string }
   /** Every key with this prefix is one of `keys`; true when there is none with the prefix. */
   | { readonly kind: 'every'; readonly prefix: string; readonly keys: ReadonlySet<string> }
-  /** Has a key `prefix + low + high` (two instants of INSTANT_DIGITS characters) with both bounds inside, ends included. */
-  | { readonly kind: 'interval'; readonly prefix: string; readonly low?: Bounds; readonly high?: Bounds }
+  /** Has a key `prefix + low + high` (each of `width` characters, INSTANT_DIGITS unless said) with both bounds inside, ends included. */
+  | { readonly kind: 'interval'; readonly prefix: string; readonly low?: Bounds; readonly high?: Bounds; readonly width?: number }
+  /** Has a key that begins with the prefix and has the text somewhere after it. */
+  | { readonly kind: 'contains'; readonly prefix: string; readonly text: string }
+  /** Has one key with the prefix, of which each part (a list of keys of its own, see `packTuple`) satisfies its expression. */
+  | { readonly kind: 'tuple'; readonly prefix: string; readonly parts: readonly Expression[] }
+  /** Has a key `prefix` with a place (see `packPlace`) at most this far away. */
+  | { readonly kind: 'near'; readonly prefix: string; readonly place: Place; readonly metres: number }
   | { readonly kind: 'and'; readonly of: readonly Expression[] }
   | { readonly kind: 'or'; readonly of: readonly Expression[] }
   | { readonly kind: 'not'; readonly of: Expression };
 
-/** Encoded instants, ends included; an absent end is open. */
+/** Degrees. */
+export type Place = { readonly latitude: number; readonly longitude: number };
+
+/** Encoded values, ends included; an absent end is open. */
 export type Bounds = { readonly from?: string; readonly to?: string };
 
 /** Width of an encoded instant: milliseconds since 0001-01-01 in sortable decimal digits. */
@@ -91,6 +100,12 @@ export function holds(expression: Expression, id: string, keys: readonly string[
       return keys.every((key) => !key.startsWith(expression.prefix) || expression.keys.has(key));
     case 'interval':
       return keys.some((key) => insideInterval(key, expression));
+    case 'contains':
+      return keys.some((key) => key.startsWith(expression.prefix) && key.includes(expression.text, expression.prefix.length));
+    case 'tuple':
+      return keys.some((key) => key.startsWith(expression.prefix) && holdsTuple(key.slice(expression.prefix.length), expression.parts));
+    case 'near':
+      return keys.some((key) => key.startsWith(expression.prefix) && isNear(key.slice(expression.prefix.length), expression));
     case 'and':
       return expression.of.every((part) => holds(part, id, keys));
     case 'or':
@@ -100,10 +115,45 @@ export function holds(expression: Expression, id: string, keys: readonly string[
   }
 }
 
-function insideInterval(key: string, { prefix, low, high }: Expression & { kind: 'interval' }): boolean {
+function insideInterval(key: string, { prefix, low, high, width = INSTANT_DIGITS }: Expression & { kind: 'interval' }): boolean {
   if (!key.startsWith(prefix)) return false;
-  const middle = prefix.length + INSTANT_DIGITS;
-  return inside(key.slice(prefix.length, middle), low) && inside(key.slice(middle, middle + INSTANT_DIGITS), high);
+  const middle = prefix.length + width;
+  return inside(key.slice(prefix.length, middle), low) && inside(key.slice(middle, middle + width), high);
+}
+
+/** Between the keys of one part, and between parts: control characters, which no key has (its values are cleaned). */
+const KEY_END = '\u0003';
+const PART_END = '\u0004';
+
+/** The keys of each part as the end of one key. */
+export function packTuple(parts: readonly (readonly string[])[]): string {
+  return parts.map((keys) => keys.join(KEY_END)).join(PART_END);
+}
+
+function holdsTuple(packed: string, parts: readonly Expression[]): boolean {
+  const lists = packed.split(PART_END);
+  return parts.every((part, i) => holds(part, '', lists[i] ? lists[i].split(KEY_END) : []));
+}
+
+/** A place as the end of a key; anything may stand before it. */
+export function packPlace({ latitude, longitude }: Place): string {
+  return `${PART_END}${latitude}${PART_END}${longitude}`;
+}
+
+function isNear(packed: string, { place, metres }: Expression & { kind: 'near' }): boolean {
+  const [latitude, longitude] = packed.split(PART_END).slice(-2).map(Number);
+  return latitude !== undefined && longitude !== undefined && distance(place, { latitude, longitude }) <= metres;
+}
+
+const EARTH_RADIUS = 6_371_008.8;
+
+/** Metres along the surface of a sphere. */
+export function distance(a: Place, b: Place): number {
+  const radians = (degrees: number) => (degrees * Math.PI) / 180;
+  const north = Math.sin(radians(b.latitude - a.latitude) / 2) ** 2;
+  const east = Math.sin(radians(b.longitude - a.longitude) / 2) ** 2;
+  const across = north + Math.cos(radians(a.latitude)) * Math.cos(radians(b.latitude)) * east;
+  return 2 * EARTH_RADIUS * Math.asin(Math.min(1, Math.sqrt(across)));
 }
 
 function inside(value: string, bounds: Bounds | undefined): boolean {

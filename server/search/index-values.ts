@@ -5,33 +5,60 @@
  * is what match.ts says of the resource (a property test); keys begin with a parameter code, never with `@` or `~`.
  */
 import { parseReference } from '../fhir/references.ts';
-import { type SearchParameter, searchParameters } from '../fhir/search-parameters.ts';
+import { type SearchParameter, searchParameters, type SearchParameters } from '../fhir/search-parameters.ts';
 import { instantOf } from './clinical-date.ts';
 import { rangeOf } from '../fhir/dates.ts';
+import { type Composite, componentsOf } from './composite.ts';
+import { packPlace, packTuple } from './expression.ts';
 import { compileExpression, type Extract } from './extract.ts';
 import {
+  canonicalPrefix,
   codedPrefix,
   dateEndKey,
   dateKey,
   encodeNumber,
   exactKey,
+  foldedKey,
+  longKey,
   numberPrefix,
+  ofTypeKey,
+  placePrefix,
   presentKey,
+  rangeEndPrefix,
+  rangePrefix,
   referenceKey,
   stringKey,
   systemKey,
   type TokenKind,
   tokenKey,
+  tuplePrefix,
   unitPrefix,
   uriKey,
   versionedKey,
+  wordsKey,
 } from './keys.ts';
+import { canonicalOf, measureOf, type Span } from './measures.ts';
 import { paramCode } from './param-codes.ts';
+import { CONTACTS, hasCase, ignoresCase, wordsOf } from './text.ts';
 
 type Element = Readonly<Record<string, unknown>>;
-type Context = { readonly code: string; readonly keys: Set<string>; readonly base: string; readonly system: string | undefined };
+/** `aside`: keys that are kept with the resource only. */
+type Context = {
+  readonly code: string;
+  readonly keys: Set<string>;
+  readonly aside: Set<string>;
+  readonly base: string;
+  readonly system: string | undefined;
+};
 type Encode = (value: unknown, context: Context) => void;
-type Row = { readonly code: string; readonly extract: Extract; readonly encode: Encode; readonly system: string | undefined };
+type Row = {
+  readonly code: string;
+  readonly extract: Extract;
+  readonly encode: Encode;
+  readonly system: string | undefined;
+  /** Of a composite, in place of values of its own. */
+  readonly composite: Composite | undefined;
+};
 
 export type IndexKeys = {
   readonly keys: string[];
@@ -39,52 +66,81 @@ export type IndexKeys = {
   readonly instant: number | undefined;
 };
 
-const rowsOf = new Map<string, readonly Row[]>();
+type Resource = { readonly resourceType: string; readonly [element: string]: unknown };
+const rowsOf = new WeakMap<SearchParameters, Map<string, readonly Row[]>>();
 
-/** `base`: our own FHIR base URL, so that absolute references to it are found as relative ones. */
-export function indexKeys(resource: { readonly resourceType: string; readonly [element: string]: unknown }, base = ''): IndexKeys {
+/** `base`: our own FHIR base URL, so that absolute references to it are found as relative ones. `parameters`: R4's own unless said. */
+export function indexKeys(resource: Resource, base = '', parameters: SearchParameters = searchParameters): IndexKeys {
   const keys = new Set<string>();
-  for (const { code, extract, encode, system } of rows(resource.resourceType)) {
+  const aside = new Set<string>();
+  for (const row of rows(resource.resourceType, parameters)) {
+    const { code, extract, encode, system, composite } = row;
     const values = extract(resource);
     if (values.length === 0) continue;
-    const before = keys.size;
-    const context = { code, keys, base, system };
-    for (const value of values) encode(value, context);
-    if (keys.size === before) keys.add(presentKey(code));
+    if (composite) addTuples({ resource, values, composite }, { code, aside, base });
+    else {
+      const before = keys.size;
+      const context = { code, keys, aside, base, system };
+      for (const value of values) encode(value, context);
+      if (keys.size === before) keys.add(presentKey(code));
+    }
   }
-  return { keys: [...keys], instant: instantOf(resource) };
+  return { keys: aside.size === 0 ? [...keys] : [...keys, ...aside], instant: instantOf(resource) };
 }
 
-function rows(type: string): readonly Row[] {
-  let known = rowsOf.get(type);
+function rows(type: string, parameters: SearchParameters): readonly Row[] {
+  let byType = rowsOf.get(parameters);
+  if (!byType) rowsOf.set(parameters, (byType = new Map()));
+  let known = byType.get(type);
   if (!known) {
-    known = [...searchParameters(type).values()].flatMap((parameter) => row(parameter, type));
-    if (searchParameters(type).has('_id')) rowsOf.set(type, known);
+    known = [...parameters(type).values()].flatMap((parameter) => row(parameter, type));
+    if (searchParameters(type).has('_id')) byType.set(type, known);
   }
   return known;
 }
 
 function row(parameter: SearchParameter, type: string): Row[] {
   const code = paramCode(parameter);
-  const encode = encoders[parameter.type];
   // The id is a column of its own in every engine.
-  if (code === undefined || !encode || parameter.name === '_id') return [];
-  return [{ code, extract: compileExpression(parameter.expression, type), encode, system: parameter.system }];
+  if (code === undefined || parameter.name === '_id') return [];
+  const { system } = parameter;
+  const composite = parameter.components && componentsOf(parameter, type);
+  return [{ code, extract: compileExpression(parameter.expression, type), encode: encoders[parameter.type], system, composite }];
 }
 
-const encoders: Readonly<Partial<Record<SearchParameter['type'], Encode>>> = {
+const encoders: Readonly<Record<SearchParameter['type'], Encode>> = {
   token: addToken,
   string: addString,
   reference: addReference,
   date: addDate,
-  number: addNumber,
-  quantity: addQuantity,
+  number: addMeasure,
+  quantity: addMeasure,
   uri: addUri,
+  special: addPlace,
+  composite: () => undefined,
 };
+
+type Whole = { readonly resource: Element; readonly values: readonly unknown[]; readonly composite: Composite };
+
+/** One key for each element that has all the parts: the keys of each part, without a code. */
+function addTuples({ resource, values, composite }: Whole, { code, aside, base }: Pick<Context, 'code' | 'aside' | 'base'>): void {
+  for (const value of values) {
+    const parts = composite.partsOf(value, resource);
+    if (parts.some((part) => part.length === 0)) continue;
+    const lists = composite.components.map(({ type, system }, i) => {
+      const keys = new Set<string>();
+      const context = { code: '', keys, aside: new Set<string>(), base, system };
+      for (const part of parts[i] ?? []) encoders[type](part, context);
+      return [...keys];
+    });
+    aside.add(tuplePrefix(code) + packTuple(lists));
+  }
+}
 
 function addToken(value: unknown, context: Context): void {
   if (isPrimitive(value)) return addPair(context, 'token', { value: String(value), system: context.system ?? '' });
   if (!isElement(value) || context.system !== undefined) return;
+  for (const words of wordsOf(value)) if (words.trim() !== '') context.aside.add(wordsKey(context.code, words));
   if (Array.isArray(value['coding'])) for (const coding of value['coding']) addCoded(coding, context, 'token');
   else addCoded(value, context, 'token');
 }
@@ -92,8 +148,21 @@ function addToken(value: unknown, context: Context): void {
 /** Coding has `code`; Identifier and ContactPoint have `value`. */
 function addCoded(element: unknown, context: Context, as: TokenKind): void {
   if (!isElement(element)) return;
-  const value = text(element['code']) ?? text(element['value']) ?? '';
-  addPair(context, as, { value, system: text(element['system']) ?? '' });
+  const code = text(element['code']);
+  const value = code ?? text(element['value']) ?? '';
+  const system = text(element['system']) ?? '';
+  addPair(context, as, { value, system });
+  if (as !== 'token') return;
+  if (hasCase(value) && (code === undefined ? CONTACTS.has(system) : ignoresCase(system))) context.keys.add(foldedKey(context.code, value, system));
+  if (isElement(element['type']) && text(element['value']) !== undefined) addTypes(element['type'], value, context);
+}
+
+function addTypes(type: Element, value: string, { code, aside }: Context): void {
+  if (!Array.isArray(type['coding'])) return;
+  for (const coding of type['coding']) {
+    const named = isElement(coding) ? text(coding['code']) : undefined;
+    if (named !== undefined) aside.add(ofTypeKey(code, { system: text((coding as Element)['system']) ?? '', type: named, value }));
+  }
 }
 
 function addPair({ code, keys, system: bare }: Context, as: TokenKind, { value, system }: { readonly value: string; readonly system: string }): void {
@@ -106,11 +175,13 @@ function addPair({ code, keys, system: bare }: Context, as: TokenKind, { value, 
 /** HumanName and Address are found by any of their parts. */
 const PARTS = ['text', 'family', 'given', 'prefix', 'suffix', 'line', 'city', 'district', 'state', 'postalCode', 'country'];
 
-function addString(value: unknown, { code, keys }: Context): void {
+function addString(value: unknown, { code, keys, aside }: Context): void {
   for (const part of stringsOf(value)) {
     if (part.trim() === '') continue;
     keys.add(stringKey(code, part));
     keys.add(exactKey(code, part));
+    const long = longKey(code, part);
+    if (long !== undefined) aside.add(long);
   }
 }
 
@@ -152,21 +223,28 @@ function addDate(value: unknown, { code, keys }: Context): void {
   keys.add(dateEndKey(code, range.high));
 }
 
-function addNumber(value: unknown, { code, keys }: Context): void {
-  if (typeof value === 'number') keys.add(numberPrefix(code) + encodeNumber(value));
+/** The number, or the ends of a range of them, under each unit it can be asked in. */
+function addMeasure(value: unknown, { code, keys }: Context): void {
+  const measure = measureOf(value);
+  if (!measure) return;
+  const add = (prefix: string, { low, high }: Span): void => {
+    if (low === high) return void keys.add(prefix + encodeNumber(low));
+    keys.add(rangePrefix(code, prefix) + encodeNumber(low) + encodeNumber(high));
+    keys.add(rangeEndPrefix(code, prefix) + encodeNumber(high));
+  };
+  const { unit } = measure;
+  add(numberPrefix(code), measure);
+  const canonical = canonicalOf(measure);
+  if (canonical) add(canonicalPrefix(code, canonical.unit), canonical);
+  else if (unit.code !== undefined) add(codedPrefix(code, unit.system ?? '', unit.code), measure);
+  for (const name of [unit.code, unit.printed]) if (name !== undefined) add(unitPrefix(code, name), measure);
 }
 
-const CURRENCIES = 'urn:iso:std:iso:4217';
-
-function addQuantity(quantity: unknown, { code, keys }: Context): void {
-  if (!isElement(quantity) || typeof quantity['value'] !== 'number') return;
-  const digits = encodeNumber(quantity['value']);
-  const currency = text(quantity['currency']);
-  const unitCode = currency ?? text(quantity['code']);
-  const system = currency === undefined ? text(quantity['system']) : CURRENCIES;
-  keys.add(numberPrefix(code) + digits);
-  if (unitCode !== undefined) keys.add(codedPrefix(code, system ?? '', unitCode) + digits);
-  for (const unit of [unitCode, text(quantity['unit'])]) if (unit !== undefined) keys.add(unitPrefix(code, unit) + digits);
+function addPlace(value: unknown, { code, keys }: Context): void {
+  if (!isElement(value)) return;
+  const { latitude, longitude } = value;
+  if (typeof latitude !== 'number' || typeof longitude !== 'number') return;
+  keys.add(placePrefix(code) + encodeNumber(latitude) + packPlace({ latitude, longitude }));
 }
 
 function addUri(value: unknown, { code, keys }: Context): void {

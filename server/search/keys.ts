@@ -2,13 +2,17 @@
  * The encoding of index keys, shared by what is written (index-values.ts) and what is asked (plan.ts). storage.md §3
  *
  * A key is the parameter's code, one character for the kind, then the value. Frozen once released: a change needs new kinds beside the
- * old ones and a reindex. Invariants: keys of one kind sort as their values do; none is longer than 200 bytes; a part that is too long
+ * old ones, a higher KEY_RULES and a reindex. A key that begins with `~` is kept with the resource only: it filters and costs no index entry.
+ * Invariants: keys of one kind sort as their values do; none in the index is longer than 200 bytes; a part that is too long
  * is cut and ends in its SHA-256, so equality still holds.
  */
 import { createHash } from 'node:crypto';
 import { PATIENT_KEY } from '../fhir/compartments.ts';
 import { encodeInstant } from './expression.ts';
 import { cleanText, foldText } from './text.ts';
+
+/** Which keys a write makes. Keys of lower rules stay valid but answer less: they need a reindex. */
+export const KEY_RULES = 2;
 
 const SEPARATOR = '\u0001';
 const HASHED = '\u0002';
@@ -31,7 +35,16 @@ const kind = {
   unit: 'w',
   uri: 'u',
   present: 'p',
+  // Since KEY_RULES 2.
+  folded: 'f',
+  canonical: 'k',
+  rangeLow: 'g',
+  rangeHigh: 'h',
+  place: 'z',
 } as const;
+
+/** Kinds of keys that begin with `~`. */
+const aside = { tuple: 'c', text: 'l', ofType: 'o', long: 'y' } as const;
 
 export type TokenKind = 'token' | 'identifier';
 
@@ -44,6 +57,34 @@ export function tokenPrefix(code: string, as: TokenKind, value: string): string 
   return `${code}${kind[as]}${fit(value, 90)}${SEPARATOR}`;
 }
 
+/** A token of a system in which case says nothing: of whatever case, under its lower case. */
+export function foldedKey(code: string, value: string, system: string): string {
+  return `${code}${kind.folded}${fit(value.toLowerCase(), 90)}${SEPARATOR}${fit(system, 100)}`;
+}
+
+export function foldedPrefix(code: string, value: string): string {
+  return `${code}${kind.folded}${fit(value.toLowerCase(), 90)}${SEPARATOR}`;
+}
+
+/** What a coded value says in words. */
+export function wordsKey(code: string, text: string): string {
+  return `${wordsPrefix(code)}${cut(foldText(text), STRING_BYTES)}`;
+}
+
+export function wordsPrefix(code: string): string {
+  return `~${code}${aside.text}`;
+}
+
+/** Of an identifier: its type and its value. */
+export function ofTypeKey(code: string, { system, type, value }: { readonly system: string; readonly type: string; readonly value: string }): string {
+  return `~${code}${aside.ofType}${fit(type, 60)}${SEPARATOR}${fit(system, 90)}${SEPARATOR}${fit(value, 90)}`;
+}
+
+/** Parts of one value of a composite follow. */
+export function tuplePrefix(code: string): string {
+  return `~${code}${aside.tuple}`;
+}
+
 /** Begins every token of the parameter. */
 export function tokensPrefix(code: string): string {
   return `${code}${kind.token}`;
@@ -53,7 +94,9 @@ export function systemKey(code: string, as: TokenKind, system: string): string {
   return `${code}${as === 'token' ? kind.tokenSystem : kind.identifierSystem}${fit(system, 190)}`;
 }
 
-const STRING_BYTES = 180;
+export const STRING_BYTES = 180;
+/** Characters of a long text in which `:contains` looks. */
+export const LONG_TEXT = 8_192;
 
 export function stringKey(code: string, text: string): string {
   return `${code}${kind.string}${cut(foldText(text), STRING_BYTES)}`;
@@ -63,6 +106,21 @@ export function stringKey(code: string, text: string): string {
 export function stringPrefix(code: string, text: string): string | undefined {
   const folded = foldText(text);
   return Buffer.byteLength(folded) > STRING_BYTES ? undefined : `${code}${kind.string}${folded}`;
+}
+
+/** Begins every string key of the parameter. */
+export function stringsPrefix(code: string): string {
+  return `${code}${kind.string}`;
+}
+
+/** The whole of a text that its string key holds only the beginning of; undefined for others. */
+export function longKey(code: string, text: string): string | undefined {
+  const folded = foldText(text);
+  return Buffer.byteLength(folded) <= STRING_BYTES ? undefined : longPrefix(code) + folded.slice(0, LONG_TEXT).toWellFormed();
+}
+
+export function longPrefix(code: string): string {
+  return `~${code}${aside.long}`;
 }
 
 export function exactKey(code: string, text: string): string {
@@ -79,6 +137,15 @@ const NAMES_PATIENT = new RegExp(`^(?:${PATIENT_KEY}|.{3}${kind.reference}Patien
 /** Id of the patient that every resource with this key names, as far as the key tells. */
 export function patientOfKey(key: string): string | undefined {
   return NAMES_PATIENT.exec(key)?.[1];
+}
+
+/** Begins every reference of the parameter. */
+export function referencePrefix(code: string): string {
+  return `${code}${kind.reference}`;
+}
+
+export function urisPrefix(code: string): string {
+  return `${code}${kind.uri}`;
 }
 
 /** A canonical with its version: url|version. */
@@ -114,6 +181,34 @@ export function codedPrefix(code: string, system: string, unitCode: string): str
 /** Value with this unit, by code or by its printed form: digits follow. */
 export function unitPrefix(code: string, unit: string): string {
   return `${code}${kind.unit}${fit(unit, 160)}${SEPARATOR}`;
+}
+
+/** Value in the base units of UCUM: digits follow. */
+export function canonicalPrefix(code: string, unit: string): string {
+  return `${code}${kind.canonical}${fit(unit, 160)}${SEPARATOR}`;
+}
+
+/** Begins the keys of ranges of numbers in the unit `prefix` says (one of the prefixes above): low and high digits follow. */
+export function rangePrefix(code: string, prefix: string): string {
+  return `${code}${kind.rangeLow}${prefix.slice(code.length)}`;
+}
+
+/** As rangePrefix: high digits follow. */
+export function rangeEndPrefix(code: string, prefix: string): string {
+  return `${code}${kind.rangeHigh}${prefix.slice(code.length)}`;
+}
+
+/** Digits of the latitude follow, then the place. */
+export function placePrefix(code: string): string {
+  return `${code}${kind.place}`;
+}
+
+/** Bytes of the beginning of a URI that its key holds whatever its length. */
+export const URI_BEGINNING = 140;
+
+/** Begins every key of a URI that begins so. */
+export function uriPrefix(code: string, beginning: string): string {
+  return `${code}${kind.uri}${cleanText(beginning)}`;
 }
 
 export function uriKey(code: string, uri: string): string {

@@ -6,7 +6,12 @@ import { rangeOf } from '../fhir/dates.ts';
 import { compileExpression } from './extract.ts';
 import { referenceText } from './index-values.ts';
 import type { Criterion, MissingCriterion, ParsedQuery, SearchValue } from './query.ts';
-import { cleanText, foldText } from './text.ts';
+import { componentsOf } from './composite.ts';
+import { distance } from './expression.ts';
+import { LONG_TEXT } from './keys.ts';
+import { type Measure, measureOf } from './measures.ts';
+import { canonicalUnit, UCUM } from './units.ts';
+import { cleanText, CONTACTS, foldText, hasCase, ignoresCase, isAbove, wordsOf } from './text.ts';
 
 type Element = { readonly [element: string]: unknown };
 type Resource = Element & { readonly resourceType: string };
@@ -17,7 +22,10 @@ export function match(resource: Resource, query: ParsedQuery, base = ''): boolea
 }
 
 function satisfies(resource: Resource, criterion: Criterion | MissingCriterion, base: string): boolean {
-  const elements = compileExpression(criterion.parameter.expression, resource.resourceType)(resource);
+  const { parameter } = criterion;
+  const all = compileExpression(parameter.expression, resource.resourceType)(resource);
+  const composite = parameter.components && componentsOf(parameter, resource.resourceType);
+  const elements = composite ? all.map((one) => composite.partsOf(one, resource)).filter((parts) => parts.every((part) => part.length > 0)) : all;
   if (criterion.test === 'missing') return (elements.length === 0) === criterion.missing;
   const some = criterion.values.some((value) => elements.some((element) => says(element, value, { criterion, base })));
   return criterion.test === 'not' ? !some : some;
@@ -29,14 +37,24 @@ function says(element: unknown, value: SearchValue, asked: Asked): boolean {
   switch (value.kind) {
     case 'token':
       return tokens(element, asked.criterion).some((token) => isToken(token, value));
+    case 'of-type':
+      return isOfType(element, value);
+    case 'composite':
+      return value.parts.every((part, i) => {
+        const parameter = asked.criterion.parameter.components?.[i] ?? asked.criterion.parameter;
+        const criterion: Criterion = { parameter, test: 'matches', values: [] };
+        return (element as unknown[][])[i]?.some((one) => says(one, part, { criterion, base: asked.base })) ?? false;
+      });
+    case 'near': {
+      const [latitude, longitude] = [at(element, 'latitude'), at(element, 'longitude')];
+      return typeof latitude === 'number' && typeof longitude === 'number' && distance(value.place, { latitude, longitude }) <= value.metres;
+    }
     case 'string':
-      return strings(element).some((text) =>
-        asked.criterion.test === 'exact' ? cleanText(text) === cleanText(value.text) : foldText(text).startsWith(foldText(value.text)),
-      );
+      return texts(element, asked.criterion).some((text) => isText(text, value.text, asked.criterion.test));
     case 'reference':
       return value.versioned === undefined ? value.targets.some((target) => refersTo(element, target, asked.base)) : element === value.versioned;
     case 'uri':
-      return typeof element === 'string' && (element === value.uri || (!value.uri.includes('|') && element.split('|')[0] === value.uri));
+      return typeof element === 'string' && [element, element.split('|')[0] ?? ''].some((uri) => isUri(uri, value.uri, asked.criterion.test));
     case 'date':
       return isDate(element, value);
     case 'number':
@@ -44,23 +62,48 @@ function says(element: unknown, value: SearchValue, asked: Asked): boolean {
   }
 }
 
-type Token = { readonly system: string; readonly value: string };
+function isUri(uri: string, asked: string, test: Criterion['test']): boolean {
+  return test === 'below' ? uri.startsWith(asked) : test === 'above' ? isAbove(uri, asked) : uri === asked;
+}
+
+function isText(text: string, asked: string, test: Criterion['test']): boolean {
+  if (test === 'exact') return cleanText(text) === cleanText(asked);
+  return test === 'contains' ? foldText(text).slice(0, LONG_TEXT).includes(foldText(asked)) : foldText(text).startsWith(foldText(asked));
+}
+
+function texts(element: unknown, { test, parameter }: Criterion): readonly string[] {
+  if (test !== 'text') return strings(element);
+  return typeof element === 'object' && element !== null && parameter.system === undefined ? wordsOf(element as Element) : [];
+}
+
+/** `folds`: case says nothing. */
+type Token = { readonly system: string; readonly value: string; readonly folds?: boolean };
 
 function tokens(element: unknown, { test, parameter }: Criterion): Token[] {
   if (test === 'identifier')
-    return tokens(at(element, 'identifier'), { test: 'matches', parameter: { ...parameter, system: undefined }, values: [] });
+    return tokens(at(element, 'identifier'), { test: 'matches', parameter: { ...parameter, system: undefined }, values: [] }).map((token) => ({ ...token, folds: false }));
   if (typeof element !== 'object' || element === null) return [{ system: parameter.system ?? '', value: plain(element) }];
   if (parameter.system !== undefined) return [];
   const codings = at(element, 'coding');
   return (Array.isArray(codings) ? codings : [element]).map((coding: unknown) => ({
     system: plain(at(coding, 'system')),
     value: plain(at(coding, 'code')) || plain(at(coding, 'value')),
+    folds:
+      plain(at(coding, 'code')) === '' ? CONTACTS.has(plain(at(coding, 'system'))) : ignoresCase(plain(at(coding, 'system'))),
   }));
 }
 
-function isToken(token: Token, { system, value }: SearchValue & { kind: 'token' }): boolean {
+function isToken(token: Token, { system, value, literal }: SearchValue & { kind: 'token' }): boolean {
   if (token.system === '' && token.value === '') return false;
-  return (system === undefined || system === token.system) && (value === undefined || value === token.value);
+  if (system !== undefined && system !== token.system) return false;
+  if (value === undefined || value === token.value) return true;
+  return token.folds === true && !literal && hasCase(value) && value.toLowerCase() === token.value.toLowerCase();
+}
+
+function isOfType(element: unknown, { system, type, value }: SearchValue & { kind: 'of-type' }): boolean {
+  const codings = at(at(element, 'type'), 'coding');
+  if (!Array.isArray(codings) || plain(at(element, 'value')) !== value) return false;
+  return codings.some((coding) => plain(at(coding, 'system')) === system && plain(at(coding, 'code')) === type);
 }
 
 function strings(element: unknown): string[] {
@@ -94,29 +137,41 @@ function isDate(element: unknown, { prefix, low, high }: SearchValue & { kind: '
   return meaning[prefix];
 }
 
-function isNumber(element: unknown, { prefix, exact, low, high, unit }: SearchValue & { kind: 'number' }): boolean {
-  const number = typeof element === 'number' ? element : at(element, 'value');
-  if (typeof number !== 'number' || (unit && !hasUnit(element, unit))) return false;
-  const equal = number >= low && number < high;
+function isNumber(element: unknown, value: SearchValue & { kind: 'number' }): boolean {
+  const measure = measureOf(element);
+  const same = measure && inUnit(measure, value);
+  if (!same) return false;
+  const [{ low: from, high: to }, { exact, low, high }] = same;
+  const equal = from >= low && to < high;
   const meaning = {
     eq: equal,
     ne: !equal,
-    gt: number > exact,
-    sa: number > exact,
-    lt: number < exact,
-    eb: number < exact,
-    ge: number >= exact,
-    le: number <= exact,
-    ap: number >= low && number <= high,
+    gt: to > exact,
+    sa: from > exact,
+    lt: from < exact,
+    eb: to < exact,
+    ge: to >= exact,
+    le: from <= exact,
+    ap: from <= high && to >= low,
   };
-  return meaning[prefix];
+  return meaning[value.prefix];
 }
 
-function hasUnit(element: unknown, { system, code }: { readonly system: string | undefined; readonly code: string }): boolean {
-  const currency = at(element, 'currency');
-  if (currency !== undefined) return currency === code && (system === undefined || system === 'urn:iso:std:iso:4217');
-  if (system === undefined) return at(element, 'code') === code || at(element, 'unit') === code;
-  return at(element, 'code') === code && at(element, 'system') === system;
+type Numbers = { readonly exact: number; readonly low: number; readonly high: number };
+
+/** Both in one unit, or undefined where they cannot be compared. */
+function inUnit(measure: Measure, value: SearchValue & { kind: 'number' }): readonly [Omit<Measure, 'unit'>, Numbers] | undefined {
+  const { unit: asked } = value;
+  const { code, printed, system } = measure.unit;
+  if (asked === undefined) return [measure, value];
+  if (asked.system === undefined) return code === asked.code || printed === asked.code ? [measure, value] : undefined;
+  const [mine, theirs] = [code, asked.code].map((one) => (one === undefined ? undefined : canonicalUnit(one)));
+  if (asked.system === UCUM && system === UCUM && mine && theirs) {
+    if (mine.unit !== theirs.unit) return undefined;
+    const numbers = { exact: theirs.convert(value.exact), low: theirs.convert(value.low), high: theirs.convert(value.high) };
+    return [{ low: mine.convert(measure.low), high: mine.convert(measure.high) }, numbers];
+  }
+  return code === asked.code && system === asked.system ? [measure, value] : undefined;
 }
 
 function at(element: unknown, name: string): unknown {

@@ -3,7 +3,10 @@
  *
  * Invariant: append-only. A code is a row's number in param-codes.json; rows are never moved, renamed or reused, because keys in
  * databases that exist were written with them. All codes have one width, so none is a prefix of another; none begins with `@` or `~`.
+ * Parameters that are not R4's own have codes made from their definition, below a number the table never reaches: a definition that changes
+ * has new keys, so what the old one found is never taken for the new.
  */
+import { createHash } from 'node:crypto';
 import type { SearchParameter } from '../fhir/search-parameters.ts';
 import table from './param-codes.json' with { type: 'json' };
 
@@ -11,7 +14,23 @@ const WIDTH = 3;
 
 const codes = new Map(table.map((row, number) => [row, number.toString(36).padStart(WIDTH, '0')]));
 
+/** The parameter's name, of a code or of a key that begins with one. */
+export function paramNameOf(code: string): string | undefined {
+  const row = table[Number.parseInt(code.slice(0, WIDTH), 36)];
+  return row !== undefined && codes.get(row) === code.slice(0, WIDTH) ? row.slice(row.indexOf('.') + 1) : undefined;
+}
+
+const OTHERS = 'zzzc';
+const others = new Map<string, string>();
+
 /** Undefined for a parameter that has no row: it cannot be indexed. */
-export function paramCode({ base, name }: Pick<SearchParameter, 'base' | 'name'>): string | undefined {
-  return codes.get(`${base}.${name}`);
+export function paramCode({ base, name, definition }: Pick<SearchParameter, 'base' | 'name' | 'definition'>): string | undefined {
+  if (definition === undefined) return codes.get(`${base}.${name}`);
+  const identity = `${base}.${name} ${definition}`;
+  let code = others.get(identity);
+  if (code === undefined) {
+    code = OTHERS + createHash('sha256').update(identity).digest('hex').slice(0, 10);
+    others.set(identity, code);
+  }
+  return code;
 }

@@ -26,3 +26,37 @@ export function cleanText(text: string): string {
   const visible = /[\u0000-\u001f\u007f]/.test(text) ? text.replace(/[\u0000-\u001f\u007f]/g, ' ') : text;
   return visible.isWellFormed() ? visible : visible.toWellFormed();
 }
+
+/** Systems in which case tells codes apart: FHIR's and HL7's own, UCUM, SNOMED CT (digits), the registries of IANA. */
+const LITERAL = /^(?:https?:\/\/(?:hl7\.org\/fhir|terminology\.hl7\.org|unitsofmeasure\.org|snomed\.info)|urn:ietf:)/;
+
+/** R4: tokens are compared without regard to case, unless it is known that case counts. */
+export function ignoresCase(system: string): boolean {
+  return !LITERAL.test(system);
+}
+
+export function hasCase(text: string): boolean {
+  return text.toLowerCase() !== text.toUpperCase();
+}
+
+/** Whether a URI is the other one, or begins it up to the end of a segment. */
+export function isAbove(beginning: string, uri: string): boolean {
+  if (!uri.startsWith(beginning)) return false;
+  const ends = uri.startsWith('urn:') ? '.:' : '/#?';
+  return beginning === uri || ends.includes(uri[beginning.length] ?? '') || ends.includes(beginning.at(-1) ?? ' ');
+}
+
+/** Systems of a ContactPoint: what tells one from an Identifier, whose case is kept, because a wrong identity is worse than a missed one. */
+export const CONTACTS: ReadonlySet<string> = new Set(['phone', 'fax', 'email', 'pager', 'url', 'sms', 'other']);
+
+/** What `:text` looks at: CodeableConcept.text, Coding.display, Identifier.type.text. https://hl7.org/fhir/R4/search.html#token */
+export function wordsOf(element: Readonly<Record<string, unknown>>): readonly string[] {
+  const { text, display, coding, type } = element;
+  const inner: unknown[] = Array.isArray(coding) ? coding : [];
+  const words = [text, display, ...inner.map((one) => member(one, 'display')), member(type, 'text')];
+  return words.filter((one): one is string => typeof one === 'string');
+}
+
+function member(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+}

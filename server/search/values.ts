@@ -10,7 +10,9 @@ import { isResourceType, resourceTypes } from '../fhir/resource-types.ts';
 import type { SearchParameter } from '../fhir/search-parameters.ts';
 import { parseDate } from '../fhir/dates.ts';
 import type { Prefix, SearchValue } from './query.ts';
+import { STRING_BYTES } from './keys.ts';
 import { foldText } from './text.ts';
+import { canonicalUnit } from './units.ts';
 
 /** Why a value cannot be used; shown to the caller, so it does not repeat the value. */
 export type Problem = { readonly kind: 'problem'; readonly text: string };
@@ -32,7 +34,7 @@ export function readValue(raw: string, context: ValueContext): SearchValue | Pro
   if (modifier === 'identifier') return readToken(raw);
   switch (parameter.type) {
     case 'token':
-      return readToken(raw);
+      return modifier === 'of-type' ? readOfType(raw) : modifier === 'text' ? readString(unescape(raw), modifier) : readToken(raw);
     case 'string':
       return readString(unescape(raw), modifier);
     case 'uri':
@@ -45,13 +47,15 @@ export function readValue(raw: string, context: ValueContext): SearchValue | Pro
       return readNumber(unescape(raw));
     case 'quantity':
       return readQuantity(raw);
-    default:
-      return problem('is of a kind this server does not search yet');
+    case 'composite':
+      return readComposite(raw, context);
+    case 'special':
+      return readNear(raw);
   }
 }
 
 /** Splits at a separator that is not escaped; escapes stay. https://hl7.org/fhir/R4/search.html#escaping */
-export function splitValue(text: string, separator: ',' | '|'): string[] {
+export function splitValue(text: string, separator: ',' | '|' | '$'): string[] {
   const parts: string[] = [''];
   for (let i = 0; i < text.length; i++) {
     const character = text[i] as string;
@@ -75,7 +79,41 @@ function readToken(raw: string): SearchValue | Problem {
   return { kind: 'token', system: first, value: second === '' ? undefined : second };
 }
 
-const STRING_BYTES = 180;
+function readOfType(raw: string): SearchValue | Problem {
+  const [system = '', type = '', value = '', ...more] = splitValue(raw, '|').map(unescape);
+  if (type === '' || value === '' || more.length > 0) return problem('is not system|type|value');
+  return { kind: 'of-type', system, type, value };
+}
+
+/** One value for each component, with `$` between them. */
+function readComposite(raw: string, context: ValueContext): SearchValue | Problem {
+  const { components = [] } = context.parameter;
+  const texts = splitValue(raw, '$');
+  if (texts.length !== components.length) return problem(`needs ${components.length} values with $ between them`);
+  const parts: SearchValue[] = [];
+  for (const [i, parameter] of components.entries()) {
+    const part = readValue(texts[i] ?? '', { ...context, parameter, modifier: undefined });
+    if (part.kind === 'problem') return part;
+    parts.push(part);
+  }
+  return { kind: 'composite', parts };
+}
+
+const NEAR_METRES = 10_000;
+const FARTHEST = 20_100_000; // half around the Earth
+const DEGREES = /^[+-]?\d{1,3}(?:\.\d{1,20})?$/;
+
+/** latitude|longitude|distance|unit; R4 leaves the distance to the server where it is not said. https://hl7.org/fhir/R4/location.html#search */
+function readNear(raw: string): SearchValue | Problem {
+  const [latitude = '', longitude = '', distance = '', unit = '', ...more] = splitValue(raw, '|').map(unescape);
+  const place = { latitude: Number(latitude), longitude: Number(longitude) };
+  const isPlace = DEGREES.test(latitude) && DEGREES.test(longitude) && Math.abs(place.latitude) <= 90 && Math.abs(place.longitude) <= 180;
+  if (!isPlace || more.length > 0) return problem('is not latitude|longitude|distance|unit');
+  if (distance === '') return { kind: 'near', place, metres: NEAR_METRES };
+  const length = canonicalUnit(unit === '' ? 'km' : unit);
+  const metres = /^\d{1,9}(?:\.\d{1,20})?$/.test(distance) && length?.unit === 'm1' ? length.convert(Number(distance)) : Number.NaN;
+  return metres <= FARTHEST ? { kind: 'near', place, metres } : problem('has a distance that is none, or is in no unit of length');
+}
 
 function readString(text: string, modifier: string | undefined): SearchValue | Problem {
   const folded = foldText(text);

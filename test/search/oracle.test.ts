@@ -5,7 +5,7 @@ import { indexKeys } from '../../server/search/index-values.ts';
 import { match } from '../../server/search/match.ts';
 import { parseSearch } from '../../server/search/parse.ts';
 import { planSearch } from '../../server/search/plan.ts';
-import { base, criterionOf, resourceOf, sampleTypes } from './samples.ts';
+import { base, criterionOf, resourceOf, sampleTypes, terms } from './samples.ts';
 
 const now = Date.UTC(2024, 0, 1);
 
@@ -17,7 +17,7 @@ test.each(sampleTypes)('the plan says of the keys what the query says of the res
   const property = fc.property(resources, fc.array(queries, { minLength: 12, maxLength: 12 }), (records, asked) => {
     const indexed = records.map((resource) => ({ resource, ...indexKeys(resource, base) }));
     for (const criteria of asked) {
-      const query = parseSearch(type, new URLSearchParams(criteria), { handling: 'strict', base, now });
+      const query = parseSearch(type, new URLSearchParams(criteria), { handling: 'strict', base, now, terms });
       const { where } = planSearch(query);
       for (const { resource, keys } of indexed) {
         const expected = match(resource, query, base);

@@ -1,7 +1,9 @@
 /** Random resources and queries over small pools of values, so that most queries match some resources and not others. */
 import fc from 'fast-check';
-import { searchParameters } from '../../server/fhir/search-parameters.ts';
+import { type SearchParameter, searchParameters } from '../../server/fhir/search-parameters.ts';
+import { allows } from '../../server/search/modifiers.ts';
 import { isSearchable } from '../../server/search/parse.ts';
+import type { Terms } from '../../server/search/terms.ts';
 
 type Json = Record<string, unknown>;
 const pick = <T>(...values: T[]) => fc.constantFrom(...values);
@@ -10,7 +12,7 @@ const some = <T>(arbitrary: fc.Arbitrary<T>) => maybe(fc.array(arbitrary, { minL
 
 export const base = 'https://fhir.example.org/fhir';
 const systems = ['http://loinc.org', 'http://snomed.info/sct', `http://long.example/${'s'.repeat(120)}`];
-const codes = ['8480-6', '85354-9', 'final', 'male', 'true', 'a|b', 'a,b', 'a\\b', `c${'o'.repeat(150)}`];
+const codes = ['8480-6', '85354-9', 'final', 'male', 'true', 'Ab-C', 'ab-c', 'AB-C', 'a|b', 'a,b', 'a\\b', `c${'o'.repeat(150)}`];
 const dates = [
   '2020',
   '2020-02',
@@ -49,7 +51,7 @@ const numbers = [-5.4, 0, 5.35, 5.4, 5.449, 5.45, 100, 150.5, 1e21, 1e-7];
 
 const coding = fc.record({ system: maybe(pick(...systems)), code: maybe(pick(...codes)), display: maybe(pick(...words)) });
 const concept = fc.record({ coding: some(coding), text: maybe(pick(...words)) });
-const identifier = fc.record({ system: maybe(pick(...systems)), value: maybe(pick(...codes)) });
+const identifier = fc.record({ type: maybe(concept), system: maybe(pick(...systems)), value: maybe(pick(...codes)) });
 const reference = fc.record({
   reference: maybe(pick(...references, '#inner', 'urn:uuid:1')),
   type: maybe(pick('Patient', 'Group')),
@@ -60,8 +62,10 @@ const quantity = fc.record({
   value: pick(...numbers),
   unit: maybe(pick('mmHg', 'mm[Hg]')),
   system: maybe(pick('http://unitsofmeasure.org')),
-  code: maybe(pick('mm[Hg]', 'g')),
+  code: maybe(pick('mm[Hg]', 'g', 'mg', 'kg', 'Cel', 'K', '[pH]')),
 });
+const range = fc.record({ low: maybe(quantity), high: maybe(quantity) });
+const sampledData = fc.record({ origin: quantity, factor: maybe(pick(0.5, 2)), lowerLimit: maybe(pick(-9)), data: pick('1 2 3', 'L E 5', 'E', '7') });
 const humanName = fc.record({ family: maybe(pick(...words)), given: some(pick(...words)), text: maybe(pick(...words)) });
 const address = fc.record({ line: some(pick(...words)), city: maybe(pick(...words)), use: maybe(pick('home', 'work')) });
 const contact = fc.record({ system: maybe(pick('phone', 'email')), value: maybe(pick(...codes)), use: maybe(pick('home', 'work')) });
@@ -98,6 +102,8 @@ const shapes: Readonly<Record<string, Record<string, fc.Arbitrary<unknown>>>> = 
     effectivePeriod: maybe(period),
     effectiveTiming: maybe(timing),
     valueQuantity: maybe(quantity),
+    valueSampledData: maybe(sampledData),
+    valueDateTime: maybe(pick(...dates)),
     valueCodeableConcept: maybe(concept),
     valueString: maybe(pick(...words)),
     component: some(fc.record({ code: maybe(concept), valueQuantity: maybe(quantity), valueCodeableConcept: maybe(concept) })),
@@ -128,9 +134,37 @@ const shapes: Readonly<Record<string, Record<string, fc.Arbitrary<unknown>>>> = 
     date: maybe(pick(...dates)),
     subject: maybe(reference),
   },
-  MolecularSequence: { variant: some(fc.record({ start: maybe(pick(...numbers)), end: maybe(pick(...numbers)) })) },
+  MolecularSequence: {
+    referenceSeq: maybe(fc.record({ chromosome: maybe(concept), windowStart: maybe(pick(...numbers)), windowEnd: maybe(pick(...numbers)) })),
+    variant: some(fc.record({ start: maybe(pick(...numbers)), end: maybe(pick(...numbers)) })),
+  },
   RiskAssessment: { prediction: some(fc.record({ probabilityDecimal: maybe(pick(...numbers)) })), occurrenceDateTime: maybe(pick(...dates)) },
 };
+
+Object.assign(shapes, {
+  Condition: {
+    code: maybe(concept),
+    onsetAge: maybe(quantity),
+    onsetRange: maybe(range),
+    abatementRange: maybe(range),
+    onsetString: maybe(pick(...words)),
+  },
+  Location: {
+    name: maybe(pick(...words)),
+    position: maybe(fc.record({ latitude: pick(0, 25.03, 25.1, -89.9), longitude: pick(0, 121.5, 121.6, 179.99, -179.99) })),
+  },
+  ValueSet: {
+    url: maybe(pick(...urls, 'http://example.org/a/b', 'urn:oid:1.2.3', 'urn:oid:1.2')),
+    title: maybe(pick(...words)),
+    useContext: some(
+      fc.record({ code: maybe(coding), valueQuantity: maybe(quantity), valueRange: maybe(range), valueCodeableConcept: maybe(concept) }),
+    ),
+  },
+  DocumentReference: {
+    relatesTo: some(fc.record({ code: maybe(pick('replaces', 'signs')), target: maybe(reference) })),
+    description: maybe(pick(...words)),
+  },
+});
 
 export const sampleTypes = Object.keys(shapes);
 
@@ -141,7 +175,7 @@ function tidy(value: unknown): unknown {
   const members = Object.entries(value).map(([name, member]) => [name, tidy(member)] as const);
   const seen = new Set<string>();
   const kept = members.filter(([name, member]) => {
-    const choice = /^(deceased|effective|value)[A-Z]/.exec(name)?.[1];
+    const choice = /^(deceased|effective|value|onset|abatement)[A-Z]/.exec(name)?.[1];
     if (member === undefined || (choice !== undefined && seen.has(choice))) return false;
     seen.add(choice ?? name);
     return !Array.isArray(member) || member.length > 0;
@@ -169,6 +203,10 @@ const unitValue = pick(
   '||mm[Hg]',
   '|urn:iso:std:iso:4217|EUR',
   '||TWD',
+  '|http://unitsofmeasure.org|g',
+  '|http://unitsofmeasure.org|mg',
+  '|http://unitsofmeasure.org|Cel',
+  '|http://unitsofmeasure.org|[pH]',
 );
 
 const values: Readonly<Record<string, fc.Arbitrary<string>>> = {
@@ -185,28 +223,58 @@ const values: Readonly<Record<string, fc.Arbitrary<string>>> = {
   quantity: fc.tuple(prefixes, pick('-5.4', '5.4', '100', '150'), unitValue).map((p) => p.join('')),
 };
 
-const modifiers: Readonly<Record<string, readonly string[]>> = { token: [':not'], string: [':exact'], reference: [':Patient', ':identifier'] };
+const modifiers: Readonly<Record<string, readonly string[]>> = {
+  token: [':not', ':text', ':in', ':not-in', ':below', ':of-type'],
+  string: [':exact', ':contains'],
+  uri: [':below', ':above'],
+  reference: [':Patient', ':identifier'],
+};
+
+/** A small terminology: one value set of two codes, one hierarchy. */
+export const terms: Terms = {
+  expand: (url) =>
+    url === 'http://example.org/vs'
+      ? [
+          { system: systems[0] as string, code: codes[0] as string },
+          { system: systems[1] as string, code: codes[1] as string },
+        ]
+      : undefined,
+  below: (code) => [code, { system: code.system, code: codes[2] as string }],
+  above: (code) => [code],
+};
+
+/** What a modifier asks for in place of the parameter's own values. */
+const asked: Readonly<Record<string, fc.Arbitrary<string>>> = {
+  ':identifier': tokenValue,
+  ':Patient': pick(...ids, 'Patient/1', `${base}/Patient/2`),
+  ':in': pick('http://example.org/vs'),
+  ':not-in': pick('http://example.org/vs'),
+  ':below': fc.tuple(pick(...systems.slice(0, 2)), pick(...codes)).map(([s, c]) => `${escape(s)}|${escape(c)}`),
+  ':of-type': fc.tuple(pick(...systems.slice(0, 2)), pick(...codes), pick(...codes)).map((parts) => parts.map(escape).join('|')),
+};
+
+function valueOf(parameter: SearchParameter, modifier: string): fc.Arbitrary<string> {
+  if (parameter.name === '_id') return pick(...ids);
+  if (parameter.type === 'special') return pick('25.05|121.55', '25.05|121.55|20|km', '0|180|5000|m', '-90|0|10000', '0|0|20000');
+  if (parameter.components) return fc.tuple(...parameter.components.map((part) => valueOf(part, ''))).map((parts) => parts.join('$'));
+  if (parameter.type === 'uri' && modifier !== '')
+    return pick('http://example.org', 'http://example.org/a', 'http://example.org/a/b/c', 'urn:oid:1.2', 'urn:oid:1.2.3.4');
+  if (parameter.type === 'token' && modifier === ':text') return values['string'] as fc.Arbitrary<string>;
+  if (parameter.type === 'string' && modifier === ':contains') return pick('m', 'in', 'iller', '小', 'ö', 'xxx');
+  return asked[modifier] ?? (values[parameter.type] as fc.Arbitrary<string>);
+}
 
 /** One `name=value` of a search over the type. */
 export function criterionOf(type: string): fc.Arbitrary<[string, string]> {
   const parameters = [...searchParameters(type).values()].filter((p) => isSearchable(p));
   return fc.constantFrom(...parameters).chain((parameter) => {
-    const plain = values[parameter.type] as fc.Arbitrary<string>;
-    const usable = modifiers[parameter.type]?.filter((m) => m !== ':Patient' || (parameter.targets?.includes('Patient') ?? true)) ?? [];
+    const usable = modifiers[parameter.type]?.filter((m) => allows(parameter, m.slice(1))) ?? [];
     return fc.constantFrom('', '', ...usable).chain((modifier) => {
-      const value =
-        modifier === ':identifier'
-          ? tokenValue
-          : modifier === ':Patient'
-            ? pick(...ids, 'Patient/1', `${base}/Patient/2`)
-            : parameter.name === '_id'
-              ? pick(...ids)
-              : plain;
-      const asked = fc
-        .array(value, { minLength: 1, maxLength: 2 })
+      const given = fc
+        .array(valueOf(parameter, modifier), { minLength: 1, maxLength: 2 })
         .map((list) => [`${parameter.name}${modifier}`, list.join(',')] as [string, string]);
       const missing = fc.boolean().map((is) => [`${parameter.name}:missing`, String(is)] as [string, string]);
-      return parameter.name === '_id' ? asked : fc.oneof({ arbitrary: asked, weight: 6 }, missing);
+      return parameter.name === '_id' ? given : fc.oneof({ arbitrary: given, weight: 6 }, missing);
     });
   });
 }

@@ -8,8 +8,8 @@ import { resourceTypes } from '../../server/fhir/resource-types.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- StructureDefinitions as they come; what is wrong in them fails the test
 type Json = Record<string, any>;
-/** name, kind, expression, target types (null: any or none), implied system of primitive codes (null: values are complex). */
-export type ParameterRow = [string, string, string, string[] | null, string | null];
+/** name, kind, expression, target types (null: any or none), implied system of primitive codes (null: values are complex), parts of a composite. */
+export type ParameterRow = [string, string, string, string[] | null, string | null, ParameterRow[]?];
 export type ParameterTable = { choices: Record<string, string[]>; parameters: Record<string, ParameterRow[]> };
 
 const read = (name: string): Json => readJson(`fhir/r4/${name}.json`) as Json;
@@ -24,12 +24,15 @@ export function buildParameterTable(): ParameterTable {
   const systems = impliedSystems(elements);
   const parameters: Record<string, ParameterRow[]> = {};
   const definitions = resources('search-parameters').filter((d) => d['resourceType'] === 'SearchParameter' && typeof d['expression'] === 'string');
+  const byUrl = new Map(definitions.map((definition) => [definition['url'] as string, definition]));
   for (const definition of definitions) {
     for (const type of definition['base'] as string[]) {
       if (type !== 'Resource' && !resourceTypes.includes(type)) continue;
       const expression = partsFor(type, definition['expression'] as string);
       const system = definition['type'] === 'token' ? systems(type, expression) : null;
-      (parameters[type] ??= []).push([definition['code'], definition['type'], expression, targetsOf(definition), system]);
+      const row: ParameterRow = [definition['code'], definition['type'], expression, targetsOf(definition), system];
+      if (definition['type'] === 'composite') row.push(componentsOf(definition, { type, expression, byUrl, systems }));
+      (parameters[type] ??= []).push(row);
     }
   }
   for (const rows of Object.values(parameters)) rows.sort((a, b) => (a[0] < b[0] ? -1 : 1));
@@ -41,6 +44,30 @@ export function extendCodes(existing: readonly string[], table: ParameterTable):
   const known = new Set(existing);
   const wanted = Object.entries(table.parameters).flatMap(([type, rows]) => rows.map(([name]) => `${type}.${name}`));
   return [...existing, ...wanted.filter((row) => !known.has(row))];
+}
+
+type Whole = {
+  readonly type: string;
+  readonly expression: string;
+  readonly byUrl: ReadonlyMap<string, Json>;
+  readonly systems: ReturnType<typeof impliedSystems>;
+};
+
+function componentsOf(definition: Json, { type, expression, byUrl, systems }: Whole): ParameterRow[] {
+  const components = definition['component'] as { definition: string; expression: string }[];
+  const rows = components.map(({ definition: url, expression: published }): ParameterRow => {
+    const part = byUrl.get(url) as Json;
+    // R4 writes the type as DateTime, which is none of its types.
+    const own = published.replace('ofType(DateTime)', 'ofType(dateTime)');
+    return [part['code'], part['type'], own, targetsOf(part), null];
+  });
+  // R4 gives the two parts of DocumentReference.relationship each other's expression.
+  if (definition['id'] === 'DocumentReference-relationship') {
+    const [first, second] = rows as [ParameterRow, ParameterRow];
+    [first[2], second[2]] = [second[2], first[2]];
+  }
+  for (const row of rows) if (row[1] === 'token') row[4] = systems(type, row[2].startsWith('%') ? row[2] : `${expression}.${row[2]}`);
+  return rows;
 }
 
 function targetsOf(definition: Json): string[] | null {

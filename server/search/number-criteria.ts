@@ -1,0 +1,97 @@
+/**
+ * Criteria on numbers and quantities: single values and ranges of them (Range, SampledData), in each unit that means the same.
+ * https://hl7.org/fhir/R4/search.html#quantity
+ */
+import type { SearchParameter } from '../fhir/search-parameters.ts';
+import { type Expression, none, or, successor } from './expression.ts';
+import { canonicalPrefix, codedPrefix, encodeNumber, numberPrefix, rangeEndPrefix, rangePrefix, unitPrefix } from './keys.ts';
+import type { SearchValue } from './query.ts';
+import { canonicalUnit, UCUM } from './units.ts';
+
+type NumberValue = Pick<SearchValue & { kind: 'number' }, 'prefix' | 'exact' | 'low' | 'high'>;
+type Form = { readonly head: string; readonly value: NumberValue };
+
+export function numberExpression(value: SearchValue & { kind: 'number' }, code: string, parameter: SearchParameter): Expression {
+  const forms = formsOf(value, code);
+  const single = forms.map(singleExpression);
+  return or(mayBeRange(parameter) ? [...single, ...forms.map((form) => rangeExpression(form, code))] : single);
+}
+
+/** As it was asked, and in base units. Values stored before KEY_RULES 2 have no key in base units. */
+function formsOf(value: SearchValue & { kind: 'number' }, code: string): Form[] {
+  const { unit } = value;
+  if (unit === undefined) return [{ head: numberPrefix(code), value }];
+  if (unit.system === undefined) return [{ head: unitPrefix(code, unit.code), value }];
+  const asked = { head: codedPrefix(code, unit.system, unit.code), value };
+  const canonical = unit.system === UCUM ? canonicalUnit(unit.code) : undefined;
+  if (!canonical) return [asked];
+  const [exact, low, high] = [value.exact, value.low, value.high].map(canonical.convert) as [number, number, number];
+  return [asked, { head: canonicalPrefix(code, canonical.unit), value: { prefix: value.prefix, exact, low, high } }];
+}
+
+/** Most parameters never are: for them nothing more is asked. */
+function mayBeRange({ base, name, expression, definition }: SearchParameter): boolean {
+  return /Range|SampledData/.test(expression) || definition !== undefined || (base === 'RiskAssessment' && name === 'probability');
+}
+
+function singleExpression({ head, value: { prefix, exact, low, high } }: Form): Expression {
+  const at = (value: number) => head + encodeNumber(value);
+  const above = `${at(exact)}!`; // after this number and before the next
+  switch (prefix) {
+    case 'eq':
+      return span(at(low), at(high));
+    case 'ap':
+      return span(at(low), `${at(high)}!`);
+    case 'ne':
+      return or([span(head, at(low)), span(at(high), successor(head))]);
+    case 'gt':
+    case 'sa':
+      return span(above, successor(head));
+    case 'lt':
+    case 'eb':
+      return span(head, at(exact));
+    case 'ge':
+      return span(at(exact), successor(head));
+    case 'le':
+      return span(head, above);
+  }
+}
+
+const DIGITS = 16;
+/** Sorts after every digit that may follow. */
+const AFTER = 'g';
+
+/** A range of the resource against the value: as for dates. */
+function rangeExpression({ head, value: { prefix, exact, low, high } }: Form, code: string): Expression {
+  const starts = rangePrefix(code, head);
+  const ends = rangeEndPrefix(code, head);
+  const at = encodeNumber;
+  switch (prefix) {
+    case 'eq':
+      return { kind: 'interval', prefix: starts, width: DIGITS, low: { from: at(low) }, high: { to: before(at(high)) } };
+    case 'ap':
+      return { kind: 'interval', prefix: starts, width: DIGITS, low: { to: at(high) }, high: { from: at(low) } };
+    case 'ne':
+      return or([span(starts, starts + at(low)), span(ends + at(high), successor(ends))]);
+    case 'gt':
+      return span(`${ends}${at(exact)}!`, successor(ends));
+    case 'ge':
+      return span(ends + at(exact), successor(ends));
+    case 'lt':
+      return span(starts, starts + at(exact));
+    case 'le':
+      return span(starts, starts + at(exact) + AFTER);
+    case 'sa':
+      return span(starts + at(exact) + AFTER, successor(starts));
+    case 'eb':
+      return span(ends, ends + at(exact));
+  }
+}
+
+function span(from: string, to: string): Expression {
+  return from < to ? { kind: 'range', from, to } : none;
+}
+
+function before(digits: string): string {
+  return (BigInt(`0x${digits}`) - 1n).toString(16).padStart(DIGITS, '0');
+}
