@@ -1,0 +1,144 @@
+/** An exercise of each operation at each level it is offered on: of the system, of a type, of one resource; by GET and by POST. */
+import { settled, type InForce } from '../../support/real-server.ts';
+import { createSession } from '../../../server/commands/demo/session.ts';
+import type { Exercise } from './interactions.ts';
+import { demand, type Walker } from './walker.ts';
+
+/** Signed Consents take a ceremony: the test makes one before it walks. */
+export type Ceremony = {
+  prepare(): Promise<string>;
+  sign(): Promise<InForce>;
+  withdraw(consent: InForce): Promise<void>;
+  receiptOfDisclosure(): Promise<string>;
+};
+
+type Operations = Readonly<Record<string, Exercise>>;
+const parameters = (...parameter: readonly object[]) => ({ resourceType: 'Parameters', parameter });
+const tagged = parameters({ name: 'meta', valueMeta: { tag: [{ system: 'urn:test', code: 'walked' }] } });
+const graph = (query: string) => `$graphql?query=${encodeURIComponent(query)}`;
+
+export const systemOperations: Operations = {
+  async convert(walker) {
+    const patient = { resourceType: 'Patient', gender: 'male' };
+    const { text } = await walker.ask('POST', '$convert', 200, { body: patient, headers: { accept: 'application/fhir+xml' } });
+    demand('XML of what was sent', text.includes('<gender value="male"/>'));
+  },
+  async graphql(walker) {
+    const { json } = await walker.ask('GET', graph('{ PatientList { id } }'), 200);
+    const posted = await walker.ask('POST', '$graphql', 200, {
+      body: JSON.stringify({ query: '{ PatientList { id } }' }),
+      headers: { 'content-type': 'application/json' },
+    });
+    demand(
+      'data',
+      [json, posted.json].every(({ data }) => Array.isArray(data.PatientList)),
+    );
+  },
+  async meta(walker) {
+    await walker.ask('POST', 'Basic', 201, { body: { resourceType: 'Basic', code: { text: 'x' }, meta: { tag: [{ code: 'system' }] } } });
+    await metaOf(walker, '$meta');
+  },
+  async reindex(walker) {
+    await started(walker, '$reindex');
+  },
+};
+
+/** Of any type. */
+export const typeOperations: Operations = {
+  async validate(walker) {
+    const { url, id } = await walker.one();
+    for (const { json } of [
+      await walker.ask('POST', `${walker.type}/$validate`, 200, { body: walker.sample }),
+      await walker.ask('POST', `${url}/$validate`, 200, { body: { ...walker.sample, id } }),
+      await walker.ask('GET', `${url}/$validate`, 200),
+    ])
+      demand('no error', json.resourceType === 'OperationOutcome' && !json.issue.some(({ severity }: { severity: string }) => severity === 'error'));
+  },
+  async meta(walker) {
+    const { url, version } = await walker.one();
+    for (const place of [`${url}/$meta`, `${url}/_history/${version}/$meta`, `${walker.type}/$meta`]) await metaOf(walker, place);
+  },
+  async 'meta-add'(walker) {
+    const { url } = await walker.create();
+    const { json } = await walker.ask('POST', `${url}/$meta-add`, 200, { body: tagged });
+    demand('the tag', JSON.stringify(json).includes('walked'));
+  },
+  async 'meta-delete'(walker) {
+    const { url } = await walker.create();
+    await walker.ask('POST', `${url}/$meta-add`, 200, { body: tagged });
+    const { json } = await walker.ask('POST', `${url}/$meta-delete`, 200, { body: tagged });
+    demand('no tag', !JSON.stringify(json).includes('walked'));
+  },
+  async graphql(walker) {
+    const { url, id } = await walker.one();
+    const body = JSON.stringify({ query: '{ id }' });
+    const posted = await walker.ask('POST', `${url}/$graphql`, 200, { body, headers: { 'content-type': 'application/json' } });
+    const { json } = await walker.ask('GET', `${url}/${graph('{ id }')}`, 200);
+    demand(
+      'its id',
+      [json, posted.json].every(({ data }) => data.id === id),
+    );
+  },
+  everything: (walker) => bundleOf(walker, '$everything', 'searchset'),
+  document: (walker) => bundleOf(walker, '$document', 'document'),
+  async lastn(walker) {
+    const subject = parameters({ name: 'subject', valueString: 'Patient/walked' });
+    for (const { json } of [
+      await walker.ask('GET', `${walker.type}/$lastn?subject=Patient/walked`, 200),
+      await walker.ask('POST', `${walker.type}/$lastn`, 200, { body: subject }),
+    ])
+      demand('a search set', json.type === 'searchset');
+  },
+  async reindex(walker) {
+    await started(walker, `${walker.type}/$reindex`);
+  },
+};
+
+/** Of Consent and AuditEvent, by the ceremony. */
+export function ceremonyOperations({ prepare, sign, withdraw, receiptOfDisclosure }: Ceremony): Operations {
+  return {
+    'Consent prepare': async () => demand('a statement to sign', (await prepare()).length > 100),
+    'Consent sign': async (walker) => {
+      const { consent } = await sign();
+      demand('the Consent is there', (await walker.ask('GET', consent, 200)).json.status === 'active');
+    },
+    'Consent withdraw': async (walker) => {
+      const signed = await sign();
+      await withdraw(signed);
+      demand('it is no longer in force', (await walker.ask('GET', signed.consent, 200)).json.status === 'inactive');
+    },
+    'Consent receipt': async (walker) => receiptAt(walker, `${(await sign()).consent}/$receipt`),
+    'AuditEvent receipt': async (walker) => receiptAt(walker, await receiptOfDisclosure()),
+  };
+}
+
+async function receiptAt({ app }: Walker, url: string): Promise<void> {
+  const session = await createSession(app.server.bootstrap, app.server.bootstrap.admin, 'system/*.cruds admin');
+  const answer = await settled(session, url);
+  demand(`a receipt at ${url}: ${answer.text.slice(0, 200)}`, answer.status === 200 && Object.keys(answer.json).length > 3);
+}
+
+async function metaOf(walker: Walker, url: string): Promise<void> {
+  const both = [await walker.ask('GET', url, 200)];
+  if (!url.includes('_history')) both.push(await walker.ask('POST', url, 200, { body: { resourceType: 'Parameters' } }));
+  for (const { json } of both)
+    demand(
+      'a meta',
+      json.parameter.some(({ name, valueMeta }: { name: string; valueMeta: object }) => name === 'return' && valueMeta),
+    );
+}
+
+async function bundleOf(walker: Walker, operation: string, type: string): Promise<void> {
+  const { url, id } = await walker.one();
+  for (const { json } of [
+    await walker.ask('GET', `${url}/${operation}`, 200),
+    await walker.ask('POST', `${url}/${operation}`, 200, { body: { resourceType: 'Parameters' } }),
+  ])
+    demand('a Bundle with it', json.type === type && json.entry[0].resource.id === id);
+}
+
+/** An administrator's job: taken on, with a place to ask how it goes. */
+async function started(walker: Walker, url: string): Promise<void> {
+  const { headers } = await walker.ask('POST', url, 202, { token: 'admin', body: { resourceType: 'Parameters' } });
+  demand('where to ask', headers['content-location'] !== undefined);
+}
