@@ -32,6 +32,7 @@ const table = {
   'too-large': { status: 413, issue: 'too-long', text: 'The body is larger than the server accepts.' },
   'unsupported-media-type': { status: 415, issue: 'not-supported', text: 'The media type is not supported.' },
   'too-costly': { status: 422, issue: 'too-costly', text: 'The search would read too much; narrow it.' },
+  abandoned: { status: 408, issue: 'timeout', text: 'The caller went away before the answer was ready.' },
   'rate-limited': { status: 429, issue: 'throttled', text: 'Too many requests.' },
   unavailable: { status: 503, issue: 'transient', text: 'The server cannot answer safely at the moment.' },
   internal: { status: 500, issue: 'exception', text: 'The server failed; nothing was changed.' },

@@ -150,11 +150,11 @@ async function serve(
   const form = formWanted(request, route, parametersOf({ query: queryOf(request.raw.url ?? ''), body }));
   if (route.scope === 'public') return send(reply, await route.handler(services), form);
   if (!request.caller) throw new AssentError('unauthenticated');
-  const asked = fhirRequest(request, route, { gate: gateFor(request.caller), body });
+  const asked = fhirRequest({ request, reply, route }, { gate: gateFor(request.caller), body });
   return send(reply, (await putOff(asked, route, services)) ?? (await route.handler(asked, services)), form);
 }
 
-function fhirRequest(request: FastifyRequest, route: Route, { gate, body }: Pick<FhirRequest, 'gate' | 'body'>): FhirRequest {
+function fhirRequest({ request, reply, route }: Exchange, { gate, body }: Pick<FhirRequest, 'gate' | 'body'>): FhirRequest {
   const parameters = request.params as Partial<FhirRequest>;
   return {
     type: typeOfRow(route, parameters),
@@ -168,8 +168,16 @@ function fhirRequest(request: FastifyRequest, route: Route, { gate, body }: Pick
       const value = request.headers[name];
       return Array.isArray(value) ? value.join(', ') : value;
     },
+    whileWanted: () => whileConnected(reply),
     body,
   };
+}
+
+/** Made for those who ask: most answers are quicker than anyone could leave. */
+function whileConnected({ raw }: FastifyReply): AbortSignal {
+  const leaving = new AbortController();
+  raw.once('close', () => leaving.abort());
+  return leaving.signal;
 }
 
 async function send(reply: FastifyReply, answer: Answer, form: Form): Promise<FastifyReply> {

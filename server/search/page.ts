@@ -17,7 +17,8 @@ export type Cursors = {
 const CIPHER = 'aes-256-gcm';
 const NONCE = 12;
 const TAG = 16;
-const LONGEST = 4096;
+/** A value of the last row for each sort key. */
+const LONGEST = 8192;
 
 /** `secret`: at least 16 random bytes, the same in every process of the service. */
 export function createCursors({ secret }: { readonly secret: Uint8Array }): Cursors {

@@ -52,6 +52,15 @@ export function mergeableKeys({ drivers }: Choice): readonly string[] | undefine
   return keys.size <= MOST_MERGED ? [...keys] : undefined;
 }
 
+/** Width of the parameter code at the head of a key. */
+const HEAD = 3;
+
+/** What a refusal may say of the walk: which parameters' keys it went along, and never a value. */
+export function headsOf(choice: Choice | undefined): string[] {
+  const keys = choice?.drivers.flatMap((driver) => (driver.kind === 'keys' ? driver.keys : driver.kind === 'range' ? [driver.from] : [])) ?? [];
+  return [...new Set(keys.map((key) => key.slice(0, HEAD)))];
+}
+
 function choose(expression: Expression, measure: Measure): Choice | undefined {
   if (expression.kind === 'and') return smallest(expression.of, measure);
   if (expression.kind === 'or') return union(expression, measure);

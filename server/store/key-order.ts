@@ -1,28 +1,45 @@
-/** What "by a key" means, for every engine alike: which of a resource's keys it is sorted by, and which of two positions comes first. */
+/** What "by keys" means, for every engine alike: which of a resource's keys it is sorted by, and which of two positions comes first. */
 import { compareKeys } from '../search/expression.ts';
-import type { Order, Position } from './port.ts';
+import type { Order, Position, SortKey } from './port.ts';
 
-export type KeyOrder = Order & { readonly by: 'key' };
+export type KeyOrder = Order & { readonly by: 'keys' };
+export type KeyPosition = { readonly sort: readonly (string | null)[]; readonly id: string };
 
-/** The least (ascending) or greatest (descending) key with the order's prefix; undefined: there is none. */
-export function sortKeyOf(keys: readonly string[], { prefix, direction }: KeyOrder): string | undefined {
-  let best: string | undefined;
+/** The least (ascending) or greatest (descending) key with the prefix; null: there is none. */
+export function sortKeyOf(keys: readonly string[], { prefix, direction }: SortKey): string | null {
+  let best: string | null = null;
   for (const key of keys) {
     if (!key.startsWith(prefix)) continue;
-    const difference = best === undefined ? -1 : compareKeys(key, best);
-    if (direction === 'ascending' || best === undefined ? difference < 0 : difference > 0) best = key;
+    const difference = best === null ? -1 : compareKeys(key, best);
+    if (direction === 'ascending' || best === null ? difference < 0 : difference > 0) best = key;
   }
   return best;
 }
 
-/** Those without a key come last in both directions; ties by id, in the order's direction. */
-export function comparePositions(a: Position, b: Position, { direction }: KeyOrder): number {
-  if (a.sort === undefined || b.sort === undefined) {
-    if (a.sort !== b.sort) return a.sort === undefined ? 1 : -1;
-  } else {
-    const difference = compareKeys(String(a.sort), String(b.sort));
-    if (difference !== 0) return direction === 'ascending' ? difference : -difference;
-  }
-  const ids = compareKeys(a.id, b.id);
-  return direction === 'ascending' ? ids : -ids;
+export function positionOf(id: string, keys: readonly string[], order: KeyOrder): KeyPosition {
+  return { sort: order.keys.map((by) => sortKeyOf(keys, by)), id };
+}
+
+/** Those without a key come last in both directions; ties by id. `reversed`: from the end. */
+export function comparePositions({ keys, ids }: KeyOrder, reversed: boolean | undefined): (a: KeyPosition, b: KeyPosition) => number {
+  const sign = reversed ? -1 : 1;
+  return (a, b) => {
+    for (const [i, { direction }] of keys.entries()) {
+      const difference = compareValues(a.sort[i] ?? null, b.sort[i] ?? null, direction);
+      if (difference !== 0) return sign * difference;
+    }
+    const difference = compareKeys(a.id, b.id);
+    return ids === 'ascending' ? sign * difference : -sign * difference;
+  };
+}
+
+function compareValues(a: string | null, b: string | null, direction: SortKey['direction']): number {
+  if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1;
+  const difference = compareKeys(a, b);
+  return direction === 'ascending' ? difference : -difference;
+}
+
+/** The place to go on from; a link of another order is none of ours, so the shapes agree. */
+export function keyPlace(after: Position | undefined): KeyPosition | undefined {
+  return after && typeof after.sort !== 'number' ? { sort: after.sort, id: after.id } : undefined;
 }

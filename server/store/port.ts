@@ -36,13 +36,16 @@ export type Order =
   /** By the resource's sort instant. `newest-first` breaks ties by id ascending; `oldest-first` is its exact reversal. */
   | { readonly by: 'instant'; readonly direction: 'newest-first' | 'oldest-first' }
   /**
-   * By the least (ascending) or greatest (descending) key with this prefix; resources with none come last in both directions.
-   * Ties: id ascending when ascending, id descending when descending.
+   * By each of these keys in turn; resources with none of a sort key come last in both directions. Ties, and all where there are no keys:
+   * by id.
    */
-  | { readonly by: 'key'; readonly prefix: string; readonly direction: 'ascending' | 'descending' };
+  | { readonly by: 'keys'; readonly keys: readonly SortKey[]; readonly ids: 'ascending' | 'descending' };
 
-/** Where a page ended: the sort value of the last row (undefined: it had none) and its id. */
-export type Position = { readonly sort: number | string | undefined; readonly id: string };
+/** By the least (ascending) or greatest (descending) of a resource's keys with this prefix. */
+export type SortKey = { readonly prefix: string; readonly direction: 'ascending' | 'descending' };
+
+/** A row's place in an order: its sort instant, or its value for each sort key (null: it has none), and its id. */
+export type Position = { readonly sort: number | readonly (string | null)[]; readonly id: string };
 
 export type Query = {
   readonly type: string;
@@ -50,22 +53,46 @@ export type Query = {
   readonly scope: ScopeOrInternal;
   readonly order: Order;
   readonly after?: Position;
+  /** From the end of the order towards its beginning: rows, `after` and `next` are those of the exact reversal. */
+  readonly reversed?: boolean;
   readonly limit: number;
   /** Most rows to walk before giving up with `budget`; the engine has a default. */
   readonly budget?: number;
+  /** Count all matches as well, in the snapshot of the page, walking at most `budget` rows more. */
+  readonly total?: { readonly budget?: number };
+  /** Aborted: nobody waits for the answer; the call rejects with `abandoned` as soon as it notices. */
+  readonly signal?: AbortSignal;
   /** Whether deletions count as rows. Only id look-ups ask for it. */
   readonly deleted?: boolean;
+  /** False: rows come without their text, for what is decided by keys alone. */
+  readonly bodies?: boolean;
 };
 
+/** `exact` false: there are at least so many. */
+export type Total = { readonly count: number; readonly exact: boolean };
+
+/** More would have to be walked. `by`: heads (parameter codes) of the keys that were walked; none where it was all of the type. */
+export type OverBudget = { readonly kind: 'budget'; readonly walked: number; readonly by: readonly string[] };
+
 export type FindResult =
-  | { readonly kind: 'rows'; readonly rows: readonly StoredResource[]; readonly next: Position | undefined; readonly walked: number }
+  | {
+      readonly kind: 'rows';
+      readonly rows: readonly StoredResource[];
+      /** The place of the first row, to go back from; undefined: there is no row, or never one before it. */
+      readonly first: Position | undefined;
+      readonly next: Position | undefined;
+      readonly walked: number;
+      /** Where it was asked for. */
+      readonly total?: Total;
+    }
   | { readonly kind: 'stale' }
-  | { readonly kind: 'budget'; readonly walked: number };
+  | OverBudget;
 
 export type CountResult =
   | { readonly kind: 'count'; readonly total: number }
   | { readonly kind: 'stale' }
-  | { readonly kind: 'budget'; readonly walked: number };
+  /** `total`: so many were found by then. */
+  | (OverBudget & { readonly total: number });
 
 /** A version's place in the order of all histories. */
 export type VersionPlace = { readonly lastUpdated: number; readonly type: string; readonly id: string; readonly version: string };
@@ -146,10 +173,12 @@ export type Reindexed = { readonly read: number; readonly written: number; reado
 
 export type CommitResult = { readonly kind: 'committed' } | { readonly kind: 'conflict'; readonly guard: Guard };
 
+export type CountQuery = Pick<Query, 'type' | 'where' | 'scope' | 'budget' | 'signal'>;
+
 export type ResourceStore = {
   find(query: Query): Promise<FindResult>;
   /** Counts up to `cap` (absent: all). */
-  count(query: Pick<Query, 'type' | 'where' | 'scope' | 'budget'>, cap?: number): Promise<CountResult>;
+  count(query: CountQuery, cap?: number): Promise<CountResult>;
   history(query: HistoryQuery): Promise<HistoryResult>;
   /** Resolves once the write set is durable. */
   commit(writes: WriteSet): Promise<CommitResult>;

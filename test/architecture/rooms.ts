@@ -30,7 +30,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   ledger: { files: /^ledger\//, mayImport: ['ledger/hash'] },
   fhir: { files: /^server\/fhir\//, mayImport: [...everywhere] },
   /** Expressions over index keys: the language of plans and of consent scopes. */
-  'search/plan': { files: /^server\/search\/expression\.ts$/, mayImport: ['errors'] },
+  'search/plan': { files: /^server\/search\/(expression|join)\.ts$/, mayImport: ['errors'] },
   search: { files: /^server\/search\//, mayImport: [...everywhere, 'fhir', 'search/plan'] },
   validation: { files: /^server\/validation\//, mayImport: [...everywhere, 'fhir'] },
   'consent/model': { files: /^server\/consent\/model\.ts$/, mayImport: ['errors', 'fhir'] },
@@ -58,7 +58,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   'store/port': { files: /^server\/store\/port\.ts$/, mayImport: ['fhir', 'search/plan'] },
   /** What both engines share: how a query picks what it walks, how keys are packed. */
   'store/shared': {
-    files: /^server\/store\/(driver|key-order|packed-keys|transfer)\.ts$/,
+    files: /^server\/store\/(driver|key-order|meter|packed-keys|transfer)\.ts$/,
     mayImport: ['errors', 'store/port', 'search', 'search/plan'],
   },
   'store/embedded': {

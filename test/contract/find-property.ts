@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { and, type Bounds, compareKeys, encodeInstant, type Expression, holds, not, or } from '../../server/search/expression.ts';
-import type { Order, Position, Query, StoredResource } from '../../server/store/port.ts';
+import type { Order, Position, Query, SortKey, StoredResource } from '../../server/store/port.ts';
 import { freshType, type OpenSubject, query, resource, type Subject, store } from './subject.ts';
 
 const WORDS = ['a', 'ab', 'abc', 'b', 'b\n', 'b\\n', 'c\u0001x', 'c\u0001y', 'é', '\uFFFD', '\u{1F600}', '~a', '~b', '@p/1', '@p/2'];
@@ -39,9 +39,14 @@ const expression = (names: readonly string[]): fc.Arbitrary<Expression> =>
       { weight: 1, arbitrary: tie('tree').map(not) },
     ),
   })).tree;
+const direction = fc.constantFrom('ascending' as const, 'descending' as const);
 const order: fc.Arbitrary<Order> = fc.oneof(
   fc.record({ by: fc.constant('instant' as const), direction: fc.constantFrom('newest-first' as const, 'oldest-first' as const) }),
-  fc.record({ by: fc.constant('key' as const), prefix, direction: fc.constantFrom('ascending' as const, 'descending' as const) }),
+  fc.record({
+    by: fc.constant('keys' as const),
+    keys: fc.array(fc.record({ prefix, direction }), { maxLength: 3 }),
+    ids: direction,
+  }),
 );
 
 export function findPropertyContract(open: OpenSubject): void {
@@ -74,6 +79,9 @@ export function findPropertyContract(open: OpenSubject): void {
           const expected = live.filter(({ id, keys }) => holds(where, id, keys)).sort((a, b) => compare(a, b, order));
           const pages = await readPages(query(type, { where, order, limit }));
           expect(pages.map(({ id }) => id)).toEqual(expected.map(({ id }) => id));
+          const back = await readPages(query(type, { where, order, limit, reversed: true }));
+          expect(back.map(({ id }) => id)).toEqual(expected.map(({ id }) => id).reverse());
+          await walksBack(query(type, { where, order, limit, total: {} }), expected);
           const counted = await subject.engine.resources.count({ type, where, scope: 'internal' });
           expect(counted).toEqual({ kind: 'count', total: expected.length });
         }
@@ -89,29 +97,46 @@ export function findPropertyContract(open: OpenSubject): void {
         contents: fc.array(content, { minLength: names.length, maxLength: names.length }),
         where: expression(names),
         order,
+        reversed: fc.boolean(),
         between: fc.array(fc.tuple(fc.constantFrom(...names), fc.boolean(), content), { minLength: 1, maxLength: 8 }),
       }),
     );
     await fc.assert(
-      fc.asyncProperty(world, async ({ names, contents, where, order, between }) => {
+      fc.asyncProperty(world, async ({ names, contents, where, order, reversed, between }) => {
         const type = freshType();
         const stored = names.map((name, i) => resource(type, name, contents[i]));
         await store(subject, ...stored);
         const touched = new Set(between.map(([name]) => name));
         const changes = [...between];
-        const pages = await readPages(query(type, { where, order, limit: 2 }), async () => {
+        const pages = await readPages(query(type, { where, order, limit: 2, reversed }), async () => {
           const [name, deleted, fresh] = changes.pop() ?? [];
           if (name === undefined) return;
           const added = resource(type, `new-${changes.length}`, fresh);
           await store(subject, resource(type, name, { ...fresh, deleted: deleted ?? false }), added);
         });
-        const untouched = stored.filter(({ id, keys }) => !touched.has(id) && holds(where, id, keys)).sort((a, b) => compare(a, b, order));
+        const untouched = stored
+          .filter(({ id, keys }) => !touched.has(id) && holds(where, id, keys))
+          .sort((a, b) => (reversed ? -1 : 1) * compare(a, b, order));
         const old = new Set(names);
         expect(pages.filter(({ id }) => old.has(id) && !touched.has(id)).map(({ id }) => id)).toEqual(untouched.map(({ id }) => id));
       }),
       { numRuns: 60 },
     );
   });
+
+  /** The second page says how many there are, and leads back to the first. */
+  async function walksBack(asked: Query, expected: readonly StoredResource[]): Promise<void> {
+    const total = { count: expected.length, exact: true };
+    const first = await subject.engine.resources.find(asked);
+    expect(first).toMatchObject({ kind: 'rows', total });
+    if (first.kind !== 'rows' || !first.next) return;
+    const second = await subject.engine.resources.find({ ...asked, after: first.next });
+    expect(second).toMatchObject({ kind: 'rows', total });
+    const { total: _, ...uncounted } = asked;
+    const back =
+      second.kind === 'rows' && second.first && (await subject.engine.resources.find({ ...uncounted, after: second.first, reversed: true }));
+    expect(back && back.kind === 'rows' && back.rows.map(({ id }) => id)).toEqual(first.rows.map(({ id }) => id).reverse());
+  }
 
   async function readPages(asked: Query, betweenPages: () => Promise<void> = async () => undefined): Promise<StoredResource[]> {
     const rows: StoredResource[] = [];
@@ -134,13 +159,16 @@ function compare(a: StoredResource, b: StoredResource, order: Order): number {
     const newest = b.instant - a.instant || compareKeys(a.id, b.id);
     return order.direction === 'newest-first' ? newest : -newest;
   }
-  const [x, y] = [sortKey(a, order), sortKey(b, order)];
-  const sign = order.direction === 'ascending' ? 1 : -1;
-  if (x === undefined || y === undefined) return x === y ? sign * compareKeys(a.id, b.id) : x === undefined ? 1 : -1;
-  return sign * (compareKeys(x, y) || compareKeys(a.id, b.id));
+  for (const by of order.keys) {
+    const [x, y] = [sortKey(a, by), sortKey(b, by)];
+    if (x === y) continue;
+    if (x === undefined || y === undefined) return x === undefined ? 1 : -1;
+    return (by.direction === 'ascending' ? 1 : -1) * compareKeys(x, y);
+  }
+  return (order.ids === 'ascending' ? 1 : -1) * compareKeys(a.id, b.id);
 }
 
-function sortKey({ keys }: StoredResource, { prefix, direction }: Order & { by: 'key' }): string | undefined {
+function sortKey({ keys }: StoredResource, { prefix, direction }: SortKey): string | undefined {
   const sorted = keys.filter((key) => key.startsWith(prefix)).sort(compareKeys);
   return direction === 'ascending' ? sorted[0] : sorted.at(-1);
 }

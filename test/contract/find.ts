@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { all, and, any, none, not, or, startsWith } from '../../server/search/expression.ts';
-import type { Position } from '../../server/store/port.ts';
+import type { Order, Position } from '../../server/store/port.ts';
 import { freshType, idsFound, type OpenSubject, query, resource, type Subject, store, total } from './subject.ts';
 
 export function findContract(open: OpenSubject): void {
@@ -9,6 +9,7 @@ export function findContract(open: OpenSubject): void {
     subject = await open();
   });
   afterAll(() => subject.dispose());
+  const byKey = (prefix: string): Order => ({ by: 'keys', keys: [{ prefix, direction: 'ascending' }], ids: 'ascending' });
   const id = (...ids: string[]) => ({ kind: 'id' as const, ids: new Set(ids) });
 
   test('a resource comes back exactly as it was stored', async () => {
@@ -63,7 +64,7 @@ export function findContract(open: OpenSubject): void {
     expect(await idsFound(subject, query(type, { where: startsWith('~') }))).toEqual(['a', 'c']);
     expect(await idsFound(subject, query(type, { where: { kind: 'range', from: 'a', to: '\u{10FFFF}' } }))).toEqual(['a', 'b', 'c']);
     expect(await total(subject, type, any(['~x']))).toBe(2);
-    const byFacet = query(type, { order: { by: 'key', prefix: '~', direction: 'ascending' } });
+    const byFacet = query(type, { order: byKey('~') });
     expect(await idsFound(subject, byFacet)).toEqual(['a', 'c', 'b']);
   });
 
@@ -111,7 +112,7 @@ export function findContract(open: OpenSubject): void {
     expect(await resources.count({ type, where, scope: 'internal', budget: 20 })).toMatchObject({ kind: 'budget' });
     expect(await resources.find(query(type, { where, budget: 60 }))).toMatchObject({ kind: 'rows', rows: [{ id: 'r59' }] });
     expect(await resources.count({ type, where, scope: 'internal', budget: 60 })).toEqual({ kind: 'count', total: 1 });
-    const keyed = query(type, { where, order: { by: 'key', prefix: '~', direction: 'ascending' }, budget: 20 });
+    const keyed = query(type, { where, order: byKey('~'), budget: 20 });
     expect(await resources.find(keyed)).toMatchObject({ kind: 'budget' });
   });
 

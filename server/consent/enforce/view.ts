@@ -7,6 +7,7 @@
  */
 import { AssentError } from '../../errors.ts';
 import type { Scope, StoredResource } from '../../store/port.ts';
+import { paramNameOf } from '../../search/param-codes.ts';
 import { PATIENT } from '../facets.ts';
 
 /** What one caller may see at one consent epoch. */
@@ -28,7 +29,7 @@ export type Views = {
 };
 
 type Stale = { readonly kind: 'stale' };
-type OverBudget = { readonly kind: 'budget'; readonly walked: number };
+type OverBudget = { readonly kind: 'budget'; readonly walked: number; readonly by?: readonly string[] };
 
 const ATTEMPTS = 10;
 
@@ -46,12 +47,19 @@ export async function inView<T extends { readonly kind: string }, R>(views: View
     const view = await views.current();
     const found = await read(view);
     if (found.kind === 'stale') continue;
-    if (found.kind === 'budget') throw new AssentError('too-costly');
+    if (found.kind === 'budget') throw new AssentError('too-costly', howToNarrow(found as unknown as OverBudget));
     const answer = found as Exclude<T, Stale | OverBudget>;
     const concluded = (await views.confirm(restsOn(answer, view))) ? await conclude(answer, view) : undefined;
     if (concluded !== undefined) return concluded;
   }
   throw new AssentError('unavailable', 'Permissions are changing faster than this request can be answered.', { retryAfter: 1 });
+}
+
+/** Names criteria of the search, never a value: what the store went along is one of them, or what the caller may see. */
+function howToNarrow({ by = [] }: OverBudget): string {
+  const names = by.flatMap((head) => paramNameOf(head) ?? []);
+  const along = names.length === 0 ? 'Nothing that was asked for is rare enough to begin with' : `Even ${names.join(', ')} matches too much`;
+  return `The search would read too much. ${along}: add a criterion that few resources meet, such as a patient, an identifier or a short span of dates.`;
 }
 
 /** Logical ids of the patients that rows name: the facet written with each version. */

@@ -5,7 +5,7 @@ import { unpackKeys } from '../packed-keys.ts';
 import type { Query, ScopeOrInternal } from '../port.ts';
 import { type Database, one } from './database.ts';
 import { newestOf } from './rows.ts';
-import { compareEntries, type Entry, merge, type Place, type Reading, walkKey, walkRange, walkType } from './walk.ts';
+import { type Charge, compareEntries, type Entry, merge, OVER_BUDGET, type Place, type Reading, walkKey, walkRange, walkType } from './walk.ts';
 
 /** Reads what `accept` needs, and no more. */
 export type Check = Reading & { readonly accept: (entry: Entry) => boolean };
@@ -44,24 +44,39 @@ export function pick(database: Database, type: string, expression: Expression, s
   return pickDriver(expression, (driver, cap) => measure(database, type, driver, cap));
 }
 
+/** Entries to check, in order; those that were collected before have been charged for. */
+export type Ordered = { readonly entries: Iterable<Entry | typeof OVER_BUDGET>; readonly accept: Check['accept']; readonly charged: boolean };
+
 /** Candidates in the order of the query's instant. */
-export function inOrder(database: Database, query: Query, after: Place | undefined): { entries: Iterable<Entry>; accept: Check['accept'] } {
+export function inOrder(database: Database, query: Query, { after, charge }: { after: Place | undefined; charge: Charge }): Ordered {
   const { type } = query;
   const whole = wholeOf(query.where, query.scope);
   const choice = pick(database, type, whole);
-  const backward = query.order.direction === 'oldest-first';
+  const backward = (query.order.by === 'instant' && query.order.direction === 'oldest-first') !== (query.reversed ?? false);
   const compare = backward ? (a: Place, b: Place) => compareEntries(b, a) : compareEntries;
   if (choice) {
     const check = checkOf(choice.rest);
+    const { accept } = check;
     const [first, ...others] = mergeableKeys(choice)?.map((key) => walkKey(database, key, { type, backward, after, ...check })) ?? [];
-    if (first) return { entries: others.length === 0 ? first : distinct(merge([first, ...others], compare)), accept: check.accept };
+    if (first) return { entries: others.length === 0 ? first : distinct(merge([first, ...others], compare)), accept, charged: false };
     if (choice.size <= MOST_COLLECTED) {
-      const found = [...collect(database, type, choice, { ...check, deleted: query.deleted ?? false })].sort(compare);
-      return { entries: after ? found.filter((entry) => compare(entry, after) > 0) : found, accept: check.accept };
+      const found = collect(database, type, choice, { ...check, deleted: query.deleted ?? false });
+      return { entries: sorted(found, { after, charge, compare }), accept, charged: true };
     }
   }
   const check = checkOf(whole);
-  return { entries: walkType(database, { type, backward, after, ...check }), accept: check.accept };
+  return { entries: walkType(database, { type, backward, after, ...check }), accept: check.accept, charged: false };
+}
+
+type Sorting = { readonly after: Place | undefined; readonly charge: Charge; readonly compare: (a: Place, b: Place) => number };
+
+function* sorted(entries: Iterable<Entry>, { after, charge, compare }: Sorting): Generator<Entry | typeof OVER_BUDGET> {
+  const found: Entry[] = [];
+  for (const entry of entries) {
+    if (!charge(1)) return yield OVER_BUDGET;
+    if (!after || compare(entry, after) > 0) found.push(entry);
+  }
+  yield* found.sort(compare);
 }
 
 type Collecting = Reading & { readonly deleted: boolean };

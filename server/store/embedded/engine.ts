@@ -1,5 +1,5 @@
 /**
- * The embedded engine: SQLite in the data folder, one writer thread, readers on the main thread. storage.md §1, §4.
+ * The embedded engine: SQLite in the data folder, one writer thread, short reads on the main thread, long ones in a reader thread. storage.md §1, §4.
  *
  * Invariants: one process at a time owns the folder; an acknowledged write is on the disk; a database of another version is refused.
  */
@@ -12,6 +12,8 @@ import { openDatabase } from './database.ts';
 import { lockFolder } from './lock.ts';
 import { prepareDatabase, requireCurrent } from './migrations.ts';
 import { requireNotMoved } from './moved.ts';
+import { createReader } from './reader.ts';
+import { createReads } from './reads.ts';
 import { createRecordStore } from './records.ts';
 import { createResourceStore } from './resources.ts';
 import { createWriter, type Writer } from './writer.ts';
@@ -43,14 +45,17 @@ type Parts = { readonly dataDir: string; readonly clock: Clock; readonly writer:
 function assemble({ dataDir, clock, writer, release }: Parts): Engine {
   const database = openDatabase(dataDir, 'read-only');
   requireCurrent(database.connection);
+  const reader = createReader(dataDir);
+  const reads = createReads({ database, elsewhere: reader.read });
   const end = async (): Promise<void> => {
     await writer.close();
+    await reader.close();
     database.close();
     release();
   };
   let ended: Promise<void> | undefined;
   const close = (): Promise<void> => (ended ??= end());
-  return { resources: createResourceStore({ database, writer, close }), records: createRecordStore({ database, writer, clock }) };
+  return { resources: createResourceStore({ database, reads, writer, close }), records: createRecordStore({ database, writer, clock }) };
 }
 
 async function prepare(dataDir: string): Promise<void> {

@@ -1,21 +1,20 @@
 /**
- * Order by a key: the keys of a parameter are ordered by its value, so either a selective driver is collected and sorted, or the parameter's
- * own keys are walked and filtered (storage.md §1). Resources without such a key follow in id order.
+ * Order by keys: the keys of a parameter are ordered by its value, so either a selective driver is collected and sorted, or the first
+ * parameter's own keys are walked and filtered, what is equal there being sorted by the others (storage.md §1). Resources without such a
+ * key are walked in id order.
  *
  * Invariant: each resource comes once, at its least (ascending) or greatest (descending) key with the prefix.
  */
 import { compareKeys, holds, successor } from '../../search/expression.ts';
 import { isIndexed } from '../driver.ts';
-import { comparePositions, type KeyOrder, sortKeyOf } from '../key-order.ts';
+import { comparePositions, type KeyOrder, type KeyPosition, keyPlace, positionOf, sortKeyOf } from '../key-order.ts';
 import { unpackKeys } from '../packed-keys.ts';
-import type { Position, Query } from '../port.ts';
+import type { Query, SortKey } from '../port.ts';
 import { checkOf, collect, pick, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
-import { type Entry, walkIds, walkKey, walkType } from './walk.ts';
+import { type Charge, type Entry, OVER_BUDGET, walkIds, walkKey, walkType } from './walk.ts';
 
-export const OVER_BUDGET = 'over-budget';
-export type Found = { readonly entry: Entry; readonly sort: number | string | undefined } | typeof OVER_BUDGET;
-export type Charge = (count: number) => boolean;
+export type Found = { readonly entry: Entry; readonly sort: number | readonly (string | null)[] } | typeof OVER_BUDGET;
 
 /** Above this many entries, walking the parameter's keys beats sorting. */
 const MOST_SORTED = 2_000;
@@ -24,63 +23,100 @@ export function* inKeyOrder(database: Database, query: Query, charge: Charge): G
   const order = query.order as KeyOrder;
   const whole = wholeOf(query.where, query.scope);
   const choice = pick(database, query.type, whole, true);
+  const ordering = { order, after: keyPlace(query.after), reversed: query.reversed ?? false, charge };
   // Packed keys are needed for the sort value even where nothing is left to check.
   if (choice && choice.size <= MOST_SORTED) {
     const check = { ...checkOf(choice.rest), keys: true };
     const entries = collect(database, query.type, choice, { ...check, deleted: query.deleted ?? false });
-    return yield* sorted(entries, { order, after: query.after, charge, accept: check.accept });
+    return yield* sorted(entries, { ...ordering, accept: check.accept });
   }
   const accept = ({ id, keys }: Entry): boolean => holds(whole, id, unpackKeys(keys ?? ''));
-  if (isIndexed(order.prefix) && order.prefix !== '') return yield* walkKeys(database, query, { order, charge, accept });
+  const [lead] = order.keys;
+  if (!lead || (isIndexed(lead.prefix) && lead.prefix !== '')) return yield* walkOrder(database, query.type, { ...ordering, accept });
   const check = { ...checkOf(whole), keys: true };
   const entries = walkType(database, { type: query.type, backward: false, after: undefined, ...check });
-  yield* sorted(entries, { order, after: query.after, charge, accept: check.accept });
+  yield* sorted(entries, { ...ordering, accept: check.accept });
 }
 
-type Sorting = {
+type Ordering = {
   readonly order: KeyOrder;
-  readonly after: Position | undefined;
+  readonly after: KeyPosition | undefined;
+  readonly reversed: boolean;
   readonly charge: Charge;
   readonly accept: (entry: Entry) => boolean;
 };
 
-function* sorted(entries: Iterable<Entry>, { order, after, charge, accept }: Sorting): Generator<Found> {
-  const found: { entry: Entry; sort: string | undefined }[] = [];
+function* sorted(entries: Iterable<Entry>, { order, after, reversed, charge, accept }: Ordering): Generator<Found> {
+  const compare = comparePositions(order, reversed);
+  const found: { entry: Entry; place: KeyPosition }[] = [];
   for (const entry of entries) {
     if (!charge(1)) return yield OVER_BUDGET;
     if (!accept(entry)) continue;
-    const sort = sortKeyOf(keysOf(entry), order);
-    if (!after || comparePositions({ sort, id: entry.id }, after, order) > 0) found.push({ entry, sort });
+    const place = positionOf(entry.id, keysOf(entry), order);
+    if (!after || compare(place, after) > 0) found.push({ entry, place });
   }
-  yield* found.sort((a, b) => comparePositions({ sort: a.sort, id: a.entry.id }, { sort: b.sort, id: b.entry.id }, order));
+  found.sort((a, b) => compare(a.place, b.place));
+  for (const { entry, place } of found) yield { entry, sort: place.sort };
 }
 
-type Walking = Omit<Sorting, 'after'>;
-
-function* walkKeys(database: Database, { type, after }: Query, { order, charge, accept }: Walking): Generator<Found> {
-  const descending = order.direction === 'descending';
-  const start = after && { key: after.sort as string | undefined, id: after.id };
-  const inMissing = start !== undefined && start.key === undefined;
-  for (const key of inMissing ? [] : keysInOrder(database, type, order, start?.key)) {
-    const group = [...walkKey(database, key, { type, backward: false, after: undefined, keys: false, having: [] })];
-    if (!charge(group.length)) return yield OVER_BUDGET;
-    group.sort((a, b) => (descending ? compareKeys(b.id, a.id) : compareKeys(a.id, b.id)));
-    for (const bare of group) {
-      if (start?.key === key && (descending ? compareKeys(bare.id, start.id) >= 0 : compareKeys(bare.id, start.id) <= 0)) continue;
-      const entry = { ...bare, keys: packedKeys(database, bare.rid) };
-      if (accept(entry) && sortKeyOf(keysOf(entry), order) === key) yield { entry, sort: key };
+/** Group by group of the first sort key; those without it before or after all others. */
+function* walkOrder(database: Database, type: string, ordering: Ordering): Generator<Found> {
+  const { order, after, reversed } = ordering;
+  const [lead] = order.keys;
+  if (!lead) return yield* walkMissing(database, type, ordering);
+  const from = after?.sort[0];
+  if (reversed && (from === undefined || from === null)) yield* walkMissing(database, type, ordering);
+  if (reversed || from !== null)
+    for (const key of keysInOrder(database, type, { ...lead, from, reversed })) {
+      const next = key === from ? ordering : { ...ordering, after: undefined };
+      yield* walkGroup(database, { type, lead, key }, next);
     }
-  }
-  for (const entry of walkIds(database, { type, backward: descending, after: inMissing && start ? { sort: 0, id: start.id } : undefined })) {
+  if (!reversed) yield* walkMissing(database, type, from === null ? ordering : { ...ordering, after: undefined });
+}
+
+type Group = { readonly type: string; readonly lead: SortKey; readonly key: string };
+
+function* walkGroup(database: Database, { type, lead, key }: Group, ordering: Ordering): Generator<Found> {
+  const { order, after, reversed, charge, accept } = ordering;
+  const alone = order.keys.length === 1;
+  const isOfGroup = (entry: Entry): boolean => accept(entry) && sortKeyOf(keysOf(entry), lead) === key;
+  const entries = walkKey(database, key, { type, backward: false, after: undefined, keys: !alone, having: [] });
+  if (!alone) return yield* sorted(entries, { ...ordering, accept: isOfGroup });
+  const group: Entry[] = [];
+  for (const entry of entries) {
     if (!charge(1)) return yield OVER_BUDGET;
-    if (accept(entry) && sortKeyOf(keysOf(entry), order) === undefined) yield { entry, sort: undefined };
+    group.push(entry);
+  }
+  // Only the id tells them apart: the keys are read of as many as it takes to fill the page.
+  const sign = (order.ids === 'descending') === reversed ? 1 : -1;
+  for (const bare of group.sort((a, b) => sign * compareKeys(a.id, b.id))) {
+    if (after && sign * compareKeys(bare.id, after.id) <= 0) continue;
+    const entry = { ...bare, keys: packedKeys(database, bare.rid) };
+    if (isOfGroup(entry)) yield { entry, sort: [key] };
   }
 }
+
+/** Those that have no key of the first kind; of an order by id alone, all. */
+function* walkMissing(database: Database, type: string, ordering: Ordering): Generator<Found> {
+  const { order, after, reversed, charge, accept } = ordering;
+  const [lead, ...others] = order.keys;
+  const lacks = (entry: Entry): boolean => accept(entry) && (!lead || sortKeyOf(keysOf(entry), lead) === null);
+  const byId = others.length === 0;
+  const start = after && byId ? { sort: 0, id: after.id } : undefined;
+  const entries = walkIds(database, { type, backward: (order.ids === 'descending') !== reversed, after: start });
+  if (!byId) return yield* sorted(entries, { ...ordering, accept: lacks });
+  for (const entry of entries) {
+    if (!charge(1)) return yield OVER_BUDGET;
+    if (lacks(entry)) yield { entry, sort: lead ? [null] : [] };
+  }
+}
+
+type KeyWalk = SortKey & { readonly from: string | null | undefined; readonly reversed: boolean };
 
 /** The keys in use with this prefix, in order, beginning with `from` itself. */
-function* keysInOrder({ statement }: Database, type: string, { prefix, direction }: KeyOrder, from: string | undefined): Generator<string> {
+function* keysInOrder({ statement }: Database, type: string, { prefix, direction, from, reversed }: KeyWalk): Generator<string> {
   const end = successor(prefix);
-  if (direction === 'ascending') {
+  if ((direction === 'ascending') !== reversed) {
     const first = statement('SELECT min(key) FROM keys WHERE type = ? AND key >= ? AND key < ?');
     const later = statement('SELECT min(key) FROM keys WHERE type = ? AND key > ? AND key < ?');
     for (let key = only(first.get(type, from ?? prefix, end)); key !== null; key = only(later.get(type, key, end))) yield key;

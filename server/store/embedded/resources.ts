@@ -4,24 +4,21 @@ import { holds } from '../../search/expression.ts';
 import { packKeys } from '../packed-keys.ts';
 import type { FindResult, LogRow, Query, Reindexed, ResourceStore, StoredResource, WriteSet } from '../port.ts';
 import { type Database, many, readEpoch, snapshot } from './database.ts';
-import { countRows, findRows } from './find.ts';
 import { findVersions } from './history.ts';
 import { COMMITTED, type CommitJob, type ReindexRow, type ResourceJob } from './jobs.ts';
 import { toDelete, toPut } from './records.ts';
+import { type Reads, within } from './reads.ts';
 import { newestAndEpoch, resourceAt } from './rows.ts';
 import { walkIds } from './walk.ts';
 import type { Writer } from './writer.ts';
 
-type Dependencies = { readonly database: Database; readonly writer: Writer; readonly close: () => Promise<void> };
+type Dependencies = { readonly database: Database; readonly reads: Reads; readonly writer: Writer; readonly close: () => Promise<void> };
 
-export function createResourceStore({ database, writer, close }: Dependencies): ResourceStore {
-  /** Epoch and data in one snapshot: a permission that has just ended never meets data read after it. */
-  const within = <T>(scope: { readonly epoch: number } | 'internal', read: () => T): T | { readonly kind: 'stale' } =>
-    snapshot(database, () => (scope !== 'internal' && scope.epoch !== readEpoch(database) ? { kind: 'stale' } : read()));
+export function createResourceStore({ database, reads, writer, close }: Dependencies): ResourceStore {
   return {
-    find: async (query) => findOne(database, query) ?? within(query.scope, () => findRows(database, query)),
-    count: async (query, cap) => within(query.scope, () => countRows(database, query, cap)),
-    history: async (query) => within(query.scope, () => findVersions(database, query)),
+    find: async (query) => findOne(database, query) ?? reads.find(query),
+    count: (query, cap) => reads.count(query, cap),
+    history: async (query) => within(database, query.scope, () => findVersions(database, query)),
     commit: async (writes) => {
       const outcome = await writer.submit<number>(commitJob(writes));
       const guard = writes.guards[outcome];
@@ -40,13 +37,21 @@ export function createResourceStore({ database, writer, close }: Dependencies): 
 }
 
 /** The read by id, most of all traffic: one statement instead of a transaction. Undefined: the query is something else. */
-function findOne(database: Database, { type, where, scope, after, limit, deleted = false }: Query): FindResult | undefined {
+function findOne(database: Database, { type, where, scope, after, limit, total, deleted = false }: Query): FindResult | undefined {
   if (where.kind !== 'id' || where.ids.size !== 1 || after || limit < 1) return undefined;
   const [id = ''] = where.ids;
   const { epoch, resource } = newestAndEpoch(database, type, id);
   if (scope !== 'internal' && scope.epoch !== epoch) return { kind: 'stale' };
   const found = resource && (deleted || !resource.deleted) && (scope === 'internal' || holds(scope.where, id, resource.keys));
-  return { kind: 'rows', rows: found ? [resource] : [], next: undefined, walked: resource ? 1 : 0 };
+  const rows = found ? [resource] : [];
+  return {
+    kind: 'rows',
+    rows,
+    first: undefined,
+    next: undefined,
+    walked: resource ? 1 : 0,
+    ...(total && { total: { count: rows.length, exact: true } }),
+  };
 }
 
 function commitJob({ guards, resources, records, log, bumpEpoch }: WriteSet): CommitJob {
@@ -73,7 +78,7 @@ function readLog({ statement }: Database, from: number, limit: number): LogRow[]
 const REINDEX_SLICE = 100;
 
 async function reindex(
-  { database, writer }: Omit<Dependencies, 'close'>,
+  { database, writer }: Pick<Dependencies, 'database' | 'writer'>,
   { type, after }: Parameters<ResourceStore['reindex']>[0],
   keysOf: Parameters<ResourceStore['reindex']>[1],
 ): Promise<Reindexed> {

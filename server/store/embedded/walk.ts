@@ -13,6 +13,10 @@ import { type Database, many } from './database.ts';
  */
 export type Entry = { readonly sort: number; readonly id: string; readonly rid: number; readonly keys: string | null; readonly row?: StoredResource };
 
+/** Counts rows towards the budget; false: it is used up. */
+export type Charge = (count: number) => boolean;
+export const OVER_BUDGET = 'over-budget';
+
 export type Place = { readonly sort: number; readonly id: string };
 
 export type Walk = {

@@ -9,10 +9,11 @@ import { byIds, indexedKey, type ResourceDocument, type Row, resourceId, typeKey
 import { KEY_INDEX, type Reader } from './reader.ts';
 import { KEYS_ONLY, keyFilter, type Place, WHOLE, walkKeys } from './walk.ts';
 
-export type Candidates = { readonly rows: AsyncIterable<Row>; readonly rest: Expression };
+/** `all`: every candidate is read at once anyway. */
+export type Candidates = { readonly rows: AsyncIterable<Row>; readonly rest: Expression; readonly all: boolean };
 
 /** One answer of a walk, with the value it is sorted by. */
-export type Found = { readonly row: Row; readonly sort: number | string | undefined } | typeof OVER_BUDGET;
+export type Found = { readonly row: Row; readonly sort: number | readonly (string | null)[] } | typeof OVER_BUDGET;
 export const OVER_BUDGET = 'over-budget';
 export type Charge = (count: number) => boolean;
 
@@ -22,6 +23,8 @@ const LARGE_SPAN = 5_000;
 /** Above this many entries, walking the type in order beats collecting a driver that is not in order. */
 const MOST_COLLECTED = 5_000;
 const BATCH = 1_000;
+/** Pages' worth of whole documents that cost less than asking a second time. */
+const WITH_TOTAL = 4;
 
 export function wholeOf(where: Expression, scope: ScopeOrInternal): Expression {
   return scope === 'internal' ? where : and([where, scope.where]);
@@ -51,7 +54,8 @@ export async function pick(reader: Aimed, type: string, expression: Expression):
       return size ?? 0;
     });
     if (!choice || asked.size === 0) return choice;
-    if (round === 0 && asked.size === 1 && mergeableKeys(choice)) return choice;
+    // Nobody asked how large it is: it may be of any size.
+    if (round === 0 && asked.size === 1 && mergeableKeys(choice)) return { ...choice, size: Number.POSITIVE_INFINITY };
     const own = round === 0 ? ownPart(reader, expression) : undefined;
     if (own && !choice.drivers.some(({ kind }) => kind === 'ids')) {
       await measure(own.driver, COUNTED_AT_ONCE);
@@ -89,17 +93,33 @@ export async function inOrder(reader: Aimed, query: Query): Promise<Candidates> 
   const { type, after } = query;
   const whole = wholeOf(query.where, query.scope);
   const place = after && { d: Number(after.sort ?? 0), _id: resourceId(type, after.id) };
-  const oldestFirst = query.order.direction === 'oldest-first';
-  const walk = (keys: readonly string[]) => walkKeys(reader, { keys, oldestFirst, after: place, first: query.limit + 1 });
+  const oldestFirst = isOldestFirst(query);
+  const walk = (keys: readonly string[], first: number) => walkKeys(reader, { keys, oldestFirst, after: place, first });
   const choice = await pick(reader, type, whole);
   const keys = choice && mergeableKeys(choice);
-  if (keys) return { rows: walk(keys.map((key) => indexedKey(type, key))), rest: choice.rest };
-  if (choice && choice.size <= MOST_COLLECTED) return { rows: sorted(reader, query, { choice, place }), rest: choice.rest };
-  return { rows: walk([typeKey(type)]), rest: whole };
+  // Where a total is wanted and the page is most of it, one command reads both.
+  const all = query.total !== undefined && choice !== undefined && choice.size <= WITH_TOTAL * query.limit;
+  if (keys) {
+    const first = all ? choice.size + 1 : query.limit + 1;
+    return {
+      rows: walk(
+        keys.map((key) => indexedKey(type, key)),
+        first,
+      ),
+      rest: choice.rest,
+      all,
+    };
+  }
+  if (choice && choice.size <= MOST_COLLECTED) return { rows: sorted(reader, query, { choice, place }), rest: choice.rest, all: true };
+  return { rows: walk([typeKey(type)], query.limit + 1), rest: whole, all: false };
+}
+
+function isOldestFirst({ order, reversed = false }: Query): boolean {
+  return (order.by === 'instant' && order.direction === 'oldest-first') !== reversed;
 }
 
 async function* sorted(reader: Reader, query: Query, { choice, place }: { choice: Choice; place: Place | undefined }): AsyncGenerator<Row> {
-  const direction = query.order.direction === 'oldest-first' ? -1 : 1;
+  const direction = isOldestFirst(query) ? -1 : 1;
   const found: Row[] = [];
   for await (const row of collect(reader, query.type, choice, query.deleted ?? false)) {
     if (!place || direction * compareRows(row, place) > 0) found.push(row);

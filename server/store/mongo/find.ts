@@ -4,7 +4,11 @@
  * Invariant: a row is answered exactly if the query's expression and its scope hold for it; the work is bounded by the row budget.
  * Callers compare the scope's epoch after all reading.
  */
-import type { CountResult, FindResult, Position, Query, StoredResource } from '../port.ts';
+import { AssentError } from '../../errors.ts';
+import type { Expression } from '../../search/expression.ts';
+import { headsOf } from '../driver.ts';
+import { createMeter, type Meter } from '../meter.ts';
+import type { CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { aim, type Aimed } from './aim.ts';
 import { type Charge, collect, everyRow, type Found, inOrder, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
 import { byIds, indexedKey, isWhole, type ResourceDocument, type Row, resourceId, toResource, typeKey } from './documents.ts';
@@ -13,38 +17,74 @@ import type { LookUp } from './look-up.ts';
 import type { Reader } from './reader.ts';
 import { WHOLE } from './walk.ts';
 
-/** Rows to walk before a query is refused: some hundred milliseconds. */
-const DEFAULT_BUDGET = 50_000;
+/** For what is decided by keys alone. */
+const WITHOUT_TEXT = { k: 0, b: 0 } as const;
 
 export async function findRows(reader: Reader, query: Query): Promise<FindResult> {
+  const { signal, limit } = query;
   const whole = wholeOf(query.where, query.scope);
-  if (whole.kind === 'none') return { kind: 'rows', rows: [], next: undefined, walked: 0 };
+  if (whole.kind === 'none') return { ...nothing, ...(query.total && { total: { count: 0, exact: true } }) };
   const aimed = await aim(reader, query.type, whole);
-  const budget = query.budget ?? DEFAULT_BUDGET;
-  let walked = 0;
-  const charge = (count: number): boolean => (walked += count) <= budget;
+  const meter = createMeter(query.budget, () => stopIfAbandoned(signal));
   const rows: Row[] = [];
-  let last: Position | undefined;
-  for await (const found of query.order.by === 'key' ? inKeyOrder(aimed, query, charge) : inInstantOrder(aimed, query, charge)) {
+  let [first, last, next]: (Position | undefined)[] = [];
+  let matching = 0;
+  const { found, all } = query.order.by === 'keys' ? inKeys(aimed, query, meter.charge) : await inInstantOrder(aimed, query, meter.charge);
+  // What is read anyway is counted on the way.
+  const counting = query.total !== undefined && all && !query.after;
+  for await (const one of found) {
     // A full page is an answer even over budget: whether more follows is left to the next page.
-    if (rows.length >= query.limit) return { kind: 'rows', rows: await load(aimed, rows), next: last, walked };
-    if (found === OVER_BUDGET) return { kind: 'budget', walked };
-    rows.push(found.row);
-    last = { sort: found.sort, id: found.row.i };
+    if (rows.length >= limit) next ??= last;
+    if (rows.length >= limit && (one === OVER_BUDGET || !counting)) break;
+    if (one === OVER_BUDGET) return overBudget(aimed, query, meter);
+    matching++;
+    if (rows.length >= limit) continue;
+    rows.push(one.row);
+    last = { sort: one.sort, id: one.row.i };
+    first ??= last;
   }
-  return { kind: 'rows', rows: await load(aimed, rows), next: undefined, walked };
+  const page = { kind: 'rows' as const, rows: await load(aimed, rows, query.bodies !== false), first, next, walked: meter.walked() };
+  if (!query.total) return page;
+  const counted = (counting || next === undefined) && !query.after;
+  return { ...page, total: counted ? { count: matching, exact: true } : await totalOf(aimed, query, meter) };
 }
 
-async function* inInstantOrder(reader: Aimed, query: Query, charge: Charge): AsyncGenerator<Found> {
-  const { rows, rest } = await inOrder(reader, query);
+const nothing = { kind: 'rows' as const, rows: [], first: undefined, next: undefined, walked: 0 };
+
+function stopIfAbandoned(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AssentError('abandoned');
+}
+
+type Walk = { readonly found: AsyncIterable<Found>; readonly all: boolean };
+
+/** All are collected to be sorted. */
+function inKeys(reader: Aimed, query: Query, charge: Charge): Walk {
+  return { found: inKeyOrder(reader, query, charge), all: true };
+}
+
+async function inInstantOrder(reader: Aimed, query: Query, charge: Charge): Promise<Walk> {
+  const { rows, rest, all } = await inOrder(reader, query);
+  return { found: walk(rows, rest, charge), all };
+}
+
+async function* walk(rows: AsyncIterable<Row>, rest: Expression, charge: Charge): AsyncGenerator<Found> {
   for await (const row of rows) {
     if (!charge(1)) yield OVER_BUDGET;
     if (matches(rest, row)) yield { row, sort: row.d };
   }
 }
 
+async function totalOf(reader: Aimed, query: Query, meter: Meter): Promise<Total> {
+  const counted = await count(reader, query, meter.another(query.total?.budget));
+  return { count: counted.kind === 'stale' ? 0 : counted.total, exact: counted.kind === 'count' };
+}
+
+async function overBudget(reader: Aimed, { type, where, scope }: CountQuery, meter: Meter): Promise<OverBudget> {
+  return { kind: 'budget', walked: meter.walked(), by: headsOf(await pick(reader, type, wholeOf(where, scope))) };
+}
+
 /** Rows that were walked without their bodies are read again, in the same snapshot. */
-async function load(reader: Reader, rows: readonly Row[]): Promise<StoredResource[]> {
+async function load(reader: Reader, rows: readonly Row[], bodies: boolean): Promise<StoredResource[]> {
   const whole = new Map<string, ResourceDocument>();
   const bare: string[] = [];
   for (const row of rows) {
@@ -52,11 +92,12 @@ async function load(reader: Reader, rows: readonly Row[]): Promise<StoredResourc
     else bare.push(row._id);
   }
   if (bare.length > 0) {
-    for await (const document of reader.resources(byIds(bare), { hint: '_id_', projection: WHOLE })) whole.set(document._id, document);
+    for await (const document of reader.resources(byIds(bare), { hint: '_id_', projection: bodies ? WHOLE : WITHOUT_TEXT }))
+      whole.set(document._id, document);
   }
   return rows.flatMap(({ _id }) => {
     const document = whole.get(_id);
-    return document ? [toResource(document)] : [];
+    return document ? [toResource(bodies ? document : { ...document, b: '' })] : [];
   });
 }
 
@@ -66,23 +107,29 @@ export async function findOne(lookUp: LookUp, query: Query, id: string): Promise
   const found = whole.kind === 'none' || query.limit <= 0 ? undefined : await lookUp(resourceId(query.type, id));
   const shown = found && (query.deleted || !found.del) ? found : undefined;
   const rows = shown && matches(whole, shown) ? [toResource(shown)] : [];
-  return { kind: 'rows', rows, next: undefined, walked: shown ? 1 : 0 };
+  return { ...nothing, rows, walked: shown ? 1 : 0, ...(query.total && { total: { count: rows.length, exact: true } }) };
 }
 
-type CountQuery = Pick<Query, 'type' | 'where' | 'scope' | 'budget'>;
+export async function countRows(reader: Reader, query: CountQuery, cap?: number): Promise<CountResult> {
+  const aimed = await aim(reader, query.type, wholeOf(query.where, query.scope));
+  return count(
+    aimed,
+    query,
+    createMeter(query.budget, () => stopIfAbandoned(query.signal)),
+    cap,
+  );
+}
 
-export async function countRows(reader: Reader, query: CountQuery, cap = Number.POSITIVE_INFINITY): Promise<CountResult> {
-  const { type, budget = DEFAULT_BUDGET } = query;
+async function count(aimed: Aimed, query: CountQuery, meter: Meter, cap = Number.POSITIVE_INFINITY): Promise<CountResult> {
+  const { type } = query;
   const whole = wholeOf(query.where, query.scope);
   if (whole.kind === 'none' || cap <= 0) return { kind: 'count', total: 0 };
-  const aimed = await aim(reader, type, whole);
   const key = countedKey(query);
   if (key !== undefined) return { kind: 'count', total: await aimed.size({ k: { $eq: key } }, cap) };
   const choice = await pick(aimed, type, whole);
-  let walked = 0;
   let total = 0;
   for await (const row of choice ? collect(aimed, type, choice, false) : everyRow(aimed, type)) {
-    if (++walked > budget) return { kind: 'budget', walked };
+    if (!meter.charge(1)) return { ...(await overBudget(aimed, query, meter)), total };
     if (matches(choice ? choice.rest : whole, row) && ++total >= cap) break;
   }
   return { kind: 'count', total };

@@ -1,10 +1,10 @@
 /**
- * Order by a key. MongoDB cannot walk a multikey index by one of its keys in both directions, so the criteria's own documents are collected
+ * Order by keys. MongoDB cannot walk a multikey index by one of its keys in both directions, so the criteria's own documents are collected
  * without their bodies and sorted here, within the row budget.
  *
  * Invariant: each resource comes once, at its least (ascending) or greatest (descending) key with the prefix; those without come last.
  */
-import { comparePositions, type KeyOrder, sortKeyOf } from '../key-order.ts';
+import { comparePositions, type KeyOrder, type KeyPosition, keyPlace, positionOf } from '../key-order.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query } from '../port.ts';
 import type { Aimed } from './aim.ts';
@@ -13,15 +13,18 @@ import type { Row } from './documents.ts';
 
 export async function* inKeyOrder(reader: Aimed, query: Query, charge: Charge): AsyncGenerator<Found> {
   const order = query.order as KeyOrder;
-  const { type, after } = query;
+  const { type } = query;
+  const after = keyPlace(query.after);
+  const compare = comparePositions(order, query.reversed);
   const whole = wholeOf(query.where, query.scope);
   const choice = await pick(reader, type, whole);
-  const found: { row: Row; sort: string | undefined }[] = [];
+  const found: { row: Row; place: KeyPosition }[] = [];
   for await (const row of choice ? collect(reader, type, choice, query.deleted ?? false) : everyRow(reader, type)) {
     if (!charge(1)) return yield OVER_BUDGET;
     if (!matches(choice ? choice.rest : whole, row)) continue;
-    const sort = sortKeyOf(unpackKeys(row.f), order);
-    if (!after || comparePositions({ sort, id: row.i }, after, order) > 0) found.push({ row, sort });
+    const place = positionOf(row.i, order.keys.length === 0 ? [] : unpackKeys(row.f), order);
+    if (!after || compare(place, after) > 0) found.push({ row, place });
   }
-  yield* found.sort((a, b) => comparePositions({ sort: a.sort, id: a.row.i }, { sort: b.sort, id: b.row.i }, order));
+  found.sort((a, b) => compare(a.place, b.place));
+  for (const { row, place } of found) yield { row, sort: place.sort };
 }

@@ -47,12 +47,12 @@ function directoryOf(...resources: ResourceValue[]): Directory & { readonly sear
     },
     resources: {
       find: async ({ type, where, limit, after }): Promise<FindResult> => {
-        if (failure) return { kind: failure, walked: 0 };
+        if (failure) return { kind: failure, walked: 0, by: [] };
         const matching = rows.filter((row) => row.type === type && holds(where, row.id, row.keys));
         const from = after ? matching.findIndex(({ id }) => id === after.id) + 1 : 0;
         const page = matching.slice(from, from + limit);
         const more = from + limit < matching.length;
-        return { kind: 'rows', rows: page, next: more ? { sort: NOON, id: page.at(-1)?.id ?? '' } : undefined, walked: page.length };
+        return { kind: 'rows', rows: page, first: undefined, next: more ? { sort: NOON, id: page.at(-1)?.id ?? '' } : undefined, walked: page.length };
       },
     },
   };

@@ -121,7 +121,12 @@ describe.skipIf(!findMongod())('what is outside its patient’s bucket', () => {
       and([startsWith('code'), any([`0abrPatient/${id}`])]),
     ]);
     const whole = wheres.map((where) => query(type, { where, limit: 3 }));
-    return [...whole, ...wheres.map((where) => query(type, { where, limit: 50, order: { by: 'key', prefix: 'code', direction: 'ascending' } }))];
+    return [
+      ...whole,
+      ...wheres.map((where) =>
+        query(type, { where, limit: 50, order: { by: 'keys', keys: [{ prefix: 'code', direction: 'ascending' }], ids: 'ascending' } }),
+      ),
+    ];
   }
 
   /** Answers with the aim and without it, in one snapshot; how many of them were aimed. */

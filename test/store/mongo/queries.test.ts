@@ -81,7 +81,11 @@ describe.skipIf(!findMongod())('queries as MongoDB runs them', () => {
     ['all of a type, a later page', { where: all, after }, LIMIT + 1],
     ['one id', { where: id }, 1],
     ['one id within a scope', { where: id, scope: { epoch: 1, where: any(['p7']) } }, 1],
-    ['a key, in order of another', { where: any(['p7']), order: { by: 'key', prefix: 'date', direction: 'descending' } }, LIMIT + 1],
+    [
+      'a key, in order of another',
+      { where: any(['p7']), order: { by: 'keys', keys: [{ prefix: 'date', direction: 'descending' }], ids: 'descending' } },
+      LIMIT + 1,
+    ],
   ];
 
   test.each(forms)('%s', async (_, fields, most) => {

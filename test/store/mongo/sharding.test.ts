@@ -141,7 +141,7 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
       { where: ofPatient, limit: 5, after: { sort: 30, id: 'x' } },
       { where: and([any(['code1']), ofPatient]), limit: 5 },
       { where: any(['code1', 'code2']), scope: { epoch: 1, where: ofPatient }, limit: 50 },
-      { where: ofPatient, order: { by: 'key', prefix: 'code', direction: 'descending' }, limit: 5 },
+      { where: ofPatient, order: { by: 'keys', keys: [{ prefix: 'code', direction: 'descending' }], ids: 'descending' }, limit: 5 },
     ];
     for (const form of forms) {
       const found = await asked(form);

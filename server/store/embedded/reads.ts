@@ -1,0 +1,62 @@
+/**
+ * Where a search is read: short ones here, at once; one that turns out long is left off and begun again in a reader thread, so that it holds
+ * up nobody. https://nodejs.org/api/worker_threads.html
+ *
+ * Invariant: a search looks at SHORT rows at most before the event loop turns. Each attempt reads epoch and data in one snapshot of its own.
+ */
+import { AssentError } from '../../errors.ts';
+import type { CountQuery, CountResult, FindResult, Query, Scope } from '../port.ts';
+import type { Pace } from '../meter.ts';
+import { type Database, readEpoch, snapshot } from './database.ts';
+import { countRows, findRows } from './find.ts';
+
+/** A few milliseconds. */
+export const SHORT = 1_000;
+
+export type LongRead =
+  | { readonly kind: 'find'; readonly query: Omit<Query, 'signal'> }
+  | { readonly kind: 'count'; readonly query: Omit<CountQuery, 'signal'>; readonly cap: number | undefined };
+
+/** Rejects with `abandoned` once the signal is aborted. */
+export type ReadElsewhere = <T extends FindResult | CountResult>(read: LongRead, signal: AbortSignal | undefined) => Promise<T>;
+
+type Stale = { readonly kind: 'stale' };
+
+/** Epoch and data in one snapshot: a permission that has just ended never meets data read after it. */
+export function within<T>(database: Database, scope: Pick<Scope, 'epoch'> | 'internal', read: () => T): T | Stale {
+  return snapshot(database, () => (scope !== 'internal' && scope.epoch !== readEpoch(database) ? { kind: 'stale' } : read()));
+}
+
+export function runLong(database: Database, read: LongRead, pace: Pace): FindResult | CountResult {
+  const { scope } = read.query;
+  if (read.kind === 'find') return within(database, scope, () => findRows(database, read.query, pace));
+  return within(database, scope, () => countRows(database, read.query, { cap: read.cap, pace }));
+}
+
+export type Reads = {
+  find(query: Query): Promise<FindResult>;
+  count(query: CountQuery, cap?: number): Promise<CountResult>;
+};
+
+export function createReads({ database, elsewhere }: { readonly database: Database; readonly elsewhere: ReadElsewhere }): Reads {
+  async function read<T extends FindResult | CountResult>(asked: LongRead, signal: AbortSignal | undefined): Promise<T> {
+    if (signal?.aborted) throw new AssentError('abandoned');
+    try {
+      return runLong(database, asked, untilLong) as T;
+    } catch (left) {
+      if (left !== LONG) throw left;
+    }
+    return elsewhere<T>(asked, signal);
+  }
+  return {
+    find: async ({ signal, ...query }) => read<FindResult>({ kind: 'find', query }, signal),
+    count: async ({ signal, ...query }, cap) => read<CountResult>({ kind: 'count', query, cap }, signal),
+  };
+}
+
+/** Thrown through a walk to leave it; never leaves this file. */
+const LONG = Symbol('a long read');
+
+function untilLong(walked: number): void {
+  if (walked > SHORT) throw LONG;
+}

@@ -1,0 +1,38 @@
+/**
+ * Counts the rows a query looks at: against its budget, which is a property of the query, and for whoever runs it, who may have to leave off.
+ * Invariant: a walk that asks before every row does no more work than it was given.
+ */
+
+/** Told of the work done so far; ends the walk by throwing. */
+export type Pace = (walked: number) => void;
+
+export type Meter = {
+  /** False: the budget is used up. */
+  charge(rows: number): boolean;
+  /** Work that no budget limits. */
+  allow(rows: number): void;
+  walked(): number;
+  /** With a budget of its own; the pace goes on. */
+  another(budget: number | undefined): Meter;
+};
+
+/** Rows to walk before a query is refused: some hundred milliseconds. */
+export const DEFAULT_BUDGET = 50_000;
+
+export function createMeter(budget = DEFAULT_BUDGET, pace?: Pace, before = 0): Meter {
+  let walked = 0;
+  let allowed = 0;
+  return {
+    charge: (rows) => {
+      walked += rows;
+      pace?.(before + allowed + walked);
+      return walked <= budget;
+    },
+    allow: (rows) => {
+      allowed += rows;
+      pace?.(before + allowed + walked);
+    },
+    walked: () => walked,
+    another: (next) => createMeter(next, pace, before + allowed + walked),
+  };
+}

@@ -1,0 +1,113 @@
+/** Long reads of the embedded engine: counted in rows, not in time. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { all, and, any, type Expression, not } from '../../server/search/expression.ts';
+import { openDatabase } from '../../server/store/embedded/database.ts';
+import { createEmbeddedEngine } from '../../server/store/embedded/engine.ts';
+import { createReader, type Reader } from '../../server/store/embedded/reader.ts';
+import { createReads, type LongRead, runLong, SHORT } from '../../server/store/embedded/reads.ts';
+import type { Engine, Order } from '../../server/store/port.ts';
+import { query, resource, store } from '../contract/subject.ts';
+
+const TYPE = 'Type';
+const ROWS = SHORT * 3;
+const byKey: Order = { by: 'keys', keys: [{ prefix: 'value', direction: 'ascending' }], ids: 'ascending' };
+const rare = and([any(['common']), any(['~rare'])]);
+let dataDir: string;
+let engine: Engine;
+let reader: Reader;
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'assent-reads-'));
+  engine = await createEmbeddedEngine({ dataDir, clock: () => 0 });
+  const rows = Array.from({ length: ROWS }, (_, i) =>
+    resource(TYPE, `r${i}`, { instant: -i, keys: ['common', `value${i % 7}`, i === ROWS - 1 ? '~rare' : '~usual'] }),
+  );
+  await store({ engine }, ...rows);
+  reader = createReader(dataDir);
+});
+afterAll(async () => {
+  await reader.close();
+  await engine.resources.close();
+  await rm(dataDir, { recursive: true });
+});
+
+/** What was handed on, and every other call answered as the reader thread would. */
+function watched() {
+  const database = openDatabase(dataDir, 'read-only');
+  const handedOn: LongRead[] = [];
+  const reads = createReads({
+    database,
+    elsewhere: async <T>(read: LongRead) => {
+      handedOn.push(read);
+      return runLong(database, read, () => undefined) as T;
+    },
+  });
+  return { reads, handedOn, close: () => database.close() };
+}
+
+test.each<[string, Expression, Order, number]>([
+  ['a walk that finds one row at its end', rare, query(TYPE).order, 5],
+  ['an order by value', all, byKey, ROWS],
+  ['what is left when nothing is excluded', not(any(['~rare'])), query(TYPE).order, ROWS],
+])('%s is handed on, and answered as if it were not', async (_, where, order, limit) => {
+  const { reads, handedOn, close } = watched();
+  const found = await reads.find(query(TYPE, { where, order, limit, budget: ROWS * 3 }));
+  expect(handedOn).toHaveLength(1);
+  expect(found).toEqual(await engine.resources.find(query(TYPE, { where, order, limit, budget: ROWS * 3 })));
+  expect(found).toMatchObject({ kind: 'rows' });
+  close();
+});
+
+test('a page that is found soon is read at once', async () => {
+  const { reads, handedOn, close } = watched();
+  expect(await reads.find(query(TYPE, { where: any(['common']), limit: 20 }))).toMatchObject({ kind: 'rows', rows: { length: 20 } });
+  expect(await reads.count({ type: TYPE, where: any(['common']), scope: 'internal' })).toEqual({ kind: 'count', total: ROWS });
+  expect(handedOn).toEqual([]);
+  close();
+});
+
+test('a count of what has to be looked at row by row is handed on', async () => {
+  const { reads, handedOn, close } = watched();
+  expect(await reads.count({ type: TYPE, where: rare, scope: 'internal' })).toEqual({ kind: 'count', total: 1 });
+  expect(handedOn).toHaveLength(1);
+  close();
+});
+
+test('the event loop turns while a long read runs', async () => {
+  let turns = 0;
+  let done = false;
+  const turn = (): void => {
+    turns++;
+    if (!done) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const found = await engine.resources.find(query(TYPE, { where: rare }));
+  done = true;
+  expect(found).toMatchObject({ rows: [{ id: `r${ROWS - 1}` }] });
+  expect(turns).toBeGreaterThan(1);
+});
+
+test('a scope of another epoch is stale in the reader thread too', async () => {
+  const scope = { epoch: (await engine.resources.epoch()) + 1, where: all };
+  expect(await reader.read({ kind: 'find', query: query(TYPE, { scope }) }, undefined)).toEqual({ kind: 'stale' });
+});
+
+test('nobody waits: a read that runs, one that waits its turn and one not yet begun all end; the next is answered', async () => {
+  const leaving = new AbortController();
+  const reads = [1, 2].map(() => reader.read({ kind: 'find', query: query(TYPE, { where: rare }) }, leaving.signal));
+  leaving.abort();
+  for (const read of reads) await expect(read).rejects.toMatchObject({ code: 'abandoned' });
+  await expect(engine.resources.find(query(TYPE, { where: rare, signal: leaving.signal }))).rejects.toMatchObject({ code: 'abandoned' });
+  const next = await reader.read({ kind: 'count', query: { type: TYPE, where: rare, scope: 'internal' }, cap: undefined }, undefined);
+  expect(next).toEqual({ kind: 'count', total: 1 });
+});
+
+test('over budget: says along which keys it went, and how much was counted by then', async () => {
+  const budget = ROWS / 2;
+  expect(await engine.resources.find(query(TYPE, { where: rare, budget }))).toMatchObject({ kind: 'budget', by: ['com'] });
+  const page = await engine.resources.find(query(TYPE, { where: not(any(['~rare'])), limit: 5, total: { budget } }));
+  expect(page).toMatchObject({ kind: 'rows', rows: { length: 5 }, total: { count: budget, exact: false } });
+});
