@@ -5,6 +5,7 @@
  */
 import type { ResourceDocument, ResourceValue } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
+import type { Condition, Include } from '../search/join.ts';
 import type { Caller } from './model.ts';
 
 export type { ResourceDocument, ResourceValue } from '../fhir/resource.ts';
@@ -20,7 +21,7 @@ export type Row = {
   readonly body: string;
 };
 
-export type SortPosition = { readonly sort: number | string | undefined; readonly id: string };
+export type SortPosition = { readonly sort: number | readonly (string | null)[]; readonly id: string };
 
 /** `receipt`: id of the AuditEvent whose receipt proves this disclosure; undefined where nothing about a patient was disclosed. */
 export type ReadResult =
@@ -30,23 +31,43 @@ export type ReadResult =
   /** Absent, denied or deleted-and-denied: indistinguishable. */
   | { readonly kind: 'absent' };
 
+/** True: exact, or the search is refused. `if-cheap`: exact or none. `at-least`: what was counted within the budget. */
+export type TotalWanted = boolean | 'if-cheap' | 'at-least';
+
 export type SearchRequest = {
   readonly type: string;
-  readonly where: Expression;
+  /** With joins: they are resolved in the caller's view. */
+  readonly where: Condition;
+  /** What to send along with the rows of the page. */
+  readonly includes?: readonly Include[];
   readonly order:
     | { readonly by: 'instant'; readonly direction: 'newest-first' | 'oldest-first' }
-    | { readonly by: 'key'; readonly prefix: string; readonly direction: 'ascending' | 'descending' };
+    | {
+        readonly by: 'keys';
+        readonly keys: readonly { readonly prefix: string; readonly direction: 'ascending' | 'descending' }[];
+        readonly ids: 'ascending' | 'descending';
+      };
   /** 0 = only the total. */
   readonly count: number;
   readonly after?: SortPosition;
-  readonly total: boolean;
+  /** The page that ends before `after`, or the last one. */
+  readonly back?: boolean;
+  readonly total: TotalWanted;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal?: AbortSignal;
   /** The search as sent (path and query), for the audit record; never shown to anyone but its sender, the patient and auditors. */
   readonly query: string;
 };
 
 export type SearchResult = {
   readonly rows: readonly Row[];
+  /** Sent along: each once, none that is a row of the page. */
+  readonly included: readonly Row[];
+  /** More was to be included than one page takes. */
+  readonly cut: boolean;
   readonly next: SortPosition | undefined;
+  /** The page before; without a place: the last page. */
+  readonly previous: { readonly after?: SortPosition } | undefined;
   readonly total: number | undefined;
   readonly receipt: string | undefined;
 };

@@ -44,6 +44,7 @@ function statement(services: Services): object {
 function resource(type: string, { routes, search, limits, profiles }: Services): object {
   const operations = operationsOf(type, routes);
   const supportedProfile = profiles.get(type);
+  const { forward, backward } = search.includesOf(type);
   return {
     type,
     ...(supportedProfile ? { supportedProfile } : {}),
@@ -56,6 +57,9 @@ function resource(type: string, { routes, search, limits, profiles }: Services):
     conditionalRead: 'full-support',
     conditionalUpdate: true,
     conditionalDelete: limits.conditionalDeletes > 1 ? 'multiple' : 'single',
+    // Chains and _has lead over the same parameters, in either direction.
+    searchInclude: ['*', ...forward],
+    searchRevInclude: ['*', ...backward],
     searchParam: search.parametersOf(type).map(({ name, kind }) => ({ name, type: kind })),
     ...(operations.length > 0 ? { operation: operations } : {}),
   };

@@ -6,7 +6,8 @@
 import type { Row, SearchResult, SortPosition } from '../consent/gate.ts';
 import { AssentError, type OperationOutcome } from '../errors.ts';
 import { bundleText } from '../fhir/bundle.ts';
-import { all, and, type Expression } from '../search/expression.ts';
+import { all, type Expression } from '../search/expression.ts';
+import { allOf } from '../search/join.ts';
 import { CURSOR_PARAMETER } from '../search/parse.ts';
 import { receiptHeaders } from './answer.ts';
 import { cursorBinding } from './cursor-binding.ts';
@@ -28,15 +29,29 @@ export type Place = { readonly path: string; readonly type: string; readonly wit
 export async function searchIn(request: FhirRequest, services: Services, { type, path, within }: Place): Promise<Answer> {
   const { gate } = request;
   const parameters = searched(request);
-  const plan = services.search.plan(type, parameters, preferenceOf(request.header('prefer')).handling);
+  const { handling } = preferenceOf(request.header('prefer'));
+  const reach = (of: string, letter: 's' | 'r') => services.allows(gate.caller, letter, of);
+  const plan = services.search.planJoined(type, parameters, { handling, reach });
   const binding = cursorBinding(request, `${path}?${plan.used}`);
-  const after = plan.cursor === undefined ? undefined : (services.cursors.open(plan.cursor, binding) as SortPosition);
+  const place = plan.cursor === undefined ? {} : (services.cursors.open(plan.cursor, binding) as Resume);
   const part = partOf({ type, parameters, handling: preferenceOf(request.header('prefer')).handling });
-  const { order, count, total } = plan;
-  const where = and([plan.where, within]);
+  const { order, count, total, includes } = plan;
+  const where = allOf([plan.where, within]);
   const query = `${path}?${parameters.toString()}`;
-  const result = await gate.search({ type, where, order, count, total, query, ...(after ? { after } : {}) });
-  const links = linksOf(`${services.base}/${path}`, plan.used, result.next && services.cursors.seal(result.next, binding));
+  const result = await gate.search({
+    type,
+    where,
+    includes,
+    order,
+    count,
+    total,
+    query,
+    ...place,
+    ...(request.whileWanted && { signal: request.whileWanted() }),
+  });
+  const seal = (to: Resume | undefined) => to && services.cursors.seal(to, binding);
+  const cursors = { next: seal(result.next && { after: result.next }), previous: seal(result.previous && { ...result.previous, back: true }) };
+  const links = linksOf(`${services.base}/${path}`, plan.used, cursors);
   return {
     status: 200,
     headers: { ...receiptHeaders(services.base, result.receipt), ...appliedHeaders(request, 'handling') },
@@ -51,10 +66,18 @@ export function searched(request: FhirRequest): URLSearchParams {
   return all;
 }
 
-export function linksOf(path: string, used: string, cursor: string | undefined): { readonly relation: string; readonly url: string }[] {
+/** What a page link holds: where to go on, forwards or back. */
+type Resume = { readonly after?: SortPosition; readonly back?: true };
+
+type PageCursors = { readonly next?: string | undefined; readonly previous?: string | undefined };
+
+export function linksOf(path: string, used: string, cursors: PageCursors): { readonly relation: string; readonly url: string }[] {
   const self = { relation: 'self', url: used === '' ? path : `${path}?${used}` };
-  if (cursor === undefined) return [self];
-  return [self, { relation: 'next', url: `${path}?${used === '' ? '' : `${used}&`}${CURSOR_PARAMETER}=${cursor}` }];
+  const links = Object.entries(cursors).flatMap(([relation, cursor]: [string, string | undefined]) =>
+    cursor === undefined ? [] : [{ relation, url: `${path}?${used === '' ? '' : `${used}&`}${CURSOR_PARAMETER}=${cursor}` }],
+  );
+  // To the first page where there are more than this one.
+  return links.length === 0 ? [self] : [self, ...links, { relation: 'first', url: self.url }];
 }
 
 function searchset(
@@ -63,9 +86,13 @@ function searchset(
   { links, base }: { readonly links: readonly { readonly relation: string; readonly url: string }[]; readonly base: string },
 ): string {
   const entries = result.rows.map((row) => matchEntry(row, part, base));
-  if (part.warnings.length > 0) entries.push({ resourceText: JSON.stringify(warned(part.warnings)), search: { mode: 'outcome' } });
+  entries.push(...result.included.map((row): AnswerEntry => ({ ...matchEntry(row, part, base), search: { mode: 'include' } })));
+  const warnings = result.cut ? [...part.warnings, CUT] : part.warnings;
+  if (warnings.length > 0) entries.push({ resourceText: JSON.stringify(warned(warnings)), search: { mode: 'outcome' } });
   return bundleText({ type: 'searchset', ...(result.total === undefined ? {} : { total: result.total }), links, entries });
 }
+
+const CUT = 'More resources were to be included than one page takes: ask for fewer matches a page (_count), or search for them.';
 
 export function matchEntry(row: Row, part: Part, base: string): AnswerEntry {
   if (row.deleted) throw new AssentError('internal');

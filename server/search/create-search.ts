@@ -1,19 +1,55 @@
 /** The search room as the interactions see it: parameters in, plan out. fhir.md §2 */
-import { searchParameters } from '../fhir/search-parameters.ts';
+import { resourceTypes } from '../fhir/resource-types.ts';
+import { type SearchParameters, searchParameters } from '../fhir/search-parameters.ts';
+import { type IndexKeys, indexKeys } from './index-values.ts';
+import { linkOf } from './links.ts';
 import { isSearchable, parseSearch } from './parse.ts';
-import { planSearch, type SearchPlan } from './plan.ts';
+import type { Reach } from './parse-joins.ts';
+import { type JoinedPlan, planJoined, planSearch, type SearchPlan } from './plan.ts';
+import { noTerms, type Terms } from './terms.ts';
 
 export type Search = {
   /** Throws AssentError('invalid-search'): in strict handling for whatever cannot be used, in lenient for what may not be left out. */
   plan(type: string, parameters: URLSearchParams | string, handling: 'strict' | 'lenient'): SearchPlan;
+  /** The same where chains, _has and includes have a meaning. Throws AssentError('forbidden') for types out of reach. */
+  planJoined(
+    type: string,
+    parameters: URLSearchParams | string,
+    options: { readonly handling: 'strict' | 'lenient'; readonly reach: Reach },
+  ): JoinedPlan;
+  /** What is written with a resource so that it is found. */
+  keysOf(resource: Parameters<typeof indexKeys>[0]): IndexKeys;
+  /** What `_include` and `_revinclude` of a search of this type may name. */
+  includesOf(type: string): { readonly forward: readonly string[]; readonly backward: readonly string[] };
   /** The search parameters of a type that work here, in the order of their names. */
   parametersOf(type: string): readonly { readonly name: string; readonly kind: string }[];
 };
 
+/** `parameters`, `terms`: R4's own and none, unless said. */
+type Parts = { readonly base: string; readonly clock: () => number; readonly parameters?: SearchParameters; readonly terms?: Terms };
+
 /** `base`: our own FHIR base URL, without a slash at its end. `clock`: ms since 1970. */
-export function createSearch({ base, clock }: { readonly base: string; readonly clock: () => number }): Search {
+export function createSearch({ base, clock, parameters = searchParameters, terms = noTerms }: Parts): Search {
+  let referrers: ReadonlyMap<string, readonly string[]> | undefined;
+  const read = () => ({ base, now: clock(), parameters, terms });
   return {
-    plan: (type, parameters, handling) => planSearch(parseSearch(type, parameters, { handling, base, now: clock() })),
-    parametersOf: (type) => [...searchParameters(type).values()].filter(isSearchable).map(({ name, type: kind }) => ({ name, kind })),
+    plan: (type, query, handling) => planSearch(parseSearch(type, query, { handling, ...read() })),
+    planJoined: (type, query, options) => planJoined(parseSearch(type, query, { ...options, ...read() })),
+    keysOf: (resource) => indexKeys(resource, base, parameters),
+    includesOf: (type) => ({ forward: forwardOf(type, parameters), backward: (referrers ??= referrersOf(parameters)).get(type) ?? [] }),
+    parametersOf: (type) => [...parameters(type).values()].filter(isSearchable).map(({ name, type: kind }) => ({ name, kind })),
   };
+}
+
+function forwardOf(type: string, parameters: SearchParameters): readonly string[] {
+  return [...parameters(type).values()].filter((parameter) => linkOf(parameter, type)).map(({ name }) => `${type}:${name}`);
+}
+
+/** `Observation:subject` under each type it may refer to. */
+function referrersOf(parameters: SearchParameters): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const source of resourceTypes)
+    for (const { name, targets } of [...parameters(source).values()].filter((parameter) => linkOf(parameter, source)))
+      for (const target of targets ?? resourceTypes) found.set(target, [...(found.get(target) ?? []), `${source}:${name}`]);
+  return found;
 }

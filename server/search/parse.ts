@@ -1,15 +1,18 @@
 /**
  * Reads the query of a search. https://hl7.org/fhir/R4/search.html
  *
- * Invariant: whatever cannot be used is named: strict handling refuses it, lenient handling adds a warning. Criteria that would widen
- * the answer when left out because they need a sub-query (chains, _has) are refused either way.
+ * Invariant: whatever cannot be used is named: strict handling refuses it, lenient handling adds a warning. Joins (chains, _has), which
+ * would widen the answer when left out, are refused either way.
  */
 import { AssentError } from '../errors.ts';
-import { isResourceType } from '../fhir/resource-types.ts';
-import { type SearchParameter, searchParameters } from '../fhir/search-parameters.ts';
+import { type SearchParameter, type SearchParameters, searchParameters } from '../fhir/search-parameters.ts';
+import { readTest } from './modifiers.ts';
 import { paramCode } from './param-codes.ts';
-import type { Criterion, MissingCriterion, ParsedQuery, SearchValue } from './query.ts';
-import { readValue, splitValue } from './values.ts';
+import type { Include } from './join.ts';
+import { createJoinReader, type Given, isInclude, type JoinReader, type Reach, type Why } from './parse-joins.ts';
+import type { Criteria, Criterion, JoinCriterion, MissingCriterion, ParsedQuery } from './query.ts';
+import { readSort } from './sort.ts';
+import { noTerms, type Terms } from './terms.ts';
 
 export const DEFAULT_COUNT = 20;
 export const MAX_COUNT = 1000;
@@ -21,6 +24,12 @@ export type ParseOptions = {
   readonly base: string;
   /** ms since 1970, for the prefix `ap`. */
   readonly now: number;
+  /** R4's own where absent. */
+  readonly parameters?: SearchParameters;
+  /** Value sets and hierarchies; none where absent. */
+  readonly terms?: Terms;
+  /** Given where joins have a meaning. */
+  readonly reach?: Reach;
 };
 
 type Controls = { -readonly [K in 'sort' | 'count' | 'summaryCount' | 'total' | 'cursor']: ParsedQuery[K] };
@@ -31,8 +40,10 @@ const unused = (why: string): Outcome => ({ kind: 'unused', why });
 
 /** Throws AssentError('invalid-search'). `query`: the part after `?`, or decoded parameters. */
 export function parseSearch(type: string, query: URLSearchParams | string, options: ParseOptions): ParsedQuery {
-  const controls: Controls = { sort: undefined, count: DEFAULT_COUNT, summaryCount: false, total: true, cursor: undefined };
-  const criteria: (Criterion | MissingCriterion)[] = [];
+  const controls: Controls = { sort: undefined, count: DEFAULT_COUNT, summaryCount: false, total: 'if-cheap', cursor: undefined };
+  const into: Sink = { criteria: [], joins: [] };
+  const includes: Include[] = [];
+  const reader = createJoinReader(options.reach, options.parameters);
   const warnings: string[] = [];
   const shown: [string, string][] = [];
   const seen = new Set<string>();
@@ -44,7 +55,9 @@ export function parseSearch(type: string, query: URLSearchParams | string, optio
       ? unused('is given more than once')
       : control
         ? control(value, controls, type)
-        : readCriterion({ name, value, type }, options, criteria);
+        : isInclude(name)
+          ? readInclude({ name, value, type }, reader, includes)
+          : readAny({ name, value, type }, { options, reader }, into);
     if (outcome.kind === 'used') {
       if (name !== CURSOR_PARAMETER) shown.push([name, value]);
       continue;
@@ -53,7 +66,7 @@ export function parseSearch(type: string, query: URLSearchParams | string, optio
     if (outcome.refuse || options.handling === 'strict') throw new AssentError('invalid-search', text);
     warnings.push(text);
   }
-  return { type, criteria, ...controls, warnings, used: shown };
+  return { type, ...into, includes, ...controls, warnings, used: shown };
 }
 
 /** A name comes from outside: shown, but short and without control characters. */
@@ -70,10 +83,9 @@ const readControl: Readonly<Record<string, ReadControl | undefined>> = Object.as
     return used;
   },
   _sort: (value, controls, type) => {
-    const direction = value.startsWith('-') ? ('descending' as const) : ('ascending' as const);
-    const parameter = searchParameters(type).get(value.replace(/^-/, ''));
-    if (parameter?.type !== 'date') return unused('names no single date parameter of this type to sort by');
-    controls.sort = { parameter, direction };
+    const sort = readSort(value, type);
+    if ('why' in sort) return unused(sort.why);
+    controls.sort = sort;
     return used;
   },
   _summary: (value, controls) => {
@@ -83,7 +95,7 @@ const readControl: Readonly<Record<string, ReadControl | undefined>> = Object.as
   },
   _total: (value, controls) => {
     if (!['none', 'estimate', 'accurate'].includes(value)) return unused('is not none, estimate or accurate');
-    controls.total = value !== 'none';
+    controls.total = value === 'estimate' ? 'at-least' : value === 'accurate';
     return used;
   },
   [CURSOR_PARAMETER]: (value, controls) => {
@@ -97,45 +109,43 @@ const readControl: Readonly<Record<string, ReadControl | undefined>> = Object.as
   _elements: () => used,
 } satisfies Record<string, ReadControl>);
 
-type Given = { readonly name: string; readonly value: string; readonly type: string };
+type Sink = { readonly criteria: (Criterion | MissingCriterion)[]; readonly joins: JoinCriterion[] };
+type Reading = { readonly options: ParseOptions; readonly reader: JoinReader };
+
+/** A criterion on the resource itself or a join. A join that is left out would widen the answer: refused in lenient handling too. */
+function readAny(given: Given, reading: Reading, into: Sink): Outcome {
+  const join = reading.reader.join(given, (inner) => readInner(inner, reading));
+  if (!join) return readCriterion(given, reading.options, into.criteria);
+  if ('why' in join) return { kind: 'unused', why: join.why, refuse: true };
+  into.joins.push(join);
+  return used;
+}
+
+function readInner(given: Given, reading: Reading): Criteria | Why {
+  const inner: Sink = { criteria: [], joins: [] };
+  const outcome = readAny(given, reading, inner);
+  return outcome.kind === 'used' ? { type: given.type, ...inner } : outcome;
+}
+
+function readInclude(given: Given, reader: JoinReader, includes: Include[]): Outcome {
+  const found = reader.include(given);
+  if ('why' in found) return unused(found.why);
+  includes.push(...found);
+  return used;
+}
 
 function readCriterion({ name, value, type }: Given, options: ParseOptions, criteria: (Criterion | MissingCriterion)[]): Outcome {
-  if (/^_has(:|$)/.test(name)) return { kind: 'unused', why: 'needs a reverse chain, which this server does not offer yet', refuse: true };
-  if (/^_(rev)?include(:|$)/.test(name)) return { kind: 'unused', why: 'is not offered by this server yet', refuse: true };
   const [plain = '', modifier, ...more] = name.split(':');
-  const known = searchParameters(type);
-  if (name.includes('.') && known.get(plain.split('.')[0] ?? '')?.type === 'reference')
-    return { kind: 'unused', why: 'is a chain, which this server does not offer yet', refuse: true };
-  const parameter = known.get(plain);
-  if (!parameter || paramCode(parameter) === undefined) return unused(`is not known for ${type}`);
-  if (parameter.type === 'composite' || parameter.type === 'special')
-    return unused(`is of the kind ${parameter.type}, which this server does not search yet`);
-  if (more.length > 0 || (modifier !== undefined && !allows(parameter, modifier)))
-    return unused('has a modifier that this server does not offer for it');
-  if (modifier === 'missing') return readMissing(parameter, value, criteria);
-  const values = splitValue(value, ',').map((raw) => readValue(raw, { parameter, modifier, base: options.base, now: options.now }));
-  const problem = values.find((v) => v.kind === 'problem');
-  if (problem) return unused(problem.text);
-  const test = modifier === 'not' || modifier === 'exact' || modifier === 'identifier' ? modifier : 'matches';
-  criteria.push({ parameter, test, values: values as SearchValue[] });
+  const parameter = (options.parameters ?? searchParameters)(type).get(plain);
+  if (!parameter || !isSearchable(parameter)) return unused(`is not known for ${type}`);
+  if (more.length > 0) return unused('has a modifier that this server does not offer for it');
+  const found = readTest({ parameter, modifier, value }, { terms: noTerms, ...options });
+  if (found.test === 'unusable') return unused(found.why);
+  criteria.push(found);
   return used;
 }
 
 /** Has index keys, or is the id. */
 export function isSearchable(parameter: SearchParameter): boolean {
-  return parameter.type !== 'composite' && parameter.type !== 'special' && paramCode(parameter) !== undefined;
-}
-
-function allows(parameter: SearchParameter, modifier: string): boolean {
-  if (modifier === 'missing') return parameter.name !== '_id';
-  if (parameter.type === 'token') return modifier === 'not';
-  if (parameter.type === 'string') return modifier === 'exact';
-  if (parameter.type !== 'reference') return false;
-  return modifier === 'identifier' || (isResourceType(modifier) && (parameter.targets?.includes(modifier) ?? true));
-}
-
-function readMissing(parameter: SearchParameter, value: string, criteria: (Criterion | MissingCriterion)[]): Outcome {
-  if (value !== 'true' && value !== 'false') return unused('is asked whether it is missing with neither true nor false');
-  criteria.push({ parameter, test: 'missing', missing: value === 'true' });
-  return used;
+  return paramCode(parameter) !== undefined;
 }

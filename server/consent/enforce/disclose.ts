@@ -7,10 +7,13 @@
 import type { Act } from '../../audit/event.ts';
 import type { Recorder } from '../../audit/record.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
-import type { FindResult, Guard, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
+import type { CountResult, FindResult, Guard, NewLogRow, ResourceStore, Scope, StoredResource } from '../../store/port.ts';
 import { facet } from '../facets.ts';
 import type { ReadResult, Row, SearchRequest, SearchResult } from '../gate.ts';
 import type { Caller } from '../model.ts';
+import type { Expression } from '../../search/expression.ts';
+import { includeAll } from './includes.ts';
+import { resolveJoins } from './joins.ts';
 import { inView, patientsOf, type View, type Views } from './view.ts';
 
 export type Disclosure = {
@@ -39,32 +42,76 @@ export function readVersion(deps: Disclosure, type: string, id: string, version:
   });
 }
 
-type Page<Total> = { readonly kind: 'page'; readonly page: FindResult & { readonly kind: 'rows' }; readonly total: Total };
-type SearchPage = Page<number | undefined> | Exclude<FindResult, { readonly kind: 'rows' }>;
+type Matches = FindResult & { readonly kind: 'rows' };
+type Page = Matches & { readonly included: readonly StoredResource[]; readonly cut: boolean; readonly through: readonly string[] };
+type Unread = Exclude<FindResult, { readonly kind: 'rows' }>;
 
-export function search(deps: Disclosure, request: SearchRequest): Promise<SearchResult> {
-  const { type, where, order, after, count, query } = request;
-  return inView<SearchPage, SearchResult>(deps.views, {
-    read: async (v) => {
-      const scope = v.scope(type);
-      const page = count === 0 ? noRows : await deps.resources.find({ type, where, scope, order, limit: count, ...(after ? { after } : {}) });
-      if (page.kind !== 'rows') return page;
-      if (!request.total) return { kind: 'page', page, total: undefined };
-      // What is on the first and only page needs no counting.
-      if (count > 0 && !after && !page.next) return { kind: 'page', page, total: page.rows.length };
-      const total = await deps.resources.count({ type, where, scope });
-      return total.kind === 'count' ? { kind: 'page', page, total: total.total } : total;
-    },
-    // A total tells of every patient who permits, also of those on no page.
-    restsOn: ({ page }, v) => (request.total ? [...v.patients, ...patientsOf(page.rows)] : patientsOf(page.rows)),
-    conclude: async ({ page, total }, view) => {
-      const recorded = await recordDisclosure(deps, { interaction: 'search-type', type, rows: page.rows, view, query });
-      return recorded && { rows: page.rows.map(rowOf), next: page.next, total, receipt: recorded.receipt };
+export function search(deps: Disclosure & { readonly base: string }, request: SearchRequest): Promise<SearchResult> {
+  return inView<Page | Unread, SearchResult>(deps.views, {
+    read: (view) => readPage(deps, request, view),
+    // A total tells of every patient who permits, also of those on no page; a join of those whose rows it went through.
+    restsOn: ({ rows, included, through }, v) => [...(request.total ? v.patients : []), ...through, ...patientsOf([...rows, ...included])],
+    conclude: async (page, view) => {
+      const { type, query, total } = request;
+      // Of a type that is open by scope alone nothing is recorded, unless the answer tells of patients in another way. What a join went through
+      // is not disclosed and named in no event; the event of the search holds the query that asked about it.
+      const about = page.through.length > 0 || page.included.some((row) => !opensByScopeAlone(row.type)) ? undefined : type;
+      const sent = { type: about, rows: [...page.rows, ...page.included] };
+      const recorded = await recordDisclosure(deps, { interaction: 'search-type', ...sent, view, query });
+      const known = page.total && (page.total.exact || total === 'at-least') ? page.total.count : undefined;
+      const included = page.included.map(rowOf);
+      return recorded && { rows: shown(page, request), included, cut: page.cut, ...placesOf(page, request), total: known, receipt: recorded.receipt };
     },
   });
 }
 
-const noRows = { kind: 'rows' as const, rows: [] as readonly StoredResource[], next: undefined, walked: 0 };
+/** Joins and includes are read under the one view of the page: a withdrawal between them makes all of it stale. */
+async function readPage(deps: Disclosure & { readonly base: string }, request: SearchRequest, view: View): Promise<Page | Unread> {
+  const joined = await resolveJoins(deps, view, request);
+  if (joined.kind === 'stale') return joined;
+  const matches = await readMatches(deps, { ...request, where: joined.where }, view.scope(request.type));
+  if (matches.kind !== 'rows') return matches;
+  const { includes = [] } = request;
+  const added = await includeAll(deps, view, { matches: matches.rows, includes });
+  return added.kind === 'included' ? { ...matches, included: added.rows, cut: added.cut, through: [...joined.through] } : added;
+}
+
+/** Of a total alone, and of one that has to be exact: so many rows may be looked at. */
+const COUNTED = 250_000;
+
+/** Page and total of one snapshot. */
+async function readMatches(
+  { resources }: Disclosure,
+  request: Omit<SearchRequest, 'where'> & { readonly where: Expression },
+  scope: Scope,
+): Promise<FindResult> {
+  const { type, where, order, after, back, count, total, signal } = request;
+  const aborted = signal ? { signal } : {};
+  const counting = total === true || count === 0 ? { budget: COUNTED } : {};
+  if (count === 0) return totalAlone(await resources.count({ type, where, scope, ...counting, ...aborted }), total);
+  const place = { ...(after ? { after } : {}), ...(back ? { reversed: true } : {}), ...(total ? { total: counting } : {}) };
+  const page = await resources.find({ type, where, scope, order, limit: count, ...place, ...aborted });
+  if (page.kind !== 'rows' || total !== true || page.total?.exact !== false) return page;
+  return { kind: 'budget', walked: COUNTED, by: [] };
+}
+
+function totalAlone(counted: CountResult, total: SearchRequest['total']): FindResult {
+  if (counted.kind === 'stale' || (counted.kind === 'budget' && total !== 'at-least')) return counted;
+  const exact = counted.kind === 'count';
+  return { kind: 'rows', rows: [], first: undefined, next: undefined, walked: 0, total: { count: counted.total, exact } };
+}
+
+function shown({ rows }: Matches, { back }: SearchRequest): Row[] {
+  return (back ? rows.toReversed() : rows).map(rowOf);
+}
+
+/** A page that was reached by a link has one before it, even if what was there is gone by now. */
+function placesOf({ rows, first, next }: Matches, { after, back, count }: SearchRequest): Pick<SearchResult, 'next' | 'previous'> {
+  if (count === 0) return { next: undefined, previous: undefined };
+  if (back) return { next: after && first, previous: next && { after: next } };
+  if (!after) return { next, previous: undefined };
+  return { next, previous: rows.length > 0 && first ? { after: first } : {} };
+}
 
 async function answerOne(
   deps: Disclosure,

@@ -15,14 +15,24 @@ export type ResourceColumns = readonly [
 ];
 
 const COLUMNS = 'type, id, version, updated, sort, deleted, keys, body';
+const WITHOUT_BODY = "type, id, version, updated, sort, deleted, keys, ''";
 
 export function toResource([type, id, version, updated, sort, deleted, keys, body]: ResourceColumns): StoredResource {
   // 0 - x, not -x: -0 would not be the 0 that was stored.
   return { type, id, version, lastUpdated: 0 - updated, instant: 0 - sort, deleted: deleted === 1, body, keys: unpackKeys(keys) };
 }
 
-export function resourceAt({ statement }: Database, rid: number): StoredResource {
-  const row = one<ResourceColumns>(statement(`SELECT ${COLUMNS} FROM resources WHERE rid = ?`), rid);
+export function resourceAt(database: Database, rid: number): StoredResource {
+  return rowAt(database, rid, COLUMNS);
+}
+
+/** Without its text, which may be many pages of the database. */
+export function keysAt(database: Database, rid: number): StoredResource {
+  return rowAt(database, rid, WITHOUT_BODY);
+}
+
+function rowAt({ statement }: Database, rid: number, columns: string): StoredResource {
+  const row = one<ResourceColumns>(statement(`SELECT ${columns} FROM resources WHERE rid = ?`), rid);
   if (!row) throw new Error('An index entry names a row that is not there.');
   return toResource(row);
 }

@@ -1,0 +1,176 @@
+/**
+ * Makes an expression of a condition with joins, in one view: a chain becomes the references that lead to what matches, a _has the ids that
+ * what matches refers to. https://hl7.org/fhir/R4/search.html#chaining, consent.md §3 (chain, _has)
+ *
+ * Invariants: every row looked at was found under the caller's scope of its own type, so what is hidden never makes anything match; a join is
+ * never cut short: more than it may go through is `many`, not a smaller answer. Together with what stands beside it, the expression holds
+ * for exactly the rows the join holds for.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { AssentError } from '../../errors.ts';
+import { and, type Expression, not, or } from '../../search/expression.ts';
+import { type Condition, isPlain, type Join, type Link } from '../../search/join.ts';
+import { type Linked, referredBy, referrersOf } from '../../search/links.ts';
+import type { FindResult, Position, ResourceStore } from '../../store/port.ts';
+import { patientsOf, type View } from './view.ts';
+
+type Stale = { readonly kind: 'stale' };
+type Many = { readonly kind: 'many' };
+type Where = { readonly kind: 'where'; readonly where: Expression };
+/** `through`: patients of the rows it went through: they are in no answer and still decide it. */
+export type Joined = Where & { readonly through: ReadonlySet<string> };
+
+/** Few enough that the other side need not be looked at. */
+const FEW = { rows: 50, walked: 2_000 } as const;
+/** Candidates on the one side from which the other is looked up. */
+const CANDIDATES = { rows: 200, walked: 5_000 } as const;
+const MOST = { rows: 50_000, walked: 50_000 } as const;
+/** Ids that one join may lead to. */
+const MOST_IDS = 10_000;
+const PAGE = 1_000;
+
+type Deps = { readonly resources: ResourceStore; readonly base: string };
+
+/** Throws too-costly. */
+export async function resolveJoins(
+  { resources, base }: Deps,
+  view: View,
+  asked: { readonly type: string; readonly where: Condition },
+): Promise<Joined | Stale> {
+  const through = new Set<string>();
+  if (isPlain(asked.where)) return { kind: 'where', where: asked.where, through };
+  const found = await resolve(asked.where, { type: asked.type, beside: undefined }, { collect: collector(resources, view, through), base });
+  if (found.kind === 'many') throw tooMany();
+  return found.kind === 'where' ? { ...found, through } : found;
+}
+
+function tooMany(): AssentError {
+  const words = `A chain or _has leads through more than ${MOST_IDS} resources: narrow it, or add a criterion of the type searched that few of its resources meet.`;
+  return new AssentError('too-costly', words);
+}
+
+/** `beside`: what must hold as well and may leave few rows; undefined: nothing. */
+type Place = { readonly type: string; readonly beside: Expression | undefined };
+type Context = { readonly collect: Collect; readonly base: string };
+
+async function resolve(condition: Condition, place: Place, context: Context): Promise<Where | Many | Stale> {
+  if (isPlain(condition)) return { kind: 'where', where: condition };
+  switch (condition.kind) {
+    case 'chain':
+    case 'has':
+      return viaSides(sidesOf(condition, place.type, context.base), place, context);
+    case 'and':
+      return conjunction(condition.of, place, context);
+    case 'or':
+      return disjunction(condition.of.map((part) => () => resolve(part, place, context)));
+    default: {
+      const inner = await resolve(condition.of as Condition, place, context);
+      return inner.kind === 'where' ? { kind: 'where', where: not(inner.where) } : inner;
+    }
+  }
+}
+
+/** Each part narrows what the next has to look at; what needs no join comes first. */
+async function conjunction(parts: readonly Condition[], { type, beside }: Place, context: Context): Promise<Where | Many | Stale> {
+  const known: Expression[] = parts.filter(isPlain);
+  for (const part of parts) {
+    if (isPlain(part)) continue;
+    const all = and([...(beside ? [beside] : []), ...known]);
+    const found = await resolve(part, { type, beside: all.kind === 'all' ? undefined : all }, context);
+    if (found.kind !== 'where') return found;
+    known.push(found.where);
+  }
+  return { kind: 'where', where: and(known) };
+}
+
+async function disjunction(parts: readonly (() => Promise<Where | Many | Stale>)[]): Promise<Where | Many | Stale> {
+  const found: Expression[] = [];
+  for (const part of parts) {
+    const one = await part();
+    if (one.kind !== 'where') return one;
+    found.push(one.where);
+  }
+  return { kind: 'where', where: or(found) };
+}
+
+/** The other type of a join: what must hold there, and the way over, from there and back. Undefined: more than can be asked for. */
+type Side = {
+  readonly type: string;
+  readonly where: Condition;
+  readonly link: Link;
+  readonly fromThere: (rows: readonly Linked[]) => Expression | undefined;
+  readonly toThere: (rows: readonly Linked[]) => Expression | undefined;
+};
+
+function sidesOf(join: Join, type: string, base: string): Side[] {
+  const { link } = join;
+  const referrers = (rows: readonly Linked[]) => referrersOf(link, rows, base);
+  const referred = (of: string) => (rows: readonly Linked[]) => referredBy(link, rows, { type: of, base });
+  if (join.kind === 'has') return [{ type: join.from, where: join.where, link, fromThere: referred(type), toThere: referrers }];
+  return join.to.map((to) => ({ ...to, link, fromThere: referrers, toThere: referred(to.type) }));
+}
+
+function viaSides(sides: readonly Side[], place: Place, context: Context): Promise<Where | Many | Stale> {
+  return disjunction(sides.map((side) => () => viaSide(side, place, context)));
+}
+
+/** From whichever side has few rows; where neither has, through all that match there. */
+async function viaSide(side: Side, { type, beside }: Place, context: Context): Promise<Where | Many | Stale> {
+  const { collect } = context;
+  const over = (found: Found): Where | Many | Stale => {
+    const where = found.kind === 'found' ? side.fromThere(found.rows) : undefined;
+    if (found.kind === 'stale') return found;
+    return where && !(where.kind === 'id' && where.ids.size > MOST_IDS) && !(where.kind === 'any' && where.keys.size > MOST_IDS)
+      ? { kind: 'where', where }
+      : { kind: 'many' };
+  };
+  const there = await resolve(side.where, { type: side.type, beside: undefined }, context);
+  if (there.kind === 'stale') return there;
+  if (there.kind === 'where') {
+    const few = await collect({ type: side.type, where: there.where, link: side.link }, FEW);
+    if (few.kind !== 'many') return over(few);
+  }
+  const candidates = beside ? await collect({ type, where: beside, link: side.link }, CANDIDATES) : ({ kind: 'many' } as const);
+  if (candidates.kind === 'stale') return candidates;
+  const lookedUp = candidates.kind === 'found' ? side.toThere(candidates.rows) : undefined;
+  if (lookedUp) {
+    const narrowed = await resolve(side.where, { type: side.type, beside: lookedUp }, context);
+    if (narrowed.kind === 'stale') return narrowed;
+    if (narrowed.kind === 'where') return over(await collect({ type: side.type, where: and([lookedUp, narrowed.where]), link: side.link }, MOST));
+  }
+  return there.kind === 'where' ? over(await collect({ type: side.type, where: there.where, link: side.link }, MOST)) : there;
+}
+
+type Found = { readonly kind: 'found'; readonly rows: readonly Linked[] } | Many | Stale;
+type Wanted = { readonly type: string; readonly where: Expression; readonly link: Link };
+type Collect = (wanted: Wanted, most: { readonly rows: number; readonly walked: number }) => Promise<Found>;
+
+/** All visible rows or none: a part of them would be another answer. Never a body. */
+function collector(resources: ResourceStore, view: View, through: Set<string>): Collect {
+  return async ({ type, where, link }, most) => {
+    const scope = view.scope(type);
+    if (where.kind === 'none' || scope.where.kind === 'none') return { kind: 'found', rows: [] };
+    const rows: Linked[] = [];
+    for (let after: Position | undefined; ; await setImmediate()) {
+      const limit = Math.min(PAGE, most.rows - rows.length);
+      const order = { by: 'instant', direction: 'newest-first' } as const;
+      const found: FindResult = await resources.find({
+        type,
+        where,
+        scope,
+        order,
+        limit,
+        budget: most.walked,
+        bodies: false,
+        ...(after ? { after } : {}),
+      });
+      if (found.kind === 'stale') return found;
+      if (found.kind === 'budget') return { kind: 'many' };
+      for (const patient of patientsOf(found.rows)) through.add(patient);
+      for (const { id, keys } of found.rows) rows.push({ type, id, keys: keys.filter((key) => link.canonical || key.startsWith(link.code)) });
+      after = found.next;
+      if (!after) return { kind: 'found', rows };
+      if (rows.length >= most.rows) return { kind: 'many' };
+    }
+  };
+}
