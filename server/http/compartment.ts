@@ -88,7 +88,7 @@ async function searchAll(request: FhirRequest, services: Services, definition: C
     type: undefined,
     parts: planned.map(({ member, plan }) => ({ type: member, where: within(services, request, { member, plan, asOf }) })),
     count,
-    total,
+    total: total !== false,
     query: `${path}?${self}`,
     ...(resume ? { after: resume.place } : {}),
   });
@@ -97,7 +97,9 @@ async function searchAll(request: FhirRequest, services: Services, definition: C
   const body = bundleText({
     type: 'searchset',
     ...(found.total === undefined ? {} : { total: found.total }),
-    links: linksOf(`${services.base}/${path}`, self, found.next && services.cursors.seal({ place: found.next, asOf } satisfies Resume, binding)),
+    links: linksOf(`${services.base}/${path}`, self, {
+      next: found.next && services.cursors.seal({ place: found.next, asOf } satisfies Resume, binding),
+    }),
     entries: found.rows.map((row) => matchEntry(row, part, services.base)),
   });
   return { status: 200, headers: receiptHeaders(services.base, found.receipt), body };

@@ -55,7 +55,7 @@ export function createReads({ database, elsewhere }: { readonly database: Databa
 }
 
 /** Thrown through a walk to leave it; never leaves this file. */
-const LONG = Symbol('a long read');
+const LONG = new Error('A long read.');
 
 function untilLong(walked: number): void {
   if (walked > SHORT) throw LONG;
