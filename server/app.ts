@@ -40,11 +40,12 @@ import { installObservation } from './http/observation.ts';
 import { createServerOptions } from './http/server-options.ts';
 import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createSearch, type Search } from './search/create-search.ts';
-import { indexKeys } from './search/index-values.ts';
 import { type Cursors, createCursors } from './search/page.ts';
+import { createParameters } from './search/registry.ts';
 import { createEmbeddedEngine } from './store/embedded/engine.ts';
 import type { Engine, RecordStore, WriteSet } from './store/port.ts';
-import { loadPackages, profilesByType } from './validation/packages/package.ts';
+import { loadPackages, type Package, profilesByType } from './validation/packages/package.ts';
+import { createSearchTerms } from './validation/search-terms.ts';
 import { createValidator, type Validator } from './validation/validator.ts';
 import { webPlugin } from './web/plugin.ts';
 
@@ -84,13 +85,13 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
   });
   const nudging = nudgeAfterCommit(engine, anchoring);
   const registry = createRegistry(nudging, { clock, config });
-  const search = createSearch({ base: endpoints.fhir, clock });
+  const search = searchOver(packages.packages, { base: endpoints.fhir, clock, warn: (sentence) => server.log.warn(sentence) });
   const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server });
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const metrics = createMetrics();
   const profiles = profilesByType(packages.packages);
-  const jobs = buildJobs(nudging, { clock, config, endpoints, server });
+  const jobs = buildJobs(nudging, { search, clock, config, server });
   const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics, jobs };
   await registerAll(server, { engine: nudging, ...parts });
   const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
@@ -121,7 +122,7 @@ const MINUTE_MS = 60_000;
 
 function buildJobs(
   { resources, records }: Engine,
-  { clock, config, endpoints, server }: Pick<GateParts, 'clock' | 'config' | 'endpoints' | 'server'>,
+  { search, clock, config, server }: Pick<GateParts, 'search' | 'clock' | 'config' | 'server'>,
 ): Jobs {
   const jobs = createJobs({
     records,
@@ -136,8 +137,18 @@ function buildJobs(
     },
     report: (fault) => server.log.error(described(fault), 'a job failed'),
   });
-  jobs.handle('reindex', reindexJob({ resources, indexKeys: (resource) => indexKeys(resource, endpoints.fhir) }));
+  jobs.handle('reindex', reindexJob({ resources, indexKeys: search.keysOf }));
   return jobs;
+}
+
+type SearchNeeds = { readonly base: string; readonly clock: Clock; readonly warn: (sentence: string) => void };
+
+/** With the search parameters, value sets and hierarchies of the packages on board. */
+function searchOver(packages: readonly Package[], { base, clock, warn }: SearchNeeds): Search {
+  const definitions = packages.flatMap(({ searchParameters }) => searchParameters.map(({ text }) => JSON.parse(text) as unknown));
+  const { parameters, refused } = createParameters(definitions);
+  for (const sentence of refused) warn(sentence);
+  return createSearch({ base, clock, parameters, terms: createSearchTerms(packages) });
 }
 
 async function openEngine({ MONGODB_URI: uri, DATA_DIR: dataDir }: Config, clock: Clock, waiting: () => void): Promise<Engine> {
@@ -207,7 +218,7 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
     observer: endpoints.issuer,
     keysOf: createAuditKeys((event, act, own) => {
       const facets = facetsOf(event, { writer: act.actor, base, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) });
-      return [...indexKeys(event, base).keys, ...facets];
+      return [...search.keysOf(event).keys, ...facets];
     }),
   });
   return createGateFor({
@@ -218,7 +229,7 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
     logRow,
     implicit,
     approvals: config.APPROVALS,
-    indexKeys: (resource) => indexKeys(resource, base),
+    indexKeys: search.keysOf,
     where: (type, query) => search.plan(type, query, 'strict').where,
     log: {
       catchUp: tail.catchUp,

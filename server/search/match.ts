@@ -81,15 +81,17 @@ type Token = { readonly system: string; readonly value: string; readonly folds?:
 
 function tokens(element: unknown, { test, parameter }: Criterion): Token[] {
   if (test === 'identifier')
-    return tokens(at(element, 'identifier'), { test: 'matches', parameter: { ...parameter, system: undefined }, values: [] }).map((token) => ({ ...token, folds: false }));
+    return tokens(at(element, 'identifier'), { test: 'matches', parameter: { ...parameter, system: undefined }, values: [] }).map((token) => ({
+      ...token,
+      folds: false,
+    }));
   if (typeof element !== 'object' || element === null) return [{ system: parameter.system ?? '', value: plain(element) }];
   if (parameter.system !== undefined) return [];
   const codings = at(element, 'coding');
   return (Array.isArray(codings) ? codings : [element]).map((coding: unknown) => ({
     system: plain(at(coding, 'system')),
     value: plain(at(coding, 'code')) || plain(at(coding, 'value')),
-    folds:
-      plain(at(coding, 'code')) === '' ? CONTACTS.has(plain(at(coding, 'system'))) : ignoresCase(plain(at(coding, 'system'))),
+    folds: plain(at(coding, 'code')) === '' ? CONTACTS.has(plain(at(coding, 'system'))) : ignoresCase(plain(at(coding, 'system'))),
   }));
 }
 

@@ -3,7 +3,7 @@
  *
  * Invariant: append-only. A code is a row's number in param-codes.json; rows are never moved, renamed or reused, because keys in
  * databases that exist were written with them. All codes have one width, so none is a prefix of another; none begins with `@` or `~`.
- * Parameters that are not R4's own have codes made from their definition, below a number the table never reaches: a definition that changes
+ * Parameters that are not R4's own have codes made from their definition, under a number the table never reaches: a definition that changes
  * has new keys, so what the old one found is never taken for the new.
  */
 import { createHash } from 'node:crypto';
@@ -20,7 +20,7 @@ export function paramNameOf(code: string): string | undefined {
   return row !== undefined && codes.get(row) === code.slice(0, WIDTH) ? row.slice(row.indexOf('.') + 1) : undefined;
 }
 
-const OTHERS = 'zzzc';
+const OTHERS = '9zzc';
 const others = new Map<string, string>();
 
 /** Undefined for a parameter that has no row: it cannot be indexed. */

@@ -25,10 +25,11 @@ type Definition = {
 };
 
 const TYPES: ReadonlySet<string> = new Set(['number', 'date', 'string', 'token', 'reference', 'composite', 'quantity', 'uri']);
-const NAME = /^[A-Za-z][\w-]{0,63}$/;
+/** Names that begin with `_` are R4's own. */
+const NAME = /^(?:_(?:id|lastUpdated|tag|profile|security|source)|[A-Za-z][\w-]{0,63})$/;
 
 /** `definitions`: SearchParameter resources, read from outside. */
-export function createRegistry(definitions: readonly unknown[]): Registry {
+export function createParameters(definitions: readonly unknown[]): Registry {
   const added = new Map<string, Map<string, SearchParameter>>();
   const refused: string[] = [];
   const read = definitions.flatMap((one) => readDefinition(one as Json, refused));
@@ -64,12 +65,17 @@ function readDefinition(resource: Json, refused: string[]): Definition[] {
 type ByName = (name: string) => SearchParameter | undefined;
 
 function parameterOf({ url, code, type, expression, targets, components }: Definition, base: string, known: ByName): SearchParameter | undefined {
-  const own = partsFor(base, expression);
+  const own = type === 'token' ? withSystems(partsFor(base, expression)) : partsFor(base, expression);
   if (own === '' || !isPath(own)) return undefined;
   const plain = { base, name: code, type, expression: own, targets, system: undefined, definition: `${url} ${type} ${own}` };
   if (type !== 'composite') return plain;
   const parts = components.map((one) => componentOf(one, known));
   return parts.length > 1 && parts.every((part) => part !== undefined) ? { ...plain, components: parts } : undefined;
+}
+
+/** A path to the bare code of a Coding loses its system, without which `system|code` would find nothing: the Coding itself is meant. */
+function withSystems(expression: string): string {
+  return expression.replace(/\.coding\.code$/, '').replace(/(\.extension(?:\.where\([^()]*\))?\.value)\.code$/, '$1.ofType(Coding)');
 }
 
 /** A component names its parameter by an address whose last part is `Type-name`, `clinical-name` or the like. */

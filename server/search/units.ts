@@ -17,6 +17,7 @@ export type Canonical = {
 type Base = { readonly status: string; readonly magnitude: number; readonly unitToExp: Readonly<Record<string, number>> };
 type Library = { readonly UcumLhcUtils: { getInstance(): { convertToBaseUnits(unit: string, value: number): Base } } };
 
+const require = createRequire(import.meta.url);
 const LONGEST = 60;
 const MOST_KNOWN = 10_000;
 const known = new Map<string, Canonical | undefined>();
@@ -47,7 +48,7 @@ function derive(code: string): Canonical | undefined {
 
 function inBase(code: string, value: number): Base | undefined {
   try {
-    library ??= (createRequire(import.meta.url)('@lhncbc/ucum-lhc') as Library).UcumLhcUtils.getInstance();
+    library ??= (require('@lhncbc/ucum-lhc') as Library).UcumLhcUtils.getInstance();
     const base = library.convertToBaseUnits(code, value);
     return base.status === 'succeeded' && Number.isFinite(base.magnitude) ? base : undefined;
   } catch {
