@@ -151,6 +151,7 @@ function collector(resources: ResourceStore, view: View, through: Set<string>): 
     const scope = view.scope(type);
     if (where.kind === 'none' || scope.where.kind === 'none') return { kind: 'found', rows: [] };
     const rows: Linked[] = [];
+    const patients = new Set<string>();
     for (let after: Position | undefined; ; await setImmediate()) {
       const limit = Math.min(PAGE, most.rows - rows.length);
       const order = { by: 'instant', direction: 'newest-first' } as const;
@@ -166,10 +167,14 @@ function collector(resources: ResourceStore, view: View, through: Set<string>): 
       });
       if (found.kind === 'stale') return found;
       if (found.kind === 'budget') return { kind: 'many' };
-      for (const patient of patientsOf(found.rows)) through.add(patient);
+      for (const patient of patientsOf(found.rows)) patients.add(patient);
       for (const { id, keys } of found.rows) rows.push({ type, id, keys: keys.filter((key) => link.canonical || key.startsWith(link.code)) });
       after = found.next;
-      if (!after) return { kind: 'found', rows };
+      if (!after) {
+        // What was given up decides nothing.
+        for (const patient of patients) through.add(patient);
+        return { kind: 'found', rows };
+      }
       if (rows.length >= most.rows) return { kind: 'many' };
     }
   };
