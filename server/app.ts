@@ -23,8 +23,9 @@ import { allows } from './authz/scopes.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { AssentError } from './errors.ts';
+import { resourceTypes } from './fhir/resource-types.ts';
 import { createGateFor, type GateDeps } from './consent/enforce.ts';
-import { reindexJob } from './consent/enforce/reindex.ts';
+import { type ReindexInput, reindexJob } from './consent/enforce/reindex.ts';
 import { facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
 import { labelOf } from './consent/implicit.ts';
@@ -38,6 +39,7 @@ import { ledgerPlugin } from './http/ledger.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { installObservation } from './http/observation.ts';
 import { createServerOptions } from './http/server-options.ts';
+import type { JobHandler } from './jobs/job.ts';
 import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createSearch, type Search } from './search/create-search.ts';
 import { type Cursors, createCursors } from './search/page.ts';
@@ -85,13 +87,14 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
   });
   const nudging = nudgeAfterCommit(engine, anchoring);
   const registry = createRegistry(nudging, { clock, config });
-  const search = searchOver(packages.packages, { base: endpoints.fhir, clock, warn: (sentence) => server.log.warn(sentence) });
+  const { search, keyRules } = searchOver(packages.packages, { base: endpoints.fhir, clock, warn: (sentence) => server.log.warn(sentence) });
+  const keyMark = await readKeyMark(engine.records, keyRules, () => server.log.warn(STALE_KEYS));
   const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server });
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const metrics = createMetrics();
   const profiles = profilesByType(packages.packages);
-  const jobs = buildJobs(nudging, { search, clock, config, server });
+  const jobs = buildJobs(nudging, { search, clock, config, server, keyMark });
   const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics, jobs };
   await registerAll(server, { engine: nudging, ...parts });
   const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
@@ -122,7 +125,7 @@ const MINUTE_MS = 60_000;
 
 function buildJobs(
   { resources, records }: Engine,
-  { search, clock, config, server }: Pick<GateParts, 'search' | 'clock' | 'config' | 'server'>,
+  { search, clock, config, server, keyMark }: Pick<GateParts, 'search' | 'clock' | 'config' | 'server'> & { readonly keyMark: KeyMark },
 ): Jobs {
   const jobs = createJobs({
     records,
@@ -137,18 +140,42 @@ function buildJobs(
     },
     report: (fault) => server.log.error(described(fault), 'a job failed'),
   });
-  jobs.handle('reindex', reindexJob({ resources, indexKeys: search.keysOf }));
+  jobs.handle('reindex', keyMark.after(reindexJob({ resources, indexKeys: search.keysOf })));
   return jobs;
 }
 
 type SearchNeeds = { readonly base: string; readonly clock: Clock; readonly warn: (sentence: string) => void };
 
 /** With the search parameters, value sets and hierarchies of the packages on board. */
-function searchOver(packages: readonly Package[], { base, clock, warn }: SearchNeeds): Search {
+function searchOver(packages: readonly Package[], { base, clock, warn }: SearchNeeds): { readonly search: Search; readonly keyRules: string } {
   const definitions = packages.flatMap(({ searchParameters }) => searchParameters.map(({ text }) => JSON.parse(text) as unknown));
-  const { parameters, refused } = createParameters(definitions);
+  const { parameters, refused, keyRules } = createParameters(definitions);
   for (const sentence of refused) warn(sentence);
-  return createSearch({ base, clock, parameters, terms: createSearchTerms(packages) });
+  return { search: createSearch({ base, clock, parameters, terms: createSearchTerms(packages) }), keyRules };
+}
+
+const STALE_KEYS =
+  'stored resources were indexed by other rules than those of today: searches may find less than there is until POST /fhir/$reindex has run';
+
+/** Remembers the rules by which everything stored was indexed. */
+type KeyMark = { after(job: JobHandler): JobHandler };
+
+async function readKeyMark(records: RecordStore, keyRules: string, stale: () => void): Promise<KeyMark> {
+  const mark = () => records.put('key-rules', 'stored', keyRules);
+  const known = (await records.get('key-rules', 'stored'))?.value;
+  // What has no secrets yet was never started: nothing is stored.
+  if (known === undefined && !(await records.get('secret', 'page-links'))) await mark();
+  else if (known !== keyRules) stale();
+  return {
+    after: (job) => ({
+      ...job,
+      async run(input, context) {
+        const counts = await job.run(input, context);
+        if (resourceTypes.every((type) => (input as ReindexInput).types.includes(type))) await mark();
+        return counts;
+      },
+    }),
+  };
 }
 
 async function openEngine({ MONGODB_URI: uri, DATA_DIR: dataDir }: Config, clock: Clock, waiting: () => void): Promise<Engine> {

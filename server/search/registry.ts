@@ -6,11 +6,15 @@
 import { parseFhirPath } from '@medplum/core';
 import { isResourceType } from '../fhir/resource-types.ts';
 import { type SearchParameter, searchParameters, type SearchParameters, type SearchParameterType } from '../fhir/search-parameters.ts';
+import { KEY_RULES } from './keys.ts';
+import { paramCode } from './param-codes.ts';
 
 export type Registry = {
   readonly parameters: SearchParameters;
   /** Why definitions were left out, a sentence each. */
   readonly refused: readonly string[];
+  /** Which keys are written by it: another text, other keys. */
+  readonly keyRules: string;
 };
 
 type Json = Readonly<Record<string, unknown>>;
@@ -44,7 +48,8 @@ export function createParameters(definitions: readonly unknown[]): Registry {
     }
   }
   const merged = new Map([...added].map(([type, own]) => [type, new Map([...searchParameters(type), ...own])]));
-  return { parameters: (type) => merged.get(type) ?? searchParameters(type), refused };
+  const own = [...added.values()].flatMap((byName) => [...byName.values()].flatMap((parameter) => paramCode(parameter) ?? []));
+  return { parameters: (type) => merged.get(type) ?? searchParameters(type), refused, keyRules: [KEY_RULES, ...own.sort()].join(' ') };
 }
 
 function readDefinition(resource: Json, refused: string[]): Definition[] {
