@@ -28,6 +28,22 @@ export function scopeContract(open: OpenSubject): void {
     expect(page).toMatchObject({ kind: 'rows', next: undefined });
   });
 
+  test('up to 50 permitted patients drive the query, more are tested for row by row, and both find the same', async () => {
+    const type = freshType();
+    const rows = Array.from({ length: 1_200 }, (_, i) => resource(type, `r${i}`, { instant: i, keys: ['code', `@patient/${i % 400}`] }));
+    await store(subject, ...rows);
+    const permitted = async (patients: number) => {
+      const keys = Array.from({ length: patients }, (_, i) => `@patient/${i}`);
+      const scope = { epoch: await epoch(), where: any(keys) };
+      const found = await subject.engine.resources.find(query(type, { scope, where: any(['code']), limit: 1_000 }));
+      if (found.kind !== 'rows') throw new Error(`The engine answered ${found.kind}.`);
+      expect(found.rows).toHaveLength(patients * 3);
+      return found.walked;
+    };
+    expect([await permitted(1), await permitted(50)]).toEqual([3, 150]);
+    expect(await permitted(333)).toBeGreaterThan(333 * 2);
+  });
+
   test('an id look-up outside the scope finds nothing, deleted or not', async () => {
     const type = freshType();
     const where = { kind: 'id' as const, ids: new Set(['mine', 'other']) };

@@ -77,7 +77,7 @@ function count(database: Database, query: CountQuery, meter: Meter, cap = Number
 
 /** Index entries that SQLite counts in the time of one row that is looked at. */
 const COUNTED_AS_ONE = 100;
-const COUNTED_AT_ONCE = 50_000;
+const COUNTED_AT_ONCE = 20_000;
 
 /** What one index range answers alone: all of a type, or one key. A first part of it tells whether it is long. */
 function countInIndex(
