@@ -1,0 +1,57 @@
+/**
+ * The long form: `node --expose-gc test/load/bad-requests.ts [--requests 100000]`. Server and callers in one process: its heap and its resident
+ * memory after a fifth of the requests and after all of them must be the same but for a bound. Exits 1 on any violation.
+ */
+import { parseArgs } from 'node:util';
+import { call, createServedApp } from '../support/served-app.ts';
+import { type Storm, storm } from './storm.ts';
+
+const { values } = parseArgs({ options: { requests: { type: 'string', default: '100000' } } });
+const requests = Number(values.requests);
+const { gc } = globalThis;
+if (!Number.isInteger(requests) || requests < 100) throw new Error('--requests takes a number from 100 on.');
+if (!gc) throw new Error('Memory is measured after a collection: start with --expose-gc.');
+
+const MOST_HEAP_MB = 16;
+const MOST_RESIDENT_MB = 64;
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const app = await createServedApp();
+const problems: string[] = [];
+try {
+  const token = await app.tokenOf('alice');
+  await call(app, 'PUT', 'Patient/there-is', { body: { resourceType: 'Patient', id: 'there-is', gender: 'female' } });
+  const fifth = Math.floor(requests / 5);
+  const begun = performance.now();
+  keep(await storm({ base: app.base, token, from: 0, count: fifth }));
+  const before = await memory();
+  keep(await storm({ base: app.base, token, from: fifth, count: requests - fifth }));
+  const after = await memory();
+  say(`${requests} requests in ${Math.round((performance.now() - begun) / 1000)} s`);
+  say(`heap ${before.heap} MB after ${fifth}, ${after.heap} MB after all; resident ${before.resident} MB, then ${after.resident} MB`);
+  if (after.heap - before.heap > MOST_HEAP_MB) problems.push(`the heap grew by more than ${MOST_HEAP_MB} MB`);
+  if (after.resident - before.resident > MOST_RESIDENT_MB) problems.push(`resident memory grew by more than ${MOST_RESIDENT_MB} MB`);
+  const { status, json } = await call(app, 'GET', 'Patient/there-is');
+  if (status !== 200 || json.gender !== 'female') problems.push('the server does not serve any more');
+} finally {
+  await app.stop();
+}
+for (const problem of problems.slice(0, 50)) say(`VIOLATION ${problem}`);
+say(`${problems.length} violations`);
+process.exitCode = problems.length === 0 ? 0 : 1;
+
+function keep({ statuses, violations }: Storm): void {
+  say(JSON.stringify(statuses));
+  problems.push(...violations);
+}
+
+/** The log is kept by the test's server, not by a real one. */
+async function memory(): Promise<{ readonly heap: number; readonly resident: number }> {
+  app.server.logs.length = 0;
+  for (let i = 0; i < 3; i++) {
+    gc?.();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const { heapUsed, rss } = process.memoryUsage();
+  return { heap: Math.round(heapUsed / 1e6), resident: Math.round(rss / 1e6) };
+}
