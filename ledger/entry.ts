@@ -16,6 +16,8 @@ export const entryKinds = [
   'consent-withdrawn',
   'consent-suspended',
   'consent-superseded',
+  /** Of what the entries before name under this reference, neither text nor statement is kept any more. */
+  'erasure',
   'key-registered',
   'key-revoked',
 ] as const;

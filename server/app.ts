@@ -25,6 +25,7 @@ import type { Config } from './config.ts';
 import { AssentError } from './errors.ts';
 import { resourceTypes } from './fhir/resource-types.ts';
 import { createGateFor, type GateDeps } from './consent/enforce.ts';
+import { purgeJob } from './consent/enforce/purge.ts';
 import { type ReindexInput, reindexJob } from './consent/enforce/reindex.ts';
 import { facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
@@ -89,12 +90,12 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
   const registry = createRegistry(nudging, { clock, config });
   const { search, keyRules } = searchOver(packages.packages, { base: endpoints.fhir, clock, warn: (sentence) => server.log.warn(sentence) });
   const keyMark = await readKeyMark(engine.records, keyRules, () => server.log.warn(STALE_KEYS));
-  const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server });
+  const jobs = buildJobs(nudging, { search, clock, config, server, keyMark });
+  const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server, jobs });
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const metrics = createMetrics();
   const profiles = profilesByType(packages.packages);
-  const jobs = buildJobs(nudging, { search, clock, config, server, keyMark });
   const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics, jobs };
   await registerAll(server, { engine: nudging, ...parts });
   const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
@@ -234,9 +235,10 @@ type GateParts = {
   readonly config: Config;
   readonly implicit: ImplicitPolicy;
   readonly server: FastifyInstance;
+  readonly jobs: Jobs;
 };
 
-function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clock, config, implicit, server }: GateParts): GateFor {
+function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clock, config, implicit, server, jobs }: GateParts): GateFor {
   const { tail, receipts } = anchoring;
   const { keyLog } = registry;
   const base = endpoints.fhir;
@@ -248,6 +250,8 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
       return [...search.keysOf(event).keys, ...facets];
     }),
   });
+  const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
+  jobs.handle('purge', purgeJob({ ...engine, clock, recorder, logRow, registrationOf, dropResults: jobs.dropResults }));
   return createGateFor({
     ...engine,
     clock,

@@ -76,6 +76,7 @@ type Chains = Map<string, { readonly seq: number; readonly last: number; readonl
 async function checkRows({ log, stored, size, texts }: Rows): Promise<string[]> {
   const problems: string[] = [];
   const chains: Chains = new Map();
+  const erased = await erasures(log, size);
   for (let from = 0; from < size && problems.length < MOST_PROBLEMS; from += TILE_WIDTH) {
     const width = tileWidth(0, from / TILE_WIDTH, size);
     const rows = await log.readLog(from, width);
@@ -87,7 +88,7 @@ async function checkRows({ log, stored, size, texts }: Rows): Promise<string[]> 
       problems.push(
         ...(await checkBatch(batch, { rows: rows.slice(batch.first - from, batch.first - from + batch.count), public_, stored, chains })),
       );
-    problems.push(...(await checkTexts(rows, texts)));
+    problems.push(...(await checkTexts(rows, texts, erased)));
   }
   return problems;
 }
@@ -130,10 +131,24 @@ async function checkBatch(batch: BatchRecord, { rows, public_, stored, chains }:
   }
 }
 
-async function checkTexts(rows: readonly LogRow[], texts: FsckDependencies['texts']): Promise<string[]> {
+/** What was erased, and the last entry that says so: texts logged before it are gone rightly. */
+async function erasures(log: LogRows, size: number): Promise<ReadonlyMap<string, number>> {
+  const erased = new Map<string, number>();
+  for (let from = 0; from < size; from += TILE_WIDTH) {
+    for (const { index, entry } of await log.readLog(from, Math.min(TILE_WIDTH, size - from))) {
+      if (!entry.includes('"erasure"')) continue;
+      const { kind, reference } = parseEntry(entry);
+      if (kind === 'erasure') erased.set(reference, index);
+    }
+  }
+  return erased;
+}
+
+async function checkTexts(rows: readonly LogRow[], texts: FsckDependencies['texts'], erased: ReadonlyMap<string, number>): Promise<string[]> {
   const parsed = rows.map(({ index, entry }) => ({ index, ...parseEntry(entry) }));
   const stored = await texts([...new Set(parsed.map(({ reference }) => reference))]);
   return parsed.flatMap(({ index, reference, digest }) => {
+    if (index <= (erased.get(reference) ?? -1)) return [];
     const found = stored.get(reference) ?? [];
     if (found.some((text) => digestOf(text) === digest)) return [];
     return [found.length === 0 ? `Entry ${index}: ${reference} is gone.` : `Entry ${index}: ${reference} is not the one that was logged.`];

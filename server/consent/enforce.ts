@@ -127,7 +127,10 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
         restsOn: ({ rows }) => patientsOf(rows),
         conclude: async ({ rows }) => rows,
       });
-      return row ? deps.receiptFor(`${type}/${id}`, await evidence.of(row)) : { kind: 'absent' };
+      if (!row) return { kind: 'absent' };
+      const found = await evidence.of(row);
+      const isErased = (reference: string) => deps.log.latest(reference)?.kind === 'erasure';
+      return found.missing.some(isErased) ? { kind: 'erased' } : deps.receiptFor(`${type}/${id}`, found);
     },
   };
 }

@@ -194,6 +194,8 @@ export type ReceiptResult =
   | { readonly kind: 'ready'; readonly receipt: string }
   /** Not yet in a signed checkpoint. */
   | { readonly kind: 'pending' }
+  /** Something it would rest on was erased. */
+  | { readonly kind: 'erased' }
   | { readonly kind: 'absent' };
 
 export type Gate = {

@@ -18,6 +18,7 @@ import { lastn } from './operations/lastn.ts';
 import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
 import { prepare } from './operations/prepare.ts';
 import { conditionalPatch, patch } from './patch.ts';
+import { purge } from './operations/purge.ts';
 import { receipt } from './operations/receipt.ts';
 import { reindex } from './operations/reindex.ts';
 import { sign } from './operations/sign.ts';
@@ -65,6 +66,7 @@ export const routes: readonly Route[] = [
   { interaction: '$graphql',         method: 'POST',   path: '/:type/:id/$graphql',            scope: 'r',      takes: 'graphql',  handler: graphql },
   { interaction: 'job-status',       method: 'GET',    path: '/$job/:id',                      scope: 'token',  takes: 'nothing',  handler: jobStatus },
   { interaction: 'job-cancel',       method: 'DELETE', path: '/$job/:id',                      scope: 'token',  takes: 'nothing',  handler: jobCancel },
+  { interaction: '$purge',           method: 'POST',   path: '/:type/:id/$purge',              scope: 'd',      takes: 'resource', handler: purge },
   { interaction: '$reindex',         method: 'POST',   path: '/$reindex',                      scope: 'token',  takes: 'resource', handler: reindex },
   { interaction: '$reindex',         method: 'POST',   path: '/:type/$reindex',                scope: 'token',  takes: 'resource', handler: reindex },
   { interaction: '$lastn',           method: 'GET',    path: '/Observation/$lastn',            scope: 's',      takes: 'nothing',  handler: lastn },

@@ -163,6 +163,11 @@ export type WriteSet = {
   readonly resources: readonly StoredResource[];
   readonly records: readonly RecordWrite[];
   readonly log: readonly NewLogRow[];
+  /**
+   * Resources that are no more, in any version: nothing of them can be read from the store or from its files again, as far as the engine
+   * governs these. After the resources of the same set.
+   */
+  readonly erase?: readonly { readonly type: string; readonly id: string }[];
   /** True when the commit may change who may see what: Consents, keys, registrations, and the resources actors are resolved through. */
   readonly bumpEpoch: boolean;
 };

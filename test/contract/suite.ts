@@ -1,6 +1,7 @@
 /** The meaning of the store's ports. Every engine passes it unchanged. */
 import { describe } from 'vitest';
 import { commitContract } from './commit.ts';
+import { eraseContract } from './erase.ts';
 import { findContract } from './find.ts';
 import { findPropertyContract } from './find-property.ts';
 import { historyContract } from './history.ts';
@@ -16,6 +17,7 @@ export function contractSuite(engine: string, open: OpenSubject): void {
     describe('keeps to the scope', () => scopeContract(open));
     describe('tells history', () => historyContract(open));
     describe('commits', () => commitContract(open));
+    describe('erases', () => eraseContract(open));
     describe('numbers the log', () => logContract(open));
     describe('keeps records', () => recordContract(open));
   });

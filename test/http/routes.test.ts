@@ -68,6 +68,7 @@ const examples: Readonly<Record<string, Example>> = {
   'POST /$convert': { url: '$convert', status: 200, body: patient },
   'GET /$job/:id': { url: '{job}', status: 200 },
   'DELETE /$job/:id': { url: '{over}', status: 202 },
+  'POST /:type/:id/$purge': { url: 'Basic/absent/$purge', status: 202, token: 'admin' },
   'POST /$reindex': { url: '$reindex', status: 202, token: 'admin' },
   'POST /:type/$reindex': { url: 'Patient/$reindex', status: 202, token: 'admin' },
   'GET /$graphql': { url: `$graphql?query=${encodeURIComponent('{PatientList{id}}')}`, status: 200 },

@@ -52,7 +52,7 @@ export type Ceremony = Writing & {
   }) => NewLogRow;
 };
 
-const PREPARED = 'prepared-consent';
+export const PREPARED = 'prepared-consent';
 export const SIGNED = 'signed-consent';
 const PREPARED_FOR_MS = 7 * 86_400_000;
 const ATTEMPTS = 5;

@@ -12,6 +12,8 @@ export type Evidence = {
     readonly signatures: readonly string[];
   }[];
   readonly keys: readonly { readonly kid: string; readonly key: string }[];
+  /** Consents it rests on that are not there any more. */
+  readonly missing: readonly string[];
 };
 
 export type EvidenceDeps = {
@@ -32,6 +34,7 @@ export function createEvidence(deps: EvidenceDeps): { of(row: StoredResource): P
         ...(row.type === 'AuditEvent' ? { disclosure: row.body } : {}),
         consents: consents.map(({ kids: _kids, ...consent }) => consent),
         keys: keys.filter(({ key }) => key !== ''),
+        missing: references.flatMap(({ id }, i) => (versions[i] ? [] : [`Consent/${id}`])),
       };
     },
   };

@@ -37,7 +37,7 @@ export type Writing = Disclosure & {
 };
 
 /** Types a Consent's actors are resolved through: written by admins and custodians only, and they move the consent epoch. */
-const RESOLVES_ACTORS = new Set(['Organization', 'PractitionerRole', 'CareTeam', 'Group']);
+export const RESOLVES_ACTORS = new Set(['Organization', 'PractitionerRole', 'CareTeam', 'Group']);
 const ATTEMPTS = 5;
 /** ms of planning before others get their turn. */
 const TURN_MS = 5;

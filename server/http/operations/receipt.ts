@@ -15,6 +15,8 @@ export async function receipt(request: FhirRequest, _services: Services): Promis
   if (request.type !== 'Consent' && request.type !== 'AuditEvent') throw new AssentError('not-supported');
   const found = await request.gate.receipt(request.type, request.id);
   if (found.kind === 'absent') throw notFound();
+  if (found.kind === 'erased')
+    throw new AssentError('gone', 'A Consent this rests on was erased with its patient; a receipt made before still proves it. The log says so.');
   if (found.kind === 'pending')
     return json(202, informed('The entry is not yet in a signed checkpoint; ask again.'), { 'retry-after': RETRY_SECONDS });
   return { status: 200, headers: {}, body: found.receipt, mediaType: 'application/json' };

@@ -36,6 +36,17 @@ export function writeResource(database: Database, job: ResourceJob): void {
   index(database, { type, id, rid }, { before, after: { sort, deleted, keys } });
 }
 
+/** Every version, with its index entries. The connection overwrites what it deletes. */
+export function eraseResource(database: Database, type: string, id: string): void {
+  const { statement } = database;
+  const row = one<[number, number, number, string]>(statement('SELECT rid, sort, deleted, keys FROM resources WHERE type = ? AND id = ?'), type, id);
+  if (!row) return;
+  const [rid, sort, deleted, keys] = row;
+  index(database, { type, id, rid }, { before: { sort, deleted, keys }, after: GONE });
+  statement('DELETE FROM history WHERE type = ? AND id = ?').run(type, id);
+  statement('DELETE FROM resources WHERE rid = ?').run(rid);
+}
+
 /** Rewrites the keys of live resources that are still at the version they were computed from; the number that changed. */
 export function rewriteKeys(database: Database, type: string, rows: readonly ReindexRow[]): number {
   const { statement } = database;

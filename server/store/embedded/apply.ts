@@ -2,7 +2,7 @@
 import { AssentError } from '../../errors.ts';
 import type { Guard, NewLogRow } from '../port.ts';
 import { deleteRecord, putRecord, revisionOf } from './apply-records.ts';
-import { rewriteKeys, writeResource } from './apply-resources.ts';
+import { eraseResource, rewriteKeys, writeResource } from './apply-resources.ts';
 import { type Database, one, readEpoch } from './database.ts';
 import { findRows } from './find.ts';
 import { type Answer, COMMITTED, type CommitJob, type Job } from './jobs.ts';
@@ -28,10 +28,11 @@ export function applyJob(database: Database, job: Job, now: number): Answer {
   }
 }
 
-function commit(database: Database, { guards, resources, records, log, bumpEpoch }: CommitJob, now: number): number {
+function commit(database: Database, { guards, resources, records, log, erase, bumpEpoch }: CommitJob, now: number): number {
   const failed = guards.findIndex((guard) => !isMet(database, guard, now));
   if (failed >= 0) return failed;
   for (const resource of resources) writeResource(database, resource);
+  for (const { type, id } of erase) eraseResource(database, type, id);
   for (const write of records) {
     if (write.value === undefined) deleteRecord(database, write, now);
     else putRecord(database, write, now);

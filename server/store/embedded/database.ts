@@ -77,8 +77,11 @@ function createPrivately(dataDir: string, path: string): void {
 }
 
 function makeDurable(connection: DatabaseSync): void {
+  // What is deleted or replaced is overwritten: an erasure leaves nothing in pages that are used again some day.
   // Checkpoints are run by the writer after it has acknowledged, not inside a commit.
-  connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864');
+  connection.exec(
+    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864',
+  );
   const journal = connection.prepare('PRAGMA journal_mode').get()?.['journal_mode'];
   const synchronous = connection.prepare('PRAGMA synchronous').get()?.['synchronous'];
   if (journal === 'wal' && synchronous === 2) return;

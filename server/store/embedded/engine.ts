@@ -6,10 +6,10 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../clock.ts';
 import { AssentError } from '../../errors.ts';
-import type { Engine } from '../port.ts';
+import type { Engine, WriteSet } from '../port.ts';
 import { endLeases } from './apply.ts';
 import { openDatabase } from './database.ts';
-import { lockFolder } from './lock.ts';
+import { lockFolder, lockForCopy } from './lock.ts';
 import { prepareDatabase, requireCurrent } from './migrations.ts';
 import { requireNotMoved } from './moved.ts';
 import { createReader } from './reader.ts';
@@ -55,7 +55,19 @@ function assemble({ dataDir, clock, writer, release }: Parts): Engine {
   };
   let ended: Promise<void> | undefined;
   const close = (): Promise<void> => (ended ??= end());
-  return { resources: createResourceStore({ database, reads, writer, close }), records: createRecordStore({ database, writer, clock }) };
+  const resources = createResourceStore({ database, reads, writer, close });
+  const commit = (writes: WriteSet) => (writes.erase?.length ? besideNoCopy(dataDir, () => resources.commit(writes)) : resources.commit(writes));
+  return { resources: { ...resources, commit }, records: createRecordStore({ database, writer, clock }) };
+}
+
+/** Whoever copies the folder while it is written to would not notice what was taken away. */
+async function besideNoCopy<T>(dataDir: string, work: () => Promise<T>): Promise<T> {
+  const release = lockForCopy(dataDir);
+  try {
+    return await work();
+  } finally {
+    release();
+  }
 }
 
 async function prepare(dataDir: string): Promise<void> {

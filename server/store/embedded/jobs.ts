@@ -21,6 +21,7 @@ export type CommitJob = {
   readonly resources: readonly ResourceJob[];
   readonly records: readonly (RecordPut | RecordDelete)[];
   readonly log: readonly NewLogRow[];
+  readonly erase: readonly { readonly type: string; readonly id: string }[];
   readonly bumpEpoch: boolean;
 };
 

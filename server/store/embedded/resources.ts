@@ -54,13 +54,14 @@ function findOne(database: Database, { type, where, scope, after, limit, total, 
   };
 }
 
-function commitJob({ guards, resources, records, log, bumpEpoch }: WriteSet): CommitJob {
+function commitJob({ guards, resources, records, log, erase = [], bumpEpoch }: WriteSet): CommitJob {
   return {
     kind: 'commit',
     guards,
     resources: resources.map(resourceJob),
     records: records.map((write) => (write.kind === 'put' ? toPut(write) : toDelete(write))),
     log,
+    erase,
     bumpEpoch,
   };
 }

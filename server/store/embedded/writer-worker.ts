@@ -19,6 +19,7 @@ const port = parentPort;
 const database = openDatabase(workerData as string, 'read-write');
 const groupCommit = createGroupCommit(database);
 const checkpointWhenDue = checkpointer(database);
+let erased = false;
 const answer = (message: FromWriter): void => port.postMessage(message);
 
 port.on('message', (first: ToWriter) => {
@@ -31,6 +32,9 @@ port.on('message', (first: ToWriter) => {
   }
   if (jobs.length > 0) {
     const answers = groupCommit(jobs);
+    erased ||= jobs.some(isErasure);
+    // The write-ahead log still holds pages as they were: an erasure is answered when they are gone too, or else this is tried again.
+    if (erased) erased = !emptyLog(database);
     answer(answers);
     checkpointWhenDue(answers.some(isRefusedWrite));
   }
@@ -62,6 +66,20 @@ function checkpoint({ statement }: Database, kind: 'PASSIVE' | 'TRUNCATE'): void
   } catch {
     return;
   }
+}
+
+/** Whether nothing is left in it: somebody may be reading from it. */
+function emptyLog({ statement }: Database): boolean {
+  try {
+    const row = statement('PRAGMA wal_checkpoint(TRUNCATE)').get() as unknown as readonly [busy: number];
+    return row[0] === 0;
+  } catch {
+    return false;
+  }
+}
+
+function isErasure({ job }: TimedJob): boolean {
+  return job.kind === 'commit' && job.erase.length > 0;
 }
 
 function isRefusedWrite(answer: Answer): boolean {

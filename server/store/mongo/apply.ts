@@ -63,12 +63,13 @@ export async function applyWriteSets(
 
 type State = { readonly resources: ResourceChanges; readonly records: RecordChanges; readonly log: LogChanges };
 
-function write(state: State, { guards, resources, records, log }: WriteSet): void {
+function write(state: State, { guards, resources, records, log, erase = [] }: WriteSet): void {
   for (const guard of guards) {
     if (guard.kind === 'version') state.resources.rely(resourceId(guard.type, guard.id));
     if (guard.kind === 'record') state.records.rely(recordId(guard.recordKind, guard.id));
   }
   for (const resource of resources) state.resources.write(resource);
+  for (const { type, id } of erase) state.resources.erase(resourceId(type, id));
   for (const record of records) state.records.write(record);
   for (const row of log) state.log.append(row);
 }

@@ -13,6 +13,8 @@ export type ResourceChanges = {
   write(resource: StoredResource): void;
   /** Makes sure that this document is changed, so that whoever changes it meanwhile is in conflict. */
   rely(id: string): void;
+  /** Every version. */
+  erase(id: string): void;
   flush(): Promise<void>;
 };
 
@@ -25,6 +27,7 @@ export function createResourceChanges({ inSession, session, marks }: Inside, loa
   const relied = new Set<string>();
   let superseded: HistoryDocument[] = [];
   let unmarked: Mark[] = [];
+  let erased: string[] = [];
 
   async function flush(): Promise<void> {
     const added = [...fresh.values()].filter(({ _id }) => !stored.has(_id));
@@ -39,6 +42,13 @@ export function createResourceChanges({ inSession, session, marks }: Inside, loa
     if (writes.length > 0) await inSession.resources.bulkWrite(writes, { session });
     if (superseded.length > 0) await inSession.history.insertMany(superseded, { session });
     for (const document of fresh.values()) stored.set(document._id, document);
+    for (const _id of erased) {
+      await inSession.resources.deleteOne(byId(_id), { session, hint: '_id_' });
+      const [t = '', i = ''] = _id.split('/');
+      await inSession.history.deleteMany({ t, i }, { session, hint: 't_i_u_v' });
+      stored.delete(_id);
+    }
+    erased = [];
     fresh.clear();
     relied.clear();
     unmarked = [];
@@ -54,6 +64,7 @@ export function createResourceChanges({ inSession, session, marks }: Inside, loa
       fresh.set(document._id, document);
       for (const one of marksOf(resource)) if (!marks.has(one)) unmarked.push(one);
     },
+    erase: (id) => void erased.push(id),
     rely: (id) => void relied.add(id),
     flush,
   };

@@ -92,6 +92,15 @@ export const typeOperations: Operations = {
   async reindex(walker) {
     await started(walker, `${walker.type}/$reindex`);
   },
+  async purge(walker) {
+    // As its definition says: neither is erased by itself.
+    if (walker.type === 'Consent' || walker.type === 'AuditEvent')
+      return void (await walker.ask('POST', `${walker.type}/absent/$purge`, 422, { token: 'admin', body: { resourceType: 'Parameters' } }));
+    const { url } = await walker.create();
+    const job = await started(walker, `${url}/$purge`);
+    await settled(walker.app.server.admin, job);
+    await walker.ask('GET', url, 404);
+  },
 };
 
 /** Of Consent and AuditEvent, by the ceremony. */
@@ -138,7 +147,8 @@ async function bundleOf(walker: Walker, operation: string, type: string): Promis
 }
 
 /** An administrator's job: taken on, with a place to ask how it goes. */
-async function started(walker: Walker, url: string): Promise<void> {
+async function started(walker: Walker, url: string): Promise<string> {
   const { headers } = await walker.ask('POST', url, 202, { token: 'admin', body: { resourceType: 'Parameters' } });
   demand('where to ask', headers['content-location'] !== undefined);
+  return (headers['content-location'] ?? '').slice(walker.app.base.length + 1);
 }

@@ -1,0 +1,190 @@
+/**
+ * Erasure: everything kept of one resource, or of one patient, is taken away for ever; what the log proves stays proven. ledger.md §1
+ *
+ * Invariants: AuditEvents stay, they hold no content; a Consent goes only after everything that it might deny, and leaves an entry in the log
+ * that says so; what names another patient as well is not erased on behalf of one; every step is recorded in the commit that makes it.
+ */
+import { digestOf } from '../../../ledger/hash.ts';
+import type { Recorder } from '../../audit/record.ts';
+import type { Clock } from '../../clock.ts';
+import { AssentError } from '../../errors.ts';
+import { resourceTypes } from '../../fhir/resource-types.ts';
+import type { JobContext, JobHandler } from '../../jobs/job.ts';
+import { any } from '../../search/expression.ts';
+import type { NewLogRow, Position, RecordStore, RecordWrite, ResourceStore, StoredResource, VersionPlace } from '../../store/port.ts';
+import { facet, SEALED } from '../facets.ts';
+import type { Caller } from '../model.ts';
+import { PREPARED, SIGNED } from './ceremony.ts';
+import { actBase, type Disclosure } from './disclose.ts';
+import { patientsOf } from './view.ts';
+import { RESOLVES_ACTORS } from './write.ts';
+
+type Dependencies = {
+  readonly resources: ResourceStore;
+  readonly records: RecordStore;
+  readonly clock: Clock;
+  readonly recorder: Recorder;
+  readonly logRow: Disclosure['logRow'] &
+    ((entry: {
+      readonly kind: 'erasure';
+      readonly occurredAt: string;
+      readonly subject: string | null;
+      readonly reference: string;
+      readonly digest: string;
+    }) => NewLogRow);
+  /** Answers that wait to be fetched may hold what is erased. */
+  readonly dropResults: () => Promise<void>;
+  readonly registrationOf: (client: string) => Promise<string | undefined>;
+};
+
+export type PurgeInput = { readonly caller: Caller; readonly registration: string; readonly type: string; readonly id: string };
+
+/** `kept`: what names other patients as well. */
+type Found = { readonly erase: readonly StoredResource[]; readonly kept: readonly string[] };
+type Tally = { erased: number; readonly kept: Set<string> };
+
+const TOGETHER = 25;
+const MOST_KEPT_NAMED = 100;
+const byId = { by: 'instant', direction: 'newest-first' } as const;
+/** The trail stays; Consents and the Patient come last, because the one decides over the rest and the other is what it is about. */
+const LAST = ['Consent', 'Patient'];
+const inOrder = [...resourceTypes.filter((type) => type !== 'AuditEvent' && !LAST.includes(type)), ...LAST];
+
+export function purgeJob(deps: Dependencies): JobHandler {
+  return {
+    async mayRun(input) {
+      const { caller, registration } = input as unknown as PurgeInput;
+      return (await deps.registrationOf(caller.client)) === registration;
+    },
+    async run(input, context) {
+      const asked = input as unknown as PurgeInput;
+      const saved = context.checkpoint as { readonly erased: number; readonly kept: readonly string[] } | undefined;
+      const tally: Tally = { erased: saved?.erased ?? 0, kept: new Set(saved?.kept) };
+      const purge = { deps, asked, context, tally };
+      if (asked.type === 'Patient') await purgePatient(purge);
+      else await purgeOne(purge);
+      await deps.dropResults();
+      await sweep(deps, asked);
+      const named = [...tally.kept].sort().slice(0, MOST_KEPT_NAMED);
+      return { erased: tally.erased, kept: tally.kept.size, ...(named.length > 0 ? { namesOthers: named } : {}) };
+    },
+  };
+}
+
+/** Erases what is not there any more, so that the store clears away the traces of what was dropped just now as well. */
+async function sweep({ resources }: Dependencies, { type, id }: PurgeInput): Promise<void> {
+  const guards = [{ kind: 'version' as const, type, id, version: null }];
+  await resources.commit({ guards, resources: [], records: [], log: [], erase: [{ type, id }], bumpEpoch: false });
+}
+
+type Purge = { readonly deps: Dependencies; readonly asked: PurgeInput; readonly context: JobContext; readonly tally: Tally };
+
+async function purgeOne(purge: Purge): Promise<void> {
+  const { deps, asked } = purge;
+  const [row] = await newestOf(deps, asked.type, [asked.id]);
+  if (row?.keys.includes(SEALED)) throw new AssentError('sealed-resource', 'Signed or recorded evidence is erased only with its patient.');
+  if (row) await erase(purge, [row], patientsOf([row]));
+}
+
+/** What is live is in the index; what was deleted is found by a walk through the histories. Run again, it finds what is left. */
+async function purgePatient(purge: Purge): Promise<void> {
+  for (const type of inOrder) await purgeLive(purge, type);
+  await purgeDeleted(purge);
+}
+
+async function purgeLive(purge: Purge, type: string): Promise<void> {
+  const { deps, asked, context } = purge;
+  const where = any([facet.patient(asked.id)]);
+  for (let after: Position | undefined; ; ) {
+    context.cancelled.throwIfAborted();
+    const found = await deps.resources.find({
+      type,
+      where,
+      scope: 'internal',
+      order: byId,
+      limit: TOGETHER,
+      budget: Number.MAX_SAFE_INTEGER,
+      ...(after ? { after } : {}),
+    });
+    if (found.kind !== 'rows') throw new AssentError('unavailable');
+    await eraseTheirs(purge, found.rows);
+    after = found.next;
+    if (!after) return;
+  }
+}
+
+async function purgeDeleted(purge: Purge): Promise<void> {
+  const { deps, asked, context } = purge;
+  const where = () => any([facet.patient(asked.id)]);
+  for (let after: VersionPlace | undefined; ; ) {
+    context.cancelled.throwIfAborted();
+    const scope = { epoch: await deps.resources.epoch(), where };
+    const found = await deps.resources.history({ types: inOrder, scope, limit: TOGETHER, direction: 'oldest-first', ...(after ? { after } : {}) });
+    if (found.kind === 'stale') continue;
+    for (const [type, rows] of Map.groupBy(found.rows, (row) => row.type)) {
+      await eraseTheirs(purge, await newestOf(deps, type, [...new Set(rows.map(({ id }) => id))]));
+    }
+    after = found.next;
+    if (!after) return;
+  }
+}
+
+async function eraseTheirs(purge: Purge, rows: readonly StoredResource[]): Promise<void> {
+  const { asked, tally } = purge;
+  const { erase: theirs, kept } = partition(rows, asked.id);
+  for (const reference of kept) tally.kept.add(reference);
+  if (theirs.length > 0) await erase(purge, theirs, [asked.id]);
+}
+
+function partition(rows: readonly StoredResource[], patient: string): Found {
+  const alone = (row: StoredResource) => patientsOf([row]).every((named) => named === patient) || (row.type === 'Patient' && row.id === patient);
+  return { erase: rows.filter(alone), kept: rows.filter((row) => !alone(row)).map(({ type, id }) => `${type}/${id}`) };
+}
+
+/** One commit: they are gone, and the trail and the log say so. What was changed meanwhile is looked at again. */
+async function erase(purge: Purge, rows: readonly StoredResource[], patients: readonly string[]): Promise<void> {
+  const { deps, asked, context, tally } = purge;
+  const { clock, recorder, logRow } = deps;
+  const references = rows.map(({ type, id }) => `${type}/${id}`);
+  const about: readonly (string | undefined)[] = patients.length > 0 ? patients : [undefined];
+  const acts = about.map((patient) => recorder({ ...actBase(asked.caller, 'operation'), patient, what: references, basis: [] }, { own: true }));
+  const consents = rows.filter(({ type }) => type === 'Consent');
+  const tombstones = consents.map(({ id, body }) =>
+    logRow({
+      kind: 'erasure',
+      occurredAt: new Date(clock()).toISOString(),
+      subject: asked.type === 'Patient' ? `Patient/${asked.id}` : null,
+      reference: `Consent/${id}`,
+      digest: digestOf(body),
+    }),
+  );
+  const done = await deps.resources.commit({
+    guards: rows.map(({ type, id, version }) => ({ kind: 'version', type, id, version })),
+    resources: acts.map(({ resource }) => resource),
+    records: (await Promise.all(consents.map(({ id }) => recordsOf(deps, id)))).flat(),
+    log: [...acts.map(({ entry }) => logRow(entry)), ...tombstones],
+    erase: rows.map(({ type, id }) => ({ type, id })),
+    bumpEpoch: rows.some(({ type }) => type === 'Consent' || RESOLVES_ACTORS.has(type)),
+  });
+  if (done.kind === 'conflict') throw new AssentError('unavailable', 'Somebody else changed what is to be erased; it is tried again.');
+  tally.erased += rows.length;
+  await context.save({ erased: tally.erased, kept: [...tally.kept] }, `${tally.erased} resources erased`);
+}
+
+/** Statements and signatures hold the terms of a Consent once more. */
+async function recordsOf({ records }: Dependencies, id: string): Promise<RecordWrite[]> {
+  const prepared = await records.list(PREPARED, { lookup: `consent:${id}` });
+  const named = [{ recordKind: SIGNED, id }, ...prepared.map((record) => ({ recordKind: PREPARED, id: record.id }))];
+  return named.map((name) => ({ kind: 'delete', ...name }));
+}
+
+async function newestOf({ resources }: Dependencies, type: string, ids: readonly string[]): Promise<readonly StoredResource[]> {
+  const rows: StoredResource[] = [];
+  // Deletions are looked up one by one: that is what the store does at once.
+  for (const id of ids) {
+    const found = await resources.find({ type, where: { kind: 'id', ids: new Set([id]) }, scope: 'internal', order: byId, limit: 1, deleted: true });
+    if (found.kind !== 'rows') throw new AssentError('unavailable');
+    rows.push(...found.rows);
+  }
+  return rows;
+}
