@@ -25,7 +25,9 @@ import type { Config } from './config.ts';
 import { AssentError } from './errors.ts';
 import { resourceTypes } from './fhir/resource-types.ts';
 import { createGateFor, type GateDeps } from './consent/enforce.ts';
+import { referenceKeys } from './consent/enforce/integrity.ts';
 import { purgeJob } from './consent/enforce/purge.ts';
+import { completing, openReferenceIndex } from './consent/enforce/reference-index.ts';
 import { type ReindexInput, reindexJob } from './consent/enforce/reindex.ts';
 import { facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
@@ -86,11 +88,15 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
     config,
     report: (fault) => server.log.error(described(fault), 'sealing failed; it is tried again'),
   });
+  if (!(await openReferenceIndex(engine, config.REFERENTIAL_INTEGRITY === 'on')))
+    server.log.warn(
+      'what refers to what is not known of all resources: until POST /fhir/$reindex is done, deletions look only at what was written since',
+    );
   const nudging = nudgeAfterCommit(engine, anchoring);
   const registry = createRegistry(nudging, { clock, config });
   const { search, keyRules } = searchOver(packages.packages, { base: endpoints.fhir, clock, warn: (sentence) => server.log.warn(sentence) });
   const keyMark = await readKeyMark(engine.records, keyRules, () => server.log.warn(STALE_KEYS));
-  const jobs = buildJobs(nudging, { search, clock, config, server, keyMark });
+  const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, keyMark });
   const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server, jobs });
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
@@ -126,7 +132,14 @@ const MINUTE_MS = 60_000;
 
 function buildJobs(
   { resources, records }: Engine,
-  { search, clock, config, server, keyMark }: Pick<GateParts, 'search' | 'clock' | 'config' | 'server'> & { readonly keyMark: KeyMark },
+  {
+    search,
+    clock,
+    config,
+    endpoints,
+    server,
+    keyMark,
+  }: Pick<GateParts, 'search' | 'clock' | 'config' | 'endpoints' | 'server'> & { readonly keyMark: KeyMark },
 ): Jobs {
   const jobs = createJobs({
     records,
@@ -141,7 +154,8 @@ function buildJobs(
     },
     report: (fault) => server.log.error(described(fault), 'a job failed'),
   });
-  jobs.handle('reindex', keyMark.after(reindexJob({ resources, indexKeys: search.keysOf })));
+  const reindex = keyMark.after(reindexJob({ resources, indexKeys: createKeys(config, search, endpoints.fhir) }));
+  jobs.handle('reindex', config.REFERENTIAL_INTEGRITY === 'on' ? completing(reindex, { records }) : reindex);
   return jobs;
 }
 
@@ -260,7 +274,8 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
     logRow,
     implicit,
     approvals: config.APPROVALS,
-    indexKeys: search.keysOf,
+    integrity: config.REFERENTIAL_INTEGRITY === 'on',
+    indexKeys: createKeys(config, search, base),
     where: (type, query) => search.plan(type, query, 'strict').where,
     log: {
       catchUp: tail.catchUp,
@@ -275,6 +290,15 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
     receiptFor: receipts.receiptFor,
     alarm: ({ logIndex }) => server.log.fatal({ logIndex }, 'a stored Consent is not the one in the log: everything it permitted is closed'),
   });
+}
+
+/** Of resources as they are written; with referential integrity also of all they refer to. */
+function createKeys({ REFERENTIAL_INTEGRITY: integrity }: Config, { keysOf }: Search, base: string): GateDeps['indexKeys'] {
+  if (integrity === 'off') return keysOf;
+  return (resource) => {
+    const { keys, instant } = keysOf(resource);
+    return { keys: [...keys, ...referenceKeys(resource, base)], instant };
+  };
 }
 
 /** Keys as far as the log knows them: one that was added, changed or freed of its revocation in the database by hand is no key. */
@@ -344,6 +368,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
   const fhir = {
     base: endpoints.fhir,
+    integrity: config.REFERENTIAL_INTEGRITY === 'on',
     tokenUrl: endpoints.token,
     limits,
     profiles,

@@ -103,6 +103,12 @@ const settings = {
     meaning: 'Resources that claim a profile no package brings: stored unchecked against it, or refused.',
     parse: oneOf('accept', 'refuse'),
   },
+  REFERENTIAL_INTEGRITY: {
+    fallback: 'off',
+    type: 'off | on',
+    meaning: 'On: in the view of who writes, references must name what is there, and what is referred to is not deleted.',
+    parse: oneOf('off', 'on'),
+  },
   VALIDATION_WORKERS: {
     fallback: '2',
     type: 'threads',

@@ -48,6 +48,8 @@ export type GateDeps = {
   /** Our own FHIR base URL. */
   readonly base: string;
   readonly alarm: PoliciesDeps['alarm'];
+  /** Whether references have to lead somewhere; then `indexKeys` makes referenceKeys as well. */
+  readonly integrity: boolean;
 };
 
 export function createGateFor(deps: GateDeps): GateFor {
@@ -79,6 +81,7 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
     records,
     views,
     base,
+    integrity: deps.integrity,
     now: clock,
     record: deps.recorder,
     logRow: deps.logRow,

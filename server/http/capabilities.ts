@@ -41,7 +41,7 @@ function statement(services: Services): object {
   };
 }
 
-function resource(type: string, { routes, search, limits, profiles }: Services): object {
+function resource(type: string, { routes, search, limits, profiles, integrity }: Services): object {
   const operations = operationsOf(type, routes);
   const supportedProfile = profiles.get(type);
   const { forward, backward } = search.includesOf(type);
@@ -57,6 +57,7 @@ function resource(type: string, { routes, search, limits, profiles }: Services):
     conditionalRead: 'full-support',
     conditionalUpdate: true,
     conditionalDelete: limits.conditionalDeletes > 1 ? 'multiple' : 'single',
+    referencePolicy: integrity ? ['literal', 'enforced'] : ['literal'],
     // Chains and _has lead over the same parameters, in either direction.
     searchInclude: ['*', ...forward],
     searchRevInclude: ['*', ...backward],

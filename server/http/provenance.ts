@@ -54,15 +54,21 @@ function withTarget({ text }: ResourceDocument, reference: string): ResourceDocu
   return { text: targeted, value: JSON.parse(targeted) as ResourceDocument['value'] };
 }
 
+/** The Gate's word for what lies in the resource of the first operation. */
+const RESOURCE = 'operation[0].resource';
+
 /** The Gate blames one of several operations; the caller sent one resource and a header. */
-async function blaming(gate: Gate, operations: readonly WriteOperation[]): Promise<readonly WriteResult[]> {
+async function blaming(gate: Gate, operations: readonly [Written, Written]): Promise<readonly WriteResult[]> {
+  const type = operations[0].resource.value.resourceType;
   try {
     return await gate.write(operations);
   } catch (error) {
     if (!(error instanceof AssentError)) throw error;
-    const issues = error.issues.map(({ expression = [], ...issue }) =>
-      expression.includes('operation[1]') ? { ...issue, diagnostics: `X-Provenance: ${issue.diagnostics}` } : issue,
-    );
+    const issues = error.issues.map(({ expression = [], ...issue }) => {
+      if (expression.some((text) => text.startsWith('operation[1]'))) return { ...issue, diagnostics: `X-Provenance: ${issue.diagnostics}` };
+      const inside = expression.filter((text) => text.startsWith(RESOURCE)).map((text) => type + text.slice(RESOURCE.length));
+      return inside.length > 0 ? { ...issue, expression: inside } : issue;
+    });
     throw new AssentError(error.code, issues, { cause: error.cause, ...(error.retryAfter === undefined ? {} : { retryAfter: error.retryAfter }) });
   }
 }

@@ -47,6 +47,8 @@ export type Services = {
   /** Absolute URL of the token endpoint, for the CapabilityStatement. */
   readonly tokenUrl: string;
   readonly limits: Limits;
+  /** Whether references have to lead somewhere. */
+  readonly integrity: boolean;
   /** Addresses of the profiles on board, by type. */
   readonly profiles: ReadonlyMap<string, readonly string[]>;
   readonly clock: Clock;

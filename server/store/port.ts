@@ -139,9 +139,16 @@ export type Guard =
   | { readonly kind: 'version'; readonly type: string; readonly id: string; readonly version: string | null }
   /** Conditional create: no live resource in this scope matches. */
   | { readonly kind: 'no-match'; readonly type: string; readonly where: Expression; readonly scope: ScopeOrInternal }
+  /**
+   * Of these types no live resource has the key, but for such as `allowed` says of its type: those that its `where` or its scope leaves out.
+   * So resources a caller cannot see never stand in the way.
+   */
+  | { readonly kind: 'unused'; readonly key: string; readonly types: readonly string[]; readonly allowed: readonly Allowed[] }
   | { readonly kind: 'epoch'; readonly epoch: number }
   /** The record is at this revision; null: there is no such record. */
   | { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: number | null };
+
+export type Allowed = { readonly type: string; readonly where: Expression; readonly scope: ScopeOrInternal };
 
 /** One entry for the Merkle log, not yet numbered. The same idempotency key is numbered once. */
 export type NewLogRow = { readonly key: string; readonly entry: string };
@@ -184,6 +191,8 @@ export type ResourceStore = {
   find(query: Query): Promise<FindResult>;
   /** Counts up to `cap` (absent: all). */
   count(query: CountQuery, cap?: number): Promise<CountResult>;
+  /** Those of the types that have a live resource with this (indexed) key, whoever may see it: what an `unused` guard has to allow for. */
+  carriers(key: string, types: readonly string[]): Promise<readonly string[]>;
   history(query: HistoryQuery): Promise<HistoryResult>;
   /** Resolves once the write set is durable. */
   commit(writes: WriteSet): Promise<CommitResult>;

@@ -9,6 +9,7 @@ import { logContract } from './log.ts';
 import { recordContract } from './records.ts';
 import { scopeContract } from './scope.ts';
 import type { OpenSubject } from './subject.ts';
+import { unusedContract } from './unused.ts';
 
 export function contractSuite(engine: string, open: OpenSubject): void {
   describe(`${engine} engine`, () => {
@@ -18,6 +19,7 @@ export function contractSuite(engine: string, open: OpenSubject): void {
     describe('tells history', () => historyContract(open));
     describe('commits', () => commitContract(open));
     describe('erases', () => eraseContract(open));
+    describe('knows what is referred to', () => unusedContract(open));
     describe('numbers the log', () => logContract(open));
     describe('keeps records', () => recordContract(open));
   });

@@ -47,6 +47,7 @@ const defaults: Omit<FhirOptions, 'gateFor'> = {
   base: BASE,
   tokenUrl: 'http://assent.test/auth/token',
   limits: { bodyBytes: 100_000, jsonDepth: 20, bundleEntries: 50, conditionalDeletes: 100, bytesInFlight: 1_000_000 },
+  integrity: false,
   profiles: new Map(),
   clock: () => Date.UTC(2024, 0, 2),
   validate: async (documents) =>

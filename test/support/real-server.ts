@@ -46,8 +46,8 @@ export type RealServer = {
   readonly hand: Hand;
   /** From now on the database refuses what an audit needs: log rows, or AuditEvents. Resolves with what ends it. */
   breakWrites(of: 'log' | 'resources'): Promise<() => Promise<void>>;
-  /** The same folder and port, as after a stop. `between` has the database to itself. */
-  restart(between?: () => Promise<unknown>): Promise<void>;
+  /** The same folder and port, as after a stop. `between` has the database to itself; `changed`: settings from now on. */
+  restart(between?: () => Promise<unknown>, changed?: Readonly<Record<string, string>>): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -55,7 +55,7 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
   const dataDir = mkdtempSync(join(tmpdir(), 'assent-real-'));
   const replicaSet = process.env['ASSENT_TEST_ENGINE'] === 'mongodb' ? await startReplicaSet(1) : undefined;
   const port = await freePort('127.0.0.1');
-  const config = readConfig({
+  const environment = {
     ASSENT_PORT: String(port),
     ASSENT_DATA_DIR: dataDir,
     ASSENT_LOG_LEVEL: 'warn',
@@ -63,7 +63,8 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
     ASSENT_VALIDATION_WORKERS: '1',
     ...(replicaSet ? { ASSENT_MONGODB_URI: replicaSet.uri('assent') } : {}),
     ...settings,
-  });
+  };
+  let config = readConfig(environment);
   let offset = 0;
   const now = () => systemClock() + offset;
   const logs: string[] = [];
@@ -97,9 +98,10 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
       sql((database) => database.exec(`CREATE TRIGGER broken BEFORE INSERT ON ${of} ${when} BEGIN SELECT RAISE(ABORT, 'disk full'); END`));
       return async () => sql((database) => database.exec('DROP TRIGGER broken'));
     },
-    async restart(between) {
+    async restart(between, changed = {}) {
       await app.close();
       await between?.();
+      config = readConfig({ ...environment, ...changed });
       app = await open();
     },
     async stop() {

@@ -16,6 +16,7 @@ import type { Guard, StoredResource } from '../../store/port.ts';
 import { SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
 import { actBase, type Disclosure, rowOf, versionReference } from './disclose.ts';
+import { type Change, integrityGuards } from './integrity.ts';
 import { inView, patientsOf } from './view.ts';
 
 export type Writing = Disclosure & {
@@ -32,6 +33,10 @@ export type Writing = Disclosure & {
       readonly sealed?: boolean;
     },
   ) => { readonly keys: readonly string[]; readonly instant: number | undefined };
+  /** Our own FHIR base URL. */
+  readonly base: string;
+  /** Whether references have to lead somewhere. */
+  readonly integrity: boolean;
   /** Scope admin, or the client of an organization with a custodian's key (rule 21). */
   readonly isCustodian: () => Promise<boolean>;
 };
@@ -39,20 +44,29 @@ export type Writing = Disclosure & {
 /** Types a Consent's actors are resolved through: written by admins and custodians only, and they move the consent epoch. */
 export const RESOLVES_ACTORS = new Set(['Organization', 'PractitionerRole', 'CareTeam', 'Group']);
 const ATTEMPTS = 5;
+/** Targets change without anything being wrong with the write. */
+const ATTEMPTS_WITH_TARGETS = 20;
 /** ms of planning before others get their turn. */
 const TURN_MS = 5;
 const newestFirst = { by: 'instant', direction: 'newest-first' } as const;
 
-type Step = { readonly guards: readonly Guard[]; readonly result: WriteResult; readonly stored: StoredResource | undefined };
+type Step = {
+  readonly guards: readonly Guard[];
+  readonly result: WriteResult;
+  readonly stored: StoredResource | undefined;
+  /** The version that is replaced. */
+  readonly replaced?: StoredResource | undefined;
+};
 
 export async function write(deps: Writing, operations: readonly WriteOperation[]): Promise<readonly WriteResult[]> {
   await refuseForeignDirectory(deps, operations);
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  for (let attempt = 0; attempt < (deps.integrity ? ATTEMPTS_WITH_TARGETS : ATTEMPTS); attempt++) {
     const steps = await planSteps(deps, operations);
+    const links = deps.integrity ? await linkGuards(deps, operations, steps) : [];
     const stored = steps.flatMap((step) => (step.stored ? [step.stored] : []));
     const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own }));
     const outcome = await deps.resources.commit({
-      guards: steps.flatMap(({ guards }) => guards),
+      guards: [...steps.flatMap(({ guards }) => guards), ...links],
       resources: [...stored, ...audit.map(({ resource }) => resource)],
       records: [],
       log: audit.map(({ entry }) => deps.logRow(entry)),
@@ -62,6 +76,19 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
     refuseLostPrecondition(operations, outcome.guard);
   }
   throw new AssentError('conflict');
+}
+
+function linkGuards(deps: Writing, operations: readonly WriteOperation[], steps: readonly Step[]): Promise<readonly Guard[]> {
+  const changes = steps.map(({ stored, replaced, result: { kind, row } }): Change => {
+    const kept = kind === 'unchanged' && !row.deleted ? `${row.type}/${row.id}` : undefined;
+    return { stored, kept, before: async () => (replaced && (await isSeen(deps, replaced)) ? replaced : undefined) };
+  });
+  return integrityGuards(deps, operations, changes);
+}
+
+/** Who may choose ids may replace what it never saw. */
+async function isSeen(deps: Writing, { type, id, version }: StoredResource): Promise<boolean> {
+  return !choosesIds(deps) || (await currentFor(deps, type, id, { unseen: false }))?.version === version;
 }
 
 async function refuseForeignDirectory(deps: Writing, operations: readonly WriteOperation[]): Promise<void> {
@@ -174,7 +201,7 @@ async function planUpdate(
   const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated });
   const kind = current && !current.deleted ? ('updated' as const) : ('created' as const);
   const version: Guard = { kind: 'version', type, id: operation.id, version: current?.version ?? null };
-  return { guards: guard ? [version, guard] : [version], stored, result: { kind, row: rowOf(stored) } };
+  return { guards: guard ? [version, guard] : [version], stored, replaced: current, result: { kind, row: rowOf(stored) } };
 }
 
 const none = { match: undefined, guard: undefined } as const;

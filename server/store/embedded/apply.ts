@@ -1,8 +1,10 @@
 /** Does one job inside the writer's transaction. Guards are checked before anything is written, so a refused write set leaves nothing to undo. */
 import { AssentError } from '../../errors.ts';
+import { all, and, any } from '../../search/expression.ts';
 import type { Guard, NewLogRow } from '../port.ts';
 import { deleteRecord, putRecord, revisionOf } from './apply-records.ts';
 import { eraseResource, rewriteKeys, writeResource } from './apply-resources.ts';
+import { carriers } from './carriers.ts';
 import { type Database, one, readEpoch } from './database.ts';
 import { findRows } from './find.ts';
 import { type Answer, COMMITTED, type CommitJob, type Job } from './jobs.ts';
@@ -50,6 +52,8 @@ function isMet(database: Database, guard: Guard, now: number): boolean {
     }
     case 'no-match':
       return hasNoMatch(database, guard);
+    case 'unused':
+      return isUnused(database, guard);
     case 'epoch':
       return readEpoch(database) === guard.epoch;
     case 'record':
@@ -63,6 +67,14 @@ function hasNoMatch(database: Database, { type, where, scope }: Guard & { kind: 
   const found = findRows(database, { type, where, scope, order: { by: 'instant', direction: 'newest-first' }, limit: 1 });
   if (found.kind === 'budget') throw new AssentError('too-costly');
   return found.kind === 'rows' && found.rows.length === 0;
+}
+
+function isUnused(database: Database, { key, types, allowed }: Guard & { kind: 'unused' }): boolean {
+  const scopes = new Map(allowed.map((one) => [one.type, one]));
+  return carriers(database, key, types).every((type) => {
+    const { where, scope } = scopes.get(type) ?? { where: all, scope: 'internal' as const };
+    return hasNoMatch(database, { kind: 'no-match', type, where: and([any([key]), where]), scope });
+  });
 }
 
 /** Numbers have no gaps: the next one is taken in the transaction that uses it. */

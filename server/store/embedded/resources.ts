@@ -3,6 +3,7 @@ import { AssentError } from '../../errors.ts';
 import { holds } from '../../search/expression.ts';
 import { packKeys } from '../packed-keys.ts';
 import type { FindResult, LogRow, Query, Reindexed, ResourceStore, StoredResource, WriteSet } from '../port.ts';
+import { carriers } from './carriers.ts';
 import { type Database, many, readEpoch, snapshot } from './database.ts';
 import { findVersions } from './history.ts';
 import { COMMITTED, type CommitJob, type ReindexRow, type ResourceJob } from './jobs.ts';
@@ -18,6 +19,7 @@ export function createResourceStore({ database, reads, writer, close }: Dependen
   return {
     find: async (query) => findOne(database, query) ?? reads.find(query),
     count: (query, cap) => reads.count(query, cap),
+    carriers: async (key, types) => carriers(database, key, types),
     history: async (query) => within(database, query.scope, () => findVersions(database, query)),
     commit: async (writes) => {
       const outcome = await writer.submit<number>(commitJob(writes));

@@ -8,7 +8,9 @@
  */
 import type { ClientSession } from 'mongodb';
 import { AssentError } from '../../errors.ts';
-import type { CommitResult, Guard, WriteSet } from '../port.ts';
+import { all, and, any } from '../../search/expression.ts';
+import type { CommitResult, Guard, Query, WriteSet } from '../port.ts';
+import { carriers } from './carriers.ts';
 import type { Collections, Connection } from './connection.ts';
 import { byIds, EPOCH_COUNTERS, epochFrom, recordId, resourceId } from './documents.ts';
 import type { EpochGate } from './epoch-gate.ts';
@@ -98,6 +100,8 @@ async function isMet(check: Check, guard: Guard, epoch: number): Promise<boolean
       return check.state.resources.versionOf(resourceId(guard.type, guard.id)) === guard.version;
     case 'no-match':
       return hasNoMatch(check, guard, epoch);
+    case 'unused':
+      return isUnused(check, guard, epoch);
     case 'epoch':
       return epoch === guard.epoch;
     case 'record':
@@ -111,13 +115,34 @@ async function hasNoMatch({ state, inSession, session, reader }: Check, guard: G
   if (scope !== 'internal' && scope.epoch !== epoch) return false;
   await flush(state);
   await inSession.counters.updateOne({ _id: `no-match ${type}` }, { $inc: { value: 1 } }, { session, upsert: true });
-  const found = await findRows(reader, { type, where, scope, order: { by: 'instant', direction: 'newest-first' }, limit: 1 });
+  return isEmpty(reader, { type, where, scope });
+}
+
+/**
+ * Whoever begins to use the key has to rely on something this write set changes (for a reference: its target), or the two would not meet.
+ */
+async function isUnused(check: Check, { key, types, allowed }: Guard & { kind: 'unused' }, epoch: number): Promise<boolean> {
+  await flush(check.state);
+  const scopes = new Map(allowed.map((one) => [one.type, one]));
+  for (const type of await carriers(check.reader, key, types)) {
+    const { where, scope } = scopes.get(type) ?? { where: all, scope: 'internal' as const };
+    if (scope !== 'internal' && scope.epoch !== epoch) return false;
+    if (!(await isEmpty(check.reader, { type, where: and([any([key]), where]), scope }))) return false;
+  }
+  return true;
+}
+
+async function isEmpty(reader: Reader, query: Pick<Query, 'type' | 'where' | 'scope'>): Promise<boolean> {
+  const found = await findRows(reader, { ...query, order: { by: 'instant', direction: 'newest-first' }, limit: 1 });
   if (found.kind === 'budget') throw new AssentError('too-costly');
   return found.kind === 'rows' && found.rows.length === 0;
 }
 
 function needsEpoch({ guards }: WriteSet): boolean {
-  return guards.some((guard) => guard.kind === 'epoch' || (guard.kind === 'no-match' && guard.scope !== 'internal'));
+  return guards.some((guard) => {
+    if (guard.kind === 'unused') return guard.allowed.some(({ scope }) => scope !== 'internal');
+    return guard.kind === 'epoch' || (guard.kind === 'no-match' && guard.scope !== 'internal');
+  });
 }
 
 async function epochOf({ counters }: Collections, session: ClientSession): Promise<number> {

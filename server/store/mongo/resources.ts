@@ -3,6 +3,7 @@ import type { Clock } from '../../clock.ts';
 import { packKeys } from '../packed-keys.ts';
 import type { Query, Reindexed, ResourceStore, StoredResource } from '../port.ts';
 import { mark, marksOf } from './astray.ts';
+import { carriers } from './carriers.ts';
 import { type Connection, COMMAND_MS } from './connection.ts';
 import { byId, indexedKeys, resourceId, toResource } from './documents.ts';
 import type { EpochReader } from './epoch.ts';
@@ -38,6 +39,7 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
         return id === undefined ? inSnapshot(connection, (reader) => findRows(reader, query)) : findOne(lookUp, query, id);
       }),
     count: (query, cap) => within(query.scope, () => inSnapshot(connection, (reader) => countRows(reader, query, cap))),
+    carriers: (key, types) => promptly(() => inSnapshot(connection, (reader) => carriers(reader, key, types))),
     history: (query) => within(query.scope, () => inSnapshot(connection, (reader) => findVersions(reader, query))),
     commit: (writes) => committer.commit(writes),
     epoch,
