@@ -45,11 +45,11 @@ function forwardOf(type: string, parameters: SearchParameters): readonly string[
   return [...parameters(type).values()].filter((parameter) => linkOf(parameter, type)).map(({ name }) => `${type}:${name}`);
 }
 
-/** `Observation:subject` under each type it may refer to. */
+/** `Observation:subject` under each type it is for. What may refer to anything works for every type as well, and is not listed under each. */
 function referrersOf(parameters: SearchParameters): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, string[]>();
   for (const source of resourceTypes)
     for (const { name, targets } of [...parameters(source).values()].filter((parameter) => linkOf(parameter, source)))
-      for (const target of targets ?? resourceTypes) found.set(target, [...(found.get(target) ?? []), `${source}:${name}`]);
+      for (const target of targets ?? []) found.set(target, [...(found.get(target) ?? []), `${source}:${name}`]);
   return found;
 }
