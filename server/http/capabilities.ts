@@ -59,7 +59,7 @@ function resource(type: string, { routes, search, limits, profiles, integrity }:
     conditionalDelete: limits.conditionalDeletes > 1 ? 'multiple' : 'single',
     referencePolicy: integrity ? ['literal', 'enforced'] : ['literal'],
     // Chains and _has lead over the same parameters, in either direction.
-    searchInclude: ['*', ...forward],
+    ...(forward.length > 0 ? { searchInclude: ['*', ...forward] } : {}),
     searchRevInclude: ['*', ...backward],
     searchParam: search.parametersOf(type).map(({ name, kind }) => ({ name, type: kind })),
     ...(operations.length > 0 ? { operation: operations } : {}),
