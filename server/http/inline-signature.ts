@@ -27,9 +27,17 @@ export function refuseInlineSignature(request: FhirRequest): void {
     throw new AssentError('invalid-signature', WAY);
 }
 
+/** Signatures in another format than ours cannot be meant to establish a Consent here: they are stored like anything else, and mean nothing to the Gate. */
 export function refuseConsentProvenance(value: ResourceValue): void {
-  if (value.resourceType !== 'Provenance' || value['signature'] === undefined) return;
+  if (value.resourceType !== 'Provenance' || !mayBeOurs(value['signature'])) return;
   if (/"Consent\/|\/Consent\/|urn:uuid:/.test(JSON.stringify(value['target'] ?? ''))) throw new AssentError('invalid-signature', WAY);
+}
+
+function mayBeOurs(signatures: unknown): boolean {
+  if (!Array.isArray(signatures)) return signatures !== undefined;
+  return signatures.some(
+    ({ sigFormat }: { readonly sigFormat?: unknown }) => typeof sigFormat !== 'string' || /jose|json|octet-stream/i.test(sigFormat),
+  );
 }
 
 /** The create of a Consent with X-Provenance; undefined: this is none. */

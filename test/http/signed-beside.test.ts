@@ -109,3 +109,13 @@ describe('X-Provenance', () => {
     expect(parseXml(inXml.text, { maxDepth: 64, maxBytes: 1_000_000 }).value).toEqual(stored.json);
   });
 });
+
+it('a Provenance with a signature that is none of ours is stored, and signs nothing', async () => {
+  const { consent, statement } = await prepared();
+  const { signature, ...rest } = provenance(consent, statement, [keys[0], keys[1]]);
+  const target = [{ reference: 'Consent/of-another-server' }];
+  const xml = (signature as Json[]).map((each) => ({ ...each, sigFormat: 'application/signature+xml' }));
+  expect((await server.admin.call('POST', 'Provenance', { ...rest, target, signature: xml })).status).toBe(201);
+  expect((await server.admin.call('POST', 'Provenance', { ...rest, target, signature })).status).toBe(422);
+  expect((await server.admin.call('GET', `Consent/${String(consent['id'])}`)).status).toBe(404);
+});
