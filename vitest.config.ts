@@ -1,6 +1,7 @@
 /**
  * `npm test`: every suite but the browser's. Threads without isolation start in a tenth of the time; suites therefore share one process and change
- * nothing global. Of the suites that run on either engine a few run on MongoDB as well; all of them do with ASSENT_TEST_ENGINE=mongodb.
+ * nothing global. Suites under test/published want data that is not in the repository (ASSENT_TEST_DATA). Of the suites that run on either engine
+ * a few run on MongoDB as well; all of them do with ASSENT_TEST_ENGINE=mongodb.
  */
 import { defineConfig } from 'vitest/config';
 import { findMongod } from './test/support/mongod.ts';
@@ -17,7 +18,7 @@ const mongodb = {
 
 export default defineConfig({
   test: {
-    exclude: ['test/e2e/**'],
+    exclude: ['test/e2e/**', ...(process.env['ASSENT_TEST_DATA'] ? [] : ['test/published/**'])],
     globalSetup: ['test/support/mongod-setup.ts'],
     pool: 'threads',
     isolate: false,

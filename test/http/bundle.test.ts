@@ -108,12 +108,7 @@ describe('a transaction', () => {
       400,
       'Bundle.entry[1].request.url',
     ],
-    [
-      'criteria that ask for nothing',
-      { request: { method: 'PUT', url: 'Patient?' }, resource: { resourceType: 'Patient' } },
-      400,
-      'Bundle.entry[1]',
-    ],
+    ['criteria that ask for nothing', { request: { method: 'PUT', url: 'Patient?' }, resource: { resourceType: 'Patient' } }, 400, 'Bundle.entry[1]'],
     ['a patch that is none', { request: { method: 'PATCH', url: 'Patient/1' }, resource: { resourceType: 'Binary' } }, 400, 'Bundle.entry[1]'],
     [
       'a bad If-Match',

@@ -22,7 +22,12 @@ describe('pages', () => {
 
   async function write(i: number): Promise<string> {
     const name = i % 5 === 0 ? {} : { name: [{ family: `F${i % 4}` }, { family: `G${i % 3}` }] };
-    const resource = { resourceType: 'Practitioner', gender: i % 2 === 0 ? 'female' : 'male', telecom: [{ system: 'phone', value: `${i}` }], ...name };
+    const resource = {
+      resourceType: 'Practitioner',
+      gender: i % 2 === 0 ? 'female' : 'male',
+      telecom: [{ system: 'phone', value: `${i}` }],
+      ...name,
+    };
     const { json } = await server.admin.call('POST', 'Practitioner', resource);
     return String(json['id']);
   }

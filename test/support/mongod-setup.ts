@@ -1,10 +1,13 @@
-/** Before all suites: finds or fetches a mongod, once. After them: says in the last line what the MongoDB suites ran on, or that they did not. */
+/** Before all suites: finds or fetches a mongod, once. After them: says in the last lines what the MongoDB suites and those of published
+ * data ran on, or that they did not. */
 import { findMongod } from './mongod.ts';
 
 export function setup(): () => void {
   const found = findMongod();
   const name = found && ('uri' in found ? 'the replica set of ASSENT_TEST_MONGODB_URI' : `mongod from ${found.from}`);
+  const data = process.env['ASSENT_TEST_DATA'];
   return () => {
+    process.stdout.write(data ? `Published data: ${data}\n` : 'Published data: NOT RUN, ASSENT_TEST_DATA names the folder that holds it\n');
     process.stdout.write(
       name ? `MongoDB suites: ${name}\n` : 'MongoDB suites: NOT RUN, no mongod was found; MONGOD or ASSENT_TEST_MONGODB_URI names one\n',
     );

@@ -32,7 +32,9 @@ export function buildValueSetTable(): Record<string, Systems> {
 }
 
 function boundValueSets(): string[] {
-  const definitions = ['profiles-types', 'profiles-resources', 'profiles-others', 'extension-definitions'].flatMap(resources) as StructureDefinition[];
+  const definitions = ['profiles-types', 'profiles-resources', 'profiles-others', 'extension-definitions'].flatMap(
+    resources,
+  ) as StructureDefinition[];
   const urls = definitions
     .filter(({ resourceType }) => resourceType === 'StructureDefinition')
     .flatMap((definition) => asPublished(definition)?.snapshot?.element ?? [])

@@ -52,7 +52,13 @@ function directoryOf(...resources: ResourceValue[]): Directory & { readonly sear
         const from = after ? matching.findIndex(({ id }) => id === after.id) + 1 : 0;
         const page = matching.slice(from, from + limit);
         const more = from + limit < matching.length;
-        return { kind: 'rows', rows: page, first: undefined, next: more ? { sort: NOON, id: page.at(-1)?.id ?? '' } : undefined, walked: page.length };
+        return {
+          kind: 'rows',
+          rows: page,
+          first: undefined,
+          next: more ? { sort: NOON, id: page.at(-1)?.id ?? '' } : undefined,
+          walked: page.length,
+        };
       },
     },
   };

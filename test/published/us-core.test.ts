@@ -1,18 +1,17 @@
 /**
  * US Core 6.1.0 and 7.0.0 as published: every example passes, a whole patient passes, and what is broken is refused at its place. The packages
- * are not part of the repository: ASSENT_TEST_DATA names the folder that holds us-core/ and us-core-patient85/; without it nothing runs.
+ * are not part of the repository.
  */
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createReadStream, readFileSync } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
 import { loadPackages } from '../../server/validation/packages/package.ts';
 import { type Check, createCheck } from '../../server/validation/validate.ts';
+import { published } from '../support/published.ts';
 
-const folder = process.env['ASSENT_TEST_DATA'] ?? '';
-const fileOf = (release: string) => join(folder, 'us-core', `us_core_${release}.tgz`);
+const fileOf = (release: string) => published('us-core', `us_core_${release}.tgz`);
 
 // oxlint-disable-next-line typescript/no-explicit-any -- examples are broken in many places
 type Loose = any;
@@ -39,7 +38,7 @@ const errorsOf = (check: Check['check'], value: ResourceValue) =>
     .filter(({ severity }) => severity === undefined)
     .map(({ expression = [], diagnostics }) => `${expression[0]}: ${diagnostics}`);
 
-describe.skipIf(!existsSync(fileOf('610')) || !existsSync(fileOf('700')))('US Core', () => {
+describe('US Core', () => {
   let checks: Readonly<Record<string, Check['check']>>;
   let examples: Map<string, Example>;
   beforeAll(async () => {
@@ -61,8 +60,8 @@ describe.skipIf(!existsSync(fileOf('610')) || !existsSync(fileOf('700')))('US Co
     expect(refused(checks['both'] as Check['check'])).toEqual([]);
   });
 
-  test.skipIf(!existsSync(join(folder, 'us-core-patient85')))('a whole patient of the reference server passes the profiles it claims', () => {
-    const bundle = JSON.parse(readFileSync(join(folder, 'us-core-patient85', 'uscore_bundle_patient_85.json'), 'utf8')) as Loose;
+  test('a whole patient of the reference server passes the profiles it claims', () => {
+    const bundle = JSON.parse(readFileSync(published('us-core-patient85', 'uscore_bundle_patient_85.json'), 'utf8')) as Loose;
     expect(bundle.entry.length).toBe(264);
     for (const release of ['610', 'both']) {
       const refused = bundle.entry.flatMap(({ resource }: Loose) => errorsOf(checks[release] as Check['check'], resource as ResourceValue));
