@@ -74,6 +74,20 @@ describe('the rounds of a follower', () => {
     }
   });
 
+  test('nothing is erased or indexed anew meanwhile: neither leaves a version to follow. Afterwards both go on, also at once', async () => {
+    await engine.resources.commit(writes([resource('T', 'a')]));
+    const erase = () => engine.resources.commit({ ...writes([]), erase: [{ type: 'T', id: 'a' }] });
+    const reindex = () => engine.resources.reindex({ type: 'T' }, ({ keys, instant }) => ({ keys: [...keys, '@made/anew'], instant }));
+    const dump = openDump(dataDir);
+    try {
+      await expect(reindex()).rejects.toMatchObject({ code: 'unavailable' });
+      await expect(erase()).rejects.toMatchObject({ code: 'unavailable' });
+    } finally {
+      dump.close();
+    }
+    expect((await Promise.all([reindex(), reindex(), erase()]))[0]).toMatchObject({ read: 1 });
+  });
+
   test('what is read frozen is of one moment', async () => {
     await engine.resources.commit(writes([resource('T', 'a')]));
     const dump = openDump(dataDir);

@@ -56,18 +56,31 @@ function assemble({ dataDir, clock, writer, release }: Parts): Engine {
   let ended: Promise<void> | undefined;
   const close = (): Promise<void> => (ended ??= end());
   const resources = createResourceStore({ database, reads, writer, close });
-  const commit = (writes: WriteSet) => (writes.erase?.length ? besideNoCopy(dataDir, () => resources.commit(writes)) : resources.commit(writes));
-  return { resources: { ...resources, commit }, records: createRecordStore({ database, writer, clock }) };
+  const alone = besideNoCopy(dataDir);
+  const commit = (writes: WriteSet) => (writes.erase?.length ? alone(() => resources.commit(writes)) : resources.commit(writes));
+  const reindex: typeof resources.reindex = (slice, keysOf) => alone(() => resources.reindex(slice, keysOf));
+  return { resources: { ...resources, commit, reindex }, records: createRecordStore({ database, writer, clock }) };
 }
 
-/** Whoever copies the folder while it is written to would not notice what was taken away. */
-async function besideNoCopy<T>(dataDir: string, work: () => Promise<T>): Promise<T> {
-  const release = lockForCopy(dataDir);
-  try {
-    return await work();
-  } finally {
-    release();
-  }
+/**
+ * For what leaves no version behind: whoever copies the folder while it is written to would not notice what was taken away, nor which keys were
+ * made anew. Several such works of this process share the lock.
+ */
+function besideNoCopy(dataDir: string): <T>(work: () => Promise<T>) => Promise<T> {
+  let release: (() => void) | undefined;
+  let working = 0;
+  return async (work) => {
+    release ??= lockForCopy(dataDir);
+    working++;
+    try {
+      return await work();
+    } finally {
+      if (--working === 0) {
+        release();
+        release = undefined;
+      }
+    }
+  };
 }
 
 async function prepare(dataDir: string): Promise<void> {
