@@ -127,6 +127,14 @@ export const promises: Readonly<Record<string, Exercise>> = {
     const { json } = await walker.ask('PUT', `${walker.type}?_id=${made.id}`, 200, { body });
     demand('the one that matches', json.id === made.id && json.language === 'it');
   },
+  async 'referencePolicy literal'(walker) {
+    const references = JSON.stringify(walker.sample).match(/"reference":"[^"]*"/g) ?? [];
+    const { text } = await walker.ask('GET', (await walker.one()).url, 200);
+    demand(
+      'each reference as it was sent',
+      references.every((reference) => text.includes(reference)),
+    );
+  },
   async 'conditionalDelete multiple'(walker) {
     const made = [await walker.create(), await walker.create()];
     await walker.ask('DELETE', `${walker.type}?_id=${made.map(({ id }) => id).join(',')}`, 204);
