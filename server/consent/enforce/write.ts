@@ -15,6 +15,7 @@ import type { Expression } from '../../search/expression.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
 import { SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
+import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
 import { actBase, type Disclosure, rowOf, versionReference } from './disclose.ts';
 import { type Change, integrityGuards } from './integrity.ts';
 import { inView, patientsOf } from './view.ts';
@@ -26,10 +27,10 @@ export type Writing = Disclosure & {
     resource: ResourceValue,
     context: {
       readonly writer: string;
-      /** Keys of the version before, whose patients and labels this writer may not drop (rule 21). */
+      /** Keys whose patients and labels it has at least: of the version before, where this writer may not drop them (rule 21), and of its targets. */
       readonly previous: readonly string[] | undefined;
       /** Stored resources it refers to, by reference. */
-      readonly concepts: ReadonlyMap<string, ResourceValue>;
+      readonly concepts: Concepts['values'];
       readonly sealed?: boolean;
     },
   ) => { readonly keys: readonly string[]; readonly instant: number | undefined };
@@ -140,7 +141,7 @@ function blamed(error: unknown, index: number): unknown {
   );
 }
 
-async function planStep(deps: Writing, operation: WriteOperation, concepts: ReadonlyMap<string, ResourceValue>): Promise<Step> {
+async function planStep(deps: Writing, operation: WriteOperation, concepts: Concepts): Promise<Step> {
   switch (operation.kind) {
     case 'create':
       return planCreate(deps, operation, concepts);
@@ -153,11 +154,7 @@ async function planStep(deps: Writing, operation: WriteOperation, concepts: Read
   }
 }
 
-async function planCreate(
-  deps: Writing,
-  operation: WriteOperation & { kind: 'create' },
-  concepts: ReadonlyMap<string, ResourceValue>,
-): Promise<Step> {
+async function planCreate(deps: Writing, operation: WriteOperation & { kind: 'create' }, concepts: Concepts): Promise<Step> {
   const type = operation.resource.value.resourceType;
   const stored = newVersionOf(deps, operation, { previous: undefined, concepts, after: undefined });
   if (operation.ifNoneExist === undefined) return { guards: [], stored, result: { kind: 'created', row: rowOf(stored) } };
@@ -183,11 +180,7 @@ async function matchOf(
   return { match, guard: { kind: 'no-match', type, where, scope } };
 }
 
-async function planUpdate(
-  deps: Writing,
-  operation: WriteOperation & { kind: 'update' },
-  concepts: ReadonlyMap<string, ResourceValue>,
-): Promise<Step> {
+async function planUpdate(deps: Writing, operation: WriteOperation & { kind: 'update' }, concepts: Concepts): Promise<Step> {
   const type = operation.resource.value.resourceType;
   // Clients that may choose ids learn which are taken (rule 22).
   const current = await currentFor(deps, type, operation.id, { unseen: choosesIds(deps) });
@@ -265,7 +258,7 @@ function laterThan(deps: Writing, before: number | undefined): number {
 
 type Replacing = {
   readonly previous: readonly string[] | undefined;
-  readonly concepts: ReadonlyMap<string, ResourceValue>;
+  readonly concepts: Concepts;
   /** lastUpdated of the version before. */
   readonly after: number | undefined;
 };
@@ -273,51 +266,19 @@ type Replacing = {
 function newVersionOf(
   deps: Writing,
   { id, resource, version = newVersion() }: { readonly id: string; readonly resource: ResourceDocument; readonly version?: string },
-  { after, ...context }: Replacing,
+  { after, previous, concepts }: Replacing,
 ): StoredResource {
   const lastUpdated = laterThan(deps, after);
   const meta = { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() };
   const body = withMembers(resource.text, { id, meta });
   const value = { ...resource.value, id, meta: { ...(resource.value['meta'] as object | undefined), ...meta } };
-  const { keys, instant } = deps.keysOf(value, { writer: deps.caller.actor, ...context });
-  return { type: resource.value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
-}
-
-/** What a Provenance speaks of and is written beside it: it concerns the same patients. */
-function targetsBeside(operations: readonly WriteOperation[]): Map<string, ResourceValue> {
-  const beside = new Map<string, ResourceValue>();
-  for (const operation of operations) {
-    if ('resource' in operation)
-      beside.set(`${operation.resource.value.resourceType}/${operation.id}`, { ...operation.resource.value, id: operation.id });
-  }
-  const provenances = [...beside.values()].filter(({ resourceType }) => resourceType === 'Provenance');
-  const targets = provenances.flatMap(({ target }) => (Array.isArray(target) ? (target as readonly { readonly reference?: unknown }[]) : []));
-  const named = new Set(targets.map(({ reference }) => /^[A-Za-z]+\/[^/]+/.exec(String(reference))?.[0]));
-  return new Map([...beside].filter(([reference]) => named.has(reference)));
-}
-
-/** Stored Medications that written resources refer to: a deny by code follows medicationReference (rule 9). */
-async function referencedConcepts(deps: Writing, operations: readonly WriteOperation[]): Promise<ReadonlyMap<string, ResourceValue>> {
-  const concepts = targetsBeside(operations);
-  const wanted = new Set<string>();
-  for (const operation of operations) {
-    if (!('resource' in operation)) continue;
-    const { value } = operation.resource;
-    if (value.resourceType === 'Medication') concepts.set(`Medication/${operation.id}`, value);
-    const reference = (value['medicationReference'] as { reference?: unknown } | undefined)?.reference;
-    if (typeof reference === 'string' && reference.startsWith('Medication/')) wanted.add(reference.slice('Medication/'.length));
-  }
-  const ids = new Set([...wanted].filter((id) => !concepts.has(`Medication/${id}`)));
-  if (ids.size === 0) return concepts;
-  const found = await deps.resources.find({
-    type: 'Medication',
-    where: { kind: 'id', ids },
-    scope: 'internal',
-    order: { by: 'instant', direction: 'newest-first' },
-    limit: ids.size,
+  const keep = [...(previous ?? []), ...targetKeys(value, deps.base, concepts)];
+  const { keys, instant } = deps.keysOf(value, {
+    writer: deps.caller.actor,
+    previous: keep.length > 0 ? keep : undefined,
+    concepts: concepts.values,
   });
-  if (found.kind === 'rows') for (const row of found.rows) concepts.set(`Medication/${row.id}`, JSON.parse(row.body) as ResourceValue);
-  return concepts;
+  return { type: resource.value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
 }
 
 function nameOf(operation: Exclude<WriteOperation, { kind: 'keep' }>): Act['interaction'] {

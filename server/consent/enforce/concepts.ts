@@ -1,0 +1,76 @@
+/**
+ * What a written resource says by naming others: the Medication whose code it is about (rule 9), and the targets of a Provenance, whose patients
+ * it concerns (rule 17). consent.md §2
+ *
+ * Invariant: they are looked for whoever may see them, and what is found only ever adds patients and labels: a Provenance about a hidden resource is
+ * shown to its writer as little as one about nothing.
+ */
+import { AssentError } from '../../errors.ts';
+import { parseReference } from '../../fhir/references.ts';
+import { opensByScopeAlone } from '../../fhir/resource-types.ts';
+import type { ResourceValue } from '../../fhir/resource.ts';
+import type { ResourceStore } from '../../store/port.ts';
+import type { WriteOperation } from '../gate.ts';
+
+export type Concepts = {
+  /** By `Type/id`. */
+  readonly values: ReadonlyMap<string, ResourceValue>;
+  /** Of those that are stored: patients and labels of earlier versions may be kept there only. */
+  readonly keys: ReadonlyMap<string, readonly string[]>;
+};
+
+type Deps = { readonly resources: Pick<ResourceStore, 'find'>; readonly base: string };
+
+/** What lies beside in the same write comes before what is stored. */
+export async function referencedConcepts(deps: Deps, operations: readonly WriteOperation[]): Promise<Concepts> {
+  const written = new Map<string, ResourceValue>();
+  for (const operation of operations) {
+    if ('resource' in operation)
+      written.set(`${operation.resource.value.resourceType}/${operation.id}`, { ...operation.resource.value, id: operation.id });
+  }
+  const named = new Set([...written.values()].flatMap((value) => [...medicationOf(value), ...targetsOf(value, deps.base)]));
+  const values = new Map([...written].filter(([reference]) => named.has(reference)));
+  const keys = new Map<string, readonly string[]>();
+  for (const [type, ids] of byType([...named].filter((reference) => !written.has(reference)))) {
+    const order = { by: 'instant', direction: 'newest-first' } as const;
+    const found = await deps.resources.find({ type, where: { kind: 'id', ids }, scope: 'internal', order, limit: ids.size });
+    if (found.kind !== 'rows') throw new AssentError('unavailable');
+    for (const row of found.rows) {
+      values.set(`${type}/${row.id}`, JSON.parse(row.body) as ResourceValue);
+      keys.set(`${type}/${row.id}`, row.keys);
+    }
+  }
+  return { values, keys };
+}
+
+/** Keys of the stored targets of a Provenance. */
+export function targetKeys(resource: ResourceValue, base: string, { keys }: Concepts): readonly string[] {
+  // What is open by scope alone has labels that hide nothing.
+  return targetsOf(resource, base).flatMap((reference) => (opensByScopeAlone(typeOf(reference)) ? [] : (keys.get(reference) ?? [])));
+}
+
+function typeOf(reference: string): string {
+  return reference.slice(0, reference.indexOf('/'));
+}
+
+function medicationOf(value: ResourceValue): string[] {
+  const reference = (value['medicationReference'] as { reference?: unknown } | undefined)?.reference;
+  return typeof reference === 'string' && reference.startsWith('Medication/') ? [reference] : [];
+}
+
+function targetsOf(value: ResourceValue, base: string): string[] {
+  const targets = value.resourceType === 'Provenance' ? value['target'] : undefined;
+  return (Array.isArray(targets) ? (targets as readonly { readonly reference?: unknown }[]) : []).flatMap(({ reference }) => {
+    const parsed = typeof reference === 'string' ? parseReference(reference, base) : undefined;
+    return parsed?.kind === 'local' ? [`${parsed.type}/${parsed.id}`] : [];
+  });
+}
+
+function byType(references: readonly string[]): Map<string, Set<string>> {
+  const ids = new Map<string, Set<string>>();
+  for (const reference of references) {
+    const [type = '', id = ''] = reference.split('/');
+    ids.set(type, (ids.get(type) ?? new Set()).add(id));
+  }
+  return ids;
+}
