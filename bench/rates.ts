@@ -11,8 +11,18 @@ const ROUNDS = 3;
 const CONNECTIONS = 32;
 /** A slow machine may answer nothing in a second, but not in so many times as long. */
 const LONGEST = 8;
+const FHIR_JSON = 'application/fhir+json';
 
-export type Target = { readonly name: string; readonly pid: number; readonly url: string; readonly token: string; readonly body?: string };
+export type Target = {
+  readonly name: string;
+  readonly pid: number;
+  readonly url: string;
+  readonly token: string;
+  readonly body?: string;
+  /** In turn, in the place of `url` and `body`. */
+  readonly requests?: readonly Asked[];
+};
+export type Asked = { readonly method: 'POST' | 'PUT' | 'PATCH'; readonly path: string; readonly body: string; readonly type?: string };
 
 export type Figure = {
   readonly name: string;
@@ -60,21 +70,31 @@ function figureOf({ name }: Target, rounds: readonly Round[]): Figure {
 }
 
 async function load(target: Target, seconds: number, longer = 1): Promise<Run> {
-  const { name, pid, url, token, body } = target;
+  const { name, pid, url, token, body, requests } = target;
+  const typed = (type: string) => ({ authorization: `Bearer ${token}`, 'content-type': type });
+  const turns = requests?.map(({ type = FHIR_JSON, ...each }) => ({ ...each, headers: typed(type) }));
+  let clients = 0;
   const before = cpuMs(pid);
   const result = await autocannon({
     url,
     connections: CONNECTIONS,
     duration: seconds * longer,
     timeout: 30,
-    headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/fhir+json' }) },
+    headers: body === undefined ? { authorization: `Bearer ${token}` } : typed(FHIR_JSON),
     ...(body === undefined ? {} : { method: 'POST' as const, body }),
+    ...(turns ? { requests: turns, setupClient: (client) => client.setRequests(rotated(turns, clients++ / CONNECTIONS)) } : {}),
   });
   const answered = result['2xx'];
   if (result.non2xx > 0 || result.errors > 0) throw new Error(`${name}: ${result.non2xx} refused, ${result.errors} not answered`);
   if (answered === 0 && longer < LONGEST) return load(target, seconds, longer * 2);
   if (answered === 0) throw new Error(`${name}: nothing was answered`);
   return { rate: answered / result.duration, cpu: (cpuMs(pid) - before) / answered, p99: result.latency.p99 };
+}
+
+/** Each connection begins at another place, so that they do not meet. */
+function rotated<T>(all: readonly T[], share: number): T[] {
+  const at = Math.floor(all.length * share);
+  return [...all.slice(at), ...all.slice(0, at)];
 }
 
 export function round(value: number, digits: number): number {

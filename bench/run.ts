@@ -11,6 +11,7 @@ import { residentMb, type Started, start } from './processes.ts';
 import { compare, type Figure, type Target } from './rates.ts';
 import { receiptFigures } from './receipt.ts';
 import { startBenchedSet } from './replica-set.ts';
+import { writesOf } from './writes.ts';
 import { type EngineResults, report } from './report.ts';
 
 const seconds = Number(process.argv[2] ?? 5);
@@ -72,6 +73,7 @@ function scenariosOf({ server: { pid }, world: { base, patient, observation, adm
     { name: 'GET Patient, consent-checked and audited', pid, url: `${base}/${patient}`, token: insurer.token },
     { name: 'search of 20, permitted', pid, url: search, token: insurer.token },
     { name: 'create Observation, validated and durable', pid, url: `${base}/Observation`, token: admin.token, body: observation },
+    ...writesOf(base).map((writes) => ({ ...writes, pid, url: base, token: admin.token })),
   ];
 }
 

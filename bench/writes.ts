@@ -1,0 +1,41 @@
+/** Writes other than a create: many resources in turn, so that callers at once rarely meet at the same one. */
+import { patientBundle, seededRandom } from '../server/commands/demo/generator.ts';
+import type { Asked } from './rates.ts';
+import { CUSTODIAN } from './world.ts';
+
+const RESOURCES = 500;
+const TRANSACTION = 20;
+
+export function writesOf(base: string): readonly { readonly name: string; readonly requests: readonly Asked[] }[] {
+  const { pathname } = new URL(base);
+  const random = seededRandom(9);
+  const bundle = patientBundle(random, 50_000, CUSTODIAN);
+  const numbers = Array.from({ length: RESOURCES }, (_, n) => n);
+  const patient = bundle.entry[0]?.resource;
+  const entry = bundle.entry.slice(0, TRANSACTION);
+  if (!patient || entry.length < TRANSACTION) throw new Error('the generated bundle is too small');
+  const patch = JSON.stringify([{ op: 'add', path: '/name', value: 'A clinic by another name' }]);
+  const clinic = (id: string): string => JSON.stringify({ resourceType: 'Location', id, status: 'active', name: 'A clinic' });
+  return [
+    {
+      name: 'PUT Patient, validated and durable',
+      requests: numbers.map((n) => ({
+        method: 'PUT',
+        path: `${pathname}/Patient/put-${n}`,
+        body: JSON.stringify({ ...patient, id: `put-${n}` }),
+      })),
+    },
+    {
+      name: 'PUT Location, validated and durable',
+      requests: numbers.map((n) => ({ method: 'PUT', path: `${pathname}/Location/put-${n}`, body: clinic(`put-${n}`) })),
+    },
+    {
+      name: 'PATCH Location, validated and durable',
+      requests: numbers.map((n) => ({ method: 'PATCH', path: `${pathname}/Location/put-${n}`, body: patch, type: 'application/json-patch+json' })),
+    },
+    {
+      name: `transaction of ${TRANSACTION}, validated and durable`,
+      requests: [{ method: 'POST', path: pathname, body: JSON.stringify({ ...bundle, entry }) }],
+    },
+  ];
+}
