@@ -35,9 +35,11 @@ export function refuseConsentProvenance(value: ResourceValue): void {
 
 function mayBeOurs(signatures: unknown): boolean {
   if (!Array.isArray(signatures)) return signatures !== undefined;
-  return signatures.some(
-    ({ sigFormat }: { readonly sigFormat?: unknown }) => typeof sigFormat !== 'string' || /jose|json|octet-stream/i.test(sigFormat),
-  );
+  // Not validated yet: anything may stand in the list.
+  return signatures.some((signature: { readonly sigFormat?: unknown } | null) => {
+    const format = signature?.sigFormat;
+    return typeof format !== 'string' || /jose|json|octet-stream/i.test(format);
+  });
 }
 
 /** The create of a Consent with X-Provenance; undefined: this is none. */

@@ -117,5 +117,9 @@ it('a Provenance with a signature that is none of ours is stored, and signs noth
   const xml = (signature as Json[]).map((each) => ({ ...each, sigFormat: 'application/signature+xml' }));
   expect((await server.admin.call('POST', 'Provenance', { ...rest, target, signature: xml })).status).toBe(201);
   expect((await server.admin.call('POST', 'Provenance', { ...rest, target, signature })).status).toBe(422);
+  const odd = { ...rest, target, signature: [null, 1, 'x'] };
+  expect((await server.admin.call('POST', 'Provenance', odd)).status).toBe(422);
+  const entry = [{ resource: odd, request: { method: 'POST', url: 'Provenance' } }];
+  expect((await server.admin.call('POST', '', { resourceType: 'Bundle', type: 'transaction', entry })).status).toBe(422);
   expect((await server.admin.call('GET', `Consent/${String(consent['id'])}`)).status).toBe(404);
 });
