@@ -6,6 +6,7 @@
 import type { Definition, Package } from './packages/package.ts';
 import { compareVersions } from './packages/profiles.ts';
 import table from './value-sets.json' with { type: 'json' };
+import type { CodeSystem, Concept, Expanded, Filter, Include, ValueSet } from './packages/value-set.ts';
 
 type Code = { readonly system: string; readonly code: string };
 export type SearchTerms = {
@@ -14,20 +15,6 @@ export type SearchTerms = {
   readonly above: (code: Code) => readonly Code[] | undefined;
 };
 
-type Concept = { readonly code?: string; readonly concept?: readonly Concept[] };
-type Filter = { readonly property?: string; readonly op?: string; readonly value?: string };
-type Include = {
-  readonly system?: string;
-  readonly concept?: readonly Concept[];
-  readonly filter?: readonly Filter[];
-  readonly valueSet?: readonly string[];
-};
-type Expanded = { readonly system?: string; readonly code?: string; readonly abstract?: boolean; readonly contains?: readonly Expanded[] };
-type ValueSet = {
-  readonly compose?: { readonly include?: readonly Include[]; readonly exclude?: readonly Include[] };
-  readonly expansion?: { readonly total?: number; readonly contains?: readonly Expanded[] };
-};
-type CodeSystem = { readonly content?: string; readonly concept?: readonly Concept[] };
 /** Every code of a system, with all above it. */
 type Hierarchy = ReadonlyMap<string, ReadonlySet<string>>;
 

@@ -6,22 +6,7 @@
 import type { Membership, ValueSets } from '../value-sets.ts';
 import type { Definition, Package } from './package.ts';
 import { compareVersions } from './profiles.ts';
-
-type Concept = { readonly code?: string; readonly concept?: readonly Concept[] };
-type Filter = { readonly property?: string; readonly op?: string; readonly value?: string };
-type Include = {
-  readonly system?: string;
-  readonly concept?: readonly Concept[];
-  readonly filter?: readonly Filter[];
-  readonly valueSet?: readonly string[];
-};
-type ValueSet = {
-  readonly compose?: { readonly include?: readonly Include[]; readonly exclude?: readonly Include[] };
-  readonly expansion?: Expansion;
-};
-type Expanded = { readonly system?: string; readonly code?: string; readonly abstract?: boolean; readonly contains?: readonly Expanded[] };
-type Expansion = { readonly total?: number; readonly contains?: readonly Expanded[] };
-type CodeSystem = { readonly content?: string; readonly concept?: readonly Concept[] };
+import type { CodeSystem, Concept, Expanded, Expansion, Filter, Include, ValueSet } from './value-set.ts';
 
 type Ask = { readonly code: string; readonly system: string | undefined };
 type Board = {
