@@ -120,13 +120,14 @@ describe('$purge', () => {
     expect((await insurer.session.call('GET', 'Observation/other-1/_history')).json['total']).toBe(2);
   });
 
-  it.runIf(onFiles)('leaves no byte of it in the files of the database', () => {
-    for (const marker of ['MARKER-lost', 'MARKER-first-lost', 'MARKER-second-lost', 'MARKER-gone-lost'])
-      expect([marker, inFiles(marker)]).toEqual([marker, false]);
-    expect(inFiles(remembered[0] as Buffer)).toBe(false);
-    expect(inFiles('MARKER-other')).toBe(true);
-    expect(inFiles(remembered[1] as Buffer)).toBe(true);
-  });
+  if (onFiles)
+    it('leaves no byte of it in the files of the database', () => {
+      for (const marker of ['MARKER-lost', 'MARKER-first-lost', 'MARKER-second-lost', 'MARKER-gone-lost'])
+        expect([marker, inFiles(marker)]).toEqual([marker, false]);
+      expect(inFiles(remembered[0] as Buffer)).toBe(false);
+      expect(inFiles('MARKER-other')).toBe(true);
+      expect(inFiles(remembered[1] as Buffer)).toBe(true);
+    });
 
   it('keeps the trail, which is shown as before, and says who erased what', async () => {
     const trail = await server.admin.call('GET', 'AuditEvent?patient=Patient/lost&_count=100');
