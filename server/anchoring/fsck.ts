@@ -13,7 +13,7 @@ import { batchRoot, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import type { LogRow, RecordStore } from '../store/port.ts';
 import { anchorFile, signerFolder } from './folders.ts';
 import type { LogRows } from './log-port.ts';
-import { type BatchRecord, createLogRecords, entriesOf, type LogRecords } from './log-records.ts';
+import { type BatchRecord, createLogRecords, entriesOf, type LogRecords, referenceKey } from './log-records.ts';
 import { unsealed } from './seal.ts';
 import { readSignerState, readVerifierKey } from './signer-files.ts';
 
@@ -76,7 +76,6 @@ type Chains = Map<string, { readonly seq: number; readonly last: number; readonl
 async function checkRows({ log, stored, size, texts }: Rows): Promise<string[]> {
   const problems: string[] = [];
   const chains: Chains = new Map();
-  const erased = await erasures(log, size);
   for (let from = 0; from < size && problems.length < MOST_PROBLEMS; from += TILE_WIDTH) {
     const width = tileWidth(0, from / TILE_WIDTH, size);
     const rows = await log.readLog(from, width);
@@ -88,7 +87,7 @@ async function checkRows({ log, stored, size, texts }: Rows): Promise<string[]> 
       problems.push(
         ...(await checkBatch(batch, { rows: rows.slice(batch.first - from, batch.first - from + batch.count), public_, stored, chains })),
       );
-    problems.push(...(await checkTexts(rows, texts, erased)));
+    problems.push(...(await checkTexts(rows, { log, stored, size, texts })));
   }
   return problems;
 }
@@ -131,26 +130,26 @@ async function checkBatch(batch: BatchRecord, { rows, public_, stored, chains }:
   }
 }
 
-/** What was erased, and the last entry that says so: texts logged before it are gone rightly. */
-async function erasures(log: LogRows, size: number): Promise<ReadonlyMap<string, number>> {
-  const erased = new Map<string, number>();
-  for (let from = 0; from < size; from += TILE_WIDTH) {
-    for (const { index, entry } of await log.readLog(from, Math.min(TILE_WIDTH, size - from))) {
-      if (!entry.includes('"erasure"')) continue;
-      const { kind, reference } = parseEntry(entry);
-      if (kind === 'erasure') erased.set(reference, index);
-    }
+async function checkTexts(rows: readonly LogRow[], all: Rows): Promise<string[]> {
+  const parsed = rows.map(({ index, entry }) => ({ index, ...parseEntry(entry) }));
+  const stored = await all.texts([...new Set(parsed.map(({ reference }) => reference))]);
+  const problems: string[] = [];
+  for (const { index, reference, digest } of parsed) {
+    const found = stored.get(reference) ?? [];
+    if (found.some((text) => digestOf(text) === digest) || index <= (await erasureOf(reference, all))) continue;
+    problems.push(found.length === 0 ? `Entry ${index}: ${reference} is gone.` : `Entry ${index}: ${reference} is not the one that was logged.`);
   }
-  return erased;
+  return problems;
 }
 
-async function checkTexts(rows: readonly LogRow[], texts: FsckDependencies['texts'], erased: ReadonlyMap<string, number>): Promise<string[]> {
-  const parsed = rows.map(({ index, entry }) => ({ index, ...parseEntry(entry) }));
-  const stored = await texts([...new Set(parsed.map(({ reference }) => reference))]);
-  return parsed.flatMap(({ index, reference, digest }) => {
-    if (index <= (erased.get(reference) ?? -1)) return [];
-    const found = stored.get(reference) ?? [];
-    if (found.some((text) => digestOf(text) === digest)) return [];
-    return [found.length === 0 ? `Entry ${index}: ${reference} is gone.` : `Entry ${index}: ${reference} is not the one that was logged.`];
-  });
+/** Index of the last entry that says that this was erased, -1: there is none. Texts logged before it, and itself, are gone rightly. */
+async function erasureOf(reference: string, { log, stored, size }: Rows): Promise<number> {
+  let last = -1;
+  for (const { first, count } of await stored.batchesFor(referenceKey(reference))) {
+    for (const { index, entry } of await log.readLog(first, Math.min(count, Math.max(size - first, 0)))) {
+      const row = parseEntry(entry);
+      if (row.kind === 'erasure' && row.reference === reference) last = Math.max(last, index);
+    }
+  }
+  return last;
 }

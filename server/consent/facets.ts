@@ -8,7 +8,7 @@
 import { PATIENT_KEY, patientsNamed } from '../fhir/compartments.ts';
 import { parseReference, relativeToBase } from '../fhir/references.ts';
 import { opensByScopeAlone } from '../fhir/resource-types.ts';
-import type { ResourceValue } from '../fhir/resource.ts';
+import { isObject, type ResourceValue } from '../fhir/resource.ts';
 import { rangeOf } from '../fhir/dates.ts';
 import { encodeInstant } from '../search/expression.ts';
 import { rankOf, systems, UNLABELLED_RANK } from './code-systems.ts';
@@ -88,7 +88,7 @@ export function facetsOf(resource: ResourceValue, context: FacetContext): string
 function partsOf(resource: Element): Element[] {
   const contained = list(resource['contained']);
   const entries = resource['resourceType'] === 'Bundle' ? list(resource['entry']).map((entry) => entry['resource']) : [];
-  return [resource, ...[...contained, ...entries].filter(isElement).flatMap(partsOf)];
+  return [resource, ...[...contained, ...entries].filter(isObject).flatMap(partsOf)];
 }
 
 /** What a section speaks of is a part too, but lives elsewhere under labels of its own. */
@@ -172,7 +172,7 @@ function addEveryCoding(keys: Set<string>, node: unknown): void {
     for (const item of node) addEveryCoding(keys, item);
     return;
   }
-  if (!isElement(node)) return;
+  if (!isObject(node)) return;
   if (typeof node['code'] === 'string' && typeof node['system'] === 'string') keys.add(facet.anyCode(node['system'], node['code']));
   for (const name in node) if (name !== 'meta' && typeof node[name] === 'object') addEveryCoding(keys, node[name]);
 }
@@ -202,7 +202,7 @@ const AUTHORS = ['performer', 'author', 'recorder', 'asserter', 'requester', 'se
 
 function authorsOf(resource: Element): string[] {
   return AUTHORS.flatMap((name) => list(resource[name]).flatMap((value) => [value, value['actor']])).flatMap((value) => {
-    const reference = isElement(value) ? value['reference'] : undefined;
+    const reference = isObject(value) ? value['reference'] : undefined;
     return typeof reference === 'string' ? [reference] : [];
   });
 }
@@ -217,9 +217,5 @@ function codings(value: unknown): { system: string; code: string }[] {
 
 /** A value that may be one or many, as the many; anything that is no object is left out. */
 function list(value: unknown): Element[] {
-  return (Array.isArray(value) ? value : [value]).filter(isElement);
-}
-
-function isElement(value: unknown): value is Element {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return (Array.isArray(value) ? value : [value]).filter(isObject);
 }

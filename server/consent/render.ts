@@ -3,6 +3,7 @@
  * Invariant: everything the Consent decides is said; a language that is not spoken here is answered in English.
  */
 import type { CompiledConsent, Provision, Span } from './compile.ts';
+import { escapeXml } from '../fhir/xml/entities.ts';
 
 type Words = {
   readonly language: string;
@@ -140,8 +141,4 @@ function spanWords({ low, high }: Span, words: Words): string {
 
 function isoOf(instant: number): string {
   return new Date(instant).toISOString().replace(/\.000Z$/, 'Z');
-}
-
-function escapeXml(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

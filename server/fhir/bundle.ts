@@ -7,7 +7,7 @@
  */
 import { AssentError, type Issue } from '../errors.ts';
 import { elementTexts, memberText, objectText, replaceStrings } from './json-text.ts';
-import type { ResourceDocument, ResourceValue } from './resource.ts';
+import { isObject, type ResourceDocument, type ResourceValue } from './resource.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 export type EntryMethod = (typeof METHODS)[number];
@@ -89,10 +89,6 @@ function readConditions(request: Readonly<Record<string, unknown>>, index: numbe
   const wrong = CONDITIONS.find((name) => request[name] !== undefined && typeof request[name] !== 'string');
   if (wrong) return issue(`${wrong} must be a string.`, entryPath(index, `.request.${wrong}`));
   return Object.fromEntries(CONDITIONS.map((name) => [name, request[name]])) as Conditions;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** An entry of a transaction that knows what it is about: `type`, and `id` where the request names or creates one resource. */

@@ -10,7 +10,7 @@
 import { isUtf8 } from 'node:buffer';
 import { AssentError } from '../errors.ts';
 import { stringEnd } from './json-text.ts';
-import type { ResourceDocument, ResourceValue } from './resource.ts';
+import { isObject, type ResourceDocument, type ResourceValue } from './resource.ts';
 
 export type JsonLimits = { readonly maxDepth: number; readonly maxBytes: number };
 
@@ -195,10 +195,6 @@ function isDigit(c: number): boolean {
 /** Everything before `at` has been compacted, so only the byte offset is known, not line and column. */
 function fail(at: number, what: string): never {
   throw new AssentError('invalid-json', `${what} (at byte ${at}).`);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function countMembers(root: unknown): number {

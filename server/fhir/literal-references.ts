@@ -5,6 +5,7 @@
  * `#id`, URNs, other servers, searches, canonicals, and what lies in the entries of a Bundle, where references are the Bundle's own.
  */
 import { type ElementInfo, elementsOf } from './elements/elements.ts';
+import { expressionOf, type Place } from './place.ts';
 import { parseReference } from './references.ts';
 import type { ResourceValue } from './resource.ts';
 
@@ -18,14 +19,12 @@ export type LiteralReference = {
 };
 
 type Element = Readonly<Record<string, unknown>>;
-/** From the leaf up: written out only for what is a reference. */
-type Place = { readonly up: Place | undefined; readonly step: string; readonly index: number | undefined };
 type Walk = { readonly base: string; readonly found: LiteralReference[] };
 
 /** `base`: our own FHIR base URL. */
 export function literalReferences(resource: ResourceValue, base: string): readonly LiteralReference[] {
   const walk: Walk = { base, found: [] };
-  visit(resource, resource.resourceType, { up: undefined, step: resource.resourceType, index: undefined }, walk);
+  visit(resource, resource.resourceType, { step: resource.resourceType }, walk);
   return walk.found;
 }
 
@@ -64,11 +63,5 @@ function read({ reference }: Element, place: Place, { base, found }: Walk): void
   const parsed = parseReference(reference, base);
   if (parsed.kind !== 'local') return;
   const { type, id } = parsed;
-  found.push({ target: `${type}/${id}`, type, id, expression: written(place) });
-}
-
-function written(place: Place): string {
-  let text = '';
-  for (let at: Place | undefined = place; at; at = at.up) text = `${at.step}${at.index === undefined ? '' : `[${at.index}]`}${text}`;
-  return text;
+  found.push({ target: `${type}/${id}`, type, id, expression: expressionOf(place) });
 }

@@ -13,7 +13,7 @@ import { etag, notFound, receiptHeaders } from './answer.ts';
 import { cursorBinding } from './cursor-binding.ts';
 import { type AnswerEntry, statusLine } from './entry-call.ts';
 import type { Answer, FhirRequest } from './interaction.ts';
-import { countOf, refuseUnknownQuery } from './parameters.ts';
+import { countOf, refuseUnknownQuery, zoned } from './parameters.ts';
 import type { Services } from './services.ts';
 import { type Part, readPart, SUBSET_PARAMETERS, warningHeaders } from './subset.ts';
 import { checkId } from './target.ts';
@@ -107,11 +107,6 @@ function periodOf(text: string | null): DateRange | undefined {
   const range = parseDate(zoned(text));
   if (!range) throw new AssentError('invalid-request', '_at must be a date or an instant, like 2024-05 or 2024-05-01T00:00:00Z.');
   return range;
-}
-
-/** A plus sign before the zone is a space by the time it gets here. */
-function zoned(text: string): string {
-  return text.replace(' ', '+');
 }
 
 function historyPath({ type, id }: FhirRequest): string {

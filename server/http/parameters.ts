@@ -38,3 +38,8 @@ export function countOf(query: URLSearchParams, name: string, most: number): num
   if (!/^\d{1,9}$/.test(text)) throw new AssentError('invalid-request', `${name} must be a whole number.`);
   return Math.min(Number(text), most);
 }
+
+/** A date from a URL: a plus sign before the zone is a space by the time it gets here. */
+export function zoned(text: string): string {
+  return text.replace(' ', '+');
+}

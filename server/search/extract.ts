@@ -22,6 +22,7 @@ import {
 } from '@medplum/core';
 import { referencedType } from '../fhir/references.ts';
 import { choiceTypes } from '../fhir/search-parameters.ts';
+import { isObject } from '../fhir/resource.ts';
 
 type Element = Readonly<Record<string, unknown>>;
 type Sink = (value: unknown) => void;
@@ -75,7 +76,7 @@ function compileDot({ left, right }: DotAtom, target: Target): Sink | undefined 
   if (right.name === 'ofType' || right.name === 'as') return argument instanceof SymbolAtom ? choice(left, argument.name, target) : undefined;
   if (right.name === 'extension' && argument instanceof LiteralAtom) {
     const url: unknown = argument.value.value;
-    const matching: Sink = (value) => isElement(value) && value['url'] === url && target.next(value);
+    const matching: Sink = (value) => isObject(value) && value['url'] === url && target.next(value);
     return compile(left, { ...target, next: field('extension', matching) });
   }
   const keep = right.name === 'where' ? condition(argument) : undefined;
@@ -95,12 +96,12 @@ function choice(left: Atom, typeName: string, target: Target): Sink | undefined 
 function condition(atom: Atom): ((value: unknown) => boolean) | undefined {
   if (atom instanceof IsAtom && atom.left instanceof FunctionAtom && atom.left.name === 'resolve' && atom.right instanceof SymbolAtom) {
     const { name } = atom.right;
-    return (value) => isElement(value) && referencedType(value) === name;
+    return (value) => isObject(value) && referencedType(value) === name;
   }
   if (atom instanceof EqualsAtom && atom.left instanceof SymbolAtom && atom.right instanceof LiteralAtom) {
     const member = atom.left.name;
     const expected: unknown = atom.right.value.value;
-    return (value) => isElement(value) && value[member] === expected;
+    return (value) => isObject(value) && value[member] === expected;
   }
   return undefined;
 }
@@ -130,7 +131,7 @@ function field(name: string, next: Sink): Sink {
   const variants = choiceTypes[name]?.map((type) => name + type[0]?.toUpperCase() + type.slice(1));
   if (!variants) return exactField(name, next);
   return (value) => {
-    if (!isElement(value)) return;
+    if (!isObject(value)) return;
     if (value[name] !== undefined) return each(value[name], next);
     for (const variant of variants) if (value[variant] !== undefined) each(value[variant], next);
   };
@@ -138,7 +139,7 @@ function field(name: string, next: Sink): Sink {
 
 function exactField(name: string, next: Sink): Sink {
   return (value) => {
-    if (isElement(value)) each(value[name], next);
+    if (isObject(value)) each(value[name], next);
   };
 }
 
@@ -150,8 +151,4 @@ function each(value: unknown, next: Sink): void {
 
 function isRoot(name: string, type: string): boolean {
   return name === type || name === 'Resource' || name === 'DomainResource';
-}
-
-function isElement(value: unknown): value is Element {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

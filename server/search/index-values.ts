@@ -40,6 +40,7 @@ import {
 import { canonicalOf, measureOf, type Span } from './measures.ts';
 import { paramCode } from './param-codes.ts';
 import { CONTACTS, hasCase, ignoresCase, wordsOf } from './text.ts';
+import { isObject } from '../fhir/resource.ts';
 
 type Element = Readonly<Record<string, unknown>>;
 /** `aside`: keys that are kept with the resource only. */
@@ -139,7 +140,7 @@ function addTuples({ resource, values, composite }: Whole, { code, aside, base }
 
 function addToken(value: unknown, context: Context): void {
   if (isPrimitive(value)) return addPair(context, 'token', { value: String(value), system: context.system ?? '' });
-  if (!isElement(value) || context.system !== undefined) return;
+  if (!isObject(value) || context.system !== undefined) return;
   for (const words of wordsOf(value)) if (words.trim() !== '') context.aside.add(wordsKey(context.code, words));
   if (Array.isArray(value['coding'])) for (const coding of value['coding']) addCoded(coding, context, 'token');
   else addCoded(value, context, 'token');
@@ -147,20 +148,20 @@ function addToken(value: unknown, context: Context): void {
 
 /** Coding has `code`; Identifier and ContactPoint have `value`. */
 function addCoded(element: unknown, context: Context, as: TokenKind): void {
-  if (!isElement(element)) return;
+  if (!isObject(element)) return;
   const code = text(element['code']);
   const value = code ?? text(element['value']) ?? '';
   const system = text(element['system']) ?? '';
   addPair(context, as, { value, system });
   if (as !== 'token') return;
   if (hasCase(value) && (code === undefined ? CONTACTS.has(system) : ignoresCase(system))) context.keys.add(foldedKey(context.code, value, system));
-  if (isElement(element['type']) && text(element['value']) !== undefined) addTypes(element['type'], value, context);
+  if (isObject(element['type']) && text(element['value']) !== undefined) addTypes(element['type'], value, context);
 }
 
 function addTypes(type: Element, value: string, { code, aside }: Context): void {
   if (!Array.isArray(type['coding'])) return;
   for (const coding of type['coding']) {
-    const named = isElement(coding) ? text(coding['code']) : undefined;
+    const named = isObject(coding) ? text(coding['code']) : undefined;
     if (named !== undefined) aside.add(ofTypeKey(code, { system: text((coding as Element)['system']) ?? '', type: named, value }));
   }
 }
@@ -187,14 +188,14 @@ function addString(value: unknown, { code, keys, aside }: Context): void {
 
 function stringsOf(value: unknown): readonly string[] {
   if (isPrimitive(value)) return [String(value)];
-  if (!isElement(value)) return [];
+  if (!isObject(value)) return [];
   return PARTS.flatMap((name) => value[name]).filter((part) => typeof part === 'string');
 }
 
 function addReference(value: unknown, context: Context): void {
   const { code, keys } = context;
   if (typeof value === 'string') return addCanonical(value, context);
-  if (!isElement(value)) return;
+  if (!isObject(value)) return;
   const { reference, identifier, resourceType, id } = value;
   if (typeof resourceType === 'string' && typeof id === 'string') keys.add(referenceKey(code, `${resourceType}/${id}`));
   const target = typeof reference === 'string' ? referenceText(reference, context.base) : undefined;
@@ -241,7 +242,7 @@ function addMeasure(value: unknown, { code, keys }: Context): void {
 }
 
 function addPlace(value: unknown, { code, keys }: Context): void {
-  if (!isElement(value)) return;
+  if (!isObject(value)) return;
   const { latitude, longitude } = value;
   if (typeof latitude !== 'number' || typeof longitude !== 'number') return;
   keys.add(placePrefix(code) + encodeNumber(latitude) + packPlace({ latitude, longitude }));
@@ -260,8 +261,4 @@ function text(value: unknown): string | undefined {
 
 function isPrimitive(value: unknown): value is string | number | boolean {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-}
-
-function isElement(value: unknown): value is Element {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -4,6 +4,7 @@
  * Invariant: an element that says no number gives undefined, never a range that everything is in.
  */
 import { canonicalUnit, UCUM } from './units.ts';
+import { isObject } from '../fhir/resource.ts';
 
 /** Infinite where a Range is open. */
 export type Span = { readonly low: number; readonly high: number };
@@ -18,9 +19,9 @@ type Element = Readonly<Record<string, unknown>>;
 /** Of a number, Quantity (Age, Duration, …), Money, Range or SampledData. */
 export function measureOf(element: unknown): Measure | undefined {
   if (typeof element === 'number') return { low: element, high: element, unit: NO_UNIT };
-  if (!isElement(element)) return undefined;
-  if (isElement(element['origin'])) return sampled(element, element['origin']);
-  if (isElement(element['low']) || isElement(element['high'])) return ranged(element['low'], element['high']);
+  if (!isObject(element)) return undefined;
+  if (isObject(element['origin'])) return sampled(element, element['origin']);
+  if (isObject(element['low']) || isObject(element['high'])) return ranged(element['low'], element['high']);
   const value = element['value'];
   return typeof value === 'number' ? { low: value, high: value, unit: unitOf(element) } : undefined;
 }
@@ -33,7 +34,7 @@ function unitOf(element: Element): Unit {
 
 /** Ends in different units: no comparison is made of them. */
 function ranged(low: unknown, high: unknown): Measure | undefined {
-  const [from, to] = [low, high].map((end) => (isElement(end) && typeof end['value'] === 'number' ? measureOf(end) : undefined));
+  const [from, to] = [low, high].map((end) => (isObject(end) && typeof end['value'] === 'number' ? measureOf(end) : undefined));
   if (!from || !to) {
     const one = from ?? to;
     return one && { low: from ? one.low : Number.NEGATIVE_INFINITY, high: to ? one.high : Number.POSITIVE_INFINITY, unit: one.unit };
@@ -69,8 +70,4 @@ export function canonicalOf({ low, high, unit }: Measure): (Span & { readonly un
 
 function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function isElement(value: unknown): value is Element {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -4,7 +4,7 @@
  *
  * Invariant: an error is only said of a code that is certainly outside.
  */
-import type { Finding } from './place.ts';
+import type { Finding } from './finding.ts';
 import type { Binding } from './shapes.ts';
 import type { Membership, ValueSets } from './value-sets.ts';
 

@@ -5,7 +5,7 @@
  * Invariant: runs on resources whose shape is proven; findings carry the specification's words, no values.
  */
 import { evalFhirPathTyped, type FhirPathAtom, parseFhirPath } from '@medplum/core';
-import type { Finding } from './place.ts';
+import type { Finding } from './finding.ts';
 import type { Invariant } from './shapes.ts';
 import type { Visit } from './structure.ts';
 

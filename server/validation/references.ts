@@ -4,7 +4,8 @@
  * Invariant: nothing is read from a store: a target elsewhere is judged by its URL and by Reference.type alone.
  */
 import { isResourceType } from '../fhir/resource-types.ts';
-import type { Finding, Place } from './place.ts';
+import type { Place } from '../fhir/place.ts';
+import type { Finding } from './finding.ts';
 import type { Scope } from './scope.ts';
 import type { JsonObject } from './structure.ts';
 

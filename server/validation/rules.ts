@@ -4,7 +4,7 @@
  *
  * Invariant: runs on resources whose shape is proven; findings carry places and words of ours, no values.
  */
-import type { Finding } from './place.ts';
+import type { Finding } from './finding.ts';
 import { bundleFindings } from './rules/bundle.ts';
 import { containedFindings } from './rules/contained.ts';
 import { attachmentFindings, identifierFindings, systemFindings } from './rules/data-types.ts';

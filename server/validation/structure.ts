@@ -7,7 +7,8 @@
  */
 import { codeFindings } from './bindings.ts';
 import { narrativeProblem } from './narrative.ts';
-import type { Finding, Place } from './place.ts';
+import type { Place } from '../fhir/place.ts';
+import type { Finding } from './finding.ts';
 import { referenceFindings } from './references.ts';
 import { containerScope, type Scope } from './scope.ts';
 import type { ElementShape, Invariant, Property, PropertyType, Shape, Shapes } from './shapes.ts';

@@ -11,6 +11,7 @@ import { opensByScopeAlone } from '../../fhir/resource-types.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { ResourceStore } from '../../store/port.ts';
 import type { WriteOperation } from '../gate.ts';
+import { newestFirst } from './view.ts';
 
 export type Concepts = {
   /** By `Type/id`. */
@@ -32,8 +33,7 @@ export async function referencedConcepts(deps: Deps, operations: readonly WriteO
   const values = new Map([...written].filter(([reference]) => named.has(reference)));
   const keys = new Map<string, readonly string[]>();
   for (const [type, ids] of byType([...named].filter((reference) => !written.has(reference)))) {
-    const order = { by: 'instant', direction: 'newest-first' } as const;
-    const found = await deps.resources.find({ type, where: { kind: 'id', ids }, scope: 'internal', order, limit: ids.size });
+    const found = await deps.resources.find({ type, where: { kind: 'id', ids }, scope: 'internal', order: newestFirst, limit: ids.size });
     if (found.kind !== 'rows') throw new AssentError('unavailable');
     for (const row of found.rows) {
       values.set(`${type}/${row.id}`, JSON.parse(row.body) as ResourceValue);

@@ -10,6 +10,7 @@ import type { Expression } from '../../search/expression.ts';
 import type { Position, ResourceStore } from '../../store/port.ts';
 import { type Closure, closureOf } from '../closure.ts';
 import type { Caller } from '../model.ts';
+import { newestFirst } from './view.ts';
 
 export type Directory = {
   readonly resources: Pick<ResourceStore, 'find'>;
@@ -65,8 +66,7 @@ async function findAll({ resources }: Directory, type: string, where: Expression
   const all: ResourceValue[] = [];
   let after: Position | undefined;
   do {
-    const order = { by: 'instant', direction: 'newest-first' } as const;
-    const found = await resources.find({ type, where, scope: 'internal', order, limit: PAGE, ...(after ? { after } : {}) });
+    const found = await resources.find({ type, where, scope: 'internal', order: newestFirst, limit: PAGE, ...(after ? { after } : {}) });
     if (found.kind !== 'rows') throw new AssentError('too-costly');
     for (const { body } of found.rows) all.push(JSON.parse(body) as ResourceValue);
     after = found.next;

@@ -14,7 +14,7 @@ import type { Caller } from '../model.ts';
 import type { Expression } from '../../search/expression.ts';
 import { includeAll } from './includes.ts';
 import { resolveJoins } from './joins.ts';
-import { inView, patientsOf, type View, type Views } from './view.ts';
+import { historyScope, inView, newestFirst, patientsOf, type View, type Views } from './view.ts';
 
 export type Disclosure = {
   readonly caller: Caller;
@@ -24,11 +24,10 @@ export type Disclosure = {
   readonly logRow: (entry: ReturnType<Recorder>['entry']) => NewLogRow;
 };
 
-const byId = { by: 'instant', direction: 'newest-first' } as const;
-
 export function read(deps: Disclosure, type: string, id: string): Promise<ReadResult> {
   return inView(deps.views, {
-    read: (v) => deps.resources.find({ type, where: { kind: 'id', ids: new Set([id]) }, scope: v.scope(type), order: byId, limit: 1, deleted: true }),
+    read: (v) =>
+      deps.resources.find({ type, where: { kind: 'id', ids: new Set([id]) }, scope: v.scope(type), order: newestFirst, limit: 1, deleted: true }),
     restsOn: ({ rows }) => patientsOf(rows),
     conclude: ({ rows }, view) => answerOne(deps, { interaction: 'read', type, id }, { row: rows[0], view }),
   });
@@ -36,7 +35,7 @@ export function read(deps: Disclosure, type: string, id: string): Promise<ReadRe
 
 export function readVersion(deps: Disclosure, type: string, id: string, version: string): Promise<ReadResult> {
   return inView(deps.views, {
-    read: (v) => deps.resources.history({ type, id, version, scope: { epoch: v.epoch, where: (of) => v.scope(of).where }, limit: 1 }),
+    read: (v) => deps.resources.history({ type, id, version, scope: historyScope(v), limit: 1 }),
     restsOn: ({ rows }) => patientsOf(rows),
     conclude: ({ rows }, view) => answerOne(deps, { interaction: 'vread', type, id }, { row: rows[0], view }),
   });
@@ -181,7 +180,7 @@ export async function recordMiss(
     type: asked.type,
     where: { kind: 'id', ids: new Set([asked.id]) },
     scope: 'internal',
-    order: byId,
+    order: newestFirst,
     limit: 1,
     deleted: true,
   });

@@ -8,7 +8,7 @@ import { type Expression, or } from '../../search/expression.ts';
 import type { Include } from '../../search/join.ts';
 import { referredBy, referrersOf } from '../../search/links.ts';
 import type { FindResult, ResourceStore, StoredResource } from '../../store/port.ts';
-import type { View } from './view.ts';
+import { newestFirst, type View } from './view.ts';
 
 /** Resources added to one page. */
 export const MOST_INCLUDED = 1_000;
@@ -56,8 +56,7 @@ async function unknownOf({ resources, view, known }: Looking, { type, where, roo
   const scope = view.scope(type);
   if (where.kind === 'none' || scope.where.kind === 'none') return { kind: 'included', rows: [], cut: false };
   const ofType = [...known].filter((name) => name.startsWith(`${type}/`)).length;
-  const order = { by: 'instant', direction: 'newest-first' } as const;
-  const found = await resources.find({ type, where, scope, order, limit: room + ofType + 1 });
+  const found = await resources.find({ type, where, scope, order: newestFirst, limit: room + ofType + 1 });
   if (found.kind !== 'rows') return found;
   const rows = found.rows.filter((row) => !known.has(nameOf(row)));
   return { kind: 'included', rows: rows.slice(0, room), cut: rows.length > room || found.next !== undefined };

@@ -15,7 +15,7 @@ import type { Allowed, Guard, StoredResource } from '../../store/port.ts';
 import { SEALED } from '../facets.ts';
 import type { WriteOperation } from '../gate.ts';
 import { type Disclosure, recordDisclosure } from './disclose.ts';
-import { inView, patientsOf, type View } from './view.ts';
+import { inView, newestFirst, patientsOf, type View } from './view.ts';
 
 /** By type and id. Kept apart from the keys of search parameters, which do not know every reference. */
 const referrerKey = (target: string): string => `@ref/${target}`;
@@ -102,7 +102,6 @@ async function targetsInView({ resources, views }: Deps, asked: readonly Literal
   });
 }
 
-const newestFirst = { by: 'instant', direction: 'newest-first' } as const;
 const MOST_NAMED = 10;
 /** A referrer may be any of a great many that the caller does not see: they must not stand in the way by their number. */
 const BUDGET = 1_000_000;

@@ -12,7 +12,7 @@ import { and, type Expression, not, or } from '../../search/expression.ts';
 import { type Condition, isPlain, type Join, type Link } from '../../search/join.ts';
 import { type Linked, referredBy, referrersOf } from '../../search/links.ts';
 import type { FindResult, Position, ResourceStore } from '../../store/port.ts';
-import { patientsOf, type View } from './view.ts';
+import { newestFirst, patientsOf, type View } from './view.ts';
 
 type Stale = { readonly kind: 'stale' };
 type Many = { readonly kind: 'many' };
@@ -154,12 +154,11 @@ function collector(resources: ResourceStore, view: View, through: Set<string>): 
     const patients = new Set<string>();
     for (let after: Position | undefined; ; await setImmediate()) {
       const limit = Math.min(PAGE, most.rows - rows.length);
-      const order = { by: 'instant', direction: 'newest-first' } as const;
       const found: FindResult = await resources.find({
         type,
         where,
         scope,
-        order,
+        order: newestFirst,
         limit,
         budget: most.walked,
         bodies: false,

@@ -7,7 +7,7 @@ import { createCodeGroups } from '../../fhir/code-groups.ts';
 import type { Position, StoredResource } from '../../store/port.ts';
 import type { LatestRequest, LatestResult } from '../gate.ts';
 import { type Disclosure, recordDisclosure, rowOf } from './disclose.ts';
-import { inView, patientsOf, type View } from './view.ts';
+import { inView, newestFirst, patientsOf, type View } from './view.ts';
 
 const TYPE = 'Observation';
 const PAGE = 200;
@@ -32,8 +32,7 @@ async function readLatest({ resources }: Disclosure, { where, perCode, most }: L
   const groups = createCodeGroups<StoredResource>(perCode);
   let after: Position | undefined;
   for (let walked = 0; walked < MOST_ROWS; walked += PAGE) {
-    const order = { by: 'instant', direction: 'newest-first' } as const;
-    const found = await resources.find({ type: TYPE, where, scope: view.scope(TYPE), order, limit: PAGE, ...(after ? { after } : {}) });
+    const found = await resources.find({ type: TYPE, where, scope: view.scope(TYPE), order: newestFirst, limit: PAGE, ...(after ? { after } : {}) });
     if (found.kind !== 'rows') return found;
     for (const row of found.rows) groups.offer((JSON.parse(row.body) as { readonly code?: unknown }).code, row);
     if (groups.size() > most) break;

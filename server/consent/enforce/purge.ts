@@ -16,7 +16,7 @@ import { facet, SEALED } from '../facets.ts';
 import type { Caller } from '../model.ts';
 import { PREPARED, SIGNED } from './ceremony.ts';
 import { actBase, type Disclosure } from './disclose.ts';
-import { patientsOf } from './view.ts';
+import { newestFirst, patientsOf } from './view.ts';
 import { RESOLVES_ACTORS } from './write.ts';
 
 type Dependencies = {
@@ -45,7 +45,6 @@ type Tally = { erased: number; readonly kept: Set<string> };
 
 const TOGETHER = 25;
 const MOST_KEPT_NAMED = 100;
-const byId = { by: 'instant', direction: 'newest-first' } as const;
 /** The trail stays; Consents and the Patient come last, because the one decides over the rest and the other is what it is about. */
 const LAST = ['Consent', 'Patient'];
 const inOrder = [...resourceTypes.filter((type) => type !== 'AuditEvent' && !LAST.includes(type)), ...LAST];
@@ -101,7 +100,7 @@ async function purgeLive(purge: Purge, type: string): Promise<void> {
       type,
       where,
       scope: 'internal',
-      order: byId,
+      order: newestFirst,
       limit: TOGETHER,
       budget: Number.MAX_SAFE_INTEGER,
       ...(after ? { after } : {}),
@@ -182,7 +181,14 @@ async function newestOf({ resources }: Dependencies, type: string, ids: readonly
   const rows: StoredResource[] = [];
   // Deletions are looked up one by one: that is what the store does at once.
   for (const id of ids) {
-    const found = await resources.find({ type, where: { kind: 'id', ids: new Set([id]) }, scope: 'internal', order: byId, limit: 1, deleted: true });
+    const found = await resources.find({
+      type,
+      where: { kind: 'id', ids: new Set([id]) },
+      scope: 'internal',
+      order: newestFirst,
+      limit: 1,
+      deleted: true,
+    });
     if (found.kind !== 'rows') throw new AssentError('unavailable');
     rows.push(...found.rows);
   }

@@ -10,7 +10,7 @@ import type { Act } from '../../audit/event.ts';
 import type { HistoryQuery, StoredResource } from '../../store/port.ts';
 import type { HistoryRequest, HistoryResult } from '../gate.ts';
 import { type Disclosure, recordDisclosure, recordMiss, rowOf } from './disclose.ts';
-import { inView, patientsOf, type View } from './view.ts';
+import { historyScope, inView, patientsOf, type View } from './view.ts';
 
 /** Versions looked at for one page before the caller is asked to narrow the request. */
 const MOST_WALKED = 50_000;
@@ -107,10 +107,6 @@ function queryOf({ types, id, since, at, direction }: HistoryRequest, view: View
     direction,
     scope: historyScope(view),
   };
-}
-
-export function historyScope(view: View): HistoryQuery['scope'] {
-  return { epoch: view.epoch, where: (type) => view.scope(type).where };
 }
 
 type Unread = { readonly kind: 'stale' } | { readonly kind: 'budget'; readonly walked: number };

@@ -6,9 +6,12 @@
  * that recorded their disclosure, and every Consent about the patients they name is byte for byte the one in the log.
  */
 import { AssentError } from '../../errors.ts';
-import type { Scope, StoredResource } from '../../store/port.ts';
+import type { HistoryQuery, Scope, StoredResource } from '../../store/port.ts';
 import { paramNameOf } from '../../search/param-codes.ts';
 import { PATIENT } from '../facets.ts';
+
+/** The order that costs nothing, for whoever needs none. */
+export const newestFirst = { by: 'instant', direction: 'newest-first' } as const;
 
 /** What one caller may see at one consent epoch. */
 export type View = {
@@ -67,4 +70,8 @@ export function patientsOf(rows: readonly Pick<StoredResource, 'keys'>[]): strin
   const patients = new Set<string>();
   for (const { keys } of rows) for (const key of keys) if (key.startsWith(PATIENT)) patients.add(key.slice(PATIENT.length));
   return [...patients];
+}
+
+export function historyScope(view: View): HistoryQuery['scope'] {
+  return { epoch: view.epoch, where: (type) => view.scope(type).where };
 }

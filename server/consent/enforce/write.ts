@@ -18,7 +18,7 @@ import type { WriteOperation, WriteResult } from '../gate.ts';
 import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
 import { actBase, type Disclosure, rowOf, versionReference } from './disclose.ts';
 import { type Change, integrityGuards } from './integrity.ts';
-import { inView, patientsOf } from './view.ts';
+import { inView, newestFirst, patientsOf } from './view.ts';
 
 export type Writing = Disclosure & {
   readonly now: () => number;
@@ -49,8 +49,6 @@ const ATTEMPTS = 5;
 const ATTEMPTS_WITH_TARGETS = 20;
 /** ms of planning before others get their turn. */
 const TURN_MS = 5;
-const newestFirst = { by: 'instant', direction: 'newest-first' } as const;
-
 type Step = {
   readonly guards: readonly Guard[];
   readonly result: WriteResult;

@@ -5,6 +5,7 @@
  */
 import type { SaxesTagNS } from 'saxes';
 import { XHTML } from './narrative.ts';
+import { escapeXml } from './entities.ts';
 
 export type Capture = {
   /** False: this is no XHTML. */
@@ -25,12 +26,12 @@ export function createCapture(document: string, start: number): Capture {
       if (depth++ === 0 && attributes['xmlns'] === undefined) standsAlone = false;
       if (prefix !== '') standsAlone = false;
       const written = Object.values(attributes).filter(({ name }) => !/^xmlns(:|$)/.test(name));
-      const texts = written.map(({ name, value }) => ` ${name}="${escaped(value)}"`).join('');
+      const texts = written.map(({ name, value }) => ` ${name}="${escapeXml(value)}"`).join('');
       anew += `<${local}${depth === 1 ? ` xmlns="${XHTML}"` : ''}${texts}${isSelfClosing ? '/>' : '>'}`;
       return uri === XHTML;
     },
     text(content) {
-      anew += escaped(content);
+      anew += escapeXml(content);
     },
     close({ local, isSelfClosing }, end) {
       if (!isSelfClosing) anew += `</${local}>`;
@@ -38,8 +39,4 @@ export function createCapture(document: string, start: number): Capture {
       return standsAlone ? document.slice(start, end).replace(/\r\n?/g, '\n') : anew;
     },
   };
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

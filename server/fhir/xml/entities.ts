@@ -38,3 +38,8 @@ export function numberedEntities(text: string): string {
     return code === undefined ? all : `&#${code};`;
   });
 }
+
+/** Text as it may stand in XML, between tags and in an attribute. */
+export function escapeXml(text: string): string {
+  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+}

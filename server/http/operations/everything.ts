@@ -15,7 +15,7 @@ import { notFound, receiptHeaders } from '../answer.ts';
 import { askedTypes, membership, typesOf, writtenBefore } from '../compartment.ts';
 import { cursorBinding } from '../cursor-binding.ts';
 import type { Answer, FhirRequest } from '../interaction.ts';
-import { countOf } from '../parameters.ts';
+import { countOf, zoned } from '../parameters.ts';
 import type { Services } from '../services.ts';
 import { checkId } from '../target.ts';
 import { inputsOf, onlyInput } from './parameters.ts';
@@ -100,11 +100,6 @@ function wantedOf({ type, gate }: FhirRequest, { allows }: Services, inputs: URL
   if (since !== undefined && !parseDate(zoned(since)))
     throw new AssentError('invalid-request', '_since must be an instant, like 2024-05-01T00:00:00Z.');
   return { types, followed: (FOLLOWED[type] ?? []).filter((of) => isAsked(of) && maySearch(of)), since: since && zoned(since) };
-}
-
-/** A plus sign before the zone is a space by the time it gets here. */
-function zoned(text: string): string {
-  return text.replace(' ', '+');
 }
 
 function spanOf(inputs: URLSearchParams): { readonly count: number; readonly during: Pick<GatherRequest, 'during'> } {

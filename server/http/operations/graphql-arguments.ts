@@ -34,7 +34,7 @@ export function variablesOf({ variableDefinitions = [] }: OperationDefinitionNod
   );
 }
 
-function refuse(text: string): AssentError {
+export function refuse(text: string): AssentError {
   return new AssentError('invalid-request', `GraphQL: ${text}`);
 }
 

@@ -17,7 +17,7 @@ import type {
 import { AssentError } from '../../errors.ts';
 import { type ElementInfo, elementsOf } from '../../fhir/elements/elements.ts';
 import { isResourceType } from '../../fhir/resource-types.ts';
-import { type Argument, type Arguments, argumentsOf, type Variables } from './graphql-arguments.ts';
+import { type Argument, type Arguments, argumentsOf, refuse, type Variables } from './graphql-arguments.ts';
 
 /** What all fields have. `on`: for resources of this type only. `slice`: a path whose value is put behind the name. */
 type Common = {
@@ -70,10 +70,6 @@ const MOST_DEPTH = 20;
 export function compile(selections: SelectionSetNode, instance: string | undefined, compiling: Compiling): readonly PlanField[] {
   const place: Place = instance === undefined ? { of: 'root' } : { of: 'resource', type: instance };
   return compileSet({ ...compiling, fields: 0 }, selections, { place, on: undefined, depth: 0, within: [] });
-}
-
-export function refuse(text: string): AssentError {
-  return new AssentError('invalid-request', `GraphQL: ${text}`);
 }
 
 export function fragmentsOf({ definitions }: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> {

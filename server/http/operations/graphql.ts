@@ -15,7 +15,8 @@ import type { Services } from '../services.ts';
 import { checkId } from '../target.ts';
 import { variablesOf } from './graphql-arguments.ts';
 import { outputText } from './graphql-output.ts';
-import { compile, fragmentsOf, type PlanField, refuse } from './graphql-plan.ts';
+import { compile, fragmentsOf, type PlanField } from './graphql-plan.ts';
+import { refuse } from './graphql-arguments.ts';
 import { createRun, runQuery } from './graphql-run.ts';
 
 const MOST_TOKENS = 4_000;

@@ -4,12 +4,11 @@ import { unpackKeys } from '../packed-keys.ts';
 import { type Database, one } from './database.ts';
 import { compressBody } from './history-body.ts';
 import type { ReindexRow, ResourceJob } from './jobs.ts';
-import type { ResourceColumns } from './rows.ts';
+import { COLUMNS, type ResourceColumns } from './rows.ts';
 
 type Indexed = { readonly type: string; readonly id: string; readonly rid: number };
 type Content = { readonly sort: number; readonly deleted: number; readonly keys: string };
 
-const COLUMNS = 'type, id, version, updated, sort, deleted, keys, body';
 const GONE: Content = { sort: 0, deleted: 1, keys: '' };
 
 export function writeResource(database: Database, job: ResourceJob): void {

@@ -12,7 +12,7 @@ import { type Database, databasePath, many, one, openDatabase, readEpoch } from 
 import { createFollower, type Follower, toLogRow, toVersion } from './follow.ts';
 import { lockForCopy, tryLockFolder } from './lock.ts';
 import { requireCurrent } from './migrations.ts';
-import { type ResourceColumns, toResource } from './rows.ts';
+import { COLUMNS, type ResourceColumns, toResource } from './rows.ts';
 
 export type Dump = DataSet &
   Follower & {
@@ -69,7 +69,6 @@ async function frozen<T>(database: Database, work: () => Promise<T>): Promise<T>
   }
 }
 
-const COLUMNS = 'type, id, version, updated, sort, deleted, keys, body';
 const LIVE = '(expires IS NULL OR expires > ?)';
 
 type RecordColumns = readonly [kind: string, id: string, revision: number, expires: number | null, lookup: string, value: string | Uint8Array];

@@ -12,7 +12,7 @@ import type { LogRow, StoredResource } from '../port.ts';
 import type { Change, RawRecord, RecordName } from '../transfer.ts';
 import { type Database, many, one } from './database.ts';
 import { expandBody } from './history-body.ts';
-import { type ResourceColumns, toResource } from './rows.ts';
+import { COLUMNS, type ResourceColumns, toResource } from './rows.ts';
 
 export type Follower = {
   /** What has changed since the round before; the first gives everything. Records that have expired by `now` are left out, unless one that had not is known. */
@@ -24,7 +24,6 @@ export type Follower = {
 const MOST_ROWS = 500;
 /** By what the columns of a page hold: a page is one message to the other engine. */
 const MOST_CHARACTERS = 4_000_000;
-const COLUMNS = 'type, id, version, updated, sort, deleted, keys, body';
 const BEFORE_ALL = -1;
 
 /** The last row numbers that were given out. */

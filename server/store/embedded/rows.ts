@@ -14,7 +14,8 @@ export type ResourceColumns = readonly [
   body: string,
 ];
 
-const COLUMNS = 'type, id, version, updated, sort, deleted, keys, body';
+/** Of `resources` and `history`, in the order of ResourceColumns. */
+export const COLUMNS = 'type, id, version, updated, sort, deleted, keys, body';
 const WITHOUT_BODY = "type, id, version, updated, sort, deleted, keys, ''";
 
 export function toResource([type, id, version, updated, sort, deleted, keys, body]: ResourceColumns): StoredResource {

@@ -4,7 +4,8 @@
  * Invariant: a profile on board is always judged; one that is not is said, as advice or as an error by setting, and as an error to who asks by name.
  */
 import type { StructureDefinition } from '@medplum/fhirtypes';
-import type { Finding, Place } from '../place.ts';
+import type { Place } from '../../fhir/place.ts';
+import type { Finding } from '../finding.ts';
 import type { Shapes } from '../shapes.ts';
 import type { JsonObject, Visit } from '../structure.ts';
 import type { ValueSets } from '../value-sets.ts';

@@ -5,7 +5,8 @@
  * Invariant: runs on resources whose shape the check of the base type has proven; findings carry places and the profile's words, no values.
  */
 import { codeFindings } from '../bindings.ts';
-import type { Finding, Place } from '../place.ts';
+import type { Place } from '../../fhir/place.ts';
+import type { Finding } from '../finding.ts';
 import { referenceFindings } from '../references.ts';
 import type { Scope } from '../scope.ts';
 import type { Shapes } from '../shapes.ts';

@@ -1,4 +1,5 @@
 /** fixed[x] and pattern[x] against a value. https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.pattern_x_ */
+import { isObject } from '../../fhir/resource.ts';
 
 export function equals(value: unknown, fixed: unknown): boolean {
   if (Array.isArray(fixed)) return Array.isArray(value) && value.length === fixed.length && fixed.every((item, i) => equals(value[i], item));
@@ -13,8 +14,4 @@ export function includes(value: unknown, pattern: unknown): boolean {
   if (Array.isArray(pattern)) return Array.isArray(value) && pattern.every((wanted) => value.some((item) => includes(item, wanted)));
   if (!isObject(pattern)) return value === pattern;
   return isObject(value) && Object.keys(pattern).every((name) => includes(value[name], pattern[name]));
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

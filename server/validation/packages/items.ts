@@ -1,5 +1,5 @@
 /** The values of an element inside a resource, with their types and places: one way to look for judging and for telling slices apart. */
-import type { Place } from '../place.ts';
+import type { Place } from '../../fhir/place.ts';
 import type { Scope } from '../scope.ts';
 import type { Property, Shape, Shapes } from '../shapes.ts';
 import type { JsonObject } from '../structure.ts';

@@ -7,7 +7,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { readArchive } from './archive.ts';
-import { slimProfile } from './slim.ts';
+import { CORE, slimProfile } from './slim.ts';
 
 /** One definition. `text`: JSON, parsed only when it is needed; texts travel to threads cheaply. */
 export type Definition = {
@@ -56,8 +56,6 @@ function refuseMissingBases(profiles: readonly Definition[], packages: readonly 
   );
   if (missing) throw new Error(`its ${missing.url} has no snapshot and stands on ${missing.base}, which no package on board has`);
 }
-
-const CORE = 'http://hl7.org/fhir/StructureDefinition/';
 
 async function named<T>(path: string, work: () => Promise<T> | T): Promise<T> {
   try {

@@ -7,7 +7,7 @@ import type { StructureDefinition } from '@medplum/fhirtypes';
 import type { Shapes } from '../shapes.ts';
 import type { Package } from './package.ts';
 import { buildRules, pruneRoot, type Rules, unversioned } from './rules.ts';
-import { type ProfileSource, type SlimElement, slimProfile } from './slim.ts';
+import { CORE, type ProfileSource, type SlimElement, slimProfile } from './slim.ts';
 
 export type Profile = {
   readonly url: string;
@@ -87,8 +87,6 @@ export function createProfiles(packages: readonly Package[], { shapes, core }: K
     },
   };
 }
-
-const CORE = 'http://hl7.org/fhir/StructureDefinition/';
 
 function shapeOf(type: string, shapes: Shapes): ReturnType<Shapes['resource']> {
   return /^[A-Z]/.test(type) && !['Resource', 'DomainResource'].includes(type) ? (shapes.resource(type) ?? shapes.dataType(type)) : undefined;

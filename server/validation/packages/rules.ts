@@ -5,7 +5,7 @@
  * Invariant: pruning drops only what the check of the base type has proven already.
  */
 import type { ElementShape, Property, PropertyType, Shape, Shapes } from '../shapes.ts';
-import type { SlimElement, Slicing } from './slim.ts';
+import { CORE, type SlimElement, type Slicing } from './slim.ts';
 
 export type TypeRule = { readonly code: string; readonly profiles: readonly string[]; readonly targets: readonly string[] };
 export type Constraint = { readonly key: string; readonly severity: 'error' | 'warning'; readonly human: string; readonly expression: string };
@@ -183,8 +183,6 @@ function sayNoMore(rules: readonly TypeRule[], types: readonly PropertyType[]): 
     return targets.length === 0 || (base?.kind === 'complex' && sameTargets(targets, base.targets));
   });
 }
-
-const CORE = 'http://hl7.org/fhir/StructureDefinition/';
 
 function sameTargets(targets: readonly string[], base: ReadonlySet<string> | undefined): boolean {
   const names = targets.map((url) => (url.startsWith(CORE) ? url.slice(CORE.length) : ''));

@@ -1,4 +1,8 @@
 /** A StructureDefinition without what validation never reads: texts, mappings, examples. https://hl7.org/fhir/R4/structuredefinition.html */
+
+/** Begins the canonical of each definition that is R4's own. */
+export const CORE = 'http://hl7.org/fhir/StructureDefinition/';
+
 export type ProfileSource = {
   readonly url: string;
   readonly version: string;

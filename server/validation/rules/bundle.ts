@@ -3,7 +3,8 @@
  *
  * Invariant: linear in the number of entries.
  */
-import type { Finding, Place } from '../place.ts';
+import type { Place } from '../../fhir/place.ts';
+import type { Finding } from '../finding.ts';
 import type { JsonObject, Visit } from '../structure.ts';
 
 const REQUESTS: ReadonlySet<unknown> = new Set(['batch', 'transaction', 'history']);

@@ -2,7 +2,8 @@
  * Contained resources: none inside another (dom-2), each named by or naming its container (dom-3), no versions of their own (dom-4), no security
  * labels (dom-5), each with an id of its own. https://hl7.org/fhir/R4/references.html#contained
  */
-import type { Finding, Place } from '../place.ts';
+import type { Place } from '../../fhir/place.ts';
+import type { Finding } from '../finding.ts';
 import type { JsonObject, Visit } from '../structure.ts';
 
 export function containedFindings({ value, place, scope }: Visit): Finding[] {

@@ -2,7 +2,8 @@
  * What the text of the data types asks and no invariant says: systems are absolute, an Identifier of the system of URIs should be one, an Attachment has the
  * size it states. https://hl7.org/fhir/R4/datatypes.html#Identifier, https://hl7.org/fhir/R4/datatypes.html#Attachment
  */
-import type { Finding, Place } from '../place.ts';
+import type { Place } from '../../fhir/place.ts';
+import type { Finding } from '../finding.ts';
 import type { Visit } from '../structure.ts';
 
 const at = (up: Place, step: string, diagnostics: string): Finding[] => [{ place: { up, step }, diagnostics, code: 'value' }];

@@ -2,7 +2,8 @@
  * Extensions: a value or extensions of its own (ext-1), an absolute url unless it is part of another extension, and a word about modifiers.
  * https://hl7.org/fhir/R4/extensibility.html
  */
-import type { Finding, Place } from '../place.ts';
+import type { Place } from '../../fhir/place.ts';
+import type { Finding } from '../finding.ts';
 import type { Visit } from '../structure.ts';
 
 export function extensionFindings({ value, place }: Visit): Finding[] {

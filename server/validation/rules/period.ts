@@ -3,7 +3,7 @@
  *
  * Invariant: only a certain inversion is refused.
  */
-import type { Finding } from '../place.ts';
+import type { Finding } from '../finding.ts';
 import type { Visit } from '../structure.ts';
 
 export function periodFindings({ value, place }: Visit): Finding[] {

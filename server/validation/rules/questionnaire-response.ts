@@ -2,7 +2,8 @@
  * Answers against their questions: nesting below an answer or below the item, never both (qrs-1), and, where the questionnaire is contained, that
  * each item is one of its items, with answers of its type, as many as it takes, and all that it requires. https://hl7.org/fhir/R4/questionnaireresponse.html
  */
-import type { Finding, Place } from '../place.ts';
+import type { Place } from '../../fhir/place.ts';
+import type { Finding } from '../finding.ts';
 import type { JsonObject, Visit } from '../structure.ts';
 import { answers, isQuestion, kindOf } from './questions.ts';
 

@@ -4,7 +4,8 @@
  *
  * Invariant: linear in the number of items.
  */
-import type { Finding, Place } from '../place.ts';
+import type { Place } from '../../fhir/place.ts';
+import type { Finding } from '../finding.ts';
 import type { JsonObject, Visit } from '../structure.ts';
 import { answers, isQuestion, kindOf } from './questions.ts';
 
