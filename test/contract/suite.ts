@@ -8,6 +8,7 @@ import { historyContract } from './history.ts';
 import { logContract } from './log.ts';
 import { recordContract } from './records.ts';
 import { scopeContract } from './scope.ts';
+import { searchPropertyContract } from './search-property.ts';
 import type { OpenSubject } from './subject.ts';
 import { unusedContract } from './unused.ts';
 
@@ -15,6 +16,7 @@ export function contractSuite(engine: string, open: OpenSubject): void {
   describe(`${engine} engine`, () => {
     describe('finds', () => findContract(open));
     describe('finds what a naive filter finds', () => findPropertyContract(open));
+    describe('answers searches as the reference matcher', () => searchPropertyContract(open));
     describe('keeps to the scope', () => scopeContract(open));
     describe('tells history', () => historyContract(open));
     describe('commits', () => commitContract(open));
