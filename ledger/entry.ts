@@ -5,7 +5,7 @@
  * who, where or when can be guessed from it. Deleting the salt makes it say nothing for ever.
  */
 import canonicalize from 'canonicalize';
-import { sha256 } from './hash.ts';
+import { digestOf, sha256 } from './hash.ts';
 
 export const entryKinds = [
   'disclosure',
@@ -32,10 +32,18 @@ export type LogEntry = {
   /** What the digest is of, e.g. `AuditEvent/7`, `Consent/7`, `Key/<kid>`. */
   readonly reference: string;
   readonly version?: string;
-  /** base64url SHA-256 of the exact stored bytes. */
+  /** base64url SHA-256 of the exact stored bytes; of an erasure that names entries: erasureDigest. */
   readonly digest: string;
   /** base64url SHA-256 of the statement that was signed. */
   readonly statement?: string;
+  /** Of an erasure: the indexes of the entries about this reference that say nothing any more, in ascending order. */
+  readonly erases?: readonly number[];
+};
+
+/** What is left of the row of an erased entry: no digest that a guess could be held against. */
+export type ErasedEntry = Pick<LogEntry, 'kind' | 'occurredAt' | 'subject' | 'reference' | 'version'> & {
+  /** base64url coverOf: the row can still be counted among those that were signed. */
+  readonly erased: string;
 };
 
 /** An entry at its place in the log. `subject` is the handle; `previous` the index of the subject's entry before, `subjectSeq` counts from 1 (0: no subject). */
@@ -56,15 +64,73 @@ export function logRow(entry: LogEntry): { readonly key: string; readonly entry:
 
 /** Throws RangeError: a stored row is not as logRow wrote it. */
 export function parseEntry(text: string): LogEntry {
+  const row = parseRow(text);
+  if (isErased(row)) throw new RangeError('A log row was erased.');
+  return row;
+}
+
+/** A row as it stands in the database now. Throws RangeError: it is neither as logRow nor as erasedRow wrote it. */
+export function parseRow(text: string): LogEntry | ErasedEntry {
   const value: unknown = JSON.parse(text);
   if (typeof value !== 'object' || value === null) throw new RangeError('A log row is not an object.');
-  const { kind, occurredAt, subject, reference, version, digest, statement, ...more } = value as Record<string, unknown>;
-  const optional = (member: unknown) => member === undefined || typeof member === 'string';
-  const texts = [occurredAt, reference, digest].every((member) => typeof member === 'string');
-  if (!texts || !isEntryKind(kind) || !(subject === null || typeof subject === 'string') || !optional(version) || !optional(statement))
-    throw new RangeError('A log row has not the members of an entry.');
-  if (Object.keys(more).length > 0) throw new RangeError('A log row has members that are none of an entry.');
-  return value as LogEntry;
+  const { kind, occurredAt, subject, reference, version, ...rest } = value as Record<string, unknown>;
+  const known = isEntryKind(kind) && isText(occurredAt) && isText(reference) && (subject === null || isText(subject)) && isOptionalText(version);
+  if (!known || !(hasContent(rest, kind) || hasErased(rest))) throw new RangeError('A log row has not the members of an entry, or others.');
+  return value as LogEntry | ErasedEntry;
+}
+
+export function isErased(row: LogEntry | ErasedEntry): row is ErasedEntry {
+  return 'erased' in row;
+}
+
+function hasContent({ digest, statement, erases, ...more }: Record<string, unknown>, kind: EntryKind): boolean {
+  return isText(digest) && isOptionalText(statement) && (erases === undefined || (kind === 'erasure' && isErases(erases))) && isEmpty(more);
+}
+
+function hasErased({ erased, ...more }: Record<string, unknown>): boolean {
+  return isText(erased) && isEmpty(more);
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isOptionalText = (value: unknown): boolean => value === undefined || typeof value === 'string';
+const isEmpty = (value: object): boolean => Object.keys(value).length === 0;
+
+/** Some indexes, each greater than the one before. */
+export function isErases(value: unknown): value is readonly number[] {
+  if (!Array.isArray(value) || value.length === 0) return false;
+  return value.every((index: unknown, i) => Number.isSafeInteger(index) && (index as number) > (i === 0 ? -1 : (value[i - 1] as number)));
+}
+
+/** An erasure has no text that its digest could be of: it is of what it names, so that nothing of what was erased is in it. */
+export function erasureDigest(erases: readonly number[]): string {
+  return digestOf(JSON.stringify(erases));
+}
+
+/** Hides a row’s text behind the salt of its entry: without the salt no guess of the text can be confirmed. */
+export function coverOf(text: string, salt: Uint8Array): Buffer {
+  return coverOfDigest(sha256(text), salt);
+}
+
+/** The same from the SHA-256 of the text. */
+export function coverOfDigest(digest: Uint8Array, salt: Uint8Array): Buffer {
+  return sha256(Buffer.concat([salt, digest]));
+}
+
+/** What takes the place of a row when its entry is erased. The key of a row holds its digest, so it gets another. */
+export function erasedRow(
+  { index, entry }: { readonly index: number; readonly entry: string },
+  salt: Uint8Array,
+): { readonly index: number; readonly key: string; readonly entry: string } {
+  const { kind, occurredAt, subject, reference, version } = parseEntry(entry);
+  const erased: ErasedEntry = {
+    kind,
+    occurredAt,
+    subject,
+    reference,
+    ...(version === undefined ? {} : { version }),
+    erased: coverOf(entry, salt).toString('base64url'),
+  };
+  return { index, key: `${reference} erased ${index}`, entry: JSON.stringify(erased) };
 }
 
 export function isEntryKind(value: unknown): value is EntryKind {

@@ -41,14 +41,21 @@ export function writeReceipt(receipt: Omit<Receipt, 'format'>): string {
   return JSON.stringify({ format: RECEIPT_FORMAT, log, checkpoint, event, consents, keys, proof });
 }
 
-/** A sentence where the text is not a receipt. One newline at the end is how editors save. */
+/** A sentence where the text is not a receipt. */
 export function readReceipt(text: string): Receipt | string {
+  return readWhole(text, { format: RECEIPT_FORMAT, what: 'a receipt', is: isReceipt });
+}
+
+type Format<T> = { readonly format: string; readonly what: string; readonly is: (value: unknown) => value is T };
+
+/** A sentence where the text is not exactly one of this format. One newline at the end is how editors save. */
+export function readWhole<T>(text: string, { format, what, is }: Format<T>): T | string {
   const body = text.endsWith('\n') ? text.slice(0, -1) : text;
-  if (body.length > MOST_CHARACTERS) return 'It is too large to be a receipt.';
+  if (body.length > MOST_CHARACTERS) return `It is too large to be ${what}.`;
   const value = parse(body);
   if (value === undefined) return 'It is not JSON.';
-  if ((value as { format?: unknown } | null)?.format !== RECEIPT_FORMAT) return `It is not a receipt of format ${RECEIPT_FORMAT}.`;
-  if (!isReceipt(value)) return 'It has not exactly the members of a receipt.';
+  if ((value as { format?: unknown } | null)?.format !== format) return `It is not ${what} of format ${format}.`;
+  if (!is(value)) return `It has not exactly the members of ${what}.`;
   return JSON.stringify(value) === body ? value : 'It is not written as receipts are.';
 }
 
@@ -62,7 +69,7 @@ function parse(text: string): unknown {
 
 type Check = (value: unknown) => boolean;
 
-const isText: Check = (value) => typeof value === 'string' && value.isWellFormed();
+export const isText: Check = (value) => typeof value === 'string' && value.isWellFormed();
 const isCount: Check = (value) => typeof value === 'number' && isSize(value);
 const isNull: Check = (value) => value === null;
 const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -70,11 +77,11 @@ const either =
   (one: Check, other: Check): Check =>
   (value) =>
     one(value) || other(value);
-const listOf =
+export const listOf =
   (check: Check): Check =>
   (value) =>
     Array.isArray(value) && value.every(check);
-const shape =
+export const shape =
   (required: Readonly<Record<string, Check>>, optional: Readonly<Record<string, Check>> = {}): Check =>
   (value) =>
     isObject(value) &&
@@ -83,19 +90,18 @@ const shape =
       ([name, member]) => Object.hasOwn(required, name) || (Object.hasOwn(optional, name) && optional[name]?.(member)),
     );
 
-const isEntry = shape(
-  {
-    kind: isEntryKind,
-    occurredAt: isText,
-    subject: either(isText, isNull),
-    digest: isText,
-    index: isCount,
-    subjectSeq: isCount,
-    previous: either(isCount, isNull),
-    salt: isText,
-  },
-  { version: isText, statement: isText },
-);
+export const ENTRY_MEMBERS = {
+  kind: isEntryKind,
+  occurredAt: isText,
+  subject: either(isText, isNull),
+  digest: isText,
+  index: isCount,
+  subjectSeq: isCount,
+  previous: either(isCount, isNull),
+  salt: isText,
+} as const;
+
+const isEntry = shape(ENTRY_MEMBERS, { version: isText, statement: isText });
 
 const isReceiptShape = shape({
   format: isText,

@@ -4,13 +4,12 @@
  * Invariants: everything in the file is bound to the checkpoint's root or to a signature, so any change refutes it; what is not
  * proven is said.
  */
-import { openCheckpoint, parseNote, parseVerifierKey } from './checkpoint.ts';
-import { fromBase64, fromBase64Url } from './encoding.ts';
-import { commitmentOf, type PrivateEntry, SALT_BYTES } from './entry.ts';
-import { digestOf, HASH_BYTES, leafHash, sameBytes } from './hash.ts';
+import type { PrivateEntry } from './entry.ts';
+import { ERASURE_FORMAT, type ErasureVerdict, readErasureProof, verifyErasureProof } from './erasure-proof.ts';
+import { digestOf } from './hash.ts';
 import { parseDetachedJws, verifyDetachedJws } from './jws.ts';
-import { rootOfJoint } from './proof.ts';
 import { type ConsentPiece, type EventPiece, type KeyPiece, type Receipt, type ReceiptEntry, readReceipt } from './receipt-format.ts';
+import { openLog, Refuted, refute, requireInclusion, requireSalt } from './receipt-log.ts';
 import {
   type ConsentWords,
   consentWords,
@@ -26,25 +25,22 @@ import {
 export type Verdict =
   /** Sentences for people. */
   | { readonly kind: 'proven'; readonly proven: readonly string[]; readonly notProven: readonly string[] }
+  /** It is the proof that what a receipt would rest on was erased. */
+  | ErasureVerdict
   | { readonly kind: 'refuted'; readonly reason: string }
   | { readonly kind: 'unreadable'; readonly reason: string };
 
 /** `trust`: verifier keys of the logs the reader pinned; absent: whatever log the receipt names. */
 export function verifyReceipt(text: string, { trust }: { readonly trust?: readonly string[] } = {}): Verdict {
-  const receipt = readReceipt(text);
-  if (typeof receipt === 'string') return { kind: 'unreadable', reason: receipt };
+  const isErasure = text.startsWith(`{"format":"${ERASURE_FORMAT}"`);
+  const file = isErasure ? readErasureProof(text) : readReceipt(text);
+  if (typeof file === 'string') return { kind: 'unreadable', reason: file };
   try {
-    return verify(receipt, trust);
+    return file.format === ERASURE_FORMAT ? verifyErasureProof(file, trust) : verify(file, trust);
   } catch (error) {
     if (error instanceof Refuted) return { kind: 'refuted', reason: error.message };
     throw error;
   }
-}
-
-class Refuted extends Error {}
-
-function refute(reason: string): never {
-  throw new Refuted(reason);
 }
 
 type Event = EventWords & { readonly entry: PrivateEntry };
@@ -59,7 +55,11 @@ function verify(receipt: Receipt, trust: readonly string[] | undefined): Verdict
   if (!event && consents.length === 0) refute('It is about no event and no Consent.');
   requireNothingIdle(keys, consents);
   if (event) requireBasis(event, consents);
-  requireInclusion(receipt, log, [...(event ? [event] : []), ...keys, ...consents]);
+  requireInclusion(
+    receipt.proof,
+    log,
+    [...(event ? [event] : []), ...keys, ...consents].map(({ entry }) => entry),
+  );
   return {
     kind: 'proven',
     proven: [
@@ -69,19 +69,6 @@ function verify(receipt: Receipt, trust: readonly string[] | undefined): Verdict
     ],
     notProven: notProven(event, consents, trust !== undefined),
   };
-}
-
-type Log = { readonly origin: string; readonly key: string; readonly size: number; readonly root: Uint8Array };
-
-function openLog({ log, checkpoint: note }: Receipt, trust: readonly string[] | undefined): Log {
-  const key = parseVerifierKey(log) ?? refute('The log’s key is not a verifier key.');
-  if (trust && !trust.includes(log)) refute('The log is none of those trusted.');
-  const opened = openCheckpoint(note, [key]);
-  if (opened.kind !== 'signed') refute(`The checkpoint is ${opened.kind}.`);
-  // A signature nobody here can check would be a place to hide a change.
-  if (parseNote(note)?.signatures.length !== opened.by.length) refute('The checkpoint carries a signature of an unknown key.');
-  if (opened.checkpoint.origin !== key.name) refute('The checkpoint is of another log.');
-  return { ...opened.checkpoint, key: key.text };
 }
 
 function readEvent({ event, entry }: EventPiece): Event {
@@ -117,7 +104,7 @@ function readConsent({ consent, entry, terms, signatures }: ConsentPiece, keys: 
 /** The entry as the log committed to it: what the receipt says of it, and what follows from the piece itself. */
 function entryOf(entry: ReceiptEntry, text: string, reference: string): PrivateEntry {
   if (entry.digest !== digestOf(text)) refute(`${reference} is not the one in the log: its digest differs.`);
-  if (fromBase64Url(entry.salt)?.length !== SALT_BYTES) refute('A salt is not 32 bytes.');
+  requireSalt(entry);
   return { ...entry, reference };
 }
 
@@ -151,15 +138,6 @@ function requireBasis(event: Event, consents: readonly Consent[]): void {
     if (entry.kind !== 'consent-active' || status !== 'active') refute(`${reference} was not active.`);
     if (entry.index >= event.entry.index) refute(`${reference} was logged after what rests on it.`);
   }
-}
-
-function requireInclusion({ proof }: Receipt, { size, root }: Log, pieces: readonly { readonly entry: PrivateEntry }[]): void {
-  const leaves = new Map(pieces.map(({ entry }) => [entry.index, leafHash(commitmentOf(entry))]));
-  if (leaves.size !== pieces.length) refute('Two pieces claim one place in the log.');
-  const hashes = proof.map((text) => fromBase64(text) ?? refute('A hash of the proof is not base64.'));
-  if (hashes.some(({ length }) => length !== HASH_BYTES)) refute('A hash of the proof is not 32 bytes.');
-  const computed = rootOfJoint(leaves, size, hashes);
-  if (!computed || !sameBytes(computed, root)) refute('The log does not hold this: the proof does not lead to the signed root.');
 }
 
 const acts = { disclosure: 'was answered', denial: 'was refused', write: 'wrote' } as Readonly<Record<string, string>>;

@@ -253,7 +253,7 @@ type GateParts = {
 };
 
 function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clock, config, implicit, server, jobs }: GateParts): GateFor {
-  const { tail, receipts } = anchoring;
+  const { tail, receipts, erasure } = anchoring;
   const { keyLog } = registry;
   const base = endpoints.fhir;
   const recorder = createRecorder({
@@ -265,7 +265,7 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
     }),
   });
   const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
-  jobs.handle('purge', purgeJob({ ...engine, clock, recorder, logRow, registrationOf, dropResults: jobs.dropResults }));
+  jobs.handle('purge', purgeJob({ ...engine, clock, recorder, logRow, registrationOf, entries: erasure, dropResults: jobs.dropResults }));
   return createGateFor({
     ...engine,
     clock,
@@ -288,8 +288,17 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
     },
     keys: loggedKeys({ keyLog, tail }, (logIndex) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing')),
     receiptFor: receipts.receiptFor,
+    erasures: {
+      isErased: ({ reference, version }) => isErasedIn(tail, `${reference}/_history/${version}`),
+      erasureOf: receipts.erasureOf,
+    },
     alarm: ({ logIndex }) => server.log.fatal({ logIndex }, 'a stored Consent is not the one in the log: everything it permitted is closed'),
   });
+}
+
+/** A version of a Consent (`Consent/x/_history/1`): its entry, or by an earlier server only its text. */
+function isErasedIn(tail: Anchoring['tail'], version: string): boolean {
+  return tail.isErased(version) || tail.latest(version.split('/_history/')[0] ?? '')?.kind === 'erasure';
 }
 
 /** Of resources as they are written; with referential integrity also of all they refer to. */
@@ -391,10 +400,20 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   ];
   await server.register(createHealthPlugin({ checks, metrics }));
   const status = async () => ({ ...(await anchoring.status()), ready: await everyCheck(checks) });
+  await server.register(consoleOf(server, { ...parts, authenticate, status }));
+}
+
+type ConsoleParts = Pick<Parts, 'anchoring' | 'gateFor' | 'search' | 'cursors' | 'endpoints' | 'clock'> & {
+  readonly authenticate: Awaited<ReturnType<typeof installAuthorization>>['authenticate'];
+  readonly status: Parameters<typeof webPlugin>[0]['status'];
+};
+
+function consoleOf(server: FastifyInstance, { anchoring, endpoints, authenticate, ...parts }: ConsoleParts): ReturnType<typeof webPlugin> {
+  const { gateFor, search, cursors, clock, status } = parts;
   const callerOf = (token: string) => authenticate({ headers: { authorization: `Bearer ${token}` } });
-  await server.register(
-    webPlugin({ gateFor, signIn: consoleSignIn(server), callerOf, status, search, cursors, origin: new URL(endpoints.issuer).origin, clock }),
-  );
+  const isErased = (version: string) => isErasedIn(anchoring.tail, version);
+  const { origin } = new URL(endpoints.issuer);
+  return webPlugin({ gateFor, signIn: consoleSignIn(server), callerOf, status, isErased, search, cursors, origin, clock });
 }
 
 async function everyCheck(checks: readonly { readonly check: () => Promise<void> }[]): Promise<boolean> {

@@ -2,18 +2,20 @@
 import { createEmbeddedAnchor } from '../../ledger/anchor/embedded.ts';
 import type { Anchored } from '../../ledger/anchor/port.ts';
 import type { Schedule } from '../../ledger/batch.ts';
-import { sameBytes } from '../../ledger/hash.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
+import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
+import { createLogErasure, type LogErasure } from './erasure.ts';
 import { anchorFile, signerFolder } from './folders.ts';
 import type { LogStore } from './log-port.ts';
-import { createLogRecords } from './log-records.ts';
+import { createLogRecords, type LogRecords } from './log-records.ts';
 import { createPublicLog, type PublicLog } from './public-log.ts';
 import { createReceipts, type Receipts } from './receipts.ts';
+import { chainOfLinks, createRowChain, sameChain } from './row-chain.ts';
 import { createSealer, type Sealer } from './sealer.ts';
-import { openSigner } from './signer.ts';
+import { openSigner, type Signer } from './signer.ts';
 import { createTail, type Tail } from './tail.ts';
 
 export type LogStatus = {
@@ -28,7 +30,8 @@ export type Anchoring = {
   readonly sealer: Sealer;
   /** Its catchUp fails as check does: where the log is not the one it was, nothing is disclosed. */
   readonly tail: Tail;
-  readonly receipts: Receipts;
+  readonly receipts: Receipts & ErasureProofs;
+  readonly erasure: LogErasure;
   readonly publicLog: PublicLog;
   status(): Promise<LogStatus>;
   /** For /readyz. Throws AssentError('unavailable') with the reason when the signer refused or rows were changed before the start. */
@@ -64,10 +67,9 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     sealer: {
       ...sealer,
       async start() {
+        await signer.renew(createRowChain({ log, stored }));
         await sealer.start();
-        await tail.catchUp();
-        const signed = signer.head();
-        if (!signed || sameBytes(tail.chainAt(signed.size), signed.chain)) return;
+        if (await isAsSigned({ tail, signer, stored })) return;
         // Whose they were cannot be told from rows that were changed, so nothing is disclosed about anyone.
         tampered = 'The log rows about Consents and keys are not those that were signed.';
         deps.report(new AssentError('unavailable', tampered));
@@ -80,7 +82,8 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
         await tail.catchUp();
       },
     },
-    receipts: createReceipts({ log, records, verifierKey }),
+    receipts: { ...createReceipts({ log, records, verifierKey }), ...createErasureProofs({ log, records, verifierKey }) },
+    erasure: createLogErasure({ log, records, flush: sealer.flush }),
     publicLog: createPublicLog({ records, verifierKey }),
     async status() {
       const checkpoint = await stored.checkpoint();
@@ -93,4 +96,21 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     },
     check,
   };
+}
+
+/** Another process may erase an entry between the reading of its row and of its salt: then all is read once more. */
+const MOST_READINGS = 3;
+
+async function isAsSigned({ tail, signer, stored }: { readonly tail: Tail; readonly signer: Signer; readonly stored: LogRecords }): Promise<boolean> {
+  for (let i = 0; i < MOST_READINGS; i++) {
+    await tail.catchUp();
+    const signed = signer.head();
+    const chain = signed && (await chainOfLinks(tail.links(signed.size), stored));
+    if (!signed || chain) {
+      tail.forgetLinks();
+      return !signed || sameChain(chain, signed.chain);
+    }
+    tail.reset();
+  }
+  return false;
 }

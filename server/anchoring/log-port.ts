@@ -5,7 +5,7 @@
 import type { LogRow, RecordWrite } from '../store/port.ts';
 
 /** The compare-and-swap of the log: the record is at this revision; null: it does not exist yet. */
-type RecordGuard = { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: number | null };
+export type RecordGuard = { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: number | null };
 
 export type LogRows = { readLog(from: number, limit: number): Promise<readonly LogRow[]> };
 

@@ -1,12 +1,12 @@
 /**
  * The records the log is kept in: batches, tiles, entry bundles, subjects, the head and the newest checkpoint. ledger.md §1, §2
  *
- * Invariants: a batch's id is its first index and it is only ever inserted; a batch never crosses a tile's end; a tile or bundle that is
+ * Invariants: a batch's id is its first index and it is only ever inserted, or written again without the salts of what was erased; a batch never crosses a tile's end; a tile or bundle that is
  * written again begins with what it was before.
  */
 import { fromBase64Url } from '../../ledger/encoding.ts';
-import { type LogEntry, type PrivateEntry, parseEntry, SALT_BYTES } from '../../ledger/entry.ts';
-import { HASH_BYTES, sha256 } from '../../ledger/hash.ts';
+import { type ErasedEntry, type LogEntry, type PrivateEntry, parseRow, SALT_BYTES } from '../../ledger/entry.ts';
+import { HASH_BYTES } from '../../ledger/hash.ts';
 import { type ReadTile, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import type { LogRow, RecordStore } from '../store/port.ts';
@@ -28,7 +28,7 @@ export type BatchRecord = {
   readonly fence: number;
   /** base64 root of the batch's own tree. */
   readonly root: string;
-  /** base64url; 32 bytes for each entry. */
+  /** base64url; 32 bytes for each entry, all 0 for one that was erased. */
   readonly salts: string;
   readonly seqs: readonly number[];
   readonly previous: readonly (number | null)[];
@@ -70,28 +70,41 @@ export function isTailed(reference: string): boolean {
   return reference.startsWith('Consent/') || reference.startsWith('Key/');
 }
 
-/** The entry of a row about a Consent or key; undefined for all others, most of which are passed over unparsed. */
-export function tailedEntry({ entry }: LogRow): LogEntry | undefined {
+/** A row about a Consent or key; undefined for all others, most of which are passed over unparsed. */
+export function tailedRow({ entry }: LogRow): LogEntry | ErasedEntry | undefined {
   if (!entry.includes('"Consent/') && !entry.includes('"Key/')) return undefined;
-  const parsed = parseEntry(entry);
+  const parsed = parseRow(entry);
   return isTailed(parsed.reference) ? parsed : undefined;
 }
 
-export const emptyChain: Uint8Array = Buffer.alloc(HASH_BYTES);
+/** By these a batch is found: from its rows, erased ones too, so that it keeps them whenever it is written again. */
+export function lookupOf(rows: readonly (LogEntry | ErasedEntry)[]): string[] {
+  const seconds = rows.map(({ occurredAt }) => secondKey(occurredAt));
+  const names = rows.filter(({ reference }) => isTailed(reference)).map(({ reference }) => referenceKey(reference));
+  return [...new Set([...seconds, ...names])];
+}
 
-/** One digest over all rows about Consents and keys so far: none can be changed, hidden or added without changing it. */
-export function extendChain(chain: Uint8Array, { index, entry }: LogRow): Uint8Array {
-  return sha256(Buffer.concat([chain, Buffer.from(`${index}\n${entry}`)]));
+/** Undefined: it was erased, or is gone. */
+export function saltAt(batch: BatchRecord, index: number): Uint8Array | undefined {
+  const at = index - batch.first;
+  const salt = fromBase64Url(batch.salts)?.subarray(at * SALT_BYTES, (at + 1) * SALT_BYTES) ?? Buffer.alloc(0);
+  return salt.length === SALT_BYTES && salt.some((byte) => byte !== 0) ? salt : undefined;
+}
+
+/** The same batch without the salts of these entries. */
+export function withoutSalts(batch: BatchRecord, indexes: readonly number[]): BatchRecord {
+  const salts = Buffer.from(fromBase64Url(batch.salts) ?? Buffer.alloc(0));
+  for (const index of indexes) salts.fill(0, (index - batch.first) * SALT_BYTES, (index - batch.first + 1) * SALT_BYTES);
+  return { ...batch, salts: salts.toString('base64url') };
 }
 
 /** The private entry at `index`. `handle`: of the row's subject. */
 export function privateEntry(row: LogEntry, batch: BatchRecord, place: { readonly index: number; readonly handle: string | null }): PrivateEntry {
   const at = place.index - batch.first;
-  const salt = fromBase64Url(batch.salts)?.subarray(at * SALT_BYTES, (at + 1) * SALT_BYTES) ?? Buffer.alloc(0);
+  const salt = saltAt(batch, place.index);
   const [subjectSeq, previous] = [batch.seqs[at], batch.previous[at]];
-  if (salt.length !== SALT_BYTES || subjectSeq === undefined || previous === undefined)
-    throw new AssentError('internal', 'A log batch is not whole.');
-  return { ...row, subject: place.handle, index: place.index, subjectSeq, previous, salt: salt.toString('base64url') };
+  if (!salt || subjectSeq === undefined || previous === undefined) throw new AssentError('internal', 'A log batch is not whole.');
+  return { ...row, subject: place.handle, index: place.index, subjectSeq, previous, salt: Buffer.from(salt).toString('base64url') };
 }
 
 export function bundleOf(entries: readonly Uint8Array[]): Buffer {
@@ -114,6 +127,8 @@ export function entriesOf(bundle: Uint8Array): Uint8Array[] {
   });
 }
 
+export type KeptBatch = { readonly batch: BatchRecord; readonly revision: number };
+
 export type LogRecords = {
   /** Entries sealed so far. */
   head(): Promise<number>;
@@ -126,6 +141,8 @@ export type LogRecords = {
   /** The batches of the tile that holds this index, in order. */
   batchesAround(index: number): Promise<readonly BatchRecord[]>;
   batchesFor(lookup: string): Promise<readonly BatchRecord[]>;
+  /** The same with their revisions, for who writes them again. */
+  keptBatchesFor(lookup: string): Promise<readonly KeptBatch[]>;
   subject(reference: string): Promise<SubjectRecord | undefined>;
 };
 
@@ -134,6 +151,10 @@ export function createLogRecords(records: RecordStore): LogRecords {
   const bytes = async (kind: string, id: string, length: number): Promise<Uint8Array | undefined> => {
     const stored = await value<Uint8Array>(kind, id);
     return stored && stored.length >= length ? Buffer.from(stored.buffer, stored.byteOffset, length) : undefined;
+  };
+  const keptBatchesFor = async (lookup: string): Promise<KeptBatch[]> => {
+    const found = await records.list(kinds.batch, { lookup, limit: MOST_BATCHES });
+    return found.map(({ value: batch, revision }) => ({ batch: batch as BatchRecord, revision }));
   };
   return {
     head: async () => (await value<{ size: number }>(kinds.head, kinds.head))?.size ?? 0,
@@ -147,7 +168,8 @@ export function createLogRecords(records: RecordStore): LogRecords {
       const found = (await records.list(kinds.batch, { after, limit: TILE_WIDTH })).map((record) => record.value as BatchRecord);
       return found.filter((batch) => batch.first < first + TILE_WIDTH);
     },
-    batchesFor: async (lookup) => (await records.list(kinds.batch, { lookup, limit: MOST_BATCHES })).map((record) => record.value as BatchRecord),
+    batchesFor: async (lookup) => (await keptBatchesFor(lookup)).map(({ batch }) => batch),
+    keptBatchesFor,
     subject: (reference) => value<SubjectRecord>(kinds.subject, reference),
   };
 }

@@ -91,7 +91,7 @@ async function find(wanted: Wanted, context: Context): Promise<Found> {
   for (const batch of await context.stored.batchesFor(wanted.lookup)) {
     const rows = await context.log.readLog(batch.first, batch.count);
     const row = rows.find(({ entry }) => isWanted(entry, wanted));
-    if (row) return { kind: 'sealed', entry: await open(parseEntry(row.entry), { batch, index: row.index }, context) };
+    if (row) return { kind: 'sealed', entry: await openEntry(parseEntry(row.entry), { batch, index: row.index }, context.stored) };
   }
   return (await waits(wanted, context)) ? { kind: 'pending' } : { kind: 'absent' };
 }
@@ -102,10 +102,10 @@ function isWanted(text: string, { reference, digest, kind }: Wanted): boolean {
   return entry.reference === reference && entry.digest === digest && (kind === undefined || entry.kind === kind);
 }
 
-async function open(
+export async function openEntry(
   row: LogEntry,
   { batch, index }: { readonly batch: BatchRecord; readonly index: number },
-  { stored }: Context,
+  stored: LogRecords,
 ): Promise<PrivateEntry> {
   const subject = row.subject === null ? undefined : await stored.subject(row.subject);
   if (row.subject !== null && !subject) throw new AssentError('internal', 'The handle of a log subject is missing.');
@@ -147,7 +147,8 @@ async function assemble({ evidence, entries, checkpoint, verifierKey }: Parts, t
   return writeReceipt({ log: verifierKey, checkpoint: checkpoint.note, ...pieces, proof });
 }
 
-function receiptEntry({ kind, occurredAt, subject, version, digest, statement, index, subjectSeq, previous, salt }: PrivateEntry): ReceiptEntry {
+export function receiptEntry(entry: PrivateEntry): ReceiptEntry {
+  const { kind, occurredAt, subject, version, digest, statement, erases, index, subjectSeq, previous, salt } = entry;
   return {
     kind,
     occurredAt,
@@ -155,6 +156,7 @@ function receiptEntry({ kind, occurredAt, subject, version, digest, statement, i
     ...(version === undefined ? {} : { version }),
     digest,
     ...(statement === undefined ? {} : { statement }),
+    ...(erases === undefined ? {} : { erases }),
     index,
     subjectSeq,
     previous,

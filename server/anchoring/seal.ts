@@ -6,7 +6,7 @@ import { commitmentOf, parseEntry, SALT_BYTES } from '../../ledger/entry.ts';
 import { leafHash } from '../../ledger/hash.ts';
 import { batchRoot } from '../../ledger/tree.ts';
 import type { LogRow } from '../store/port.ts';
-import { type BatchRecord, isTailed, privateEntry, referenceKey, type SubjectRecord, secondKey } from './log-records.ts';
+import { type BatchRecord, lookupOf, type SubjectRecord } from './log-records.ts';
 
 export type SealedBatch = {
   readonly record: BatchRecord;
@@ -51,22 +51,11 @@ export function sealBatch(
     return commitmentOf({ ...row, subject: handle, index: first + i, subjectSeq: seq, previous: last, salt: saltOf(i) });
   });
   const leaves = entries.map(leafHash);
-  const seconds = parsed.map(({ occurredAt }) => secondKey(occurredAt));
-  const names = parsed.filter(({ reference }) => isTailed(reference)).map(({ reference }) => referenceKey(reference));
   return {
     record: { ...unrooted, root: Buffer.from(batchRoot(leaves)).toString('base64') },
-    lookup: [...new Set([...seconds, ...names])],
+    lookup: lookupOf(parsed),
     entries,
     leaves,
     subjects: after,
   };
-}
-
-/** The public entries that rows and their batch make: what fsck compares with the bundles. `handleOf`: of a subject. */
-export function unsealed(rows: readonly LogRow[], batch: BatchRecord, handleOf: (subject: string) => string | undefined): Uint8Array[] {
-  return rows.map(({ entry }, i) => {
-    const row = parseEntry(entry);
-    const handle = row.subject === null ? null : (handleOf(row.subject) ?? '');
-    return commitmentOf(privateEntry(row, batch, { index: batch.first + i, handle }));
-  });
 }

@@ -11,9 +11,10 @@ import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { createLease, type Lease } from './lease.ts';
-import { type LogStore, rowsBetween, writeRecords } from './log-port.ts';
+import { type LogStore, writeRecords } from './log-port.ts';
 import { type CheckpointRecord, createLogRecords, kinds, type LogRecords, storedEntries } from './log-records.ts';
 import { openLog, type OpenLog, sealNext } from './open-log.ts';
+import { createRowChain } from './row-chain.ts';
 import type { Signer } from './signer.ts';
 
 export type SealerDependencies = {
@@ -135,7 +136,7 @@ async function signCheckpoint(state: State, { signer, anchors, clock, report, lo
   const { size } = state.tree;
   if (size === 0 && status.kind === 'ready' && status.size === 0) return true;
   const entries = (from: number, to: number) => storedEntries(stored, from, to);
-  const rows = (from: number, to: number) => rowsBetween(log, from, to);
+  const rows = createRowChain({ log, stored });
   const revision = await stored.checkpointRevision();
   const signed = await signer.sign({ size, root: state.tree.root(), published: state.checkpoint?.note, entries, rows, head: stored.head });
   if (signed.kind === 'overtaken') throw overtaken();

@@ -12,9 +12,17 @@ import { fromBase64 } from '../../ledger/encoding.ts';
 import { sameBytes } from '../../ledger/hash.ts';
 import { createFrontier } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
+import { emptyChain } from './row-chain.ts';
 
-/** `chain`: the digest over all rows about Consents and keys, so that a starting process knows them again. */
-export type SignerState = { readonly size: number; readonly root: Uint8Array; readonly frontier: readonly Uint8Array[]; readonly chain: Uint8Array };
+/** `chain`: the digest over all rows about Consents and keys (row-chain.ts), so that a starting process knows them again. */
+export type SignerState = {
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly frontier: readonly Uint8Array[];
+  readonly chain: Uint8Array;
+  /** In its place, of a state kept by a server that did not erase entries: over the rows’ texts. */
+  readonly textChain?: Uint8Array;
+};
 
 /** States are numbered: the next one is made under the next number, which only one process can do. */
 export type KeptState = { readonly number: number; readonly state: SignerState };
@@ -37,8 +45,8 @@ export async function openSignerFiles(directory: string): Promise<SignerFiles> {
   };
 }
 
-/** The last (size, root) that was signed, for checks beside a running server; undefined before the first. Throws AssentError('unavailable'). */
-export async function readSignerState(directory: string): Promise<{ readonly size: number; readonly root: Uint8Array } | undefined> {
+/** What was signed last, for checks beside a running server; undefined before the first. Throws AssentError('unavailable'). */
+export async function readSignerState(directory: string): Promise<SignerState | undefined> {
   return (await readState(directory))?.state;
 }
 
@@ -108,10 +116,17 @@ async function advance(directory: string, before: KeptState | undefined, state: 
 /** A state that is torn or inconsistent is worse than none: it is not taken for a fresh start. */
 function decode(text: string): SignerState {
   try {
-    const { size, root, frontier, chain } = JSON.parse(text) as { size: number; root: string; frontier: string[]; chain: string };
+    const { size, root, frontier, rows, chain } = JSON.parse(text) as {
+      size: number;
+      root: string;
+      frontier: string[];
+      rows?: string;
+      chain?: string;
+    };
     const bytes = (hash: string) => fromBase64(hash) ?? Buffer.alloc(0);
     const hashes = frontier.map(bytes);
-    const state = { size, root: bytes(root), frontier: hashes, chain: bytes(chain) };
+    const chains = rows === undefined ? { chain: emptyChain, textChain: bytes(chain ?? '') } : { chain: bytes(rows) };
+    const state = { size, root: bytes(root), frontier: hashes, ...chains };
     if (sameBytes(createFrontier({ size, hashes }).root(), state.root)) return state;
   } catch {
     // Falls through: said below.
@@ -121,7 +136,7 @@ function decode(text: string): SignerState {
 
 function encode({ size, root, frontier, chain }: SignerState): string {
   const text = (hash: Uint8Array) => Buffer.from(hash).toString('base64');
-  return JSON.stringify({ size, root: text(root), frontier: frontier.map(text), chain: text(chain) });
+  return JSON.stringify({ size, root: text(root), frontier: frontier.map(text), rows: text(chain) });
 }
 
 function unreadable(): AssentError {

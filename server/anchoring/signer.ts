@@ -10,9 +10,8 @@ import { type NoteSigner, openCheckpoint, signCheckpoint } from '../../ledger/ch
 import { leafHash, sameBytes } from '../../ledger/hash.ts';
 import { createFrontier, type Frontier } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
-import type { LogRow } from '../store/port.ts';
-import { emptyChain, extendChain, tailedEntry } from './log-records.ts';
-import { openSignerFiles, type SignerState } from './signer-files.ts';
+import { emptyChain, type RowChain } from './row-chain.ts';
+import { type KeptState, openSignerFiles, type SignerFiles, type SignerState } from './signer-files.ts';
 
 export type SignRequest = {
   /** The tree as the sealer has it. */
@@ -22,8 +21,7 @@ export type SignRequest = {
   readonly published: string | undefined;
   /** Stored entries [from, to), in order. */
   readonly entries: (from: number, to: number) => AsyncIterable<Uint8Array>;
-  /** Log rows [from, to), in order. */
-  readonly rows: (from: number, to: number) => AsyncIterable<LogRow>;
+  readonly rows: RowChain;
   /** How many entries are stored by now: more than `size` when another process went on sealing. */
   readonly head: () => Promise<number>;
 };
@@ -41,6 +39,8 @@ export type Signer = {
   /** The text people pin. */
   readonly verifierKey: string;
   sign(request: SignRequest): Promise<SignResult>;
+  /** Brings a state kept by an earlier server into today’s form, once its rows were found to be those it knew. */
+  renew(rows: RowChain): Promise<void>;
   status(): SignerStatus;
   /** What was signed last. */
   head(): Pick<SignerState, 'size' | 'root' | 'chain'> | undefined;
@@ -57,7 +57,9 @@ export async function openSigner({ directory }: { readonly directory: string }):
 
   const attempt = async (request: SignRequest): Promise<SignResult | undefined> => {
     // Other processes sign too: what they have signed last is what has to be continued.
-    kept = await files.newest(kept);
+    kept = await renewed(await files.newest(kept), request.rows, files);
+    if (kept?.state.textChain) refused = CHANGED_ROWS;
+    if (refused !== undefined) return { kind: 'refused', reason: refused };
     const state = kept?.state;
     const grown = await continuation(request, state, signer);
     if (grown === 'overtaken') return { kind: 'overtaken' };
@@ -65,7 +67,12 @@ export async function openSigner({ directory }: { readonly directory: string }):
       refused = grown;
       return { kind: 'refused', reason: grown };
     }
-    const next = { size: grown.size, root: grown.root(), frontier: grown.hashes, chain: await chainOf(request, state) };
+    const next = {
+      size: grown.size,
+      root: grown.root(),
+      frontier: grown.hashes,
+      chain: await request.rows.extend(state?.chain ?? emptyChain, state?.size ?? 0, grown.size),
+    };
     if (!state || next.size > state.size) {
       const advanced = await files.advance(kept, next);
       if (!advanced) return undefined;
@@ -82,14 +89,20 @@ export async function openSigner({ directory }: { readonly directory: string }):
     throw new AssentError('unavailable', 'Other processes sign all the time.');
   };
   let queue: Promise<unknown> = Promise.resolve();
+  const queued = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = queue.then(work);
+    queue = done.catch(() => undefined);
+    return done;
+  };
   return {
     origin: signer.verifierKey.name,
     verifierKey: signer.verifierKey.text,
-    sign(request) {
-      const done = queue.then(() => sign(request));
-      queue = done.catch(() => undefined);
-      return done;
-    },
+    sign: (request) => queued(() => sign(request)),
+    renew: (rows) =>
+      queued(async () => {
+        kept = await renewed(await files.newest(kept), rows, files);
+        if (kept?.state.textChain) refused = CHANGED_ROWS;
+      }),
     head: () => kept?.state,
     status: () => (refused === undefined ? { kind: 'ready', size: kept?.state.size ?? 0 } : { kind: 'refused', reason: refused }),
   };
@@ -111,10 +124,15 @@ async function continuation(request: SignRequest, state: SignerState | undefined
   return frontier;
 }
 
-async function chainOf({ rows, size }: SignRequest, state: SignerState | undefined): Promise<Uint8Array> {
-  let chain = state?.chain ?? emptyChain;
-  for await (const row of rows(state?.size ?? 0, size)) if (tailedEntry(row)) chain = extendChain(chain, row);
-  return chain;
+const CHANGED_ROWS = 'The log rows about Consents and keys are not those that were signed.';
+
+/** Still with its `textChain`: the rows are others. */
+async function renewed(kept: KeptState | undefined, rows: RowChain, files: SignerFiles): Promise<KeptState | undefined> {
+  if (!kept?.state.textChain) return kept;
+  const { textChain, ...state } = kept.state;
+  if (!sameBytes(await rows.ofTexts(state.size), textChain)) return kept;
+  const next = { ...state, chain: await rows.extend(emptyChain, 0, state.size) };
+  return (await files.advance(kept, next)) ?? renewed(await files.newest(), rows, files);
 }
 
 /** Signs of a signer that was replaced or set back. */

@@ -18,7 +18,7 @@ export async function fsck(config: Config): Promise<number> {
   const engine = await openEngine(config);
   try {
     const log = { readLog: engine.resources.readLog };
-    const { size, signed, anchored, problems } = await checkStoredLog({
+    const { size, signed, anchored, erased, problems } = await checkStoredLog({
       log,
       records: engine.records,
       dataDir,
@@ -28,7 +28,7 @@ export async function fsck(config: Config): Promise<number> {
     const all = [...problems, ...(await checkConsents(engine))];
     for (const problem of all) process.stdout.write(`${problem}\n`);
     process.stdout.write(
-      `${size} entries, ${signed} under the signed checkpoint, ${anchored} anchored: ${all.length === 0 ? 'whole' : 'NOT WHOLE'}.\n`,
+      `${size} entries${erased > 0 ? ` (${erased} erased)` : ''}, ${signed} under the signed checkpoint, ${anchored} anchored: ${all.length === 0 ? 'whole' : 'NOT WHOLE'}.\n`,
     );
     return all.length === 0 ? 0 : 1;
   } finally {

@@ -1,6 +1,6 @@
 /**
  * `assent verify FILE… [--trust POLICY]`: proves receipts with nothing but the files. interface.md §4
- * Exit code: 0 all proven, 1 one refuted, 2 one unreadable and none refuted. Loads neither the server nor a network.
+ * Exit code: 0 all proven, 1 one refuted, 2 one unreadable and none refuted, 3 one erased and all others proven. Loads neither the server nor a network.
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -9,10 +9,10 @@ import { type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
 
 const usage = `Usage: assent verify FILE… [--trust POLICY]
   POLICY: a file with one line \`log <verifier key>\` for each log you trust (GET /ledger/key shows a log’s), or one such key.
-Exit code: 0 proven, 1 refuted, 2 unreadable.
+Exit code: 0 proven, 1 refuted, 2 unreadable, 3 erased: a proof that what a receipt would rest on was erased.
 `;
 
-const codes = { proven: 0, refuted: 1, unreadable: 2 } as const;
+const codes = { proven: 0, refuted: 1, unreadable: 2, erased: 3 } as const;
 
 export async function verify(args: readonly string[]): Promise<number> {
   const asked = readArguments(args);
@@ -28,7 +28,8 @@ export async function verify(args: readonly string[]): Promise<number> {
     verdicts.push(verdict);
   }
   const has = (kind: Verdict['kind']) => verdicts.some((verdict) => verdict.kind === kind);
-  return has('refuted') ? codes.refuted : has('unreadable') ? codes.unreadable : codes.proven;
+  const [worst = 'proven'] = (['refuted', 'unreadable', 'erased'] as const).filter(has);
+  return codes[worst];
 }
 
 function readArguments(args: readonly string[]): { readonly files: readonly string[]; readonly trust: string | undefined } | undefined {
@@ -59,7 +60,7 @@ async function verifyFile(file: string, trust: readonly string[] | undefined): P
 }
 
 function report(file: string, verdict: Verdict): string {
-  if (verdict.kind !== 'proven') return `${file}: ${verdict.kind.toUpperCase()}. ${verdict.reason}\n`;
+  if (verdict.kind === 'refuted' || verdict.kind === 'unreadable') return `${file}: ${verdict.kind.toUpperCase()}. ${verdict.reason}\n`;
   const lines = (title: string, sentences: readonly string[]) => `${title}\n${sentences.map((sentence) => `  - ${sentence}\n`).join('')}`;
-  return `${file}: PROVEN.\n${lines('Proven:', verdict.proven)}${lines('Not proven:', verdict.notProven)}`;
+  return `${file}: ${verdict.kind.toUpperCase()}.\n${lines('Proven:', verdict.proven)}${lines('Not proven:', verdict.notProven)}`;
 }

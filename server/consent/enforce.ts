@@ -10,7 +10,7 @@ import type { RecordStore, ResourceStore, StoredResource } from '../store/port.t
 import { type Ceremony, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
-import { createEvidence, type Evidence } from './enforce/evidence.ts';
+import { type ConsentVersion, createEvidence, type Evidence } from './enforce/evidence.ts';
 import { gather } from './enforce/gather.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { history } from './enforce/versions.ts';
@@ -43,6 +43,13 @@ export type GateDeps = {
     readonly registration: (kid: string) => Promise<string | undefined>;
   };
   readonly receiptFor: (reference: string, evidence: Evidence) => Promise<ReceiptResult>;
+  readonly erasures: {
+    readonly isErased: (consent: ConsentVersion) => boolean;
+    /** What the log says of the erasure: `proof` is a file, where there is one. */
+    readonly erasureOf: (
+      consent: ConsentVersion,
+    ) => Promise<{ readonly kind: 'erased'; readonly proof: string | undefined } | { readonly kind: 'pending' }>;
+  };
   readonly approvals: Approvals;
   readonly implicit: ImplicitPolicy;
   /** Our own FHIR base URL. */
@@ -132,10 +139,16 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
       });
       if (!row) return { kind: 'absent' };
       const found = await evidence.of(row);
-      const isErased = (reference: string) => deps.log.latest(reference)?.kind === 'erasure';
-      return found.missing.some(isErased) ? { kind: 'erased' } : deps.receiptFor(`${type}/${id}`, found);
+      const erased = found.missing.filter((consent) => deps.erasures.isErased(consent));
+      return erased.length > 0 ? erasureOf(deps, erased) : deps.receiptFor(`${type}/${id}`, found);
     },
   };
+}
+
+async function erasureOf({ erasures }: GateDeps, consents: readonly ConsentVersion[]): Promise<ReceiptResult> {
+  const found = await Promise.all(consents.map((consent) => erasures.erasureOf(consent)));
+  if (found.some(({ kind }) => kind === 'pending')) return { kind: 'pending' };
+  return { kind: 'erased', proofs: found.flatMap((one) => (one.kind === 'erased' && one.proof !== undefined ? [one.proof] : [])) };
 }
 
 /** Scope admin, or the client of an organization that holds records here (rule 21). */

@@ -194,8 +194,8 @@ export type ReceiptResult =
   | { readonly kind: 'ready'; readonly receipt: string }
   /** Not yet in a signed checkpoint. */
   | { readonly kind: 'pending' }
-  /** Something it would rest on was erased. */
-  | { readonly kind: 'erased' }
+  /** Something it would rest on was erased. `proofs`: of that, as files to be verified offline. */
+  | { readonly kind: 'erased'; readonly proofs: readonly string[] }
   | { readonly kind: 'absent' };
 
 export type Gate = {

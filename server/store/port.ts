@@ -175,6 +175,8 @@ export type WriteSet = {
    * governs these. After the resources of the same set.
    */
   readonly erase?: readonly { readonly type: string; readonly id: string }[];
+  /** Numbered rows that get this key and text for good, under the same number; of what they were, the same holds as of `erase`. */
+  readonly redact?: readonly LogRow[];
   /** True when the commit may change who may see what: Consents, keys, registrations, and the resources actors are resolved through. */
   readonly bumpEpoch: boolean;
 };

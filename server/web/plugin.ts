@@ -22,6 +22,8 @@ export type WebDependencies = {
   readonly signIn: SessionDependencies['signIn'];
   readonly callerOf: SessionDependencies['callerOf'];
   readonly status: () => Promise<Status>;
+  /** Whether the log says that this version of a Consent was erased. */
+  readonly isErased: (version: string) => boolean;
   /** The same search and the same sealed page links as over FHIR. */
   readonly search: Pick<Search, 'plan'>;
   readonly cursors: Cursors;
@@ -76,7 +78,7 @@ function requireSession(session: Session | undefined, form: Form): void {
 }
 
 async function showTrail(
-  { gateFor, search, cursors }: WebDependencies,
+  { gateFor, search, cursors, isErased }: WebDependencies,
   { session, form, reply }: { readonly session: Session; readonly form: Form; readonly reply: FastifyReply },
 ): Promise<FastifyReply> {
   const entered = (form.get('patient') ?? '').trim();
@@ -93,7 +95,7 @@ async function showTrail(
   const after = cursor === null ? undefined : (cursors.open(cursor, bound) as SortPosition);
   const request = { type: 'AuditEvent', where, order, count, total, query: `AuditEvent?${query}`, ...(after ? { after } : {}) };
   const { rows, next, total: found } = await gateFor(session.caller).search(request);
-  return show(reply, 'Audit trail', trailPage(session, { patient, rows, total: found, next: next && cursors.seal(next, bound) }));
+  return show(reply, 'Audit trail', trailPage(session, { patient, rows, total: found, next: next && cursors.seal(next, bound), isErased }));
 }
 
 function acceptForms(app: FastifyInstance, origin: string): void {

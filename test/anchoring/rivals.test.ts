@@ -6,7 +6,7 @@ import { openCheckpoint, parseVerifierKey } from '../../ledger/checkpoint.ts';
 import { createFrontier } from '../../ledger/tree.ts';
 import { type Anchoring, createAnchoring } from '../../server/anchoring/anchoring.ts';
 import { checkStoredLog } from '../../server/anchoring/fsck.ts';
-import { emptyChain } from '../../server/anchoring/log-records.ts';
+import { emptyChain } from '../../server/anchoring/row-chain.ts';
 import { openSignerFiles, readSignerState } from '../../server/anchoring/signer-files.ts';
 import { createLogFixture, type LogFixture, someEntry } from '../support/log-fixture.ts';
 

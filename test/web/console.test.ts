@@ -50,6 +50,7 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
       origin: publicOrigin,
       clock: () => now,
       signIn: async (id, secret) => (secret === 'right' ? `token of ${id}` : undefined),
+      isErased: (version) => version === 'Consent/9/_history/gone',
       callerOf: async (token) => {
         if (removed.has(token)) throw new AssentError('unauthenticated');
         return { ...admin, admin: token === 'token of admin' };
@@ -285,7 +286,17 @@ test('a fault is a page that says nothing of it', async () => {
     throw new Error('no gate');
   };
   await app.register(
-    webPlugin({ origin, clock: () => NOW, signIn: fail, callerOf: fail, status, search: { plan: nobody }, cursors, gateFor: nobody }),
+    webPlugin({
+      origin,
+      clock: () => NOW,
+      signIn: fail,
+      callerOf: fail,
+      status,
+      isErased: nobody,
+      search: { plan: nobody },
+      cursors,
+      gateFor: nobody,
+    }),
   );
   const home = await app.inject('/');
   expect(home.statusCode).toBe(500);

@@ -2,6 +2,8 @@
 import type { RecordStore, ResourceStore, StoredResource } from '../../store/port.ts';
 import { type ConsentRecord, SIGNED } from './ceremony.ts';
 
+export type ConsentVersion = { readonly reference: string; readonly version: string };
+
 export type Evidence = {
   /** Exact text of the AuditEvent; absent for the receipt of a Consent. */
   readonly disclosure?: string;
@@ -12,8 +14,8 @@ export type Evidence = {
     readonly signatures: readonly string[];
   }[];
   readonly keys: readonly { readonly kid: string; readonly key: string }[];
-  /** Consents it rests on that are not there any more. */
-  readonly missing: readonly string[];
+  /** Versions of Consents it rests on that are not there any more. */
+  readonly missing: readonly ConsentVersion[];
 };
 
 export type EvidenceDeps = {
@@ -34,7 +36,7 @@ export function createEvidence(deps: EvidenceDeps): { of(row: StoredResource): P
         ...(row.type === 'AuditEvent' ? { disclosure: row.body } : {}),
         consents: consents.map(({ kids: _kids, ...consent }) => consent),
         keys: keys.filter(({ key }) => key !== ''),
-        missing: references.flatMap(({ id }, i) => (versions[i] ? [] : [`Consent/${id}`])),
+        missing: references.flatMap(({ id, version }, i) => (versions[i] ? [] : [{ reference: `Consent/${id}`, version }])),
       };
     },
   };

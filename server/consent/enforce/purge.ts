@@ -1,17 +1,16 @@
 /**
  * Erasure: everything kept of one resource, or of one patient, is taken away for ever; what the log proves stays proven. ledger.md §1
  *
- * Invariants: AuditEvents stay, they hold no content; a Consent goes only after everything that it might deny, and leaves an entry in the log
- * that says so; what names another patient as well is not erased on behalf of one; every step is recorded in the commit that makes it.
+ * Invariants: AuditEvents stay, they hold no content; a Consent goes only after everything that it might deny, in one commit with what the log
+ * could confirm of it, and leaves a tombstone in the log that names the entries that say nothing any more; what names another patient as well is not erased on behalf of one; every step is recorded in the commit that makes it.
  */
-import { digestOf } from '../../../ledger/hash.ts';
 import type { Recorder } from '../../audit/record.ts';
 import type { Clock } from '../../clock.ts';
 import { AssentError } from '../../errors.ts';
 import { resourceTypes } from '../../fhir/resource-types.ts';
 import type { JobContext, JobHandler } from '../../jobs/job.ts';
 import { any } from '../../search/expression.ts';
-import type { NewLogRow, Position, RecordStore, RecordWrite, ResourceStore, StoredResource, VersionPlace } from '../../store/port.ts';
+import type { Guard, LogRow, NewLogRow, Position, RecordStore, RecordWrite, ResourceStore, StoredResource, VersionPlace } from '../../store/port.ts';
 import { facet, SEALED } from '../facets.ts';
 import type { Caller } from '../model.ts';
 import { PREPARED, SIGNED } from './ceremony.ts';
@@ -31,10 +30,26 @@ type Dependencies = {
       readonly subject: string | null;
       readonly reference: string;
       readonly digest: string;
+      readonly erases: readonly number[];
     }) => NewLogRow);
+  /** What the log has of Consents. */
+  readonly entries: Entries;
   /** Answers that wait to be fetched may hold what is erased. */
   readonly dropResults: () => Promise<void>;
   readonly registrationOf: (client: string) => Promise<string | undefined>;
+};
+
+/** Parts of the commit that erases, and what its tombstones say, by reference. */
+type Forgotten = {
+  readonly guards: readonly Guard[];
+  readonly records: readonly RecordWrite[];
+  readonly redact: readonly LogRow[];
+  readonly tombstones: ReadonlyMap<string, { readonly erases: readonly number[]; readonly digest: string }>;
+};
+type Entries = {
+  forget(references: readonly string[]): Promise<Forgotten>;
+  /** With entries that still say something. */
+  consentsOf(subject: string): AsyncIterable<string>;
 };
 
 export type PurgeInput = { readonly caller: Caller; readonly registration: string; readonly type: string; readonly id: string };
@@ -89,6 +104,7 @@ async function purgeOne(purge: Purge): Promise<void> {
 async function purgePatient(purge: Purge): Promise<void> {
   for (const type of inOrder) await purgeLive(purge, type);
   await purgeDeleted(purge);
+  await purgeEntries(purge);
 }
 
 async function purgeLive(purge: Purge, type: string): Promise<void> {
@@ -128,6 +144,25 @@ async function purgeDeleted(purge: Purge): Promise<void> {
   }
 }
 
+/** Of Consents whose texts an earlier server erased, and left what the log could confirm of them. */
+async function purgeEntries(purge: Purge): Promise<void> {
+  const { deps, asked, context } = purge;
+  for await (const reference of deps.entries.consentsOf(`Patient/${asked.id}`)) {
+    context.cancelled.throwIfAborted();
+    const id = reference.slice('Consent/'.length);
+    if ((await newestOf(deps, 'Consent', [id])).length > 0) continue;
+    const { acts, tombstones, forgotten } = await preparations(purge, { references: [reference], consents: [id], patients: [asked.id] });
+    await commit(deps, {
+      records: forgotten.records,
+      redact: forgotten.redact,
+      guards: [{ kind: 'version', type: 'Consent', id, version: null }, ...forgotten.guards],
+      resources: acts.map(({ resource }) => resource),
+      log: [...acts.map(({ entry }) => deps.logRow(entry)), ...tombstones],
+      bumpEpoch: false,
+    });
+  }
+}
+
 async function eraseTheirs(purge: Purge, rows: readonly StoredResource[]): Promise<void> {
   const { asked, tally } = purge;
   const { erase: theirs, kept } = partition(rows, asked.id);
@@ -142,32 +177,42 @@ function partition(rows: readonly StoredResource[], patient: string): Found {
 
 /** One commit: they are gone, and the trail and the log say so. What was changed meanwhile is looked at again. */
 async function erase(purge: Purge, rows: readonly StoredResource[], patients: readonly string[]): Promise<void> {
-  const { deps, asked, context, tally } = purge;
-  const { clock, recorder, logRow } = deps;
+  const { deps, context, tally } = purge;
   const references = rows.map(({ type, id }) => `${type}/${id}`);
-  const about: readonly (string | undefined)[] = patients.length > 0 ? patients : [undefined];
-  const acts = about.map((patient) => recorder({ ...actBase(asked.caller, 'operation'), patient, what: references, basis: [] }, { own: true }));
-  const consents = rows.filter(({ type }) => type === 'Consent');
-  const tombstones = consents.map(({ id, body }) =>
-    logRow({
-      kind: 'erasure',
-      occurredAt: new Date(clock()).toISOString(),
-      subject: asked.type === 'Patient' ? `Patient/${asked.id}` : null,
-      reference: `Consent/${id}`,
-      digest: digestOf(body),
-    }),
-  );
-  const done = await deps.resources.commit({
-    guards: rows.map(({ type, id, version }) => ({ kind: 'version', type, id, version })),
+  const consents = rows.flatMap(({ type, id }) => (type === 'Consent' ? [id] : []));
+  const { acts, tombstones, forgotten } = await preparations(purge, { references, consents, patients });
+  const kept = await Promise.all(consents.map((id) => recordsOf(deps, id)));
+  await commit(deps, {
+    guards: [...rows.map(({ type, id, version }) => ({ kind: 'version' as const, type, id, version })), ...forgotten.guards],
     resources: acts.map(({ resource }) => resource),
-    records: (await Promise.all(consents.map(({ id }) => recordsOf(deps, id)))).flat(),
-    log: [...acts.map(({ entry }) => logRow(entry)), ...tombstones],
+    records: [...kept.flat(), ...forgotten.records],
+    log: [...acts.map(({ entry }) => deps.logRow(entry)), ...tombstones],
     erase: rows.map(({ type, id }) => ({ type, id })),
+    redact: forgotten.redact,
     bumpEpoch: rows.some(({ type }) => type === 'Consent' || RESOLVES_ACTORS.has(type)),
   });
-  if (done.kind === 'conflict') throw new AssentError('unavailable', 'Somebody else changed what is to be erased; it is tried again.');
   tally.erased += rows.length;
   await context.save({ erased: tally.erased, kept: [...tally.kept] }, `${tally.erased} resources erased`);
+}
+
+type Erasing = { readonly references: readonly string[]; readonly consents: readonly string[]; readonly patients: readonly string[] };
+
+async function preparations({ deps, asked }: Purge, { references, consents, patients }: Erasing) {
+  const { clock, recorder, logRow, entries } = deps;
+  const about: readonly (string | undefined)[] = patients.length > 0 ? patients : [undefined];
+  const acts = about.map((patient) => recorder({ ...actBase(asked.caller, 'operation'), patient, what: references, basis: [] }, { own: true }));
+  const forgotten = await entries.forget(consents.map((id) => `Consent/${id}`));
+  const subject = asked.type === 'Patient' ? `Patient/${asked.id}` : null;
+  const occurredAt = new Date(clock()).toISOString();
+  const tombstones = [...forgotten.tombstones].map(([reference, named]) => logRow({ kind: 'erasure', occurredAt, subject, reference, ...named }));
+  return { acts, tombstones, forgotten };
+}
+
+type Writes = Parameters<ResourceStore['commit']>[0];
+
+async function commit({ resources }: Dependencies, writes: Writes): Promise<void> {
+  const done = await resources.commit(writes);
+  if (done.kind === 'conflict') throw new AssentError('unavailable', 'Somebody else changed what is to be erased; it is tried again.');
 }
 
 /** Statements and signatures hold the terms of a Consent once more. */

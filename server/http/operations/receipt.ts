@@ -1,4 +1,4 @@
-/** GET {Consent|AuditEvent}/{id}/$receipt: the proof, or 202 until it is in a signed checkpoint. interface.md §4 */
+/** GET {Consent|AuditEvent}/{id}/$receipt: the proof, 202 until it is in a signed checkpoint, 410 with the tombstone’s proof where its ground was erased. interface.md §4 */
 import { AssentError } from '../../errors.ts';
 import { informed, json, notFound } from '../answer.ts';
 import type { Answer, FhirRequest } from '../interaction.ts';
@@ -15,9 +15,14 @@ export async function receipt(request: FhirRequest, _services: Services): Promis
   if (request.type !== 'Consent' && request.type !== 'AuditEvent') throw new AssentError('not-supported');
   const found = await request.gate.receipt(request.type, request.id);
   if (found.kind === 'absent') throw notFound();
-  if (found.kind === 'erased')
-    throw new AssentError('gone', 'A Consent this rests on was erased with its patient; a receipt made before still proves it. The log says so.');
+  if (found.kind === 'erased') throw erased(found.proofs);
   if (found.kind === 'pending')
     return json(202, informed('The entry is not yet in a signed checkpoint; ask again.'), { 'retry-after': RETRY_SECONDS });
   return { status: 200, headers: {}, body: found.receipt, mediaType: 'application/json' };
+}
+
+/** Each proof is a file for `assent verify`, as it stands in the diagnostics of an issue of its own. */
+function erased(proofs: readonly string[]): AssentError {
+  const sentence = 'A Consent this rests on was erased with its patient; a receipt made before still proves it. The log says so.';
+  return new AssentError('gone', [{ diagnostics: sentence }, ...proofs.map((diagnostics) => ({ severity: 'information' as const, diagnostics }))]);
 }

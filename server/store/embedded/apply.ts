@@ -1,7 +1,7 @@
 /** Does one job inside the writer's transaction. Guards are checked before anything is written, so a refused write set leaves nothing to undo. */
 import { AssentError } from '../../errors.ts';
 import { all, and, any } from '../../search/expression.ts';
-import type { Guard, NewLogRow } from '../port.ts';
+import type { Guard, LogRow, NewLogRow } from '../port.ts';
 import { deleteRecord, putRecord, revisionOf } from './apply-records.ts';
 import { eraseResource, rewriteKeys, writeResource } from './apply-resources.ts';
 import { carriers } from './carriers.ts';
@@ -30,7 +30,7 @@ export function applyJob(database: Database, job: Job, now: number): Answer {
   }
 }
 
-function commit(database: Database, { guards, resources, records, log, erase, bumpEpoch }: CommitJob, now: number): number {
+function commit(database: Database, { guards, resources, records, log, erase, redact, bumpEpoch }: CommitJob, now: number): number {
   const failed = guards.findIndex((guard) => !isMet(database, guard, now));
   if (failed >= 0) return failed;
   for (const resource of resources) writeResource(database, resource);
@@ -39,6 +39,7 @@ function commit(database: Database, { guards, resources, records, log, erase, bu
     if (write.value === undefined) deleteRecord(database, write, now);
     else putRecord(database, write, now);
   }
+  for (const row of redact) redactRow(database, row);
   for (const row of log) numberRow(database, row);
   if (bumpEpoch) database.statement("UPDATE meta SET value = value + 1 WHERE name = 'epoch'").run();
   return COMMITTED;
@@ -80,6 +81,11 @@ function isUnused(database: Database, { key, types, allowed }: Guard & { kind: '
 /** Numbers have no gaps: the next one is taken in the transaction that uses it. */
 function numberRow({ statement }: Database, { key, entry }: NewLogRow): void {
   statement('INSERT INTO log SELECT coalesce(max(idx) + 1, 0), ?, ? FROM log WHERE true ON CONFLICT (key) DO NOTHING').run(key, entry);
+}
+
+function redactRow({ statement }: Database, { index, key, entry }: LogRow): void {
+  const { changes } = statement('UPDATE log SET key = ?, entry = ? WHERE idx = ?').run(key, entry, index);
+  if (changes !== 1) throw new AssentError('internal', 'There is no such log row.');
 }
 
 /** The holder keeps its number while it renews in time; a new holder, or a late one, gets a larger one. */

@@ -57,7 +57,8 @@ function assemble({ dataDir, clock, writer, release }: Parts): Engine {
   const close = (): Promise<void> => (ended ??= end());
   const resources = createResourceStore({ database, reads, writer, close });
   const alone = besideNoCopy(dataDir);
-  const commit = (writes: WriteSet) => (writes.erase?.length ? alone(() => resources.commit(writes)) : resources.commit(writes));
+  const commit = (writes: WriteSet) =>
+    writes.erase?.length || writes.redact?.length ? alone(() => resources.commit(writes)) : resources.commit(writes);
   const reindex: typeof resources.reindex = (slice, keysOf) => alone(() => resources.reindex(slice, keysOf));
   return { resources: { ...resources, commit, reindex }, records: createRecordStore({ database, writer, clock }) };
 }

@@ -1,6 +1,6 @@
 /** What the main thread asks of the writer thread, in forms that are cheap to send: flat rows, packed keys, JSON text. */
 import type { ErrorCode } from '../../errors.ts';
-import type { Guard, NewLogRow } from '../port.ts';
+import type { Guard, LogRow, NewLogRow } from '../port.ts';
 import type { ResourceColumns } from './rows.ts';
 
 export type ResourceJob = ResourceColumns;
@@ -22,6 +22,7 @@ export type CommitJob = {
   readonly records: readonly (RecordPut | RecordDelete)[];
   readonly log: readonly NewLogRow[];
   readonly erase: readonly { readonly type: string; readonly id: string }[];
+  readonly redact: readonly LogRow[];
   readonly bumpEpoch: boolean;
 };
 

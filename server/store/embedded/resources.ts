@@ -56,7 +56,7 @@ function findOne(database: Database, { type, where, scope, after, limit, total, 
   };
 }
 
-function commitJob({ guards, resources, records, log, erase = [], bumpEpoch }: WriteSet): CommitJob {
+function commitJob({ guards, resources, records, log, erase = [], redact = [], bumpEpoch }: WriteSet): CommitJob {
   return {
     kind: 'commit',
     guards,
@@ -64,6 +64,7 @@ function commitJob({ guards, resources, records, log, erase = [], bumpEpoch }: W
     records: records.map((write) => (write.kind === 'put' ? toPut(write) : toDelete(write))),
     log,
     erase,
+    redact,
     bumpEpoch,
   };
 }

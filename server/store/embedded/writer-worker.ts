@@ -79,7 +79,7 @@ function emptyLog({ statement }: Database): boolean {
 }
 
 function isErasure({ job }: TimedJob): boolean {
-  return job.kind === 'commit' && job.erase.length > 0;
+  return job.kind === 'commit' && (job.erase.length > 0 || job.redact.length > 0);
 }
 
 function isRefusedWrite(answer: Answer): boolean {

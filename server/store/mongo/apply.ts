@@ -65,7 +65,7 @@ export async function applyWriteSets(
 
 type State = { readonly resources: ResourceChanges; readonly records: RecordChanges; readonly log: LogChanges };
 
-function write(state: State, { guards, resources, records, log, erase = [] }: WriteSet): void {
+function write(state: State, { guards, resources, records, log, erase = [], redact = [] }: WriteSet): void {
   for (const guard of guards) {
     if (guard.kind === 'version') state.resources.rely(resourceId(guard.type, guard.id));
     if (guard.kind === 'record') state.records.rely(recordId(guard.recordKind, guard.id));
@@ -73,6 +73,7 @@ function write(state: State, { guards, resources, records, log, erase = [] }: Wr
   for (const resource of resources) state.resources.write(resource);
   for (const { type, id } of erase) state.resources.erase(resourceId(type, id));
   for (const record of records) state.records.write(record);
+  for (const row of redact) state.log.redact(row);
   for (const row of log) state.log.append(row);
 }
 

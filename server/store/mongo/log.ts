@@ -8,7 +8,7 @@
  * paused in the middle and goes on much later can neither fork the log nor leave a gap nor hold anybody up: its first write is refused.
  * The unique index is the fence, and the number itself is what grows.
  *
- * Invariant: the numbers in the log are 0..n-1, each once; a numbered row never changes.
+ * Invariant: the numbers in the log are 0..n-1, each once; a numbered row never changes, but for an erasure, which puts another under its number.
  */
 import type { LogRow } from '../port.ts';
 import type { Connection } from './connection.ts';
@@ -26,10 +26,17 @@ export function createLog(connection: Connection): Log {
       guarded(async () => {
         if (limit <= 0) return [];
         await numbering();
-        const rows = connection.collections.log.find({ n: { $gte: from } }, { hint: 'n', sort: { n: 1 }, limit, projection: { entry: 1, n: 1 } });
-        return (await rows.toArray()).map(({ _id, entry, n }) => ({ index: n ?? -1, key: _id, entry }));
+        return readNumbered(connection, from, limit);
       }),
   };
+}
+
+async function readNumbered(connection: Connection, from: number, limit: number): Promise<readonly LogRow[]> {
+  const options = { hint: 'n', sort: { n: 1 }, limit, projection: { entry: 1, n: 1 } } as const;
+  const found = await connection.collections.log.find({ n: { $gte: from } }, options).toArray();
+  // A row that was erased while we read may be met twice: as it was and as it is now.
+  if (new Set(found.map(({ n }) => n)).size < found.length) return readNumbered(connection, from, limit);
+  return found.map(({ _id, entry, n }) => ({ index: n ?? -1, key: _id, entry }));
 }
 
 /** A call shares the run that has not begun, never one that has: it may have looked already. */

@@ -51,14 +51,16 @@ export type Trail = {
   readonly total: number | undefined;
   /** Sealed, for the form that asks for older acts. */
   readonly next: string | undefined;
+  /** Of a version of a Consent that an act relied on. */
+  readonly isErased: (version: string) => boolean;
 };
 
-export function trailPage(session: Session, { patient, rows, next, total }: Trail): Html {
+export function trailPage(session: Session, { patient, rows, next, total, isErased }: Trail): Html {
   const count = total === undefined ? '' : `${total} recorded ${total === 1 ? 'act' : 'acts'}`;
   return html`<p><a href="/">Back to the console</a></p>
 <h2>Patient/${patient}</h2>
 <p role="status">${rows.length === 0 ? 'Nothing is recorded under this id.' : count}</p>
-<ol>${rows.map(eventCard)}</ol>
+<ol>${rows.map((row) => eventCard(row, isErased))}</ol>
 ${next === undefined ? undefined : olderForm(session, patient, next)}
 <h2>Another patient</h2>
 ${trailForm(session)}`;
@@ -73,7 +75,7 @@ function olderForm({ formToken }: Session, patient: string, next: string): Html 
 </form>`;
 }
 
-function eventCard(row: Row): Html {
+function eventCard(row: Row, isErased: Trail['isErased']): Html {
   const event = JSON.parse(row.body) as Event;
   const refused = event.outcome !== '0';
   const act = event.subtype?.[0]?.code ?? '';
@@ -84,7 +86,7 @@ function eventCard(row: Row): Html {
 <dt>When</dt><dd>${time(row.lastUpdated)}</dd>
 <dt>Who</dt><dd>${agent?.who?.reference}${agent?.altId === undefined ? undefined : html` <span class="soft">by client ${agent.altId}</span>`}</dd>
 <dt>Purpose</dt><dd>${event.purposeOfEvent?.[0]?.coding?.[0]?.code}</dd>
-<dt>Consent</dt><dd>${list(references(event, BASIS)) ?? 'none relied on'}</dd>
+<dt>Consent</dt><dd>${list(references(event, BASIS), isErased) ?? 'none relied on'}</dd>
 </dl>
 ${whatSection(references(event, DISCLOSED))}
 </li>`;
@@ -101,6 +103,8 @@ function references(event: Event, role: string): string[] {
   );
 }
 
-function list(items: readonly string[]): Html | undefined {
-  return items.length === 0 ? undefined : html`<ul>${items.map((item) => html`<li><code>${item}</code></li>`)}</ul>`;
+function list(items: readonly string[], isErased: Trail['isErased'] = () => false): Html | undefined {
+  if (items.length === 0) return undefined;
+  const note = (item: string) => (isErased(item) ? html` <span class="soft">erased; the log says so</span>` : undefined);
+  return html`<ul>${items.map((item) => html`<li><code>${item}</code>${note(item)}</li>`)}</ul>`;
 }

@@ -1,0 +1,67 @@
+/**
+ * Instead of a receipt that would rest on an erased Consent: the tombstone that names its entry, and the proof of that. ledger.md §1, §6
+ * Invariant: what it hands out holds nothing of the Consent but its reference, which whoever asks named.
+ */
+import { writeErasureProof } from '../../ledger/erasure-proof.ts';
+import { isErased, type LogEntry, parseRow } from '../../ledger/entry.ts';
+import { jointProof } from '../../ledger/tree.ts';
+import type { RecordStore } from '../store/port.ts';
+import type { LogRows } from './log-port.ts';
+import { type BatchRecord, type CheckpointRecord, createLogRecords, type LogRecords, referenceKey } from './log-records.ts';
+import { openEntry, receiptEntry } from './receipts.ts';
+
+/** `proof`: none where a server that erased texts only left no more than a note. */
+export type ErasureFound = { readonly kind: 'erased'; readonly proof: string | undefined } | { readonly kind: 'pending' };
+
+export type ErasureProofs = {
+  /** Of a version of a Consent that was erased. */
+  erasureOf(consent: { readonly reference: string; readonly version: string }): Promise<ErasureFound>;
+};
+
+type Dependencies = { readonly log: LogRows; readonly records: RecordStore; readonly verifierKey: string };
+type Tombstone = { readonly row: LogEntry; readonly batch: BatchRecord; readonly index: number };
+
+export function createErasureProofs({ log, records, verifierKey }: Dependencies): ErasureProofs {
+  const stored = createLogRecords(records);
+  return {
+    async erasureOf({ reference, version }) {
+      // Read before the entries: whatever is found later may be in it or not, but never the other way round.
+      const checkpoint = await stored.checkpoint();
+      const { erased, tombstones } = await entriesAbout(reference, { log, stored, version });
+      if (erased.size === 0) return { kind: 'erased', proof: undefined };
+      const tombstone = tombstones.find(({ row }) => row.erases?.some((index) => erased.has(index)));
+      if (!tombstone || !checkpoint || tombstone.index >= checkpoint.size) return { kind: 'pending' };
+      return { kind: 'erased', proof: await proofOf(tombstone, { stored, checkpoint, verifierKey }) };
+    },
+  };
+}
+
+type Sought = { readonly log: LogRows; readonly stored: LogRecords; readonly version: string };
+
+/** `erased`: of this version. */
+async function entriesAbout(
+  reference: string,
+  { log, stored, version }: Sought,
+): Promise<{ readonly erased: ReadonlySet<number>; readonly tombstones: readonly Tombstone[] }> {
+  const erased = new Set<number>();
+  const tombstones: Tombstone[] = [];
+  for (const batch of await stored.batchesFor(referenceKey(reference))) {
+    for (const { index, entry } of await log.readLog(batch.first, batch.count)) {
+      if (!entry.includes(`"${reference}"`)) continue;
+      const row = parseRow(entry);
+      if (row.reference !== reference) continue;
+      if (isErased(row)) {
+        if (row.version === version) erased.add(index);
+      } else if (row.erases) tombstones.push({ row, batch, index });
+    }
+  }
+  return { erased, tombstones };
+}
+
+type Parts = { readonly stored: LogRecords; readonly checkpoint: CheckpointRecord; readonly verifierKey: string };
+
+async function proofOf({ row, batch, index }: Tombstone, { stored, checkpoint, verifierKey }: Parts): Promise<string> {
+  const entry = receiptEntry(await openEntry(row, { batch, index }, stored));
+  const proof = (await jointProof([index], checkpoint.size, stored.tile)).map((hash) => Buffer.from(hash).toString('base64'));
+  return writeErasureProof({ log: verifierKey, checkpoint: checkpoint.note, reference: row.reference, entry, proof });
+}
