@@ -49,6 +49,27 @@ export function logContract(open: OpenSubject): void {
     }
   });
 
+  test('a row that is redacted has another key and text under its number, with the rest of its write set or not at all', async () => {
+    const size = (await read()).length;
+    const name = freshType();
+    await append(`${name}-a`, `${name}-b`, `${name}-c`);
+    expect(await read(size)).toHaveLength(3);
+    const redact = [{ index: size + 1, key: `${name}-gone`, entry: 'nothing' }];
+    const guard = { kind: 'version' as const, type: name, id: 'a', version: 'never' };
+    await subject.engine.resources.commit(writes([], { redact, guards: [guard] }));
+    expect((await read(size + 1, 1))[0]?.key).toBe(`${name}-b`);
+    await subject.engine.resources.commit(writes([], { redact, log: [{ key: `${name}-d`, entry: 'tombstone' }] }));
+    expect((await read(size)).map(({ index, key, entry }) => [index - size, key, entry])).toEqual([
+      [0, `${name}-a`, `entry of ${name}-a`],
+      [1, `${name}-gone`, 'nothing'],
+      [2, `${name}-c`, `entry of ${name}-c`],
+      [3, `${name}-d`, 'tombstone'],
+    ]);
+    const none = subject.engine.resources.commit(writes([], { redact: [{ index: size + 99, key: 'x', entry: '' }], log: [{ key: 'y', entry: '' }] }));
+    await expect(none).rejects.toMatchObject({ code: 'internal' });
+    expect(await read(size)).toHaveLength(4);
+  });
+
   test('numbering goes on after a restart', async () => {
     const size = (await read()).length;
     subject = { ...subject, engine: await subject.reopen() };

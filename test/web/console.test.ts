@@ -194,6 +194,17 @@ describe('the trail', () => {
     expect(headers.location).toBeUndefined();
   });
 
+  test('says of a Consent that was erased that it was, and of no other', async () => {
+    const what = (reference: string) => ({ what: { reference }, role: { code: '13' } });
+    const rows = [event('e1', { entity: [what('Consent/9/_history/gone'), what('Consent/9/_history/b')] })];
+    const { post, signedIn } = await consoleWith({ result: { rows } });
+    const { cookie, token } = await signedIn();
+    const { body } = await post('/console/trail', { patient: '1', token }, { cookie });
+    expect(body).toMatch(
+      /Consent\/9\/_history\/gone<\/code> <span[^>]*>erased; the log says so<\/span><\/li><li><code>Consent\/9\/_history\/b<\/code><\/li>/,
+    );
+  });
+
   test('older acts are asked for from where the page ended', async () => {
     const { post, signedIn, asked } = await consoleWith({ result: { next: { sort: NOW - 5, id: 'e9' } } });
     const { cookie, token } = await signedIn();
