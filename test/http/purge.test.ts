@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { digestOf } from '../../ledger/hash.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { enrolKey, type Session } from '../../server/commands/demo/session.ts';
 import { fsck } from '../../server/commands/fsck.ts';
@@ -30,6 +31,8 @@ let insurer: Registered;
 let receiptBefore = '';
 let eventUrl = '';
 let consent = '';
+/** What would confirm a guess of the Consent, or of its entry in the log. */
+let confirming: string[] = [];
 const remembered: Buffer[] = [];
 
 const pathOf = (url: string) => url.slice(server.bootstrap.fhirBaseUrl.length + 1);
@@ -61,6 +64,9 @@ beforeAll(async () => {
   const read = await insurer.session.call('GET', 'Observation/lost-1');
   eventUrl = pathOf(read.headers.get('assent-receipt') ?? '');
   receiptBefore = (await settled(insurer.session, eventUrl)).text;
+  const { consents } = JSON.parse(receiptBefore) as { consents: { consent: string; entry: { salt: string; statement: string } }[] };
+  const [{ consent: text, entry }] = consents as [(typeof consents)[number]];
+  confirming = [digestOf(text), entry.statement, ...spellings(Buffer.from(entry.salt, 'base64url'))];
 }, 60_000);
 afterAll(() => server.stop());
 
@@ -68,6 +74,22 @@ afterAll(() => server.stop());
 function remember(body: string): void {
   const bytes = Buffer.from(compressBody(body));
   remembered.push(bytes.subarray(bytes.length >> 1, (bytes.length >> 1) + 24));
+}
+
+/** The inner part of these bytes as base64 has them, wherever they begin: one of three. */
+function spellings(bytes: Buffer): string[] {
+  return [0, 1, 2].map((skipped) => bytes.subarray(skipped, skipped + 30).toString('base64url'));
+}
+
+/** All that the database has of the log. */
+async function logRecords(): Promise<string> {
+  let all = '';
+  const read = (text: string) => {
+    all += text;
+    return text;
+  };
+  await server.hand.editRecords('log-batch', '', read);
+  return all;
 }
 
 function inFiles(marker: string | Buffer): boolean {
@@ -94,6 +116,11 @@ describe('$purge', () => {
   });
 
   it('takes a patient away: every version, what was deleted, the Consent; not what names another as well', async () => {
+    const [digest = '', statement = '', ...salts] = confirming;
+    for (const each of [digest, statement]) expect((await server.hand.newestRow(each)).entry).toContain(each);
+    const batches = await logRecords();
+    expect(salts.filter((salt) => batches.includes(salt))).toHaveLength(1);
+    if (onFiles) expect(confirming.filter(inFiles)).toHaveLength(3);
     if (onFiles) for (const marker of ['MARKER-lost', 'MARKER-second-lost', ...remembered]) expect(inFiles(marker)).toBe(true);
     const waiting = await insurer.session.call('GET', 'Patient/lost', undefined, { prefer: 'respond-async' });
     const waits = pathOf(waiting.headers.get('content-location') ?? '');
@@ -120,6 +147,14 @@ describe('$purge', () => {
     expect((await insurer.session.call('GET', 'Observation/other-1/_history')).json['total']).toBe(2);
   });
 
+  it('leaves neither salt nor digest of the Consent in the log, and its entry is not signed anew', async () => {
+    const [digest = '', statement = '', ...salts] = confirming;
+    for (const each of [digest, statement]) expect((await server.hand.newestRow(each)).entry).not.toContain(each);
+    const batches = await logRecords();
+    expect(salts.filter((salt) => batches.includes(salt))).toEqual([]);
+    if (onFiles) expect(confirming.filter(inFiles)).toEqual([]);
+  });
+
   if (onFiles)
     it('leaves no byte of it in the files of the database', () => {
       for (const marker of ['MARKER-lost', 'MARKER-first-lost', 'MARKER-second-lost', 'MARKER-gone-lost'])
@@ -141,9 +176,14 @@ describe('$purge', () => {
 
   it('leaves receipts of before as good as they were, and says of new ones that their ground is gone', async () => {
     expect(verifyReceipt(receiptBefore).kind).toBe('proven');
-    const gone = await insurer.session.call('GET', eventUrl);
+    const gone = await settled(insurer.session, eventUrl);
     expect(gone.status).toBe(410);
     expect(gone.text).toContain('erased');
+    const [, proof] = gone.json['issue'] as { diagnostics: string }[];
+    const verdict = verifyReceipt(proof?.diagnostics ?? '', {
+      trust: [(await (await fetch(server.bootstrap.fhirBaseUrl.replace('/fhir', '/ledger/key'))).text()).trim()],
+    });
+    expect(verdict).toMatchObject({ kind: 'erased', proven: [expect.stringContaining(`about ${consent} was erased for ever`), expect.anything()] });
   });
 
   it('erases one resource, and its id may be used again', async () => {
