@@ -15,6 +15,15 @@ export const SEMANTICS = 'urn:assent:consent-semantics:1';
 export type Span = { readonly low: number; readonly high: number };
 export type Code = { readonly system: string; readonly code: string };
 
+/** `provision.data`: the resource itself (`Type/id`), what it refers to, what refers to it, or what it wrote. */
+export type Data =
+  | { readonly meaning: 'instance' | 'dependents' | 'authoredby'; readonly reference: string }
+  /** `reaches`: what it referred to when the Consent was prepared (rule 21), as `Type/id`. */
+  | { readonly meaning: 'related'; readonly reference: string; readonly reaches: readonly string[] };
+
+/** By anchor, what each `related` reaches. */
+export type Related = Readonly<Record<string, readonly string[]>>;
+
 /** Attributes AND; values of one attribute OR; an absent attribute holds for everything. */
 export type Provision = {
   readonly type: 'permit' | 'deny';
@@ -26,6 +35,7 @@ export type Provision = {
   readonly classes?: readonly string[];
   readonly codes?: readonly Code[];
   readonly dataPeriod?: Span;
+  readonly data?: readonly Data[];
   readonly nested: readonly Provision[];
 };
 
@@ -46,8 +56,11 @@ const ORGANIZATION_REFERENCE = /^Organization\/[A-Za-z0-9.-]{1,64}$/;
 /** Consent.provision.actor.reference in R4; any other type would never match, and a deny that never matches is ignored. */
 const ACTOR_REFERENCE = /^(?:Device|Group|CareTeam|Organization|Patient|Practitioner|RelatedPerson|PractitionerRole)\/[A-Za-z0-9.-]{1,64}$/;
 
-/** Throws AssentError('invalid-consent') that names every element in the way. `now`: ms since 1970; a period that is over is refused. */
-export function compileConsent(consent: ResourceValue, { now }: { readonly now: number }): CompiledConsent {
+/** `now`: ms since 1970; a period that is over is refused. `related`: as frozen with the statement; before that, nothing. */
+export type Compiling = { readonly now: number; readonly related?: Related | undefined };
+
+/** Throws AssentError('invalid-consent') that names every element in the way. */
+export function compileConsent(consent: ResourceValue, { now, related = {} }: Compiling): CompiledConsent {
   const issues: Issue[] = [];
   const refuse: Findings = (path, diagnostics) => void issues.push({ diagnostics, expression: [path] });
   checkFrame(consent, refuse);
@@ -55,7 +68,7 @@ export function compileConsent(consent: ResourceValue, { now }: { readonly now: 
   if (patient === undefined) refuse('Consent.patient', 'The patient is needed as a reference of the form Patient/id.');
   const provision = element(consent['provision']);
   if (!provision) refuse('Consent.provision', 'A Consent without a provision permits nothing and cannot be signed.');
-  const root = provision && readProvision(provision, { path: 'Consent.provision', inherited: 'deny', refuse, now });
+  const root = provision && readProvision(provision, { path: 'Consent.provision', inherited: 'deny', refuse, now, related });
   if (root && sizeOf(root) > MOST_PROVISIONS) refuse('Consent.provision', `More than ${MOST_PROVISIONS} provisions are not understood by anyone.`);
   if (issues.length > 0 || !root || patient === undefined) throw new AssentError('invalid-consent', issues);
   return { patient, organizations: elements(consent['organization']).flatMap((each) => referenceIn(each) ?? []), root };
@@ -101,13 +114,19 @@ function refuseModifiers(node: unknown, path: string, refuse: Findings): void {
 
 const KNOWN = new Set(['id', 'type', 'period', 'actor', 'action', 'securityLabel', 'purpose', 'class', 'code', 'dataPeriod', 'data', 'provision']);
 
-type Place = { readonly path: string; readonly inherited: 'permit' | 'deny'; readonly refuse: Findings; readonly now: number };
+type Place = {
+  readonly path: string;
+  readonly inherited: 'permit' | 'deny';
+  readonly refuse: Findings;
+  readonly now: number;
+  readonly related: Related;
+};
 
 /** `inherited`: the type where none is stated: deny at the root, the opposite of the parent below. */
-function readProvision(provision: Element, { path, inherited, refuse, now }: Place): Provision {
+function readProvision(provision: Element, place: Place): Provision {
+  const { path, inherited, refuse, now, related } = place;
   for (const name of Object.keys(provision)) if (!KNOWN.has(name)) refuse(`${path}.${name}`, 'This element is not understood.');
   refuseExtensions(provision, path, refuse);
-  if (provision['data'] !== undefined) refuse(`${path}.data`, 'Naming single resources is not offered yet.');
   const type = provision['type'] ?? inherited;
   if (type !== 'permit' && type !== 'deny') refuse(`${path}.type`, 'The type must be permit or deny.');
   const opposite = type === 'permit' ? 'deny' : 'permit';
@@ -115,7 +134,7 @@ function readProvision(provision: Element, { path, inherited, refuse, now }: Pla
   if (period && period.high < now) refuse(`${path}.period`, 'The period is over.');
   const each = <T>(name: string, read: (value: Element, at: string, refuse: Findings) => T | undefined) =>
     readEach(provision[name], `${path}.${name}`, { read, refuse });
-  const below = (nested: Element, at: string) => readProvision(nested, { path: at, inherited: opposite, refuse, now });
+  const below = (nested: Element, at: string) => readProvision(nested, { ...place, path: at, inherited: opposite });
   return {
     type: type === 'permit' ? 'permit' : 'deny',
     ...given('period', period),
@@ -132,6 +151,10 @@ function readProvision(provision: Element, { path, inherited, refuse, now }: Pla
     ),
     ...given('codes', each('code', readConcept)?.flat()),
     ...given('dataPeriod', span(provision['dataPeriod'], `${path}.dataPeriod`, refuse)),
+    ...given(
+      'data',
+      each('data', (data, at) => readData(data, at, { refuse, related })),
+    ),
     nested: each('provision', below) ?? [],
   };
 }
@@ -199,6 +222,24 @@ function readConcept(concept: Element, at: string, refuse: Findings): readonly C
       },
     }) ?? []
   );
+}
+
+const MEANINGS: ReadonlySet<unknown> = new Set(['instance', 'related', 'dependents', 'authoredby']);
+const ANY_REFERENCE = /^([A-Z][A-Za-z]+)\/[A-Za-z0-9.-]{1,64}$/;
+
+function readData({ meaning, reference: named }: Element, at: string, { refuse, related }: Pick<Place, 'refuse' | 'related'>): Data | undefined {
+  const reference = referenceIn(named);
+  if (!MEANINGS.has(meaning)) refuse(`${at}.meaning`, 'The meaning must be instance, related, dependents or authoredby.');
+  if (reference === undefined || !isResourceType(ANY_REFERENCE.exec(reference)?.[1] ?? ''))
+    refuse(`${at}.reference`, 'The resource is needed as a reference of the form Type/id.');
+  else if (meaning === 'related') return { meaning, reference, reaches: Object.hasOwn(related, reference) ? (related[reference] ?? []) : [] };
+  else if (meaning === 'instance' || meaning === 'dependents' || meaning === 'authoredby') return { meaning, reference };
+  return undefined;
+}
+
+/** Every `related` of a Consent, by the resource it starts from. */
+export function anchorsOf({ data = [], nested }: Provision): readonly string[] {
+  return [...data.flatMap(({ meaning, reference }) => (meaning === 'related' ? [reference] : [])), ...nested.flatMap(anchorsOf)];
 }
 
 function span(value: unknown, at: string, refuse: Findings): Span | undefined {

@@ -24,6 +24,8 @@ export type DecisionInput = Asked & {
   readonly implicit: ImplicitPolicy;
   /** Patients one of whose Consents is not the one in the log: nothing about them is shown on anybody else's say. */
   readonly voidPatients: ReadonlySet<string>;
+  /** Of the resources that a `related` starts from, as `Type/id`, those that this caller may see now (rule 11). */
+  readonly anchors: ReadonlySet<string>;
 };
 
 /** `validUntil`: ms since 1970, when a period next begins or ends. */
@@ -99,7 +101,7 @@ type Level = { readonly depth: number; readonly within: Expression; readonly lev
 /** A provision matches only where its parent does. */
 function collect(provision: Provision, { depth, within, levels }: Level, input: DecisionInput): void {
   if (!speaksNow(provision, input)) return;
-  const matches = and([within, whatExpression(provision, input.type)]);
+  const matches = and([within, whatExpression(provision, input)]);
   const level = (levels[depth] ??= { permit: [], deny: [] });
   level[provision.type].push(matches);
   for (const nested of provision.nested) collect(nested, { depth: depth + 1, within: matches, levels }, input);

@@ -16,6 +16,7 @@ import { judgeConsent } from './enforce/judge.ts';
 import { history } from './enforce/versions.ts';
 import { latest } from './enforce/latest.ts';
 import { inView, patientsOf } from './enforce/view.ts';
+import { visibleAmong } from './enforce/related.ts';
 import { createViews } from './enforce/views.ts';
 import { write } from './enforce/write.ts';
 import { facetsOf } from './facets.ts';
@@ -75,6 +76,7 @@ export function createGateFor(deps: GateDeps): GateFor {
     closureOf: (caller) => callerClosure(directory, caller),
     implicit: deps.implicit,
     clock,
+    visibleAmong: (references, scopeOf) => visibleAmong(resources, references, scopeOf),
   });
   const evidence = createEvidence(deps);
   return (caller) => gateOf(ceremonyFor(deps, caller, views(caller)), deps, evidence);

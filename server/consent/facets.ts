@@ -28,6 +28,12 @@ export const facet = {
   /** Type of a contained resource or Bundle entry. */
   part: (type: string) => `~part/${type}`,
   author: (reference: string) => `~author/${reference}`,
+  /** Who wrote a part of it. */
+  partAuthor: (reference: string) => `~pauthor/${reference}`,
+  /** What it, or a part of it, refers to: `Type/id`. */
+  refersTo: (reference: string) => `~ref/${reference}`,
+  /** A part that has an id elsewhere: a Bundle's entry, what a Composition's section speaks of. */
+  partIs: (reference: string) => `~is/${reference}`,
 } as const;
 
 export const PATIENT = PATIENT_KEY;
@@ -45,6 +51,9 @@ export const UNKNOWN_PART = '~part?';
 export const UNKNOWN_TARGET = '~target?';
 /** A Binary with a securityContext: decided by it, not by who wrote it (rule 18). */
 export const HAS_CONTEXT = '~context';
+
+/** Stored with `refersTo`, `partIs` and `partAuthor`. What was stored before these were kept may refer to anything: every deny by such holds. */
+export const REFERENCES_KEPT = '~refs';
 
 /** Whether a stored key is a facet rather than a key of a search parameter. */
 export function isFacet(key: string): boolean {
@@ -81,7 +90,32 @@ export function facetsOf(resource: ResourceValue, context: FacetContext): string
   addCodes(keys, parts, context);
   addDates(keys, resource, parts);
   for (const reference of authorsOf(resource)) keys.add(facet.author(relativeToBase(reference, context.base)));
+  // No Consent reaches what the server records or has had signed.
+  if (!context.sealed) addReferences(keys, parts, context);
   return [...keys];
+}
+
+function addReferences(keys: Set<string>, parts: readonly Element[], { base }: FacetContext): void {
+  keys.add(REFERENCES_KEPT);
+  const [resource] = parts;
+  addEveryReference(keys, resource, base);
+  for (const part of parts.slice(1)) {
+    if (typeof part['id'] === 'string') keys.add(facet.partIs(`${String(part['resourceType'])}/${part['id']}`));
+    for (const reference of authorsOf(part)) keys.add(facet.partAuthor(relativeToBase(reference, base)));
+  }
+}
+
+function addEveryReference(keys: Set<string>, node: unknown, base: string): void {
+  if (Array.isArray(node)) {
+    for (const item of node) addEveryReference(keys, item, base);
+    return;
+  }
+  if (!isObject(node)) return;
+  if (typeof node['reference'] === 'string') {
+    const parsed = parseReference(node['reference'], base);
+    if (parsed.kind === 'local') keys.add(facet.refersTo(`${parsed.type}/${parsed.id}`));
+  }
+  for (const name in node) if (typeof node[name] === 'object') addEveryReference(keys, node[name], base);
 }
 
 /** The resource itself, what it contains and, of a Bundle, its entries, at any depth. */
@@ -98,8 +132,8 @@ function addSectionTargets(keys: Set<string>, parts: readonly Element[], { base 
       // What is contained has been walked as a part.
       if (typeof reference === 'string' && reference.startsWith('#')) continue;
       keys.add(UNKNOWN_PART);
-      const type = typeof reference === 'string' ? /^[A-Za-z]+(?=\/)/.exec(relativeToBase(reference, base))?.[0] : undefined;
-      if (type !== undefined) keys.add(facet.part(type));
+      const target = typeof reference === 'string' ? /^([A-Za-z]+)\/[^/]+/.exec(relativeToBase(reference, base)) : undefined;
+      if (target?.[1] !== undefined) keys.add(facet.part(target[1])).add(facet.partIs(target[0]));
     }
     list(section['section']).forEach(walk);
   };

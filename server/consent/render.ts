@@ -2,7 +2,7 @@
  * The terms of a Consent in plain words, in the language of who signs: what was shown is part of what is signed. consent.md §4
  * Invariant: everything the Consent decides is said; a language that is not spoken here is answered in English.
  */
-import type { CompiledConsent, Provision, Span } from './compile.ts';
+import type { CompiledConsent, Data, Provision, Span } from './compile.ts';
 import { escapeXml } from '../fhir/xml/entities.ts';
 
 type Words = {
@@ -21,6 +21,7 @@ type Words = {
   readonly below: string;
   readonly above: string;
   readonly dated: string;
+  readonly data: Readonly<Record<Data['meaning'], string>>;
   readonly from: string;
   readonly until: string;
   readonly endless: string;
@@ -45,6 +46,12 @@ const english: Words = {
   below: 'or less',
   above: 'or more',
   dated: 'only records dated',
+  data: {
+    instance: 'only the record',
+    related: 'only what it refers to as of now, and the record',
+    dependents: 'only what refers to it, and the record',
+    authoredby: 'only what was written by',
+  },
   from: 'from',
   until: 'until',
   endless: 'until I withdraw it',
@@ -69,6 +76,7 @@ const chinese: Words = {
   below: '或更低',
   above: '或更高',
   dated: '仅限记录日期',
+  data: { instance: '仅限该记录', related: '仅限该记录及其目前引用的内容', dependents: '仅限该记录及引用它的内容', authoredby: '仅限其撰写的内容' },
   from: '自',
   until: '至',
   endless: '直至我撤回',
@@ -110,7 +118,7 @@ function provisionLines(provision: Provision, words: Words, place: readonly numb
   return [sentence, ...nested.flatMap((each, i) => provisionLines(each, words, [...place, i + 1]))];
 }
 
-function whatClauses({ type, labels, classes, codes, dataPeriod }: Provision, words: Words): string[] {
+function whatClauses({ type, labels, classes, codes, dataPeriod, data = [] }: Provision, words: Words): string[] {
   return [
     ...clause(words.type, classes),
     ...clause(
@@ -122,6 +130,8 @@ function whatClauses({ type, labels, classes, codes, dataPeriod }: Provision, wo
       labels?.map((label) => (label.kind === 'rank' ? `${'ULMNRV'[label.rank] ?? ''} ${type === 'permit' ? words.below : words.above}` : label.code)),
     ),
     ...(dataPeriod ? [`${words.dated} ${spanWords(dataPeriod, words)}`] : []),
+    // Values of one attribute are alternatives: one clause holds them all.
+    ...(data.length === 0 ? [] : [data.map(({ meaning, reference }) => `${words.data[meaning]} ${reference}`).join(' / ')]),
   ];
 }
 

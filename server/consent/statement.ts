@@ -33,6 +33,11 @@ export type Statement = {
   readonly expires: string;
   /** The Consent this one replaces, and the digest of its statement. */
   readonly supersedes?: { readonly consent: string; readonly digest: string };
+  /**
+   * Of what the data named as `related` refer to: base64url SHA-256 of a text kept beside the Consent, salted, so that preparing tells nobody what
+   * a resource refers to, or whether it exists.
+   */
+  readonly related?: string;
 };
 
 export function statementText(statement: Statement): string {

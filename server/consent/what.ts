@@ -1,18 +1,21 @@
 /**
- * The *what* of a provision as an expression over facets: labels, class, code, time. consent.md §2 rules 2, 8–10
+ * The *what* of a provision as an expression over facets: labels, class, code, time, single resources. consent.md §2 rules 2, 8–11
  *
  * A permit reaches only what it certainly means; a deny reaches everything it may mean.
  */
 import { all, and, any, encodeInstant, type Expression, none, not, or } from '../search/expression.ts';
 import { HIGHEST_RANK, sensitivityClosure } from './code-systems.ts';
-import type { Provision, Span } from './compile.ts';
-import { facet, SENSITIVITY, UNDATED, UNKNOWN_CODE, UNKNOWN_PART, WHEN } from './facets.ts';
+import type { Data, Provision, Span } from './compile.ts';
+import { facet, REFERENCES_KEPT, SENSITIVITY, UNDATED, UNKNOWN_CODE, UNKNOWN_PART, WHEN } from './facets.ts';
 
-export function whatExpression(provision: Provision, resourceType: string): Expression {
-  return provision.type === 'permit' ? permitted(provision, resourceType) : denied(provision, resourceType);
+/** `anchors`: of the resources that a `related` starts from, those that this caller may see now (rule 11). */
+export type About = { readonly type: string; readonly anchors: ReadonlySet<string> };
+
+export function whatExpression(provision: Provision, about: About): Expression {
+  return provision.type === 'permit' ? permitted(provision, about) : denied(provision, about.type);
 }
 
-function permitted({ labels, classes, codes, dataPeriod }: Provision, resourceType: string): Expression {
+function permitted({ labels, classes, codes, dataPeriod, data }: Provision, { type: resourceType, anchors }: About): Expression {
   return and([
     labels ? labelsPermitted(labels) : all,
     classes && !classes.includes(resourceType) ? none : all,
@@ -20,17 +23,59 @@ function permitted({ labels, classes, codes, dataPeriod }: Provision, resourceTy
     dataPeriod ? insidePeriod(dataPeriod) : all,
     // Parts that are not known may be labelled or dated otherwise.
     labels || dataPeriod ? not(any([UNKNOWN_PART])) : all,
+    data ? or(data.map((each) => dataPermitted(each, { type: resourceType, anchors }))) : all,
   ]);
 }
 
 /** What one part of a container has, the container has. */
-function denied({ labels, classes, codes, dataPeriod }: Provision, resourceType: string): Expression {
+function denied({ labels, classes, codes, dataPeriod, data }: Provision, resourceType: string): Expression {
   return and([
     labels ? labelsDenied(labels) : all,
     classes && !classes.includes(resourceType) ? any([...classes.map(facet.part), UNKNOWN_PART]) : all,
     codes ? any([...codes.map(({ system, code }) => facet.anyCode(system, code)), UNKNOWN_CODE, UNKNOWN_PART]) : all,
     dataPeriod ? touchesPeriod(dataPeriod) : all,
+    data ? or(data.map((each) => dataDenied(each, resourceType))) : all,
   ]);
+}
+
+function dataPermitted(data: Data, { type, anchors }: About): Expression {
+  const { meaning, reference } = data;
+  switch (meaning) {
+    case 'instance':
+      return isOneOf([reference], type);
+    case 'related':
+      return isOneOf(anchors.has(reference) ? [reference, ...data.reaches] : [reference], type);
+    case 'dependents':
+      // What one entry of a Bundle refers to says nothing of the others.
+      return or([isOneOf([reference], type), type === 'Bundle' ? none : any([facet.refersTo(reference)])]);
+    case 'authoredby':
+      return any([facet.author(reference)]);
+  }
+}
+
+function dataDenied(data: Data, type: string): Expression {
+  const { meaning, reference } = data;
+  const unknown = or([any([UNKNOWN_PART]), not(any([REFERENCES_KEPT]))]);
+  switch (meaning) {
+    case 'instance':
+      return holdsOneOf([reference], type);
+    case 'related':
+      return holdsOneOf([reference, ...data.reaches], type);
+    case 'dependents':
+      return or([holdsOneOf([reference], type), any([facet.refersTo(reference)]), unknown]);
+    case 'authoredby':
+      return or([any([facet.author(reference), facet.partAuthor(reference)]), unknown]);
+  }
+}
+
+function isOneOf(references: readonly string[], type: string): Expression {
+  const ids = references.flatMap((reference) => (reference.startsWith(`${type}/`) ? [reference.slice(type.length + 1)] : []));
+  return ids.length === 0 ? none : { kind: 'id', ids: new Set(ids) };
+}
+
+/** Itself or a part of it. */
+function holdsOneOf(references: readonly string[], type: string): Expression {
+  return or([isOneOf(references, type), any(references.map(facet.partIs)), not(any([REFERENCES_KEPT]))]);
 }
 
 type Labels = NonNullable<Provision['labels']>;

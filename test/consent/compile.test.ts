@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { compileConsent } from '../../server/consent/compile.ts';
 import { AssentError } from '../../server/errors.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
-import { by, consentBy, except, labelled, NOON, ofClass, purpose } from '../support/consents.ts';
+import { by, consentBy, data, except, labelled, NOON, ofClass, purpose } from '../support/consents.ts';
 
 /** Where the refusals point, each place once; [] when nothing was refused. */
 function refused(consent: ResourceValue): readonly string[] {
@@ -71,7 +71,14 @@ describe('what is refused when it is signed, so that nothing is ignored when it 
     ],
     ['an extended primitive', permit({ _type: extension }), 'Consent.provision._type'],
     ['an unknown element', permit({ expression: {} }), 'Consent.provision.expression'],
-    ['single resources', permit({ data: [{ meaning: 'instance', reference: { reference: 'Observation/1' } }] }), 'Consent.provision.data'],
+    [
+      'data by identifier',
+      permit({ data: [{ meaning: 'instance', reference: { identifier: { value: '1' } } }] }),
+      'Consent.provision.data[0].reference',
+    ],
+    ['data elsewhere', permit({ data: [data('instance', 'https://a.example/Observation/1')] }), 'Consent.provision.data[0].reference'],
+    ['data of no type', permit({ data: [data('instance', 'Nothing/1')] }), 'Consent.provision.data[0].reference'],
+    ['data of no known meaning', permit({ data: [data('everything', 'Observation/1')] }), 'Consent.provision.data[0].meaning'],
     ['an unknown type', permit({ type: 'maybe' }), 'Consent.provision.type'],
     ['a period that is over', permit({ period: { end: '2024-05-31' } }), 'Consent.provision.period'],
     [

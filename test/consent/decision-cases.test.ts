@@ -170,6 +170,7 @@ test('how long an answer may be kept: to the next boundary of any period in it',
       closure: { permit: new Set([insurer]), deny: new Set([insurer]), validUntil: Date.parse('2026-01-01') },
       policies: consents.map((consent) => compileConsent(consent, { now: NOON })),
       voidPatients: new Set(),
+      anchors: new Set(),
     }).validUntil;
   const ends = optIn({ period: { end: '2024-07-31' } });
   const begins = optIn(except({ period: { start: '2024-06-30' } }));

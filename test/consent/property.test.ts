@@ -9,13 +9,13 @@ import type { ImplicitPolicy } from '../../server/consent/model.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
 import { holds } from '../../server/search/expression.ts';
 import { type Json, mayRead } from '../support/reference-consent.ts';
-import { by, callerFor, consentBy, labelled, ofClass, purpose } from '../support/consents.ts';
+import { by, callerFor, consentBy, data, labelled, ofClass, purpose } from '../support/consents.ts';
 
 const BASE = 'https://records.example/fhir';
 const concept = (code: string, system = 'http://loinc.org'): Json => ({ coding: [{ system, code }] });
 const action = (code: string): Json => concept(code, 'http://terminology.hl7.org/CodeSystem/consentaction');
 
-const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined, freq: 1 });
+const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined, freq: 2 });
 const rarely = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
   fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
 const some = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
@@ -74,6 +74,10 @@ const codes = ['A', 'B', 'C'];
 const labels = some('N', 'R', 'V', 'L', 'SUD', 'ETHUD', 'HIV', 'SPI').map((code) => labelled(code).securityLabel[0]);
 const types = ['Observation', 'Condition', 'MedicationRequest', 'Encounter', 'Appointment', 'Bundle', 'Medication'];
 
+const named = few(fc.tuple(some('instance', 'related', 'dependents', 'authoredby'), some('Observation/o1', 'Encounter/e1', 'Practitioner/d1'))).map(
+  (all) => all.map(([meaning, reference]) => data(meaning, reference)),
+);
+
 const provision: fc.Arbitrary<Json> = fc.letrec<{ provision: Json }>((tie) => ({
   provision: shape({
     type: some('permit', 'permit', 'deny', undefined),
@@ -85,6 +89,7 @@ const provision: fc.Arbitrary<Json> = fc.letrec<{ provision: Json }>((tie) => ({
     class: rarely(few(some(...types)).map((all) => ofClass(...all).class)),
     code: rarely(few(some(...codes)).map((all) => all.map((code) => concept(code)))),
     dataPeriod: rarely(period),
+    data: rarely(named),
     provision: fc.option(few(tie('provision')), { nil: undefined, freq: 2, maxDepth: 3 }),
   }),
 })).provision;
@@ -107,8 +112,14 @@ const medication = some({ reference: '#m' }, { reference: 'Medication/known' }, 
 const subject = some('Patient/p1', 'Patient/p1', 'Patient/p1', 'Patient/p2', `${BASE}/Patient/p1`, 'Patient/p1/_history/1', 'Group/nobody').map(
   (reference) => ({ reference }),
 );
+const id = maybe(some('o1', 'e1'));
+const author = rarely(few(some('Practitioner/d1', 'Organization/clinic').map((reference) => ({ reference }))));
+const encounter = rarely(some('Encounter/e1', `${BASE}/Encounter/e1/_history/2`).map((reference) => ({ reference })));
 const plain = shape({
   resourceType: some('Observation', 'Encounter'),
+  id,
+  performer: author,
+  encounter,
   meta: security,
   code: some(...codes).map((code) => concept(code)),
   subject: maybe(subject),
@@ -116,6 +127,9 @@ const plain = shape({
 });
 const clinical = shape({
   resourceType: some('Observation', 'Condition', 'MedicationRequest', 'Encounter', 'Appointment'),
+  id,
+  recorder: rarely(some('Practitioner/d1', 'Patient/p1').map((reference) => ({ reference }))),
+  encounter,
   meta: security,
   code: maybe(some(...codes).map((code) => concept(code))),
   type: maybe(some(...codes).map((code) => [concept(code)])),
@@ -145,7 +159,7 @@ const resource: fc.Arbitrary<Json> = fc.oneof(
       resourceType: some('Bundle'),
       id: some('b'),
       meta: security,
-      entry: few(clinical).map((all) => all.map((each) => ({ resource: each }))),
+      entry: few(fc.oneof(clinical, plain)).map((all) => all.map((each) => ({ resource: each }))),
     }),
   },
 ); // prettier-ignore
@@ -167,6 +181,8 @@ const world = fc.record({
   admin: some(false, false, false, false, false, false, false, true),
   writer: some('Organization/clinic', 'Organization/hospital'),
   now: some(...instants).map((instant) => Date.parse(instant)),
+  frozen: fc.record({ 'Observation/o1': some([], ['Encounter/e1']), 'Encounter/e1': some(['Observation/o1', 'Patient/p1'], ['Practitioner/d1']) }),
+  visible: fc.subarray(['Observation/o1', 'Encounter/e1', 'Patient/p1']),
 });
 
 const known = [{ resourceType: 'Medication', id: 'known', code: concept('A') }];
@@ -176,20 +192,45 @@ type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
 type Answer = { readonly mine: boolean; readonly every: boolean; readonly validUntil: number };
 
 /** By the server's room: as the views ask it, with only the Consents that speak to the caller, and with all of them. */
-function byFacets({ resource: about, consents, directory: around, implicit: otherwise, now, ...who }: World): Answer {
+function byFacets({ resource: about, consents, directory: around, implicit: otherwise, now, frozen, visible, ...who }: World): Answer {
   const caller = callerFor(who.actor, who.purpose, { admin: who.admin });
   const closure = closureOf(caller, around as ResourceValue[], now);
-  const every = consents.map((each) => compileConsent(each, { now: Number.NEGATIVE_INFINITY }));
+  const every = consents.map((each) => compileConsent(each, { now: Number.NEGATIVE_INFINITY, related: frozen }));
   const lookup = (reference: string) => known.find(({ id }) => `Medication/${id}` === reference) as ResourceValue | undefined;
   const keys = facetsOf(about as ResourceValue, { writer: who.writer, base: BASE, lookup });
-  const asked = { type: String(about['resourceType']), caller, closure, implicit: otherwise, voidPatients: new Set<string>(), now };
+  const asked = {
+    type: String(about['resourceType']),
+    caller,
+    closure,
+    implicit: otherwise,
+    voidPatients: new Set<string>(),
+    anchors: new Set(visible),
+    now,
+  };
   const answer = (policies: typeof every) => {
     const { where, validUntil } = scopeFor({ ...asked, policies });
-    return { permitted: holds(where, 'x', keys), validUntil };
+    return { permitted: holds(where, String(about['id'] ?? 'x'), keys), validUntil };
   };
   const mine = answer(every.filter(({ root }) => speaksTo(root, { caller, closure })));
   return { mine: mine.permitted, every: answer(every).permitted, validUntil: mine.validUntil };
 }
+
+/** Worlds about patient p1 in which Consents speak of single resources and of little else. */
+const ofData = shape({ type: some('permit', 'permit', 'deny'), data: fc.oneof({ weight: 4, arbitrary: named }, fc.constant(undefined)) });
+const single = shape({
+  resourceType: some('Observation', 'Encounter', 'Condition'),
+  id,
+  subject: some({ reference: 'Patient/p1' }),
+  performer: maybe(some([{ reference: 'Practitioner/d1' }], [{ reference: 'Organization/clinic' }])),
+  encounter: maybe(some({ reference: 'Encounter/e1' }, { reference: `${BASE}/Encounter/e1/_history/2` })),
+});
+const bundled = few(single).map((all): Json => ({ resourceType: 'Bundle', id: 'b', entry: all.map((each) => ({ resource: each })) }));
+const singled = fc
+  .tuple(world, fc.oneof(single, bundled), fc.array(fc.tuple(ofData, fc.option(few(ofData), { nil: undefined })), { minLength: 1, maxLength: 2 }))
+  .map(([any, about, roots]) => {
+    const consents = roots.map(([root, nested]) => consentBy('p1', { ...root, ...(nested ? { provision: nested } : {}) }));
+    return { ...any, consents, resource: about, actor: 'Organization/other', implicit: { kind: 'deny' }, admin: false } as World;
+  });
 
 /** Worlds in which every Consent begins or ends. */
 const timed = fc.tuple(world, period).map(([any, limits]) => {
@@ -215,6 +256,20 @@ describe('the decision', () => {
     // Worlds in which everything is denied would agree with anything.
     expect(answers.permit).toBeGreaterThan(500);
     expect(answers.deny).toBeGreaterThan(500);
+  });
+
+  test('is that of the rules where Consents name single resources', () => {
+    const answers = { permit: 0, deny: 0 };
+    fc.assert(
+      fc.property(singled, (any) => {
+        const expected = byReading(any);
+        answers[expected ? 'permit' : 'deny'] += 1;
+        expect(byFacets(any)).toMatchObject({ mine: expected, every: expected });
+      }),
+      { seed: 20_261_125, numRuns: 4000 },
+    );
+    expect(answers.permit).toBeGreaterThan(300);
+    expect(answers.deny).toBeGreaterThan(300);
   });
 
   test('holds until it says, and not a moment longer than the rules', () => {

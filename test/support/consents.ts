@@ -22,6 +22,7 @@ export const by = (...references: string[]) => ({
     reference: { reference },
   })),
 });
+export const data = (meaning: string, reference: string) => ({ meaning, reference: { reference } });
 export const except = (...provision: Json[]) => ({ provision });
 
 function label(code: string): { readonly system: string; readonly code: string } {
@@ -73,6 +74,7 @@ export type Asked = {
   readonly now?: number;
   readonly writer?: string;
   readonly voidPatients?: readonly string[];
+  readonly anchors?: readonly string[];
   /** Stored resources that others refer to. */
   readonly stored?: Readonly<Record<string, ResourceValue>>;
   readonly sealed?: boolean;
@@ -90,6 +92,7 @@ export function decision(resource: ResourceValue, asked: Asked = {}): 'P' | 'D' 
     // Signed while it was still good.
     policies: consents.map((consent) => compileConsent(consent, { now: Number.NEGATIVE_INFINITY })),
     voidPatients: new Set(asked.voidPatients),
+    anchors: new Set(asked.anchors),
   });
   const { writer = 'Organization/hospital', stored = {}, sealed = false } = asked;
   const keys = facetsOf(resource, { writer, base: 'https://here.example/fhir', lookup: (reference) => stored[reference], sealed });

@@ -19,6 +19,9 @@ export type Question = {
   /** Organizations, roles, teams, groups. */
   readonly directory: readonly Json[];
   readonly medications: readonly Json[];
+  /** What each resource named as `related` referred to when the Consent was prepared, and which of these resources the caller may see now. */
+  readonly frozen?: Readonly<Record<string, readonly string[]>>;
+  readonly visible?: readonly string[];
   readonly implicit: { readonly kind: string; readonly labels?: readonly string[]; readonly actors?: readonly string[] };
 };
 
@@ -125,7 +128,8 @@ function parentOf(organization: string, directory: readonly Json[]): string | un
 
 function what(provision: Json, type: 'permit' | 'deny', question: Question): boolean {
   const { resource } = question;
-  const { securityLabel, class: classes, code, dataPeriod } = provision;
+  const { securityLabel, class: classes, code, dataPeriod, data } = provision;
+  if (data && !data.some((each: Json) => concerns(each, type, question))) return false;
   if (securityLabel && !labelled(securityLabel, type, resource)) return false;
   const types = type === 'permit' ? [resource['resourceType']] : partsOf(resource).map(({ resourceType }) => resourceType);
   if (classes && !classes.some((each: Json) => types.includes(each['code']))) return false;
@@ -135,6 +139,32 @@ function what(provision: Json, type: 'permit' | 'deny', question: Question): boo
     if (!(type === 'deny' && !certain) && !wanted.some((each) => codes.includes(each))) return false;
   }
   return !dataPeriod || dated(dataPeriod, type, resource);
+}
+
+/** One resource, what it refers to, what refers to it, what it wrote. A deny looks at the parts as well. */
+function concerns({ meaning, reference }: Json, type: 'permit' | 'deny', { resource, frozen = {}, visible = [] }: Question): boolean {
+  const anchor: string = reference.reference;
+  const parts = type === 'permit' ? [resource] : partsOf(resource);
+  const isOneOf = (wanted: readonly string[]) => parts.some((part) => part['id'] && wanted.includes(refOf(part)));
+  const reached = type === 'deny' || visible.includes(anchor) ? (frozen[anchor] ?? []) : [];
+  if (meaning === 'instance') return isOneOf([anchor]);
+  if (meaning === 'related') return isOneOf([anchor, ...reached]);
+  if (meaning === 'authoredby') return parts.flatMap(authorsOf).includes(anchor);
+  const refers = referencesIn(resource).includes(anchor) && !(type === 'permit' && resource['resourceType'] === 'Bundle');
+  return isOneOf([anchor]) || refers;
+}
+
+const authorsOf = (part: Json): string[] =>
+  ['performer', 'author', 'recorder', 'asserter', 'requester', 'sender']
+    .flatMap((name) => part[name] ?? [])
+    .flatMap((each: Json) => [each['reference'], each['actor']?.reference])
+    .filter((each) => each !== undefined);
+
+/** Without our address and the version. */
+function referencesIn(node: Json[string]): string[] {
+  if (typeof node !== 'object' || node === null) return [];
+  const here = typeof node.reference === 'string' ? [node.reference.replace('https://records.example/fhir/', '').replace(/\/_history\/.*$/, '')] : [];
+  return [...here, ...Object.values(node).flatMap(referencesIn)];
 }
 
 const RANKS = ['U', 'L', 'M', 'N', 'R', 'V'];

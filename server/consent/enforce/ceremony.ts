@@ -12,7 +12,7 @@ import { objectText, withMembers } from '../../fhir/json-text.ts';
 import { newIdFor } from '../../fhir/new-ids.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import type { Guard, NewLogRow, RecordStore, StoredResource } from '../../store/port.ts';
-import { type CompiledConsent, compileConsent, SEMANTICS } from '../compile.ts';
+import { anchorsOf, type CompiledConsent, compileConsent, SEMANTICS } from '../compile.ts';
 import type { PreparedConsent, Row } from '../gate.ts';
 import type { SigningKey } from '../keys.ts';
 import type { Approvals } from '../model.ts';
@@ -21,6 +21,7 @@ import { narrativeOf, renderTerms } from '../render.ts';
 import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
 import { acceptSignatures, acceptWithdrawal, type Approval, type ConsentState, isComplete, mergeApprovals } from '../workflow.ts';
 import { actBase, rowOf, versionReference } from './disclose.ts';
+import { freezeRelated } from './related.ts';
 import type { Writing } from './write.ts';
 
 /** What is kept about a Consent beside its resource. */
@@ -31,6 +32,8 @@ export type ConsentRecord = {
   readonly approvals: readonly Approval[];
   /** ISO instant. */
   readonly activatedAt?: string;
+  /** What `related` reaches, as frozen: its digest stands in the statement. */
+  readonly related?: string;
 };
 
 export type Ceremony = Writing & {
@@ -57,7 +60,7 @@ export const SIGNED = 'signed-consent';
 const PREPARED_FOR_MS = 7 * 86_400_000;
 const ATTEMPTS = 5;
 
-type Prepared = { readonly statement: string; readonly consent: string };
+type Prepared = { readonly statement: string; readonly consent: string; readonly related?: string };
 
 /** Throws AssentError('invalid-consent') naming what cannot be signed. */
 export async function prepareConsent(
@@ -71,6 +74,7 @@ export async function prepareConsent(
   const text = withMembers(consent.text, { id: newIdFor(consent.value, deps.base), status: 'active', ...unstamped, text: narrativeOf(shown.lines) });
   const final = JSON.parse(text) as ResourceValue;
   const expires = now + PREPARED_FOR_MS;
+  const frozen = await freezeRelated(deps, anchorsOf(compiled.root));
   const statement = statementText({
     type: STATEMENT_TYPE,
     semantics: SEMANTICS,
@@ -85,9 +89,11 @@ export async function prepareConsent(
     created: new Date(now).toISOString(),
     expires: new Date(expires).toISOString(),
     ...(supersedes === undefined ? {} : { supersedes: await superseded(deps, supersedes, compiled.patient) }),
+    ...(frozen ? { related: frozen.digest } : {}),
   });
   const digest = digestOf(statement);
-  await deps.records.put(PREPARED, digest, { statement, consent: text } satisfies Prepared, {
+  const prepared: Prepared = { statement, consent: text, ...(frozen ? { related: frozen.text } : {}) };
+  await deps.records.put(PREPARED, digest, prepared, {
     revision: null,
     expires,
     lookup: [`consent:${String(final.id)}`],
@@ -165,6 +171,7 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
     statement: text,
     approvals,
     ...(active ? { activatedAt: new Date(now).toISOString() } : {}),
+    ...(prepared.related === undefined ? {} : { related: prepared.related }),
   };
   const step = { compiled, id, prepared, record, stored, statement };
   const row = await commitSigning(deps, step, kept?.revision ?? null);

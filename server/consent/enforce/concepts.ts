@@ -66,7 +66,8 @@ function targetsOf(value: ResourceValue, base: string): string[] {
   });
 }
 
-function byType(references: readonly string[]): Map<string, Set<string>> {
+/** Ids by the type of `Type/id`. */
+export function byType(references: readonly string[]): Map<string, Set<string>> {
   const ids = new Map<string, Set<string>>();
   for (const reference of references) {
     const [type = '', id = ''] = reference.split('/');

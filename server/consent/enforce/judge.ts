@@ -15,6 +15,7 @@ import { isSignedBy, type ParsedJws, parseJws } from '../signature.ts';
 import { type Statement, statementText, unversioned } from '../statement.ts';
 import { type Approval, isComplete, roleOf } from '../workflow.ts';
 import type { ConsentRecord } from './ceremony.ts';
+import { readRelated } from './related.ts';
 
 export type JudgeDeps = { readonly approvals: Approvals; readonly keyOf: (kid: string) => Promise<SigningKey | undefined> };
 
@@ -47,15 +48,16 @@ type Evidence = {
 /** Undefined unless statement, Consent and signatures can be read and belong together. */
 function readEvidence(kept: unknown, consent: StoredResource): Evidence | undefined {
   try {
-    const { state, statement: text, digest, approvals } = kept as ConsentRecord;
+    const { state, statement: text, digest, approvals, related } = kept as ConsentRecord;
     const statement = JSON.parse(text) as Statement;
     const same = statementText({ ...statement, consent: unversioned(JSON.parse(consent.body) as ResourceValue) }) === text;
     if (state !== 'active' || !same || digestOf(text) !== digest) return undefined;
+    const frozen = readRelated(related, statement.related);
     const signatures = approvals.map((approval) => ({ approval, jws: parseJws(approval.jws) }));
     // Nobody signs before there is something to sign: an earlier time was written in later, to outlive a stolen key.
     if (signatures.some(({ approval }) => !(Date.parse(approval.at) >= Date.parse(statement.created)))) return undefined;
     // A period that has run out since is no reason to refuse: what is over simply does not match any more.
-    return { statement, text, compiled: compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY }), signatures };
+    return { statement, text, compiled: compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY, related: frozen }), signatures };
   } catch {
     return undefined;
   }

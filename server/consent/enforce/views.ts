@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import type { Closure } from '../closure.ts';
-import type { Provision } from '../compile.ts';
+import { anchorsOf, type Provision } from '../compile.ts';
 import { type Decision, maySupport, nextBoundary, scopeFor, speaksTo } from '../decide.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
@@ -17,54 +17,110 @@ export type ViewsDeps = {
   readonly closureOf: (caller: Caller) => Promise<Closure>;
   readonly implicit: ImplicitPolicy;
   readonly clock: Clock;
+  /** Those of the resources (`Type/id`) that the scopes let be seen; undefined: the epoch has moved. */
+  readonly visibleAmong: (references: readonly string[], scopeOf: View['scope']) => Promise<ReadonlySet<string> | undefined>;
 };
 
-type Cached = { readonly view: View; readonly epoch: number; readonly generation: number; readonly validUntil: number };
+type Cached = {
+  /** `visible`: which of the anchors the caller may see now. The same set, the same view. */
+  readonly viewOf: (visible: ReadonlySet<string>) => View;
+  /** What a `related` permit starts from, as `Type/id`. */
+  readonly anchors: readonly string[];
+  readonly epoch: number;
+  readonly generation: number;
+  readonly validUntil: number;
+};
 
 const MOST_CALLERS = 10_000;
 
-export function createViews({ policies, epoch, closureOf, implicit, clock }: ViewsDeps): (caller: Caller) => Views {
+export function createViews(deps: ViewsDeps): (caller: Caller) => Views {
+  const { policies, epoch, closureOf, implicit, clock } = deps;
   const cache = new Map<string, Cached>();
 
-  async function makeView(caller: Caller): Promise<Cached> {
+  async function prepare(caller: Caller): Promise<Cached> {
     const [at, generation] = [policies.epoch(), policies.generation()];
     const closure = await closureOf(caller);
     const mine = [...policies.inForce()].filter(({ compiled }) => speaksTo(compiled.root, { caller, closure }));
-    const decide = createDecider(
-      { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, voidPatients: policies.voidPatients() },
-      clock,
-    );
-    const bases = new Map<string, { readonly reference: string; readonly root: Provision }[]>();
-    for (const { reference, version, compiled } of mine)
-      bases.set(compiled.patient, [...(bases.get(compiled.patient) ?? []), { reference: `${reference}/_history/${version}`, root: compiled.root }]);
-    // What patients read of themselves and administrators of the trail rests on built-in policies.
-    const needsNone = (patient: string) => caller.admin || caller.actor === `Patient/${patient}`;
-    const supporting = (patient: string) => {
-      const asked = { caller, closure, now: clock() };
-      return (bases.get(patient) ?? []).filter(({ root }) => maySupport(root, asked)).map(({ reference }) => reference);
-    };
-    const view: View = {
-      epoch: at,
-      scope: (type) => ({ epoch: at, where: decide(type).where }),
-      basis: (patients) => patients.flatMap((patient) => (needsNone(patient) ? [] : supporting(patient))),
-      mark: () => markOf({ caller, closure, mine, implicit, voidPatients: policies.voidPatients() }, clock()),
-      patients: [...bases.keys()],
-    };
-    return { view, epoch: at, generation, validUntil: closure.validUntil };
+    const standing = { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, voidPatients: policies.voidPatients() };
+    const support = supportOf(mine, { caller, closure, clock });
+    const viewOf = remembered((anchors) => {
+      const decide = createDecider({ ...standing, anchors }, clock);
+      return {
+        epoch: at,
+        scope: (type) => ({ epoch: at, where: decide(type).where }),
+        ...support,
+        mark: () => markOf({ caller, closure, mine, implicit, voidPatients: policies.voidPatients(), anchors }, clock()),
+      };
+    });
+    const anchors = [...new Set(mine.flatMap(({ compiled }) => anchorsOf(compiled.root)))];
+    return { viewOf, anchors, epoch: at, generation, validUntil: closure.validUntil };
   }
 
   async function current(caller: Caller): Promise<View> {
     await policies.upTo(await epoch());
     const key = callerKey(caller);
     const known = cache.get(key);
-    if (known && known.epoch === policies.epoch() && known.generation === policies.generation() && known.validUntil > clock()) return known.view;
-    const made = await makeView(caller);
+    if (known && known.epoch === policies.epoch() && known.generation === policies.generation() && known.validUntil > clock())
+      return settled(known, deps);
+    const made = await prepare(caller);
     if (cache.size >= MOST_CALLERS) cache.clear();
     cache.set(key, made);
-    return made.view;
+    return settled(made, deps);
   }
 
   return (caller) => ({ current: () => current(caller), confirm: (patients) => policies.confirm(patients) });
+}
+
+const nothing: ReadonlySet<string> = new Set();
+
+/**
+ * Which anchors can be seen depends on nothing but what can be seen without them, and then with them: from none upwards, so that no two hold each
+ * other up. Asked anew for each request: a label on an anchor counts at once.
+ */
+async function settled({ viewOf, anchors }: Cached, { visibleAmong }: ViewsDeps): Promise<View> {
+  if (anchors.length === 0) return viewOf(nothing);
+  let visible = nothing;
+  for (let round = 0; round <= anchors.length; round++) {
+    const view = viewOf(visible);
+    const next = await visibleAmong(anchors, view.scope);
+    // What is read in this view will find out that the epoch has moved.
+    if (!next || (next.size === visible.size && [...next].every((anchor) => visible.has(anchor)))) return view;
+    visible = next;
+  }
+  return viewOf(nothing);
+}
+
+const MOST_VIEWS = 100;
+
+function remembered(make: Cached['viewOf']): Cached['viewOf'] {
+  const views = new Map<string, View>();
+  return (visible) => {
+    const key = [...visible].sort().join(' ');
+    const view = views.get(key) ?? make(visible);
+    if (views.size >= MOST_VIEWS) views.clear();
+    views.set(key, view);
+    return view;
+  };
+}
+
+/** Which Consents a disclosure rests on. */
+function supportOf(
+  mine: readonly PolicyInForce[],
+  { caller, closure, clock }: { readonly caller: Caller; readonly closure: Closure; readonly clock: Clock },
+): Pick<View, 'basis' | 'patients'> {
+  const bases = new Map<string, { readonly reference: string; readonly root: Provision }[]>();
+  for (const { reference, version, compiled } of mine)
+    bases.set(compiled.patient, [...(bases.get(compiled.patient) ?? []), { reference: `${reference}/_history/${version}`, root: compiled.root }]);
+  // What patients read of themselves and administrators of the trail rests on built-in policies.
+  const needsNone = (patient: string) => caller.admin || caller.actor === `Patient/${patient}`;
+  const supporting = (patient: string) => {
+    const asked = { caller, closure, now: clock() };
+    return (bases.get(patient) ?? []).filter(({ root }) => maySupport(root, asked)).map(({ reference }) => reference);
+  };
+  return {
+    basis: (patients) => patients.flatMap((patient) => (needsNone(patient) ? [] : supporting(patient))),
+    patients: [...bases.keys()],
+  };
 }
 
 type Marked = {
@@ -73,12 +129,13 @@ type Marked = {
   readonly mine: readonly PolicyInForce[];
   readonly implicit: ImplicitPolicy;
   readonly voidPatients: ReadonlySet<string>;
+  readonly anchors: ReadonlySet<string>;
 };
 
 /** Periods by the next of their boundaries: once it is passed, another is next. */
-function markOf({ caller, closure, mine, implicit, voidPatients }: Marked, now: number): string {
+function markOf({ caller, closure, mine, implicit, voidPatients, anchors }: Marked, now: number): string {
   const policies = mine.map(({ reference, version, compiled }) => `${reference} ${version} ${nextBoundary(compiled.root, now)}`);
-  const sets = [closure.permit, closure.deny, voidPatients].map((set) => [...set].sort());
+  const sets = [closure.permit, closure.deny, voidPatients, anchors].map((set) => [...set].sort());
   return hash('sha256', JSON.stringify([callerKey(caller), policies.sort(), sets, closure.validUntil, implicit]), 'base64url');
 }
 
