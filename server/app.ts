@@ -13,6 +13,7 @@ import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
 import { createRecorder } from './audit/record.ts';
+import { asClient } from './authz/as-client.ts';
 import { installAuthorization } from './authz/authorization.ts';
 import { ensureBootstrap } from './authz/bootstrap.ts';
 import { type Clients, createClients } from './authz/clients.ts';
@@ -36,6 +37,7 @@ import type { ImplicitPolicy } from './consent/model.ts';
 import { adminPlugin } from './http/admin.ts';
 import { installDraining } from './http/draining.ts';
 import { installErrorHandling } from './http/error-handler.ts';
+import { createExplain, type Explain } from './http/explain.ts';
 import { createFhirPlugin } from './http/fhir-plugin.ts';
 import { createHealthPlugin } from './http/health.ts';
 import { ledgerPlugin } from './http/ledger.ts';
@@ -392,7 +394,8 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     registrationOf,
   };
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
-  await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog });
+  const explain = createExplain({ search, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });
+  await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, explain });
   await server.register(ledgerPlugin({ log: anchoring.publicLog }), { prefix: '/ledger' });
   const checks = [
     { name: 'store', check: () => resources.check() },
@@ -400,20 +403,21 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   ];
   await server.register(createHealthPlugin({ checks, metrics }));
   const status = async () => ({ ...(await anchoring.status()), ready: await everyCheck(checks) });
-  await server.register(consoleOf(server, { ...parts, authenticate, status }));
+  await server.register(consoleOf(server, { ...parts, authenticate, status, explain }));
 }
 
 type ConsoleParts = Pick<Parts, 'anchoring' | 'gateFor' | 'search' | 'cursors' | 'endpoints' | 'clock'> & {
   readonly authenticate: Awaited<ReturnType<typeof installAuthorization>>['authenticate'];
   readonly status: Parameters<typeof webPlugin>[0]['status'];
+  readonly explain: Explain;
 };
 
 function consoleOf(server: FastifyInstance, { anchoring, endpoints, authenticate, ...parts }: ConsoleParts): ReturnType<typeof webPlugin> {
-  const { gateFor, search, cursors, clock, status } = parts;
+  const { gateFor, search, cursors, clock, status, explain } = parts;
   const callerOf = (token: string) => authenticate({ headers: { authorization: `Bearer ${token}` } });
   const isErased = (version: string) => isErasedIn(anchoring.tail, version);
   const { origin } = new URL(endpoints.issuer);
-  return webPlugin({ gateFor, signIn: consoleSignIn(server), callerOf, status, isErased, search, cursors, origin, clock });
+  return webPlugin({ gateFor, signIn: consoleSignIn(server), callerOf, status, isErased, search, cursors, explain, origin, clock });
 }
 
 async function everyCheck(checks: readonly { readonly check: () => Promise<void> }[]): Promise<boolean> {

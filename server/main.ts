@@ -17,6 +17,10 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./commands/client.ts')).client(readConfig(), args),
   },
   key: { meaning: 'add, list or revoke signing keys', run: async (args) => (await import('./commands/key.ts')).key(readConfig(), args) },
+  explain: {
+    meaning: 'show how a search runs: explain SEARCH [--as CLIENT]',
+    run: async (args) => (await import('./commands/explain.ts')).explain(readConfig(), args),
+  },
   verify: {
     meaning: 'prove receipts offline: verify FILE… [--trust POLICY]',
     run: async (args) => (await import('./commands/verify.ts')).verify(args),

@@ -11,6 +11,7 @@ import { type Ceremony, prepareConsent, SIGNED, signConsent, signPrepared, withd
 import { callerClosure } from './enforce/directory.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
 import { type ConsentVersion, createEvidence, type Evidence } from './enforce/evidence.ts';
+import { explain } from './enforce/explain.ts';
 import { gather } from './enforce/gather.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { history } from './enforce/versions.ts';
@@ -79,7 +80,10 @@ export function createGateFor(deps: GateDeps): GateFor {
     visibleAmong: (references, scopeOf) => visibleAmong(resources, references, scopeOf),
   });
   const evidence = createEvidence(deps);
-  return (caller) => gateOf(ceremonyFor(deps, caller, views(caller)), deps, evidence);
+  return (caller) => ({
+    ...gateOf(ceremonyFor(deps, caller, views(caller)), deps, evidence),
+    explain: (request, as = caller) => explain(ceremonyFor(deps, caller, views(caller)), { request, views: views(as) }),
+  });
 }
 
 function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): Ceremony {
@@ -112,7 +116,7 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
   };
 }
 
-function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof createEvidence>): Gate {
+function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof createEvidence>): Omit<Gate, 'explain'> {
   return {
     caller: ceremony.caller,
     read: (type, id) => read(ceremony, type, id),

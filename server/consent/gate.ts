@@ -198,12 +198,55 @@ export type ReceiptResult =
   | { readonly kind: 'erased'; readonly proofs: readonly string[] }
   | { readonly kind: 'absent' };
 
+/** A number of rows; few are not told apart, so that nobody's record is felt out by it. */
+export type Told = number | 'under 50';
+
+/** What was walked or looked at: named as its parameter is, never by its value. */
+export type ExplainedDriver = { readonly of: string; readonly kind: 'ids' | 'keys' | 'range'; readonly size?: string };
+
+export type ExplainedRead = {
+  /** In the order in which they ran: what joins go through, the page or its total, what is included. */
+  readonly step: 'join' | 'page' | 'include';
+  readonly type: string;
+  readonly considered: readonly ExplainedDriver[];
+  /** Empty: nothing narrows it, all of the type is walked. */
+  readonly chosen: readonly ExplainedDriver[];
+  readonly why: string;
+  readonly ways: readonly string[];
+  readonly walked: Told;
+  readonly checked: Told;
+  readonly matched: Told;
+  /** Rows that may be walked; more is refused. */
+  readonly budget: number;
+  readonly outcome: 'read' | 'too much';
+  readonly thread: string;
+  readonly ms: { readonly plan: number; readonly walk: number; readonly load: number };
+};
+
+export type Explained = {
+  readonly consent: {
+    /** Patients of whom a Consent speaks to the caller. */
+    readonly patients: Told;
+    /** What the caller's scope does in the page's own read. */
+    readonly scope: 'shows nothing' | 'hides nothing' | 'drives: what it permits is walked' | 'is checked on each row';
+  };
+  readonly reads: readonly ExplainedRead[];
+  /** The sentence of the refusal, where the search would be refused. */
+  readonly refused?: string;
+  readonly ms: { readonly consent: number; readonly reads: number; readonly audit: number };
+};
+
 export type Gate = {
   readonly caller: Caller;
   read(type: string, id: string): Promise<ReadResult>;
   readVersion(type: string, id: string, version: string): Promise<ReadResult>;
   history(request: HistoryRequest): Promise<HistoryResult>;
   search(request: SearchRequest): Promise<SearchResult>;
+  /**
+   * How a search runs: in this caller's view, or in another's. Nothing of what it finds is told, and the asking is recorded as this caller's.
+   * For administrators: throws AssentError('forbidden').
+   */
+  explain(request: SearchRequest, as?: Caller): Promise<Explained>;
   gather(request: GatherRequest): Promise<GatherResult>;
   latest(request: LatestRequest): Promise<LatestResult>;
   /**

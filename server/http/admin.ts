@@ -1,11 +1,12 @@
 /**
- * The admin API as one table: clients and signing keys, for tokens with scope `admin`. interface.md §2
+ * The admin API as one table: clients, signing keys and how searches run, for tokens with scope `admin`. interface.md §2
  *
  * Invariant: no row is reached without a token that holds scope `admin`; what is written moves the consent epoch in the same commit.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
+import { type Explain, explainInput } from './explain.ts';
 
 type ClientView = { readonly client_id: string };
 type KeyView = { readonly kid: string };
@@ -26,6 +27,7 @@ export type AdminDeps = {
     list(filter: { readonly owner: string }): Promise<readonly KeyView[]>;
     get(kid: string): Promise<KeyView | undefined>;
   };
+  readonly explain: Explain;
 };
 
 type Call = {
@@ -56,6 +58,7 @@ const rows: readonly Row[] = [
   { method: 'POST',   path: '/admin/keys',             query: [],                 run: addKey },
   { method: 'GET',    path: '/admin/keys',             query: ['owner'],          run: listKeys },
   { method: 'GET',    path: '/admin/keys/:id',         query: [],                 run: showKey },
+  { method: 'POST',   path: '/admin/explain',          query: [],                 run: async ({ deps, body, caller }) => ok(await deps.explain(caller, explainInput(body))) },
   { method: 'POST',   path: '/admin/keys/:id/revoke',  query: [],                 run: async ({ deps, id, body, caller }) => ok(await deps.keys.revoke(id, body, caller)) },
 ];
 

@@ -64,18 +64,44 @@ export type Query = {
   readonly signal?: AbortSignal;
   /** Whether deletions count as rows. Only id look-ups ask for it. */
   readonly deleted?: boolean;
+  /** True: the answer says how it was come by. */
+  readonly explain?: boolean;
   /** False: rows come without their text, for what is decided by keys alone. */
   readonly bodies?: boolean;
 };
+
+/** A driver's `heads` say which parameters its keys are of; `size` counts its entries up to `cap`. */
+export type DriverTrace = { readonly kind: 'ids' | 'keys' | 'range'; readonly heads: readonly string[]; readonly names: number };
+export type SizedDriver = DriverTrace & { readonly size: number; readonly cap: number };
+
+/** What the engine did to answer a query that asked it to say so: names of keys, numbers and times, never a value. */
+export type ReadTrace = {
+  /** Whose size was looked at. */
+  readonly considered: readonly SizedDriver[];
+  /** What was walked; empty: all of the type. */
+  readonly chosen: readonly DriverTrace[];
+  /** How, in words, in the order in which it was done. */
+  readonly ways: readonly string[];
+  readonly walked: number;
+  readonly budget: number;
+  /** Rows whose other criteria were looked at, and those for which they held. */
+  readonly checked: number;
+  readonly matched: number;
+  readonly ms: { readonly plan: number; readonly walk: number; readonly load: number };
+  readonly thread: string;
+};
+
+/** Of a query with `explain`. */
+export type Traced = { readonly trace?: ReadTrace };
 
 /** `exact` false: there are at least so many. */
 export type Total = { readonly count: number; readonly exact: boolean };
 
 /** More would have to be walked. `by`: heads (parameter codes) of the keys that were walked; none where it was all of the type. */
-export type OverBudget = { readonly kind: 'budget'; readonly walked: number; readonly by: readonly string[] };
+export type OverBudget = { readonly kind: 'budget'; readonly walked: number; readonly by: readonly string[] } & Traced;
 
 export type FindResult =
-  | {
+  | ({
       readonly kind: 'rows';
       readonly rows: readonly StoredResource[];
       /** The place of the first row, to go back from; undefined: there is no row, or never one before it. */
@@ -84,12 +110,12 @@ export type FindResult =
       readonly walked: number;
       /** Where it was asked for. */
       readonly total?: Total;
-    }
+    } & Traced)
   | { readonly kind: 'stale' }
   | OverBudget;
 
 export type CountResult =
-  | { readonly kind: 'count'; readonly total: number }
+  | ({ readonly kind: 'count'; readonly total: number } & Traced)
   | { readonly kind: 'stale' }
   /** `total`: so many were found by then. */
   | (OverBudget & { readonly total: number });
@@ -187,7 +213,7 @@ export type Reindexed = { readonly read: number; readonly written: number; reado
 
 export type CommitResult = { readonly kind: 'committed' } | { readonly kind: 'conflict'; readonly guard: Guard };
 
-export type CountQuery = Pick<Query, 'type' | 'where' | 'scope' | 'budget' | 'signal'>;
+export type CountQuery = Pick<Query, 'type' | 'where' | 'scope' | 'budget' | 'signal' | 'explain'>;
 
 export type ResourceStore = {
   find(query: Query): Promise<FindResult>;

@@ -11,6 +11,8 @@ import { AssentError, outcomeOf } from '../errors.ts';
 import { faultOf, knownError } from '../http/error-handler.ts';
 import type { Search } from '../search/create-search.ts';
 import type { Cursors } from '../search/page.ts';
+import type { Explain } from '../http/explain.ts';
+import { explainForm, explainPage } from './admin/explain.ts';
 import { homePage, type Status } from './admin/home.ts';
 import { createSessions, formTokenMatches, type Session, type SessionDependencies } from './admin/sessions.ts';
 import { trailForm, trailPage } from './admin/trail.ts';
@@ -27,6 +29,7 @@ export type WebDependencies = {
   /** The same search and the same sealed page links as over FHIR. */
   readonly search: Pick<Search, 'plan'>;
   readonly cursors: Cursors;
+  readonly explain: Explain;
   /** Origin that browsers see, e.g. https://fhir.example.org: decides whether the cookie is Secure. */
   readonly origin: string;
   readonly clock: Clock;
@@ -69,6 +72,13 @@ export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
       requireSession(session, request.body);
       return showTrail(dependencies, { session, form: request.body, reply });
     });
+
+    app.post<{ Body: Form }>('/console/explain', logged, async (request, reply) => {
+      const session = await sessionOf(request);
+      if (!session) return reply.redirect('/#explain', 303);
+      requireSession(session, request.body);
+      return showExplanation(dependencies.explain, { session, form: request.body, reply });
+    });
   };
 }
 
@@ -96,6 +106,22 @@ async function showTrail(
   const request = { type: 'AuditEvent', where, order, count, total, query: `AuditEvent?${query}`, ...(after ? { after } : {}) };
   const { rows, next, total: found } = await gateFor(session.caller).search(request);
   return show(reply, 'Audit trail', trailPage(session, { patient, rows, total: found, next: next && cursors.seal(next, bound), isErased }));
+}
+
+async function showExplanation(
+  explain: Explain,
+  { session, form, reply }: { readonly session: Session; readonly form: Form; readonly reply: FastifyReply },
+): Promise<FastifyReply> {
+  const entered = { search: (form.get('search') ?? '').trim(), as: (form.get('as') ?? '').trim() };
+  try {
+    const explanation = await explain(session.caller, { search: entered.search, as: entered.as || undefined });
+    return await show(reply, 'How a search runs', explainPage(session, entered, explanation));
+  } catch (error) {
+    const known = knownError(error);
+    if (known.status >= 500) throw error;
+    const problems = known.issues.length === 0 ? [known.message] : known.issues.map(({ diagnostics }) => diagnostics);
+    return show(reply.code(known.status), 'How a search runs', explainForm(session, entered, problems));
+  }
 }
 
 function acceptForms(app: FastifyInstance, origin: string): void {

@@ -77,6 +77,24 @@ describe('the console in a browser without JavaScript', () => {
     await context.close();
   });
 
+  test('an administrator has a search explained, on a phone and on a wide screen; the page fits and the address does not name the search', async () => {
+    for (const viewport of [
+      { width: 390, height: 800 },
+      { width: 1280, height: 900 },
+    ]) {
+      const { context, page, outside } = await open(viewport);
+      await signIn(page);
+      await page.getByLabel('Search').fill('AuditEvent?action=E&_sort=-date&_include=AuditEvent:patient');
+      await page.getByRole('button', { name: 'Explain the search' }).click();
+      expect(await page.getByRole('heading', { name: '1. Page and total of AuditEvent' }).isVisible()).toBe(true);
+      expect(await page.getByText('under 50 walked').first().isVisible()).toBe(true);
+      expect(page.url()).not.toContain('action');
+      expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(viewport.width);
+      expect(outside).toEqual([]);
+      await context.close();
+    }
+  });
+
   test('everything can be reached with the keyboard alone', async () => {
     const { context, page } = await open();
     const reached: (string | null)[] = [];

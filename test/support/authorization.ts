@@ -8,6 +8,7 @@ import { createKeyLog, type KeyLog } from '../../server/authz/key-log.ts';
 import type { Authenticator } from '../../server/authz/token.ts';
 import { systemClock } from '../../server/clock.ts';
 import { adminPlugin } from '../../server/http/admin.ts';
+import { AssentError } from '../../server/errors.ts';
 import { installErrorHandling } from '../../server/http/error-handler.ts';
 import { createMemoryRecords, type MemoryRecords } from './memory-records.ts';
 
@@ -69,7 +70,12 @@ export async function createAuthorizationBench({
   const app = Fastify();
   installErrorHandling(app);
   const authenticator = await installAuthorization(app, { records: store.records, clients, clock: now, endpoints, privateHosts, epoch: store.epoch });
-  await app.register(adminPlugin, { callerOf: authenticator.authenticate, clients, keys: keyLog });
+  await app.register(adminPlugin, {
+    callerOf: authenticator.authenticate,
+    clients,
+    keys: keyLog,
+    explain: () => Promise.reject(new AssentError('not-supported')),
+  });
   app.get('/whoami', (request) => authenticator.authenticate(request));
 
   const call: AuthorizationBench['call'] = async (method, url, { token, body, headers = {} } = {}) => {

@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { GateFor, Row, SearchRequest, SearchResult } from '../../server/consent/gate.ts';
 import type { Caller } from '../../server/consent/model.ts';
+import type { Explanation } from '../../server/http/explain.ts';
 import { AssentError } from '../../server/errors.ts';
 import { createCursors } from '../../server/search/page.ts';
 import { all } from '../../server/search/expression.ts';
@@ -35,11 +36,37 @@ function event(id: string, extra: object = {}): Row {
 
 const cursors = createCursors({ secret: Buffer.alloc(32, 7) });
 
+const explanation: Explanation = {
+  type: 'Observation',
+  parameters: ['code'],
+  warnings: [],
+  consent: { patients: 60, scope: 'is checked on each row' },
+  reads: [
+    {
+      step: 'page',
+      type: 'Observation',
+      considered: [{ of: 'code', kind: 'keys', size: '5001 or more' }],
+      chosen: [{ of: 'code', kind: 'keys' }],
+      why: 'Nothing else can drive.',
+      ways: ['walked in order'],
+      walked: 120,
+      checked: 110,
+      matched: 'under 50',
+      budget: 50_000,
+      outcome: 'read',
+      thread: 'main thread',
+      ms: { plan: 0.1, walk: 2, load: 0.5 },
+    },
+  ],
+  ms: { parse: 0.2, consent: 0.3, reads: 2.6, audit: 4 },
+};
+
 type Setup = { readonly result?: Partial<SearchResult>; readonly publicOrigin?: string };
 
 async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
   const asked: { caller: Caller; request: SearchRequest }[] = [];
   const planned: string[] = [];
+  const explained: unknown[] = [];
   const removed = new Set<string>();
   let now = NOW;
   const app = Fastify();
@@ -76,6 +103,11 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
         },
       },
       cursors,
+      explain: async (caller, input) => {
+        explained.push({ caller, input });
+        if (input.search === 'bad') throw new AssentError('invalid-request', 'A search of one type is needed.');
+        return explanation;
+      },
       gateFor: ((caller: Caller) => ({
         search: async (request: SearchRequest) => {
           asked.push({ caller, request });
@@ -96,7 +128,7 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
     const token = /name="token" value="([^"]+)"/.exec((await app.inject({ url: '/', headers: { cookie } })).body)?.[1] ?? '';
     return { cookie, token };
   };
-  return { app, post, signedIn, asked, planned, removed, pass: (ms: number) => void (now += ms) };
+  return { app, post, signedIn, asked, planned, explained, removed, pass: (ms: number) => void (now += ms) };
 }
 
 describe('the first page', () => {
@@ -306,6 +338,7 @@ test('a fault is a page that says nothing of it', async () => {
       isErased: nobody,
       search: { plan: nobody },
       cursors,
+      explain: nobody,
       gateFor: nobody,
     }),
   );
@@ -319,4 +352,39 @@ test('a fault is a page that says nothing of it', async () => {
     payload: 'client=a&secret=b',
   });
   expect(signIn.statusCode).toBe(503);
+});
+
+describe('how a search runs', () => {
+  test('is shown to an administrator in the view of the client named; the search stands in no address', async () => {
+    const { app, post, signedIn, explained } = await consoleWith();
+    const { cookie, token } = await signedIn();
+    expect((await app.inject({ url: '/', headers: { cookie } })).body).toContain('How a search runs');
+    const { statusCode, body } = await post('/console/explain', { search: 'Observation?code=1', as: 'insurer', token }, { cookie });
+    expect(statusCode).toBe(200);
+    for (const shown of [
+      '1. Page and total of Observation',
+      'code (exact keys, 5001 or more entries)',
+      '120 walked, 110 checked, under 50 matched',
+      'main thread',
+    ])
+      expect(body).toContain(shown);
+    expect(explained).toEqual([{ caller: expect.objectContaining({ admin: true }), input: { search: 'Observation?code=1', as: 'insurer' } }]);
+  });
+
+  test('a search that cannot be explained is shown again with the reason, escaped', async () => {
+    const { post, signedIn } = await consoleWith();
+    const { cookie, token } = await signedIn();
+    const { statusCode, body } = await post('/console/explain', { search: 'bad', as: '"><i>', token }, { cookie });
+    expect(statusCode).toBe(400);
+    expect(body).toContain('A search of one type is needed.');
+    expect(body).not.toContain('<i>');
+  });
+
+  test('without a session, or without the token of its page, nothing is explained', async () => {
+    const { post, signedIn, explained } = await consoleWith();
+    const { cookie } = await signedIn();
+    expect((await post('/console/explain', { search: 'Observation', token: 'x' })).statusCode).toBe(303);
+    expect((await post('/console/explain', { search: 'Observation', token: 'x' }, { cookie })).statusCode).toBe(403);
+    expect(explained).toEqual([]);
+  });
 });

@@ -42,14 +42,13 @@ export function readVersion(deps: Disclosure, type: string, id: string, version:
 }
 
 type Matches = FindResult & { readonly kind: 'rows' };
-type Page = Matches & { readonly included: readonly StoredResource[]; readonly cut: boolean; readonly through: readonly string[] };
-type Unread = Exclude<FindResult, { readonly kind: 'rows' }>;
+export type Page = Matches & { readonly included: readonly StoredResource[]; readonly cut: boolean; readonly through: readonly string[] };
+export type Unread = Exclude<FindResult, { readonly kind: 'rows' }>;
 
 export function search(deps: Disclosure & { readonly base: string }, request: SearchRequest): Promise<SearchResult> {
   return inView<Page | Unread, SearchResult>(deps.views, {
     read: (view) => readPage(deps, request, view),
-    // A total tells of every patient who permits, also of those on no page; a join of those whose rows it went through.
-    restsOn: ({ rows, included, through }, v) => [...(request.total ? v.patients : []), ...through, ...patientsOf([...rows, ...included])],
+    restsOn: (page, view) => pageRestsOn(page, view, request),
     conclude: async (page, view) => {
       const { type, query, total } = request;
       // Of a type that is open by scope alone nothing is recorded, unless the answer tells of patients in another way. What a join went through
@@ -64,8 +63,13 @@ export function search(deps: Disclosure & { readonly base: string }, request: Se
   });
 }
 
+/** A total tells of every patient who permits, also of those on no page; a join of those whose rows it went through. */
+export function pageRestsOn({ rows, included, through }: Page, { patients }: View, { total }: Pick<SearchRequest, 'total'>): readonly string[] {
+  return [...(total ? patients : []), ...through, ...patientsOf([...rows, ...included])];
+}
+
 /** Joins and includes are read under the one view of the page: a withdrawal between them makes all of it stale. */
-async function readPage(deps: Disclosure & { readonly base: string }, request: SearchRequest, view: View): Promise<Page | Unread> {
+export async function readPage(deps: Disclosure & { readonly base: string }, request: SearchRequest, view: View): Promise<Page | Unread> {
   const joined = await resolveJoins(deps, view, request);
   if (joined.kind === 'stale') return joined;
   const matches = await readMatches(deps, { ...request, where: joined.where }, view.scope(request.type));
@@ -198,7 +202,7 @@ export async function recordMiss(
 }
 
 /** Resolves with the ids of the events, or undefined when a guard did not hold and nothing was recorded. */
-async function commitActs(
+export async function commitActs(
   deps: Disclosure,
   acts: readonly { readonly act: Act; readonly own: boolean }[],
   guards: readonly Guard[],

@@ -3,6 +3,7 @@ import { and, type Expression, holds } from '../../search/expression.ts';
 import { type Choice, type Driver, isIndexed, mergeableKeys, MOST_COLLECTED, pickDriver } from '../driver.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, ScopeOrInternal } from '../port.ts';
+import type { Trace } from '../trace.ts';
 import { type Database, one } from './database.ts';
 import { newestOf } from './rows.ts';
 import { type Charge, compareEntries, type Entry, merge, OVER_BUDGET, type Place, type Reading, walkKey, walkRange, walkType } from './walk.ts';
@@ -18,7 +19,7 @@ export function wholeOf(where: Expression, scope: ScopeOrInternal): Expression {
 }
 
 /** Criteria of a few indexed keys are sought in the index; what then remains is checked against the packed keys. */
-export function checkOf(rest: Expression): Check {
+export function checkOf(rest: Expression, trace?: Trace): Check {
   const parts = rest.kind === 'and' ? rest.of : [rest];
   const sought = parts.filter(isSought);
   const having = sought.map((part) => [...part.keys]);
@@ -27,7 +28,15 @@ export function checkOf(rest: Expression): Check {
     if (row) return holds(rest, id, row.keys);
     return keys !== null && (remaining.kind === 'all' || holds(remaining, id, unpackKeys(keys)));
   };
-  return { having, keys: remaining.kind !== 'all', accept };
+  return { having, keys: remaining.kind !== 'all', accept: trace ? noting(accept, trace) : accept };
+}
+
+export function noting(accept: Check['accept'], trace: Trace): Check['accept'] {
+  return (entry) => {
+    const held = accept(entry);
+    trace.checked(held);
+    return held;
+  };
 }
 
 function isSought(part: Expression): part is Expression & { kind: 'any' } {
@@ -36,6 +45,14 @@ function isSought(part: Expression): part is Expression & { kind: 'any' } {
 
 /** `sized`: whether the choice's size matters to the caller even where nothing else could drive. */
 export function pick(database: Database, type: string, expression: Expression, sized = false): Choice | undefined {
+  const end = database.trace?.begin('plan');
+  const choice = choose(database, type, { expression, sized });
+  database.trace?.chose(choice);
+  end?.();
+  return choice;
+}
+
+function choose(database: Database, type: string, { expression, sized }: { expression: Expression; sized: boolean }): Choice | undefined {
   if (!sized) {
     let asked = 0;
     const unmeasured = pickDriver(expression, () => asked++ && 0);
@@ -55,16 +72,20 @@ export function inOrder(database: Database, query: Query, { after, charge }: { a
   const backward = (query.order.by === 'instant' && query.order.direction === 'oldest-first') !== (query.reversed ?? false);
   const compare = backward ? (a: Place, b: Place) => compareEntries(b, a) : compareEntries;
   if (choice) {
-    const check = checkOf(choice.rest);
+    const check = checkOf(choice.rest, database.trace);
     const { accept } = check;
     const [first, ...others] = mergeableKeys(choice)?.map((key) => walkKey(database, key, { type, backward, after, ...check })) ?? [];
+    if (first) database.trace?.way(others.length === 0 ? 'walked in order' : 'walked in order, merged');
     if (first) return { entries: others.length === 0 ? first : distinct(merge([first, ...others], compare)), accept, charged: false };
     if (choice.size <= MOST_COLLECTED) {
+      database.trace?.way('collected and sorted');
       const found = collect(database, type, choice, { ...check, deleted: query.deleted ?? false });
       return { entries: sorted(found, { after, charge, compare }), accept, charged: true };
     }
   }
-  const check = checkOf(whole);
+  const check = checkOf(whole, database.trace);
+  database.trace?.chose(undefined);
+  database.trace?.way('all of the type walked in order');
   return { entries: walkType(database, { type, backward, after, ...check }), accept: check.accept, charged: false };
 }
 
@@ -122,6 +143,12 @@ function* distinct(entries: Iterable<Entry>): Generator<Entry> {
 }
 
 function measure(database: Database, type: string, driver: Driver, cap: number): number {
+  const size = sizeOf(database, type, driver, cap);
+  database.trace?.sized(driver, size, cap);
+  return size;
+}
+
+function sizeOf(database: Database, type: string, driver: Driver, cap: number): number {
   if (driver.kind === 'ids') return driver.ids.length;
   if (driver.kind === 'range') {
     const counted = database.statement('SELECT count(*) FROM (SELECT 1 FROM keys WHERE type = ? AND key >= ? AND key < ? LIMIT ?)');

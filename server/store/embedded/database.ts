@@ -8,12 +8,15 @@ import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { AssentError } from '../../errors.ts';
+import type { Trace } from '../trace.ts';
 
 export type Database = {
   readonly connection: DatabaseSync;
   /** Prepared once per text; rows come back as arrays. */
   statement(sql: string): StatementSync;
   close(): void;
+  /** Of the query that is being run, where it wants to be explained. */
+  readonly trace?: Trace;
 };
 
 export type Mode = 'read-write' | 'read-only';

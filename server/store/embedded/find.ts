@@ -27,7 +27,9 @@ export function findRows(database: Database, query: Query, pace?: Pace): FindRes
     // A full page is an answer even over budget: whether more follows is left to the next page.
     if (rows.length >= query.limit) return page(last);
     if (found === OVER_BUDGET) return overBudget(database, query, meter);
+    const end = database.trace?.begin('load');
     rows.push(found.entry.row ?? (query.bodies === false ? keysAt : resourceAt)(database, found.entry.rid));
+    end?.();
     last = { sort: found.sort, id: found.entry.id };
     first ??= last;
   }
@@ -63,9 +65,10 @@ function count(database: Database, query: CountQuery, meter: Meter, cap = Number
   const whole = wholeOf(query.where, query.scope);
   if (whole.kind === 'none' || cap <= 0) return { kind: 'count', total: 0 };
   const quick = countInIndex(database, { type, whole, cap }, meter);
+  database.trace?.way(quick === undefined ? 'all matches counted' : 'counted in the index alone');
   if (quick !== undefined) return { kind: 'count', total: quick };
   const choice = pick(database, type, whole);
-  const check = checkOf(choice ? choice.rest : whole);
+  const check = checkOf(choice ? choice.rest : whole, database.trace);
   const everything = { type, backward: false, after: undefined, ...check };
   let total = 0;
   for (const entry of choice ? collect(database, type, choice, { ...check, deleted: false }) : walkType(database, everything)) {

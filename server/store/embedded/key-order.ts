@@ -10,7 +10,7 @@ import { isIndexed } from '../driver.ts';
 import { comparePositions, type KeyOrder, type KeyPosition, keyPlace, positionOf, sortKeyOf } from '../key-order.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, SortKey } from '../port.ts';
-import { checkOf, collect, pick, wholeOf } from './candidates.ts';
+import { checkOf, collect, noting, pick, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Charge, type Entry, OVER_BUDGET, walkIds, walkKey, walkType } from './walk.ts';
 
@@ -26,14 +26,18 @@ export function* inKeyOrder(database: Database, query: Query, charge: Charge): G
   const ordering = { order, after: keyPlace(query.after), reversed: query.reversed ?? false, charge };
   // Packed keys are needed for the sort value even where nothing is left to check.
   if (choice && choice.size <= MOST_SORTED) {
-    const check = { ...checkOf(choice.rest), keys: true };
+    database.trace?.way('collected and sorted');
+    const check = { ...checkOf(choice.rest, database.trace), keys: true };
     const entries = collect(database, query.type, choice, { ...check, deleted: query.deleted ?? false });
     return yield* sorted(entries, { ...ordering, accept: check.accept });
   }
-  const accept = ({ id, keys }: Entry): boolean => holds(whole, id, unpackKeys(keys ?? ''));
+  const plainly = ({ id, keys }: Entry): boolean => holds(whole, id, unpackKeys(keys ?? ''));
+  const accept = database.trace ? noting(plainly, database.trace) : plainly;
   const [lead] = order.keys;
+  database.trace?.chose(undefined);
+  database.trace?.way(lead ? 'walked along the sort parameter' : 'walked by id');
   if (!lead || (isIndexed(lead.prefix) && lead.prefix !== '')) return yield* walkOrder(database, query.type, { ...ordering, accept });
-  const check = { ...checkOf(whole), keys: true };
+  const check = { ...checkOf(whole, database.trace), keys: true };
   const entries = walkType(database, { type: query.type, backward: false, after: undefined, ...check });
   yield* sorted(entries, { ...ordering, accept: check.accept });
 }

@@ -19,9 +19,10 @@ port.on('message', (message: ToReader) => {
 
 function answer({ read, cancelled }: Exclude<ToReader, 'close'>): FromReader {
   try {
-    const result = runLong(database, read, () => {
+    const pace = (): void => {
       if (Atomics.load(cancelled, 0) === 1) throw new Error('Nobody waits for it.');
-    });
+    };
+    const result = runLong(database, read, pace, 'reader thread');
     return { kind: 'done', result };
   } catch (cause) {
     return { kind: 'failed', cause: String(cause) };

@@ -7,6 +7,7 @@
 import { AssentError } from '../../errors.ts';
 import type { CountQuery, CountResult, FindResult, Query, Scope } from '../port.ts';
 import type { Pace } from '../meter.ts';
+import { createTrace, withTrace } from '../trace.ts';
 import { type Database, readEpoch, snapshot } from './database.ts';
 import { countRows, findRows } from './find.ts';
 
@@ -27,7 +28,14 @@ export function within<T>(database: Database, scope: Pick<Scope, 'epoch'> | 'int
   return snapshot(database, () => (scope !== 'internal' && scope.epoch !== readEpoch(database) ? { kind: 'stale' } : read()));
 }
 
-export function runLong(database: Database, read: LongRead, pace: Pace): FindResult | CountResult {
+/** `thread`: in words. */
+export function runLong(database: Database, read: LongRead, pace: Pace, thread = 'main thread'): FindResult | CountResult {
+  if (!read.query.explain) return run(database, read, pace);
+  const trace = createTrace(thread, read.query.budget);
+  return withTrace(run({ ...database, trace }, read, trace.pace(pace)), trace);
+}
+
+function run(database: Database, read: LongRead, pace: Pace): FindResult | CountResult {
   const { scope } = read.query;
   if (read.kind === 'find') return within(database, scope, () => findRows(database, read.query, pace));
   return within(database, scope, () => countRows(database, read.query, { cap: read.cap, pace }));

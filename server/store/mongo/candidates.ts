@@ -4,6 +4,7 @@ import { and, compareKeys, type Expression, holds } from '../../search/expressio
 import { type Choice, type Driver, isIndexed, mergeableKeys, pickDriver } from '../driver.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, ScopeOrInternal } from '../port.ts';
+import type { Trace } from '../trace.ts';
 import type { Aimed } from './aim.ts';
 import { byIds, indexedKey, type ResourceDocument, type Row, resourceId, typeKey } from './documents.ts';
 import { KEY_INDEX, type Reader } from './reader.ts';
@@ -30,8 +31,10 @@ export function wholeOf(where: Expression, scope: ScopeOrInternal): Expression {
   return scope === 'internal' ? where : and([where, scope.where]);
 }
 
-export function matches(rest: Expression, { i, f }: Row): boolean {
-  return rest.kind === 'all' || holds(rest, i, unpackKeys(f));
+export function matches(rest: Expression, { i, f }: Row, trace?: Trace): boolean {
+  const held = rest.kind === 'all' || holds(rest, i, unpackKeys(f));
+  trace?.checked(held);
+  return held;
 }
 
 /**
@@ -39,10 +42,19 @@ export function matches(rest: Expression, { i, f }: Row): boolean {
  * measured at once. Where only one driver could be chosen nothing is measured.
  */
 export async function pick(reader: Aimed, type: string, expression: Expression): Promise<Choice | undefined> {
+  const end = reader.trace?.begin('plan');
+  const choice = await choose(reader, type, expression);
+  reader.trace?.chose(choice);
+  end?.();
+  return choice;
+}
+
+async function choose(reader: Aimed, type: string, expression: Expression): Promise<Choice | undefined> {
   const known = new Map<string, number>();
   const measure = async (driver: Driver, cap: number): Promise<void> => {
     const most = Math.max(cap, COUNTED_AT_ONCE);
     const size = await reader.sizes(`${most} ${type} ${nameOf(driver)}`, () => sizeOf(reader, type, driver, most));
+    reader.trace?.sized(driver, size, most);
     for (const smaller of [cap, COUNTED_AT_ONCE]) known.set(`${smaller} ${nameOf(driver)}`, Math.min(size, smaller));
   };
   for (let round = 0; ; round++) {
@@ -100,6 +112,7 @@ export async function inOrder(reader: Aimed, query: Query): Promise<Candidates> 
   // Where a total is wanted and the page is most of it, one command reads both.
   const all = query.total !== undefined && choice !== undefined && choice.size <= WITH_TOTAL * query.limit;
   if (keys) {
+    reader.trace?.way(keys.length === 1 ? 'walked in order' : 'walked in order, merged');
     const first = all ? choice.size + 1 : query.limit + 1;
     return {
       rows: walk(
@@ -110,7 +123,10 @@ export async function inOrder(reader: Aimed, query: Query): Promise<Candidates> 
       all,
     };
   }
+  if (choice && choice.size <= MOST_COLLECTED) reader.trace?.way('collected and sorted');
   if (choice && choice.size <= MOST_COLLECTED) return { rows: sorted(reader, query, { choice, place }), rest: choice.rest, all: true };
+  reader.trace?.chose(undefined);
+  reader.trace?.way('all of the type walked in order');
   return { rows: walk([typeKey(type)], query.limit + 1), rest: whole, all: false };
 }
 

@@ -7,7 +7,7 @@
 import { AssentError } from '../../errors.ts';
 import type { Expression } from '../../search/expression.ts';
 import { headsOf } from '../driver.ts';
-import { createMeter, type Meter } from '../meter.ts';
+import { createMeter, type Meter, type Pace } from '../meter.ts';
 import type { CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { aim, type Aimed } from './aim.ts';
 import { type Charge, collect, everyRow, type Found, inOrder, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
@@ -15,6 +15,7 @@ import { byIds, indexedKey, isWhole, type ResourceDocument, type Row, resourceId
 import { inKeyOrder } from './key-order.ts';
 import type { LookUp } from './look-up.ts';
 import type { Reader } from './reader.ts';
+import type { Trace } from '../trace.ts';
 import { WHOLE } from './walk.ts';
 
 /** For what is decided by keys alone. */
@@ -25,7 +26,7 @@ export async function findRows(reader: Reader, query: Query): Promise<FindResult
   const whole = wholeOf(query.where, query.scope);
   if (whole.kind === 'none') return { ...nothing, ...(query.total && { total: { count: 0, exact: true } }) };
   const aimed = await aim(reader, query.type, whole);
-  const meter = createMeter(query.budget, () => stopIfAbandoned(signal));
+  const meter = createMeter(query.budget, paceOf(reader, signal));
   const rows: Row[] = [];
   let [first, last, next]: (Position | undefined)[] = [];
   let matching = 0;
@@ -51,6 +52,11 @@ export async function findRows(reader: Reader, query: Query): Promise<FindResult
 
 const nothing = { kind: 'rows' as const, rows: [], first: undefined, next: undefined, walked: 0 };
 
+function paceOf({ trace }: Reader, signal: AbortSignal | undefined): Pace {
+  const pace = (): void => stopIfAbandoned(signal);
+  return trace?.pace(pace) ?? pace;
+}
+
 function stopIfAbandoned(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new AssentError('abandoned');
 }
@@ -64,13 +70,15 @@ function inKeys(reader: Aimed, query: Query, charge: Charge): Walk {
 
 async function inInstantOrder(reader: Aimed, query: Query, charge: Charge): Promise<Walk> {
   const { rows, rest, all } = await inOrder(reader, query);
-  return { found: walk(rows, rest, charge), all };
+  return { found: walk(rows, rest, { charge, trace: reader.trace }), all };
 }
 
-async function* walk(rows: AsyncIterable<Row>, rest: Expression, charge: Charge): AsyncGenerator<Found> {
+type Watch = { readonly charge: Charge; readonly trace: Trace | undefined };
+
+async function* walk(rows: AsyncIterable<Row>, rest: Expression, { charge, trace }: Watch): AsyncGenerator<Found> {
   for await (const row of rows) {
     if (!charge(1)) yield OVER_BUDGET;
-    if (matches(rest, row)) yield { row, sort: row.d };
+    if (matches(rest, row, trace)) yield { row, sort: row.d };
   }
 }
 
@@ -85,6 +93,7 @@ async function overBudget(reader: Aimed, { type, where, scope }: CountQuery, met
 
 /** Rows that were walked without their bodies are read again, in the same snapshot. */
 async function load(reader: Reader, rows: readonly Row[], bodies: boolean): Promise<StoredResource[]> {
+  const end = reader.trace?.begin('load');
   const whole = new Map<string, ResourceDocument>();
   const bare: string[] = [];
   for (const row of rows) {
@@ -95,6 +104,7 @@ async function load(reader: Reader, rows: readonly Row[], bodies: boolean): Prom
     for await (const document of reader.resources(byIds(bare), { hint: '_id_', projection: bodies ? WHOLE : WITHOUT_TEXT }))
       whole.set(document._id, document);
   }
+  end?.();
   return rows.flatMap(({ _id }) => {
     const document = whole.get(_id);
     return document ? [toResource(bodies ? document : { ...document, b: '' })] : [];
@@ -112,12 +122,7 @@ export async function findOne(lookUp: LookUp, query: Query, id: string): Promise
 
 export async function countRows(reader: Reader, query: CountQuery, cap?: number): Promise<CountResult> {
   const aimed = await aim(reader, query.type, wholeOf(query.where, query.scope));
-  return count(
-    aimed,
-    query,
-    createMeter(query.budget, () => stopIfAbandoned(query.signal)),
-    cap,
-  );
+  return count(aimed, query, createMeter(query.budget, paceOf(reader, query.signal)), cap);
 }
 
 async function count(aimed: Aimed, query: CountQuery, meter: Meter, cap = Number.POSITIVE_INFINITY): Promise<CountResult> {
@@ -125,12 +130,13 @@ async function count(aimed: Aimed, query: CountQuery, meter: Meter, cap = Number
   const whole = wholeOf(query.where, query.scope);
   if (whole.kind === 'none' || cap <= 0) return { kind: 'count', total: 0 };
   const key = countedKey(query);
+  aimed.trace?.way(key === undefined ? 'all matches counted' : 'counted in the index alone');
   if (key !== undefined) return { kind: 'count', total: await aimed.size({ k: { $eq: key } }, cap) };
   const choice = await pick(aimed, type, whole);
   let total = 0;
   for await (const row of choice ? collect(aimed, type, choice, false) : everyRow(aimed, type)) {
     if (!meter.charge(1)) return { ...(await overBudget(aimed, query, meter)), total };
-    if (matches(choice ? choice.rest : whole, row) && ++total >= cap) break;
+    if (matches(choice ? choice.rest : whole, row, aimed.trace) && ++total >= cap) break;
   }
   return { kind: 'count', total };
 }

@@ -18,10 +18,11 @@ export async function* inKeyOrder(reader: Aimed, query: Query, charge: Charge): 
   const compare = comparePositions(order, query.reversed);
   const whole = wholeOf(query.where, query.scope);
   const choice = await pick(reader, type, whole);
+  reader.trace?.way('collected and sorted');
   const found: { row: Row; place: KeyPosition }[] = [];
   for await (const row of choice ? collect(reader, type, choice, query.deleted ?? false) : everyRow(reader, type)) {
     if (!charge(1)) return yield OVER_BUDGET;
-    if (!matches(choice ? choice.rest : whole, row)) continue;
+    if (!matches(choice ? choice.rest : whole, row, reader.trace)) continue;
     const place = positionOf(row.i, order.keys.length === 0 ? [] : unpackKeys(row.f), order);
     if (!after || compare(place, after) > 0) found.push({ row, place });
   }

@@ -5,6 +5,7 @@
 import type { ClientSession, Filter, FindCursor, FindOptions } from 'mongodb';
 import { COMMAND_MS, type Collections, type Connection } from './connection.ts';
 import type { HistoryDocument, Mark, ResourceDocument } from './documents.ts';
+import type { Trace } from '../trace.ts';
 import type { Sizes } from './sizes.ts';
 
 export type Finding = Pick<FindOptions, 'sort' | 'limit' | 'projection' | 'hint' | 'batchSize'>;
@@ -18,6 +19,8 @@ export type Reader = {
   size(filter: Filter<ResourceDocument>, cap: number): Promise<number>;
   /** Whether there is a router, which a filter can help. */
   readonly routed: boolean;
+  /** Of the query that is being run, where it wants to be explained. */
+  readonly trace?: Trace;
   /** Whether something is astray: then, in this snapshot; or by now. */
   isThere(mark: Mark, when: 'then' | 'now'): Promise<boolean>;
 };

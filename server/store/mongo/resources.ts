@@ -1,7 +1,8 @@
 /** ResourceStore over MongoDB: what each call reads, and that the epoch is compared after all of it. */
 import type { Clock } from '../../clock.ts';
 import { packKeys } from '../packed-keys.ts';
-import type { Query, Reindexed, ResourceStore, StoredResource } from '../port.ts';
+import { createTrace, withTrace } from '../trace.ts';
+import type { CountResult, FindResult, Query, Reindexed, ResourceStore, StoredResource } from '../port.ts';
 import { mark, marksOf } from './astray.ts';
 import { carriers } from './carriers.ts';
 import { type Connection, COMMAND_MS } from './connection.ts';
@@ -14,7 +15,7 @@ import { findVersions } from './history.ts';
 import { takeLease } from './lease.ts';
 import type { Log } from './log.ts';
 import { createLookUp } from './look-up.ts';
-import { inSnapshot } from './reader.ts';
+import { inSnapshot, type Reader } from './reader.ts';
 
 type Dependencies = {
   readonly connection: Connection;
@@ -32,13 +33,22 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
     return scope !== 'internal' && scope.epoch !== (await epoch()) ? { kind: 'stale' } : result;
   };
   const lookUp = createLookUp(connection);
+  const read = <T extends FindResult | CountResult>(
+    { explain, budget }: Pick<Query, 'explain' | 'budget'>,
+    work: (reader: Reader) => Promise<T>,
+  ): Promise<T> =>
+    inSnapshot(connection, async (reader) => {
+      if (!explain) return work(reader);
+      const trace = createTrace('main thread and replica set', budget);
+      return withTrace(await work({ ...reader, trace }), trace);
+    });
   return {
     find: (query) =>
       within(query.scope, () => {
         const id = onlyId(query);
-        return id === undefined ? inSnapshot(connection, (reader) => findRows(reader, query)) : findOne(lookUp, query, id);
+        return id === undefined ? read(query, (reader) => findRows(reader, query)) : findOne(lookUp, query, id);
       }),
-    count: (query, cap) => within(query.scope, () => inSnapshot(connection, (reader) => countRows(reader, query, cap))),
+    count: (query, cap) => within(query.scope, () => read(query, (reader) => countRows(reader, query, cap))),
     carriers: (key, types) => promptly(() => inSnapshot(connection, (reader) => carriers(reader, key, types))),
     history: (query) => within(query.scope, () => inSnapshot(connection, (reader) => findVersions(reader, query))),
     commit: (writes) => committer.commit(writes),
