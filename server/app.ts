@@ -12,7 +12,7 @@ import { digestOf } from '../ledger/hash.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
-import { createRecorder } from './audit/record.ts';
+import { createRecorder, type Recorder } from './audit/record.ts';
 import { asClient } from './authz/as-client.ts';
 import { installAuthorization } from './authz/authorization.ts';
 import { ensureBootstrap } from './authz/bootstrap.ts';
@@ -98,8 +98,9 @@ export async function createApp(config: Config, { clock, ...output }: AppOptions
   const registry = createRegistry(nudging, { clock, config });
   const { search, keyRules } = searchOver(packages.packages, { base: endpoints.fhir, clock, warn: (sentence) => server.log.warn(sentence) });
   const keyMark = await readKeyMark(engine.records, keyRules, () => server.log.warn(STALE_KEYS));
-  const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, keyMark });
-  const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server, jobs });
+  const recorder = recorderOver({ search, clock, endpoints });
+  const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark });
+  const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs });
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const metrics = createMetrics();
@@ -140,8 +141,9 @@ function buildJobs(
     config,
     endpoints,
     server,
+    recorder,
     keyMark,
-  }: Pick<GateParts, 'search' | 'clock' | 'config' | 'endpoints' | 'server'> & { readonly keyMark: KeyMark },
+  }: Pick<GateParts, 'search' | 'clock' | 'config' | 'endpoints' | 'server' | 'recorder'> & { readonly keyMark: KeyMark },
 ): Jobs {
   const jobs = createJobs({
     records,
@@ -156,7 +158,7 @@ function buildJobs(
     },
     report: (fault) => server.log.error(described(fault), 'a job failed'),
   });
-  const reindex = keyMark.after(reindexJob({ resources, indexKeys: createKeys(config, search, endpoints.fhir) }));
+  const reindex = keyMark.after(reindexJob({ resources, recorder, logRow, indexKeys: createKeys(config, search, endpoints.fhir) }));
   jobs.handle('reindex', config.REFERENTIAL_INTEGRITY === 'on' ? completing(reindex, { records }) : reindex);
   return jobs;
 }
@@ -251,21 +253,22 @@ type GateParts = {
   readonly config: Config;
   readonly implicit: ImplicitPolicy;
   readonly server: FastifyInstance;
+  readonly recorder: Recorder;
   readonly jobs: Jobs;
 };
 
-function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clock, config, implicit, server, jobs }: GateParts): GateFor {
+function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | 'clock' | 'endpoints'>): Recorder {
+  const keysOf = createAuditKeys((event, act, own) => {
+    const context = { writer: act.actor, base: endpoints.fhir, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) };
+    return [...search.keysOf(event).keys, ...facetsOf(event, context)];
+  });
+  return createRecorder({ clock, observer: endpoints.issuer, keysOf });
+}
+
+function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs }: GateParts): GateFor {
   const { tail, receipts, erasure } = anchoring;
   const { keyLog } = registry;
   const base = endpoints.fhir;
-  const recorder = createRecorder({
-    clock,
-    observer: endpoints.issuer,
-    keysOf: createAuditKeys((event, act, own) => {
-      const facets = facetsOf(event, { writer: act.actor, base, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) });
-      return [...search.keysOf(event).keys, ...facets];
-    }),
-  });
   const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
   jobs.handle('purge', purgeJob({ ...engine, clock, recorder, logRow, registrationOf, entries: erasure, dropResults: jobs.dropResults }));
   return createGateFor({
@@ -342,7 +345,7 @@ async function sharedSecret(records: RecordStore, name: string): Promise<Uint8Ar
   return (await records.get('secret', name))?.value as Uint8Array;
 }
 
-type Parts = Omit<GateParts, 'server' | 'implicit'> & {
+type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder'> & {
   readonly engine: Engine;
   readonly gateFor: GateFor;
   readonly validator: Validator;

@@ -20,6 +20,11 @@ const ASK_AGAIN = 1;
 
 type Submitted = { readonly kind: string; readonly input: JobInput };
 
+/** What is asked, as a job keeps it: plain data. */
+export function inputOf(asked: object): JobInput {
+  return JSON.parse(JSON.stringify(asked)) as JobInput;
+}
+
 export async function acceptJob({ gate }: Pick<FhirRequest, 'gate'>, { jobs, base }: Services, { kind, input }: Submitted): Promise<Answer> {
   const id = await jobs.submit({ kind, owner: ownerOf(gate.caller), input });
   return { status: 202, headers: { 'content-location': `${base}/$job/${id}`, 'retry-after': String(ASK_AGAIN) }, body: undefined };

@@ -8,13 +8,13 @@
 import { AssentError, outcomeOf } from '../errors.ts';
 import type { Gate, GateFor } from '../consent/gate.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
-import type { JobContext, JobHandler, JobInput } from '../jobs/job.ts';
+import type { JobContext, JobHandler } from '../jobs/job.ts';
 import { checkAccess } from './access.ts';
 import { FHIR_JSON } from './content.ts';
 import { locate } from './dispatch.ts';
 import { knownError } from './error-handler.ts';
 import type { Answer, Body, Caller, FhirRequest, Method, Route } from './interaction.ts';
-import { acceptJob, answerBundle } from './job.ts';
+import { acceptJob, answerBundle, inputOf } from './job.ts';
 import type { Services } from './services.ts';
 
 /** What the job needs to ask again, as plain values. */
@@ -50,7 +50,7 @@ export async function putOff(request: FhirRequest, route: Route, services: Servi
     prefer: prefer.replace(WISH, ''),
     body,
   };
-  const accepted = await acceptJob(request, services, { kind: INTERACTION, input: JSON.parse(JSON.stringify(asked)) as JobInput });
+  const accepted = await acceptJob(request, services, { kind: INTERACTION, input: inputOf(asked) });
   return { ...accepted, headers: { ...accepted.headers, 'preference-applied': 'respond-async' } };
 }
 

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { verifyReceipt } from '../../ledger/receipt.ts';
 import { systemClock } from '../../server/clock.ts';
 import { freePort } from '../../server/commands/serve.ts';
 import { createSession, enrolKey, type Key, type Session } from '../../server/commands/demo/session.ts';
@@ -148,7 +149,16 @@ describe('respond-async', () => {
   });
 });
 
+type AuditEvent = {
+  readonly id: string;
+  readonly recorded: string;
+  readonly outcome: string;
+  readonly agent: readonly { readonly altId: string }[];
+  readonly entity?: readonly { readonly query?: string }[];
+};
+
 describe('$reindex', () => {
+  const decoded = (query = '') => Buffer.from(query, 'base64').toString('utf8');
   const ask = (session: Session, url: string) => session.call('POST', url);
 
   it('makes the keys of search parameters again, not those that Consents are decided by', async () => {
@@ -179,6 +189,23 @@ describe('$reindex', () => {
     expect((await ask(insurer.session, '$reindex')).status).toBe(403);
     expect((await ask(insurer.session, 'Observation/$reindex')).status).toBe(403);
     expect((await ask(server.admin, 'Nothing/$reindex')).status).toBe(404);
+  });
+
+  it('leaves an AuditEvent that says who asked for it, when and how', async () => {
+    const trail = async () => {
+      const found = await server.admin.call('GET', 'AuditEvent?subtype=operation&_count=200');
+      const events = (found.json['entry'] ?? []) as { resource: AuditEvent }[];
+      return events.map(({ resource }) => resource).filter(({ entity }) => entity?.some(({ query }) => /Consent\/\$reindex/.test(decoded(query))));
+    };
+    expect(await trail()).toEqual([]);
+    const started = await ask(server.admin, 'Consent/$reindex');
+    await settled(server.admin, pathOf(started.headers.get('content-location') ?? ''));
+    const [event, ...more] = await trail();
+    expect(more).toEqual([]);
+    expect(event).toMatchObject({ outcome: '0', agent: [{ altId: server.bootstrap.admin.client_id, requestor: true }] });
+    expect(Math.abs(Date.parse(event?.recorded ?? '') - server.now())).toBeLessThan(60_000);
+    const receipt = await settled(server.admin, `AuditEvent/${event?.id}/$receipt`);
+    expect(verifyReceipt(receipt.text).kind).toBe('proven');
   });
 
   it('survives kill -9 in the middle', { timeout: 90_000 }, async () => {

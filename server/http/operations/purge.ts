@@ -4,7 +4,7 @@
  */
 import { AssentError } from '../../errors.ts';
 import type { Answer, FhirRequest } from '../interaction.ts';
-import { acceptJob, refuseWithoutAdmin } from '../job.ts';
+import { acceptJob, inputOf, refuseWithoutAdmin } from '../job.ts';
 import { refuseUnknownQuery } from '../parameters.ts';
 import type { Services } from '../services.ts';
 import { checkId } from '../target.ts';
@@ -22,6 +22,5 @@ export async function purge(request: FhirRequest, services: Services): Promise<A
   if (EVIDENCE.has(type))
     throw new AssentError('sealed-resource', `${type} is not erased by itself: a Consent goes with its patient, the trail stays.`);
   const registration = await services.registrationOf(gate.caller.client);
-  const input = JSON.parse(JSON.stringify({ caller: gate.caller, registration, type, id })) as Parameters<typeof acceptJob>[2]['input'];
-  return acceptJob(request, services, { kind: 'purge', input });
+  return acceptJob(request, services, { kind: 'purge', input: inputOf({ caller: gate.caller, registration, type, id }) });
 }

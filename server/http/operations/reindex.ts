@@ -4,7 +4,7 @@
  */
 import { AssentError } from '../../errors.ts';
 import { resourceTypes } from '../../fhir/resource-types.ts';
-import { acceptJob, refuseWithoutAdmin } from '../job.ts';
+import { acceptJob, inputOf, refuseWithoutAdmin } from '../job.ts';
 import type { Answer, FhirRequest } from '../interaction.ts';
 import { refuseUnknownQuery } from '../parameters.ts';
 import type { Services } from '../services.ts';
@@ -16,5 +16,6 @@ export async function reindex(request: FhirRequest, services: Services): Promise
   if (request.body.kind !== 'none') parametersOf(request, []);
   const types = request.type === '' ? resourceTypes : [request.type];
   if (types.length === 0) throw new AssentError('not-supported');
-  return acceptJob(request, services, { kind: 'reindex', input: { types } });
+  const asked = { types, caller: request.gate.caller, request: request.type === '' ? '$reindex' : `${request.type}/$reindex` };
+  return acceptJob(request, services, { kind: 'reindex', input: inputOf(asked) });
 }
