@@ -70,6 +70,14 @@ export type Query = {
   readonly bodies?: boolean;
 };
 
+/**
+ * Several types as one list in one order, ties by type and id: a Position names its row as `Type/id` and has the sort values without their
+ * prefixes, which may differ between the parts; nothing else of their orders does. All scopes are of one epoch. `budget` is for all types together.
+ */
+export type SeveralQuery = Pick<Query, 'after' | 'reversed' | 'limit' | 'budget' | 'total' | 'signal'> & {
+  readonly parts: readonly Pick<Query, 'type' | 'where' | 'scope' | 'order'>[];
+};
+
 /** A driver's `heads` say which parameters its keys are of; `size` counts its entries up to `cap`. */
 export type DriverTrace = { readonly kind: 'ids' | 'keys' | 'range'; readonly heads: readonly string[]; readonly names: number };
 export type SizedDriver = DriverTrace & { readonly size: number; readonly cap: number };
@@ -217,6 +225,8 @@ export type CountQuery = Pick<Query, 'type' | 'where' | 'scope' | 'budget' | 'si
 
 export type ResourceStore = {
   find(query: Query): Promise<FindResult>;
+  /** As `find`, of several types at once. `limit` 0: only the total. */
+  findSeveral(query: SeveralQuery): Promise<FindResult>;
   /** Counts up to `cap` (absent: all). */
   count(query: CountQuery, cap?: number): Promise<CountResult>;
   /** Those of the types that have a live resource with this (indexed) key, whoever may see it: what an `unused` guard has to allow for. */

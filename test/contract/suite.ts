@@ -4,6 +4,7 @@ import { commitContract } from './commit.ts';
 import { eraseContract } from './erase.ts';
 import { findContract } from './find.ts';
 import { findPropertyContract } from './find-property.ts';
+import { findSeveralContract } from './find-several.ts';
 import { historyContract } from './history.ts';
 import { logContract } from './log.ts';
 import { recordContract } from './records.ts';
@@ -16,6 +17,7 @@ export function contractSuite(engine: string, open: OpenSubject): void {
   describe(`${engine} engine`, () => {
     describe('finds', () => findContract(open));
     describe('finds what a naive filter finds', () => findPropertyContract(open));
+    describe('finds in several types as in one', () => findSeveralContract(open));
     describe('answers searches as the reference matcher', () => searchPropertyContract(open));
     describe('keeps to the scope', () => scopeContract(open));
     describe('tells history', () => historyContract(open));

@@ -23,7 +23,7 @@ export function findRows(database: Database, query: Query, pace?: Pace): FindRes
     const found = { kind: 'rows' as const, rows, first, next, walked: meter.walked() };
     return query.total ? { ...found, total: totalOf(database, query, { rows: next ? undefined : rows.length, meter }) } : found;
   };
-  for (const found of query.order.by === 'keys' ? inKeyOrder(database, query, meter.charge) : inInstantOrder(database, query, meter.charge)) {
+  for (const found of inOrderOf(database, query, meter.charge)) {
     // A full page is an answer even over budget: whether more follows is left to the next page.
     if (rows.length >= query.limit) return page(last);
     if (found === OVER_BUDGET) return overBudget(database, query, meter);
@@ -34,6 +34,11 @@ export function findRows(database: Database, query: Query, pace?: Pace): FindRes
     first ??= last;
   }
   return page(undefined);
+}
+
+/** What matches, in the query's order, from its place on. */
+export function inOrderOf(database: Database, query: Query, charge: Charge): Generator<Found> {
+  return query.order.by === 'keys' ? inKeyOrder(database, query, charge) : inInstantOrder(database, query, charge);
 }
 
 function* inInstantOrder(database: Database, query: Query, charge: Charge): Generator<Found> {
@@ -60,7 +65,7 @@ export function countRows(database: Database, query: CountQuery, { cap, pace }: 
   return count(database, query, createMeter(query.budget, pace), cap);
 }
 
-function count(database: Database, query: CountQuery, meter: Meter, cap = Number.POSITIVE_INFINITY): CountResult {
+export function count(database: Database, query: CountQuery, meter: Meter, cap = Number.POSITIVE_INFINITY): CountResult {
   const { type } = query;
   const whole = wholeOf(query.where, query.scope);
   if (whole.kind === 'none' || cap <= 0) return { kind: 'count', total: 0 };

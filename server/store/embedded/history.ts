@@ -155,7 +155,7 @@ function typesOf(database: Database, { type, types }: HistoryQuery): readonly st
 }
 
 /** One seek for each type there is. */
-function typesIn({ statement }: Database): string[] {
+export function typesIn({ statement }: Database): string[] {
   const next = statement('SELECT min(type) FROM resources WHERE type > ?');
   const types: string[] = [];
   for (let type = one<[string | null]>(next, '')?.[0]; typeof type === 'string'; type = one<[string | null]>(next, type)?.[0]) types.push(type);

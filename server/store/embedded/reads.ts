@@ -5,17 +5,19 @@
  * Invariant: a search looks at SHORT rows at most before the event loop turns. Each attempt reads epoch and data in one snapshot of its own.
  */
 import { AssentError } from '../../errors.ts';
-import type { CountQuery, CountResult, FindResult, Query, Scope } from '../port.ts';
+import type { CountQuery, CountResult, FindResult, Query, Scope, SeveralQuery } from '../port.ts';
 import type { Pace } from '../meter.ts';
 import { createTrace, withTrace } from '../trace.ts';
 import { type Database, readEpoch, snapshot } from './database.ts';
 import { countRows, findRows } from './find.ts';
+import { findSeveral } from './find-several.ts';
 
 /** A few milliseconds. */
 export const SHORT = 1_000;
 
 export type LongRead =
   | { readonly kind: 'find'; readonly query: Omit<Query, 'signal'> }
+  | { readonly kind: 'several'; readonly query: Omit<SeveralQuery, 'signal'> }
   | { readonly kind: 'count'; readonly query: Omit<CountQuery, 'signal'>; readonly cap: number | undefined };
 
 /** Rejects with `abandoned` once the signal is aborted. */
@@ -30,12 +32,13 @@ export function within<T>(database: Database, scope: Pick<Scope, 'epoch'> | 'int
 
 /** `thread`: in words. */
 export function runLong(database: Database, read: LongRead, pace: Pace, thread = 'main thread'): FindResult | CountResult {
-  if (!read.query.explain) return run(database, read, pace);
+  if (read.kind === 'several' || !read.query.explain) return run(database, read, pace);
   const trace = createTrace(thread, read.query.budget);
   return withTrace(run({ ...database, trace }, read, trace.pace(pace)), trace);
 }
 
 function run(database: Database, read: LongRead, pace: Pace): FindResult | CountResult {
+  if (read.kind === 'several') return within(database, read.query.parts[0]?.scope ?? 'internal', () => findSeveral(database, read.query, pace));
   const { scope } = read.query;
   if (read.kind === 'find') return within(database, scope, () => findRows(database, read.query, pace));
   return within(database, scope, () => countRows(database, read.query, { cap: read.cap, pace }));
@@ -43,6 +46,7 @@ function run(database: Database, read: LongRead, pace: Pace): FindResult | Count
 
 export type Reads = {
   find(query: Query): Promise<FindResult>;
+  findSeveral(query: SeveralQuery): Promise<FindResult>;
   count(query: CountQuery, cap?: number): Promise<CountResult>;
 };
 
@@ -58,6 +62,7 @@ export function createReads({ database, elsewhere }: { readonly database: Databa
   }
   return {
     find: async ({ signal, ...query }) => read<FindResult>({ kind: 'find', query }, signal),
+    findSeveral: async ({ signal, ...query }) => read<FindResult>({ kind: 'several', query }, signal),
     count: async ({ signal, ...query }, cap) => read<CountResult>({ kind: 'count', query, cap }, signal),
   };
 }

@@ -18,6 +18,7 @@ type Dependencies = { readonly database: Database; readonly reads: Reads; readon
 export function createResourceStore({ database, reads, writer, close }: Dependencies): ResourceStore {
   return {
     find: async (query) => findOne(database, query) ?? reads.find(query),
+    findSeveral: (query) => reads.findSeveral(query),
     count: (query, cap) => reads.count(query, cap),
     carriers: async (key, types) => carriers(database, key, types),
     history: async (query) => within(database, query.scope, () => findVersions(database, query)),

@@ -30,7 +30,7 @@ export async function findRows(reader: Reader, query: Query): Promise<FindResult
   const rows: Row[] = [];
   let [first, last, next]: (Position | undefined)[] = [];
   let matching = 0;
-  const { found, all } = query.order.by === 'keys' ? inKeys(aimed, query, meter.charge) : await inInstantOrder(aimed, query, meter.charge);
+  const { found, all } = await inOrderOf(aimed, query, meter.charge);
   // What is read anyway is counted on the way.
   const counting = query.total !== undefined && all && !query.after;
   for await (const one of found) {
@@ -52,7 +52,7 @@ export async function findRows(reader: Reader, query: Query): Promise<FindResult
 
 const nothing = { kind: 'rows' as const, rows: [], first: undefined, next: undefined, walked: 0 };
 
-function paceOf({ trace }: Reader, signal: AbortSignal | undefined): Pace {
+export function paceOf({ trace }: Reader, signal: AbortSignal | undefined): Pace {
   const pace = (): void => stopIfAbandoned(signal);
   return trace?.pace(pace) ?? pace;
 }
@@ -62,6 +62,11 @@ function stopIfAbandoned(signal: AbortSignal | undefined): void {
 }
 
 type Walk = { readonly found: AsyncIterable<Found>; readonly all: boolean };
+
+/** What matches, in the query's order, from its place on. */
+export async function inOrderOf(reader: Aimed, query: Query, charge: Charge): Promise<Walk> {
+  return query.order.by === 'keys' ? inKeys(reader, query, charge) : inInstantOrder(reader, query, charge);
+}
 
 /** All are collected to be sorted. */
 function inKeys(reader: Aimed, query: Query, charge: Charge): Walk {
@@ -92,7 +97,7 @@ async function overBudget(reader: Aimed, { type, where, scope }: CountQuery, met
 }
 
 /** Rows that were walked without their bodies are read again, in the same snapshot. */
-async function load(reader: Reader, rows: readonly Row[], bodies: boolean): Promise<StoredResource[]> {
+export async function load(reader: Reader, rows: readonly Row[], bodies: boolean): Promise<StoredResource[]> {
   const end = reader.trace?.begin('load');
   const whole = new Map<string, ResourceDocument>();
   const bare: string[] = [];
@@ -125,7 +130,7 @@ export async function countRows(reader: Reader, query: CountQuery, cap?: number)
   return count(aimed, query, createMeter(query.budget, paceOf(reader, query.signal)), cap);
 }
 
-async function count(aimed: Aimed, query: CountQuery, meter: Meter, cap = Number.POSITIVE_INFINITY): Promise<CountResult> {
+export async function count(aimed: Aimed, query: CountQuery, meter: Meter, cap = Number.POSITIVE_INFINITY): Promise<CountResult> {
   const { type } = query;
   const whole = wholeOf(query.where, query.scope);
   if (whole.kind === 'none' || cap <= 0) return { kind: 'count', total: 0 };

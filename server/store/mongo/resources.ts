@@ -10,6 +10,7 @@ import { byId, indexedKeys, resourceId, toResource } from './documents.ts';
 import type { EpochReader } from './epoch.ts';
 import { guarded, promptly } from './faults.ts';
 import { countRows, findOne, findRows } from './find.ts';
+import { findSeveral } from './find-several.ts';
 import type { Committer } from './group-commit.ts';
 import { findVersions } from './history.ts';
 import { takeLease } from './lease.ts';
@@ -48,6 +49,7 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
         const id = onlyId(query);
         return id === undefined ? read(query, (reader) => findRows(reader, query)) : findOne(lookUp, query, id);
       }),
+    findSeveral: (query) => within(query.parts[0]?.scope ?? 'internal', () => inSnapshot(connection, (reader) => findSeveral(reader, query))),
     count: (query, cap) => within(query.scope, () => read(query, (reader) => countRows(reader, query, cap))),
     carriers: (key, types) => promptly(() => inSnapshot(connection, (reader) => carriers(reader, key, types))),
     history: (query) => within(query.scope, () => inSnapshot(connection, (reader) => findVersions(reader, query))),
