@@ -173,7 +173,10 @@ describe.skipIf(!findMongod())('a copied data set', () => {
     const key = (await before.insurer.call('GET', '/ledger/key')).text;
     expect(key).toBe(before.logKey);
     const checked = await assent(['fsck'], { ASSENT_MONGODB_URI: uri });
-    expect(checked).toMatchObject({ code: 0, out: expect.stringMatching(/\d+ entries, \d+ under the signed checkpoint, \d+ anchored: whole/) });
+    expect(checked).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/\d+ entries \(1 erased\), \d+ under the signed checkpoint, \d+ anchored: whole/),
+    });
   });
 
   test('still obeys its patients: a Consent signed before the copy is withdrawn after it', async () => {
@@ -209,7 +212,16 @@ type Before = {
   readonly logKey: string;
 };
 
-/** Patients loaded, a Consent signed by both, reads, a change, a deletion. */
+/** With a Consent that nobody has any more. */
+async function erasePatient(admin: Session, patient: string, custodianKey: Key): Promise<void> {
+  const key = await enrolKey(admin, patient);
+  const prepared = await prepare(admin, consentTerms({ patient, custodian: HOSPITAL, grantee: INSURER, now: systemClock() }));
+  expect((await submit(admin, partOf(prepared, 'statement'), [key, custodianKey])).status).toBe(201);
+  const job = (await admin.call('POST', `${patient}/$purge`)).headers.get('content-location') ?? expect.fail();
+  expect(JSON.parse(await receiptAt(admin, job))).toMatchObject({ resourceType: 'Bundle' });
+}
+
+/** Patients loaded, a Consent signed by both, reads, a change, a deletion, an erasure. */
 async function liveALittle({ bootstrap }: LaunchedServer): Promise<Before> {
   const admin = await createSession(bootstrap, bootstrap.admin, 'system/*.cruds admin');
   for (const reference of [HOSPITAL, INSURER])
@@ -226,6 +238,7 @@ async function liveALittle({ bootstrap }: LaunchedServer): Promise<Before> {
   const prepared = await prepare(admin, consentTerms({ patient, custodian: HOSPITAL, grantee: INSURER, now: systemClock() }));
   const signed = await submit(admin, partOf(prepared, 'statement'), [patientKey, custodianKey]);
   expect(signed.status).toBe(201);
+  await erasePatient(admin, patients[2] ?? '', custodianKey);
   await admin.call('PUT', HOSPITAL, { resourceType: 'Organization', id: 'hospital', active: true, name: 'Renamed' });
   await admin.call('PUT', 'Organization/closed', { resourceType: 'Organization', id: 'closed', name: 'Closed' });
   expect((await admin.call('DELETE', 'Organization/closed')).status).toBe(204);
