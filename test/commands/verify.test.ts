@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { logRow } from '../../ledger/entry.ts';
 import { createLogFixture, disclosureStory, type LogFixture, party } from '../support/log-fixture.ts';
 
 let log: LogFixture;
@@ -85,15 +86,36 @@ describe('assent verify', () => {
 });
 
 describe('assent fsck', () => {
-  it('reads beside a running server and names what is gone or changed', () => {
+  it('and verify say ERASED, each in its way: fsck counts, verify ends with 3 where the worst is an erasure', async () => {
+    const reference = 'Consent/0c9x2m4k7q1v5b8n3j6h0f2d9';
+    const { tombstones, ...parts } = await log.anchoring.erasure.forget([reference]);
+    const rows = [...tombstones].map(([, named]) =>
+      logRow({ kind: 'erasure', occurredAt: new Date(log.time.now).toISOString(), subject: patient, reference, ...named }),
+    );
+    await log.engine.resources.commit({ ...parts, resources: [], log: rows, bumpEpoch: false });
+    await log.anchoring.sealer.flush();
+    const { out } = assent('fsck');
+    expect(out).toContain('5 entries (1 erased)');
+    expect(out).not.toMatch(/MISSING|Entry [24]/);
+    const found = await log.anchoring.receipts.erasureOf({ reference, version: '1a2b3c4d5e6f7g8h9i0j1k2l3' });
+    const proof = (found.kind === 'erased' && found.proof) || expect.fail();
+    const [erased, good] = [file('erased.json', proof), file('good.json', receipt)];
+    expect(assent('verify', erased)).toMatchObject({ code: 3, out: expect.stringMatching(/ERASED\.\nProven:[^]*Entry 2 about Consent\/0c9x/) });
+    expect(assent('verify', good, erased).code).toBe(3);
+    expect(assent('verify', erased, file('none.json', 'no')).code).toBe(2);
+  });
+});
+
+describe('a log that was changed', () => {
+  it('is named by fsck beside a running server: what is gone, what is another', () => {
     // The rows of this log speak of resources that were never stored.
     const { code, out } = assent('fsck');
     expect(code).toBe(1);
     expect(out).toContain('AuditEvent/7h6g5f4d3s2a1q0w9e8r7t6y5 is gone');
-    expect(out).toContain('4 entries, 4 under the signed checkpoint, 4 anchored: NOT WHOLE');
+    expect(out).toContain('5 entries (1 erased), 5 under the signed checkpoint, 5 anchored: NOT WHOLE');
     const database = new DatabaseSync(join(log.dataDir, 'assent.sqlite'));
-    database.exec(`UPDATE log SET entry = replace(entry, 'consent-active', 'consent-proposed')`);
+    database.exec(`UPDATE log SET entry = replace(entry, 'key-registered', 'key-revoked')`);
     database.close();
-    expect(assent('fsck').out).toMatch(/Entry 2 \(Consent\/\w+\): the row, its salt or its subject was changed/);
+    expect(assent('fsck').out).toMatch(/Entry 1 \(Key\/[\w-]+\): the row, its salt or its subject was changed/);
   });
 });
