@@ -164,9 +164,16 @@ export function createLogRecords(records: RecordStore): LogRecords {
     bundle: (index, width) => bytes(kinds.bundle, numberId(index), width * BUNDLED_BYTES),
     async batchesAround(index) {
       const first = index - (index % TILE_WIDTH);
-      const after = first === 0 ? '' : numberId(first - 1);
-      const found = (await records.list(kinds.batch, { after, limit: TILE_WIDTH })).map((record) => record.value as BatchRecord);
-      return found.filter((batch) => batch.first < first + TILE_WIDTH);
+      const batches: BatchRecord[] = [];
+      let after = first === 0 ? '' : numberId(first - 1);
+      // A busy log has one batch for a tile, a quiet one up to 256: a list has no end but its limit, so it is asked for more and more.
+      for (let limit = 2; ; limit *= 4) {
+        const found = (await records.list(kinds.batch, { after, limit })).map((record) => record.value as BatchRecord);
+        batches.push(...found.filter((batch) => batch.first < first + TILE_WIDTH));
+        const last = found.at(-1);
+        if (found.length < limit || !last || last.first + last.count >= first + TILE_WIDTH) return batches;
+        after = numberId(last.first);
+      }
     },
     batchesFor: async (lookup) => (await keptBatchesFor(lookup)).map(({ batch }) => batch),
     keptBatchesFor,
