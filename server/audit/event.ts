@@ -28,6 +28,7 @@ const actions = {
   read: 'R',
   vread: 'R',
   'search-type': 'E',
+  'search-system': 'E',
   'history-instance': 'R',
   'history-type': 'R',
   'history-system': 'R',

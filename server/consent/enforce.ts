@@ -16,6 +16,7 @@ import { gather } from './enforce/gather.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { history } from './enforce/versions.ts';
 import { latest } from './enforce/latest.ts';
+import { searchSeveral } from './enforce/search-several.ts';
 import { inView, patientsOf } from './enforce/view.ts';
 import { visibleAmong } from './enforce/related.ts';
 import { createViews } from './enforce/views.ts';
@@ -100,6 +101,7 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
     logRow: deps.logRow,
     consentLogRow: deps.logRow,
     approvals: deps.approvals,
+    where: deps.where,
     // What the database says of a key counts as far as the log says so too, to its last entry: a revocation cannot be taken out.
     keyOf: async (kid) => {
       await deps.log.catchUp();
@@ -123,6 +125,7 @@ function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof 
     readVersion: (type, id, version) => readVersion(ceremony, type, id, version),
     history: (request) => history(ceremony, request),
     search: (request) => search(ceremony, request),
+    searchSeveral: (request) => searchSeveral(ceremony, request),
     gather: (request) => gather(ceremony, request),
     latest: (request) => latest(ceremony, request),
     write: (operations) => write(ceremony, operations),

@@ -59,6 +59,12 @@ export type SearchRequest = {
   readonly query: string;
 };
 
+/** All orders are the same but for the prefixes of their keys. A position's id is `Type/id`, by which ties go. */
+export type SeveralRequest = Omit<SearchRequest, 'type' | 'where' | 'order' | 'signal'> & {
+  readonly interaction: 'search-type' | 'search-system';
+  readonly parts: readonly Pick<SearchRequest, 'type' | 'where' | 'order'>[];
+};
+
 export type SearchResult = {
   readonly rows: readonly Row[];
   /** Sent along: each once, none that is a row of the page. */
@@ -105,7 +111,7 @@ export type GatherPlace = { readonly part: number; readonly sort: number; readon
 
 /** Several typed searches as one answer. */
 export type GatherRequest = {
-  readonly interaction: 'search-type' | 'operation';
+  readonly interaction: 'operation';
   /** The one type all parts are of, if there is one. */
   readonly type: string | undefined;
   /** What it is about: absent to the caller, the answer is `absent`. */
@@ -116,7 +122,6 @@ export type GatherRequest = {
   readonly after?: GatherPlace;
   /** Only what is dated in this span, ends included, or has no date. ms since 1970 */
   readonly during?: { readonly from?: number; readonly to?: number };
-  readonly total?: boolean;
   /** What the rows refer to is answered as well, as far as it is of one of these types, matches there, and was not sent before. */
   readonly follow?: { readonly types: ReadonlyMap<string, Expression>; readonly sent: (reference: string) => boolean; readonly hops?: number };
   /** The request as sent, for the audit record. */
@@ -129,7 +134,6 @@ export type GatherResult =
       readonly rows: readonly Row[];
       readonly followed: readonly Row[];
       readonly next: GatherPlace | undefined;
-      readonly total: number | undefined;
       readonly receipt: string | undefined;
     }
   | { readonly kind: 'absent' };
@@ -242,6 +246,8 @@ export type Gate = {
   readVersion(type: string, id: string, version: string): Promise<ReadResult>;
   history(request: HistoryRequest): Promise<HistoryResult>;
   search(request: SearchRequest): Promise<SearchResult>;
+  /** Several types as one list. */
+  searchSeveral(request: SeveralRequest): Promise<SearchResult>;
   /**
    * How a search runs: in this caller's view, or in another's. Nothing of what it finds is told, and the asking is recorded as this caller's.
    * For administrators: throws AssentError('forbidden').

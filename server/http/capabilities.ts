@@ -73,7 +73,7 @@ function interactionsOf(routes: readonly Route[]): string[] {
 }
 
 function systemInteractions(routes: readonly Route[]): string[] {
-  return routes.filter(({ interaction }) => interaction.endsWith('-system')).map(({ interaction }) => interaction);
+  return [...new Set(routes.filter(({ interaction }) => interaction.endsWith('-system')).map(({ interaction }) => interaction))];
 }
 
 /** Operations of a type: those of every type, and its own. `type` '': of the system. */

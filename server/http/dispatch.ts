@@ -10,7 +10,7 @@ import type { InnerCall, Services } from './services.ts';
 export async function dispatch(call: InnerCall, services: Services): Promise<Answer> {
   const { route, target, query } = locate(call.method, call.url, services);
   if (route.scope === 'public') return route.handler(services);
-  if (route.path === '/') throw new AssentError('not-supported', 'A bundle cannot be an entry of a bundle.');
+  if (route.interaction === 'transaction') throw new AssentError('not-supported', 'A bundle cannot be an entry of a bundle.');
   checkAccess(route, target.type, call.gate.caller, services.allows);
   const { gate, url, header, body } = call;
   return route.handler({ ...target, gate, query, url, header, body }, services);

@@ -57,7 +57,7 @@ export async function putOff(request: FhirRequest, route: Route, services: Servi
 /** GET, searches by POST, operations that GET offers as well, and a batch of nothing else. */
 function changesNothing({ body }: FhirRequest, route: Route, services: Services): boolean {
   if (route.scope === 'public' || route.path.startsWith('/$job/')) return false;
-  if (route.path === '/') return body.kind === 'resource' && isReadingBatch(body.document.value, services);
+  if (route.interaction === 'transaction') return body.kind === 'resource' && isReadingBatch(body.document.value, services);
   return isReading(route, services);
 }
 
@@ -139,7 +139,7 @@ async function answerTo(asked: Asked, { services, gate }: { readonly services: S
       { ...target, gate, query, url: asked.url, header: (name) => headers[name], body: bodyOf(asked.body) },
       services,
     );
-    if (route.path === '/' && body !== undefined) return body;
+    if (route.interaction === 'transaction' && body !== undefined) return body;
     return answerBundle({ status, ...(body === undefined ? {} : { resourceText: body }) });
   } catch (error) {
     const known = knownError(error);

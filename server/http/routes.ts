@@ -26,6 +26,7 @@ import { validate } from './operations/validate.ts';
 import { withdraw } from './operations/withdraw.ts';
 import { read } from './read.ts';
 import { search } from './search.ts';
+import { searchSystem } from './search-several.ts';
 import { conditionalUpdate, update } from './update.ts';
 import { vread } from './vread.ts';
 
@@ -33,6 +34,8 @@ import { vread } from './vread.ts';
 export const routes: readonly Route[] = [
   { interaction: 'capabilities',     method: 'GET',    path: '/metadata',                      scope: 'public', takes: 'nothing',  handler: capabilities },
   { interaction: 'transaction',      method: 'POST',   path: '/',                              scope: 'token',  takes: 'resource', handler: bundle },
+  { interaction: 'search-system',    method: 'GET',    path: '/',                              scope: 'token',  takes: 'nothing',  handler: searchSystem },
+  { interaction: 'search-system',    method: 'POST',   path: '/_search',                       scope: 'token',  takes: 'form',     handler: searchSystem },
   { interaction: 'search-type',      method: 'GET',    path: '/:type',                         scope: 's',      takes: 'nothing',  handler: search },
   { interaction: 'search-type',      method: 'POST',   path: '/:type/_search',                 scope: 's',      takes: 'form',     handler: search },
   { interaction: 'create',           method: 'POST',   path: '/:type',                         scope: 'c',      takes: 'resource', handler: create },

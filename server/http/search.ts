@@ -49,13 +49,27 @@ export async function searchIn(request: FhirRequest, services: Services, { type,
     ...place,
     ...(request.whileWanted && { signal: request.whileWanted() }),
   });
-  const seal = (to: Resume | undefined) => to && services.cursors.seal(to, binding);
-  const cursors = { next: seal(result.next && { after: result.next }), previous: seal(result.previous && { ...result.previous, back: true }) };
-  const links = linksOf(`${services.base}/${path}`, plan.used, cursors);
+  const seal = (to: Resume) => services.cursors.seal(to, binding);
+  return pageAnswer(request, services, { path, used: plan.used, result, seal, part: { ...part, warnings: [...plan.warnings, ...part.warnings] } });
+}
+
+/** `used`: as it stands in the link to self. `seal`: makes a cursor. */
+type FoundPage = {
+  readonly path: string;
+  readonly used: string;
+  readonly result: SearchResult;
+  readonly seal: (to: Resume) => string;
+  readonly part: Part;
+};
+
+export function pageAnswer(request: FhirRequest, { base }: Services, { path, used, result, seal, part }: FoundPage): Answer {
+  const { next, previous, receipt } = result;
+  const cursors = { next: next && seal({ after: next }), previous: previous && seal({ ...previous, back: true }) };
+  const links = linksOf(path === '' ? base : `${base}/${path}`, used, cursors);
   return {
     status: 200,
-    headers: { ...receiptHeaders(services.base, result.receipt), ...appliedHeaders(request, 'handling') },
-    body: searchset(result, { ...part, warnings: [...plan.warnings, ...part.warnings] }, { links, base: services.base }),
+    headers: { ...receiptHeaders(base, receipt), ...appliedHeaders(request, 'handling') },
+    body: searchset(result, part, { links, base }),
   };
 }
 
@@ -67,11 +81,11 @@ export function searched(request: FhirRequest): URLSearchParams {
 }
 
 /** What a page link holds: where to go on, forwards or back. */
-type Resume = { readonly after?: SortPosition; readonly back?: true };
+export type Resume = { readonly after?: SortPosition; readonly back?: true };
 
 type PageCursors = { readonly next?: string | undefined; readonly previous?: string | undefined };
 
-export function linksOf(path: string, used: string, cursors: PageCursors): { readonly relation: string; readonly url: string }[] {
+function linksOf(path: string, used: string, cursors: PageCursors): { readonly relation: string; readonly url: string }[] {
   const self = { relation: 'self', url: used === '' ? path : `${path}?${used}` };
   const links = Object.entries(cursors).flatMap(([relation, cursor]: [string, string | undefined]) =>
     cursor === undefined ? [] : [{ relation, url: `${path}?${used === '' ? '' : `${used}&`}${CURSOR_PARAMETER}=${cursor}` }],

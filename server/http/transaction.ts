@@ -30,7 +30,7 @@ import { checkId } from './target.ts';
 import { conditionalOperation } from './update.ts';
 import { errorsAmong, invalid } from './validity.ts';
 
-const OFFERED = new Set(['create', 'update', 'patch', 'delete', 'read', 'vread', 'search-type', 'history-instance']);
+const OFFERED = new Set(['create', 'update', 'patch', 'delete', 'read', 'vread', 'search-type', 'search-system', 'history-instance']);
 
 export async function transaction(request: FhirRequest, entries: readonly BundleEntry[], services: Services): Promise<Answer> {
   await inTurns(entries, (entry) => atEntry(entry.index, () => admit(request, entry, services)));

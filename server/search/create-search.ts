@@ -6,6 +6,7 @@ import { linkOf } from './links.ts';
 import { isSearchable, parseSearch } from './parse.ts';
 import type { Reach } from './parse-joins.ts';
 import { type JoinedPlan, planJoined, planSearch, type SearchPlan } from './plan.ts';
+import { planSeveral, type SeveralOptions, type SeveralPlan } from './plan-several.ts';
 import { noTerms, type Terms } from './terms.ts';
 
 export type Search = {
@@ -17,6 +18,8 @@ export type Search = {
     parameters: URLSearchParams | string,
     options: { readonly handling: 'strict' | 'lenient'; readonly reach: Reach },
   ): JoinedPlan;
+  /** The same for several types at once: what can be asked of each of them. */
+  planSeveral(types: readonly string[], parameters: URLSearchParams, options: SeveralOptions): SeveralPlan;
   /** What is written with a resource so that it is found. */
   keysOf(resource: Parameters<typeof indexKeys>[0]): IndexKeys;
   /** What `_include` and `_revinclude` of a search of this type may name. */
@@ -35,6 +38,7 @@ export function createSearch({ base, clock, parameters = searchParameters, terms
   return {
     plan: (type, query, handling) => planSearch(parseSearch(type, query, { handling, ...read() })),
     planJoined: (type, query, options) => planJoined(parseSearch(type, query, { ...options, ...read() })),
+    planSeveral: (types, query, options) => planSeveral(types, query, { ...options, ...read() }),
     keysOf: (resource) => indexKeys(resource, base, parameters),
     includesOf: (type) => ({ forward: forwardOf(type, parameters), backward: (referrers ??= referrersOf(parameters)).get(type) ?? [] }),
     parametersOf: (type) => [...parameters(type).values()].filter(isSearchable).map(({ name, type: kind }) => ({ name, kind })),

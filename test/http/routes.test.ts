@@ -28,6 +28,8 @@ type Example = {
 const examples: Readonly<Record<string, Example>> = {
   'GET /metadata': { url: 'metadata', status: 200 },
   'POST /': { url: '', status: 200, body: { resourceType: 'Bundle', type: 'batch' } },
+  'GET /': { url: '?_type=Patient', status: 200 },
+  'POST /_search': { url: '_search', status: 200, body: '_type=Patient', headers: form },
   'GET /:type': { url: 'Patient?gender=female', status: 200 },
   'POST /:type/_search': { url: 'Patient/_search', status: 200, body: 'gender=female', headers: form },
   'POST /:type': { url: 'Patient', status: 201, body: patient },

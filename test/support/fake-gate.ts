@@ -75,6 +75,9 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
       return all.length === 0 ? { kind: 'absent' } : { kind: 'found', rows, next, total: all.length, receipt: 'audit-2' };
     },
     search: async (request) => searchRows(store, request, sees),
+    searchSeveral: async () => {
+      throw new AssentError('not-supported');
+    },
     explain: async () => {
       throw new AssentError('not-supported');
     },

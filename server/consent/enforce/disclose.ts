@@ -82,6 +82,10 @@ export async function readPage(deps: Disclosure & { readonly base: string }, req
 /** Of a total alone, and of one that has to be exact: so many rows may be looked at. */
 const COUNTED = 250_000;
 
+export function budgetOf({ total, count }: Pick<SearchRequest, 'total' | 'count'>): { readonly budget?: number } {
+  return total === true || count === 0 ? { budget: COUNTED } : {};
+}
+
 /** Page and total of one snapshot. */
 async function readMatches(
   { resources }: Disclosure,
@@ -90,7 +94,7 @@ async function readMatches(
 ): Promise<FindResult> {
   const { type, where, order, after, back, count, total, signal } = request;
   const aborted = signal ? { signal } : {};
-  const counting = total === true || count === 0 ? { budget: COUNTED } : {};
+  const counting = budgetOf(request);
   if (count === 0) return totalAlone(await resources.count({ type, where, scope, ...counting, ...aborted }), total);
   const place = { ...(after ? { after } : {}), ...(back ? { reversed: true } : {}), ...(total ? { total: counting } : {}) };
   const page = await resources.find({ type, where, scope, order, limit: count, ...place, ...aborted });
@@ -104,12 +108,15 @@ function totalAlone(counted: CountResult, total: SearchRequest['total']): FindRe
   return { kind: 'rows', rows: [], first: undefined, next: undefined, walked: 0, total: { count: counted.total, exact } };
 }
 
-function shown({ rows }: Matches, { back }: SearchRequest): Row[] {
+export function shown({ rows }: Matches, { back }: Pick<SearchRequest, 'back'>): Row[] {
   return (back ? rows.toReversed() : rows).map(rowOf);
 }
 
 /** A page that was reached by a link has one before it, even if what was there is gone by now. */
-function placesOf({ rows, first, next }: Matches, { after, back, count }: SearchRequest): Pick<SearchResult, 'next' | 'previous'> {
+export function placesOf(
+  { rows, first, next }: Matches,
+  { after, back, count }: Pick<SearchRequest, 'after' | 'back' | 'count'>,
+): Pick<SearchResult, 'next' | 'previous'> {
   if (count === 0) return { next: undefined, previous: undefined };
   if (back) return { next: after && first, previous: next && { after: next } };
   if (!after) return { next, previous: undefined };

@@ -26,7 +26,6 @@ type Page = {
   readonly rows: readonly StoredResource[];
   readonly followed: readonly StoredResource[];
   readonly next: GatherPlace | undefined;
-  readonly total: number | undefined;
 };
 type Absent = { readonly kind: 'absent' };
 type Deps = Disclosure & { readonly base: string };
@@ -34,8 +33,7 @@ type Deps = Disclosure & { readonly base: string };
 export function gather(deps: Deps, request: GatherRequest): Promise<GatherResult> {
   return inView<Page | Absent | Unread, GatherResult>(deps.views, {
     read: (view) => readPage(deps, request, view),
-    restsOn: (found, view) =>
-      found.kind === 'absent' ? [] : [...patientsOf([...found.rows, ...found.followed]), ...(request.total ? view.patients : [])],
+    restsOn: (found) => (found.kind === 'absent' ? [] : patientsOf([...found.rows, ...found.followed])),
     conclude: (found, view) => answer(deps, request, { found, view }),
   });
 }
@@ -49,9 +47,9 @@ async function answer(
     if (subject) await recordMiss(deps, { interaction, ...subject });
     return { kind: 'absent' };
   }
-  const { rows, followed, next, total } = found;
+  const { rows, followed, next } = found;
   const recorded = await recordDisclosure(deps, { interaction, type, rows: [...rows, ...followed], view, query });
-  return recorded && { kind: 'found', rows: rows.map(rowOf), followed: followed.map(rowOf), next, total, receipt: recorded.receipt };
+  return recorded && { kind: 'found', rows: rows.map(rowOf), followed: followed.map(rowOf), next, receipt: recorded.receipt };
 }
 
 async function readPage(deps: Deps, request: GatherRequest, view: View): Promise<Page | Absent | Unread> {
@@ -63,11 +61,9 @@ async function readPage(deps: Deps, request: GatherRequest, view: View): Promise
   }
   const found = await walkParts(deps, request, view);
   if (found.kind !== 'page') return found;
-  const total = request.total ? await countParts(deps, request, view) : undefined;
-  if (typeof total === 'object') return total;
-  if (!follow) return { ...found, followed: [], total };
+  if (!follow) return { ...found, followed: [] };
   const followed = await followAll(deps, found.rows, { follow, view });
-  return followed.kind === 'rows' ? { ...found, followed: followed.rows, total } : followed;
+  return followed.kind === 'rows' ? { ...found, followed: followed.rows } : followed;
 }
 
 type Walked = { readonly kind: 'page'; readonly rows: readonly StoredResource[]; readonly next: GatherPlace | undefined };
@@ -94,18 +90,6 @@ function within(where: Expression, during: GatherRequest['during']): Expression 
   const low = during.to === undefined ? {} : { low: { to: encodeInstant(during.to) } };
   const high = during.from === undefined ? {} : { high: { from: encodeInstant(during.from) } };
   return and([where, or([{ kind: 'interval', prefix: WHEN, ...low, ...high }, any([UNDATED])])]);
-}
-
-async function countParts({ resources }: Deps, { parts, during }: GatherRequest, view: View): Promise<number | Unread> {
-  let total = 0;
-  for (const { type, where } of parts) {
-    const scope = view.scope(type);
-    if (scope.where.kind === 'none') continue;
-    const counted = await resources.count({ type, where: within(where, during), scope });
-    if (counted.kind !== 'count') return counted;
-    total += counted.total;
-  }
-  return total;
 }
 
 type Found = { readonly kind: 'rows'; readonly rows: readonly StoredResource[] } | Unread;

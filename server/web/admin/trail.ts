@@ -21,6 +21,7 @@ const acts: Readonly<Record<string, string>> = {
   read: 'Read',
   vread: 'Read of a version',
   'search-type': 'Search',
+  'search-system': 'Search of several types',
   'history-instance': 'History',
   create: 'Create',
   update: 'Update',

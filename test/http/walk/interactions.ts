@@ -74,8 +74,15 @@ export const systemInteractions: Readonly<Record<string, Exercise>> = {
     demand('some versions', json.type === 'history' && json.entry.length > 0);
   },
   async 'search-system'(walker) {
-    const { json } = await walker.ask('GET', '?_type=Patient,Basic', 200);
-    demand('a search set', json.type === 'searchset');
+    const { json: made } = await walker.ask('POST', 'Patient', 201, { body: { resourceType: 'Patient' } });
+    const body = new URLSearchParams({ _type: 'Patient,Basic', _id: made.id }).toString();
+    const form = { body, headers: { 'content-type': 'application/x-www-form-urlencoded' } };
+    for (const { json } of [
+      await walker.ask('GET', `?_type=Patient,Basic&_id=${made.id}`, 200),
+      await walker.ask('GET', `?_id=${made.id}`, 200),
+      await walker.ask('POST', '_search', 200, form),
+    ])
+      demand('the one match', json.type === 'searchset' && json.total === 1 && json.entry[0].resource.id === made.id);
   },
 };
 
