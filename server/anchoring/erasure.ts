@@ -5,7 +5,7 @@
  * Invariants: nothing is written here: what is to be written goes into the one commit that erases the texts and adds the tombstones, so that
  * there is no moment between; an entry is erased only once it is sealed, or its salt would be drawn afterwards.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises';
 import { type ErasedEntry, erasedRow, erasureDigest, isErased, type LogEntry, parseRow } from '../../ledger/entry.ts';
 import { TILE_WIDTH } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
@@ -55,7 +55,10 @@ export function createLogErasure({ log, records, flush }: Dependencies): LogEras
       for (const reference of wanted)
         for (const kept of await context.stored.keptBatchesFor(referenceKey(reference))) batches.set(kept.batch.first, kept);
       const forgotten = [];
-      for (const kept of [...batches.values()].sort((a, b) => a.batch.first - b.batch.first)) forgotten.push(await forgetIn(kept, wanted, log));
+      for (const kept of [...batches.values()].sort((a, b) => a.batch.first - b.batch.first)) {
+        await breathe();
+        forgotten.push(await forgetIn(kept, wanted, log));
+      }
       return together(forgotten.filter(({ redact }) => redact.length > 0));
     },
     consentsOf: (subject) => consentsOf(subject, context),
@@ -86,6 +89,7 @@ async function waits(wanted: ReadonlySet<string>, { log, stored }: Pick<Context,
     const rows = await log.readLog(from, SLICE);
     if (rows.some(({ entry }) => wanted.has(parseRow(entry).reference))) return true;
     if (rows.length < SLICE) return false;
+    await breathe();
   }
 }
 
@@ -136,6 +140,8 @@ async function* consentsOf(subject: string, { log, stored }: Context): AsyncGene
   for (let at = (await stored.subject(subject))?.last ?? null; at !== null; ) {
     if (Math.floor(at / TILE_WIDTH) !== tile) {
       tile = Math.floor(at / TILE_WIDTH);
+      // A long chain is many reads that wait for nothing: others come in between.
+      await breathe();
       batches = await stored.batchesAround(at);
       rows = await log.readLog(tile * TILE_WIDTH, TILE_WIDTH);
     }

@@ -28,6 +28,9 @@ import {
 } from '../../server/commands/demo/session.ts';
 import { freePort } from '../../server/commands/serve.ts';
 import { readConfig } from '../../server/config.ts';
+import { createEmbeddedEngine } from '../../server/store/embedded/engine.ts';
+import { createMongoEngine } from '../../server/store/mongo/engine.ts';
+import type { Engine } from '../../server/store/port.ts';
 import { type Hand, handOnFile, handOnReplicaSet } from './hand.ts';
 import { startReplicaSet } from './mongod.ts';
 
@@ -48,6 +51,8 @@ export type RealServer = {
   breakWrites(of: 'log' | 'resources'): Promise<() => Promise<void>>;
   /** The same folder and port, as after a stop. `between` has the database to itself; `changed`: settings from now on. */
   restart(between?: () => Promise<unknown>, changed?: Readonly<Record<string, string>>): Promise<void>;
+  /** The same, with the engine alone in between. */
+  offline(work: (engine: Engine) => Promise<unknown>): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -83,6 +88,14 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
       database.close();
     }
   };
+  const restart: RealServer['restart'] = async (between, changed = {}) => {
+    await app.close();
+    await between?.();
+    config = readConfig({ ...environment, ...changed });
+    app = await open();
+  };
+  const openEngine = () =>
+    replicaSet ? createMongoEngine({ uri: replicaSet.uri('assent'), clock: now }) : createEmbeddedEngine({ dataDir, clock: now });
   const hand = replicaSet ? await handOnReplicaSet(replicaSet.uri('assent')) : handOnFile(dataDir);
   return {
     bootstrap,
@@ -98,12 +111,13 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
       sql((database) => database.exec(`CREATE TRIGGER broken BEFORE INSERT ON ${of} ${when} BEGIN SELECT RAISE(ABORT, 'disk full'); END`));
       return async () => sql((database) => database.exec('DROP TRIGGER broken'));
     },
-    async restart(between, changed = {}) {
-      await app.close();
-      await between?.();
-      config = readConfig({ ...environment, ...changed });
-      app = await open();
-    },
+    restart,
+    offline: (work) =>
+      restart(async () => {
+        const engine = await openEngine();
+        await work(engine);
+        await engine.resources.close();
+      }),
     async stop() {
       await app.close();
       await hand.close();
