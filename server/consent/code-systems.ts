@@ -34,6 +34,11 @@ export function purposeIsWithin(code: string, wanted: string): boolean {
   return code === wanted || (ancestors.purpose[code] ?? []).includes(wanted);
 }
 
+/** Every purpose below it, without itself. */
+export function purposesBelow(wanted: string): readonly string[] {
+  return Object.keys(ancestors.purpose).filter((code) => ancestors.purpose[code]?.includes(wanted));
+}
+
 /** The sensitivity and every code below it. */
 export function sensitivityClosure(wanted: string): readonly string[] {
   return Object.keys(ancestors.sensitivity).filter((code) => code === wanted || ancestors.sensitivity[code]?.includes(wanted));

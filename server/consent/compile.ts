@@ -36,6 +36,8 @@ export type Provision = {
   readonly codes?: readonly Code[];
   readonly dataPeriod?: Span;
   readonly data?: readonly Data[];
+  /** Holds whether or not its parent does. */
+  readonly beside?: true;
   readonly nested: readonly Provision[];
 };
 
@@ -56,19 +58,52 @@ const ORGANIZATION_REFERENCE = /^Organization\/[A-Za-z0-9.-]{1,64}$/;
 /** Consent.provision.actor.reference in R4; any other type would never match, and a deny that never matches is ignored. */
 const ACTOR_REFERENCE = /^(?:Device|Group|CareTeam|Organization|Patient|Practitioner|RelatedPerson|PractitionerRole)\/[A-Za-z0-9.-]{1,64}$/;
 
-/** `now`: ms since 1970; a period that is over is refused. `related`: as frozen with the statement; before that, nothing. */
-export type Compiling = { readonly now: number; readonly related?: Related | undefined };
+/** IHE Privacy Consent on FHIR: a nested provision takes from its parent what it does not state, and stands beside it (rule 1). */
+const PCF = /^https:\/\/profiles\.ihe\.net\/ITI\/PCF\/StructureDefinition\/IHE\.PCF\.consent(?:Basic|Intermediate|Advanced)(?:\||$)/;
+
+/** How a Consent asks to be read: as we read, by policy.uri; as PCF reads; undefined where it does not say. */
+export function readingNamed(consent: ResourceValue): 'ours' | 'pcf' | undefined {
+  const profiles = (consent['meta'] as Element | undefined)?.['profile'];
+  if (Array.isArray(profiles) && profiles.some((profile) => typeof profile === 'string' && PCF.test(profile))) return 'pcf';
+  return elements(consent['policy']).some(({ uri }) => uri === SEMANTICS) ? 'ours' : undefined;
+}
+
+export type Compiling = {
+  /** Ms since 1970; a period that is over is refused. */
+  readonly now: number;
+  /** As frozen with the statement; before that, nothing. */
+  readonly related?: Related | undefined;
+  /** Other than as it asks to be read: to compare what it would mean. */
+  readonly as?: Reading;
+};
+
+/**
+ * `root`: what a root without a type is. `untyped`: what a nested provision without a type is, to its parent. `nested`: PCF's are beside.
+ * `related`: PCF's are dependents.
+ */
+export type Reading = {
+  readonly root: 'permit' | 'deny';
+  readonly untyped: 'opposite' | 'same';
+  readonly nested: 'within' | 'beside';
+  readonly related: 'related' | 'dependents';
+};
+
+const OURS: Reading = { root: 'deny', untyped: 'opposite', nested: 'within', related: 'related' };
+const readings = { ours: OURS, pcf: { ...OURS, nested: 'beside', related: 'dependents' } } as const;
 
 /** Throws AssentError('invalid-consent') that names every element in the way. */
-export function compileConsent(consent: ResourceValue, { now, related = {} }: Compiling): CompiledConsent {
+export function compileConsent(consent: ResourceValue, { now, related = {}, as }: Compiling): CompiledConsent {
   const issues: Issue[] = [];
+  const named = readingNamed(consent);
+  const reading = as ?? readings[named ?? 'ours'];
   const refuse: Findings = (path, diagnostics) => void issues.push({ diagnostics, expression: [path] });
   checkFrame(consent, refuse);
+  if (!as) checkPolicy(consent, named, refuse);
   const patient = PATIENT_REFERENCE.exec(referenceIn(consent['patient']) ?? '')?.[1];
   if (patient === undefined) refuse('Consent.patient', 'The patient is needed as a reference of the form Patient/id.');
   const provision = element(consent['provision']);
   if (!provision) refuse('Consent.provision', 'A Consent without a provision permits nothing and cannot be signed.');
-  const root = provision && readProvision(provision, { path: 'Consent.provision', inherited: 'deny', refuse, now, related });
+  const root = provision && readProvision(provision, { path: 'Consent.provision', inherited: reading.root, refuse, now, related, reading });
   if (root && sizeOf(root) > MOST_PROVISIONS) refuse('Consent.provision', `More than ${MOST_PROVISIONS} provisions are not understood by anyone.`);
   if (issues.length > 0 || !root || patient === undefined) throw new AssentError('invalid-consent', issues);
   return { patient, organizations: elements(consent['organization']).flatMap((each) => referenceIn(each) ?? []), root };
@@ -90,14 +125,17 @@ function checkFrame(consent: ResourceValue, refuse: Findings): void {
   if (consent['implicitRules'] !== undefined) refuse('Consent.implicitRules', 'implicitRules could change the meaning and is not understood.');
   const { provision: _provision, ...outside } = consent;
   refuseModifiers(outside, 'Consent', refuse);
-  const policies = elements(consent['policy']);
-  if (!policies.some(({ uri }) => uri === SEMANTICS))
-    refuse('Consent.policy', `A Consent has several published readings; name ours in policy.uri: ${SEMANTICS}.`);
-  if (policies.some(({ uri }) => uri !== SEMANTICS)) refuse('Consent.policy', 'Another policy than the one named could change the meaning.');
   const organizations = elements(consent['organization']).map(referenceIn);
   if (organizations.length === 0) refuse('Consent.organization', 'The custodian is needed.');
   if (!organizations.every((reference) => reference !== undefined && ORGANIZATION_REFERENCE.test(reference)))
     refuse('Consent.organization', 'Each custodian is needed as a reference of the form Organization/id.');
+}
+
+function checkPolicy(consent: ResourceValue, named: 'ours' | 'pcf' | undefined, refuse: Findings): void {
+  if (named === undefined) refuse('Consent.policy', `A Consent has several published readings; name ours in policy.uri: ${SEMANTICS}.`);
+  // PCF has the policy named that the Consent is an exception to; here that is the custodian's.
+  if (named !== 'pcf' && elements(consent['policy']).some(({ uri }) => uri !== SEMANTICS))
+    refuse('Consent.policy', 'Another policy than the one named could change the meaning.');
 }
 
 /** Outside the provision plain extensions say nothing about the decision; a modifier might, wherever it stands. */
@@ -120,42 +158,55 @@ type Place = {
   readonly refuse: Findings;
   readonly now: number;
   readonly related: Related;
+  readonly reading: Reading;
+  /** Of a provision that stands beside its parent: what it takes from it. */
+  readonly taken?: Attributes;
 };
+
+type Attributes = Omit<Provision, 'type' | 'beside' | 'nested'>;
 
 /** `inherited`: the type where none is stated: deny at the root, the opposite of the parent below. */
 function readProvision(provision: Element, place: Place): Provision {
-  const { path, inherited, refuse, now, related } = place;
+  const { path, inherited, refuse, reading } = place;
   for (const name of Object.keys(provision)) if (!KNOWN.has(name)) refuse(`${path}.${name}`, 'This element is not understood.');
   refuseExtensions(provision, path, refuse);
-  const type = provision['type'] ?? inherited;
-  if (type !== 'permit' && type !== 'deny') refuse(`${path}.type`, 'The type must be permit or deny.');
+  const stated = provision['type'] ?? inherited;
+  if (stated !== 'permit' && stated !== 'deny') refuse(`${path}.type`, 'The type must be permit or deny.');
+  const type = stated === 'permit' ? 'permit' : 'deny';
+  const attributes = { ...place.taken, ...readAttributes(provision, place) };
   const opposite = type === 'permit' ? 'deny' : 'permit';
+  const { taken: _taken, ...common } = place;
+  const beside = reading.nested === 'beside' ? { taken: attributes } : {};
+  const below = (nested: Element, at: string) =>
+    readProvision(nested, { ...common, ...beside, path: at, inherited: reading.untyped === 'same' ? type : opposite });
+  return {
+    type,
+    ...attributes,
+    ...(place.taken ? { beside: true } : {}),
+    nested: readEach(provision['provision'], `${path}.provision`, { read: below, refuse }) ?? [],
+  };
+}
+
+function readAttributes(provision: Element, { path, refuse, now, related, reading }: Place): Attributes {
   const period = span(provision['period'], `${path}.period`, refuse);
   if (period && period.high < now) refuse(`${path}.period`, 'The period is over.');
   const each = <T>(name: string, read: (value: Element, at: string, refuse: Findings) => T | undefined) =>
     readEach(provision[name], `${path}.${name}`, { read, refuse });
-  const below = (nested: Element, at: string) => readProvision(nested, { ...place, path: at, inherited: opposite });
+  const coded = (name: string, system: string, known: (code: string) => boolean) =>
+    each(name, (coding, at) => readCode(coding, { at, system, known, refuse }));
   return {
-    type: type === 'permit' ? 'permit' : 'deny',
     ...given('period', period),
     ...given('actors', each('actor', readActor)),
-    ...given(
-      'purposes',
-      each('purpose', (coding, at) => readCode(coding, { at, system: systems.purpose, known: isPurpose, refuse })),
-    ),
+    ...given('purposes', coded('purpose', systems.purpose, isPurpose)),
     ...given('actions', each('action', readAction)),
     ...given('labels', each('securityLabel', readLabel)),
-    ...given(
-      'classes',
-      each('class', (coding, at) => readCode(coding, { at, system: systems.resourceTypes, known: isResourceType, refuse })),
-    ),
+    ...given('classes', coded('class', systems.resourceTypes, isResourceType)),
     ...given('codes', each('code', readConcept)?.flat()),
     ...given('dataPeriod', span(provision['dataPeriod'], `${path}.dataPeriod`, refuse)),
     ...given(
       'data',
-      each('data', (data, at) => readData(data, at, { refuse, related })),
+      each('data', (data, at) => readData(data, at, { refuse, related, reading })),
     ),
-    nested: each('provision', below) ?? [],
   };
 }
 
@@ -164,10 +215,10 @@ function given<Name extends string, Value>(name: Name, value: Value | undefined)
   return value === undefined ? {} : ({ [name]: value } as { [key in Name]?: Value });
 }
 
-type Reading<T> = { readonly read: (value: Element, at: string, refuse: Findings) => T | undefined; readonly refuse: Findings };
+type Reader<T> = { readonly read: (value: Element, at: string, refuse: Findings) => T | undefined; readonly refuse: Findings };
 
 /** An attribute without a value that can be read would hold for nothing, or for everything: it is refused. */
-function readEach<T>(value: unknown, at: string, { read, refuse }: Reading<T>): readonly T[] | undefined {
+function readEach<T>(value: unknown, at: string, { read, refuse }: Reader<T>): readonly T[] | undefined {
   if (value === undefined) return undefined;
   const values = elements(value);
   if (!Array.isArray(value) || value.length === 0 || values.length !== value.length) refuse(at, 'A list with at least one element is needed.');
@@ -227,7 +278,10 @@ function readConcept(concept: Element, at: string, refuse: Findings): readonly C
 const MEANINGS: ReadonlySet<unknown> = new Set(['instance', 'related', 'dependents', 'authoredby']);
 const ANY_REFERENCE = /^([A-Z][A-Za-z]+)\/[A-Za-z0-9.-]{1,64}$/;
 
-function readData({ meaning, reference: named }: Element, at: string, { refuse, related }: Pick<Place, 'refuse' | 'related'>): Data | undefined {
+type DataPlace = Pick<Place, 'refuse' | 'related' | 'reading'>;
+
+function readData({ meaning: written, reference: named }: Element, at: string, { refuse, related, reading }: DataPlace): Data | undefined {
+  const meaning = written === 'related' ? reading.related : written;
   const reference = referenceIn(named);
   if (!MEANINGS.has(meaning)) refuse(`${at}.meaning`, 'The meaning must be instance, related, dependents or authoredby.');
   if (reference === undefined || !isResourceType(ANY_REFERENCE.exec(reference)?.[1] ?? ''))

@@ -70,12 +70,12 @@ function groupByResidual(policies: readonly CompiledConsent[], input: DecisionIn
 
 /** What these Consents of one patient let the caller see. */
 function residualOf(consents: readonly CompiledConsent[], input: DecisionInput, otherwise: Expression): Expression {
-  const spoken = consents.filter(({ root }) => speaksNow(root, input));
+  const spoken = consents.filter(({ root }) => anySpeaksNow(root, input));
   const verdicts = spoken.map(({ root }) => verdictOf(root, input));
   const permitted = or(verdicts.map(({ permit }) => permit));
   const denied = or(verdicts.map(({ deny }) => deny));
   // Rule 16: a signed permit that speaks to the caller replaces the implicit policy for this patient.
-  const replaces = spoken.some(({ root }) => root.type === 'permit');
+  const replaces = spoken.some(({ root }) => root.type === 'permit' && speaksNow(root, input));
   return and([replaces ? permitted : or([permitted, otherwise]), not(denied)]);
 }
 
@@ -98,18 +98,31 @@ function verdictOf(root: Provision, input: DecisionInput): { readonly permit: Ex
 
 type Level = { readonly depth: number; readonly within: Expression; readonly levels: { permit: Expression[]; deny: Expression[] }[] };
 
-/** A provision matches only where its parent does. */
+/** A provision matches only where its parent does, unless it stands beside it. */
 function collect(provision: Provision, { depth, within, levels }: Level, input: DecisionInput): void {
-  if (!speaksNow(provision, input)) return;
-  const matches = and([within, whatExpression(provision, input)]);
+  const matches = speaksNow(provision, input) ? and([provision.beside ? { kind: 'all' } : within, whatExpression(provision, input)]) : none;
   const level = (levels[depth] ??= { permit: [], deny: [] });
   level[provision.type].push(matches);
-  for (const nested of provision.nested) collect(nested, { depth: depth + 1, within: matches, levels }, input);
+  for (const nested of provision.nested) if (matches !== none || nested.beside) collect(nested, { depth: depth + 1, within: matches, levels }, input);
+}
+
+/** Of a provision and those that stand beside it. */
+function anyOf(provision: Provision, speaks: (provision: Provision) => boolean): boolean {
+  return speaks(provision) || provision.nested.some((nested) => nested.beside && anyOf(nested, speaks));
+}
+
+function anySpeaksNow(root: Provision, asked: Asked): boolean {
+  return anyOf(root, (provision) => speaksNow(provision, asked));
+}
+
+/** At any time: whether the Consent has to be watched for this caller. */
+export function everSpeaksTo(root: Provision, asked: Omit<Asked, 'now'>): boolean {
+  return anyOf(root, (provision) => speaksTo(provision, asked));
 }
 
 /** Whether a disclosure now may rest on this Consent: it speaks to the caller and permits something. */
 export function maySupport(root: Provision, asked: Asked): boolean {
-  return speaksNow(root, asked) && (root.type === 'permit' || root.nested.some((nested) => maySupport(nested, asked)));
+  return anyOf(root, (each) => speaksNow(each, asked) && (each.type === 'permit' || each.nested.some((nested) => maySupport(nested, asked))));
 }
 
 /** Who, for what and when: everything of a provision that does not depend on the resource. */
@@ -117,8 +130,7 @@ function speaksNow(provision: Provision, asked: Asked): boolean {
   return isWithin(provision.period, asked.now) && speaksTo(provision, asked);
 }
 
-/** As speaksNow, at any time: whether the Consent has to be watched for this caller. */
-export function speaksTo({ type, actors, purposes, actions }: Provision, { caller, closure }: Omit<Asked, 'now'>): boolean {
+function speaksTo({ type, actors, purposes, actions }: Provision, { caller, closure }: Omit<Asked, 'now'>): boolean {
   const references = type === 'permit' ? closure.permit : closure.deny;
   if (actors && !actors.some((actor) => references.has(actor))) return false;
   // A permit matches its purpose exactly; a deny also what lies below it (rule 6).

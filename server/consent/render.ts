@@ -2,7 +2,8 @@
  * The terms of a Consent in plain words, in the language of who signs: what was shown is part of what is signed. consent.md §4
  * Invariant: everything the Consent decides is said; a language that is not spoken here is answered in English.
  */
-import type { CompiledConsent, Data, Provision, Span } from './compile.ts';
+import { type Difference, type Example, OTHER } from './ambiguity.ts';
+import { type CompiledConsent, type Data, type Provision, SEMANTICS, type Span } from './compile.ts';
 import { escapeXml } from '../fhir/xml/entities.ts';
 
 type Words = {
@@ -93,6 +94,69 @@ export function renderTerms(
   const words = /^zh\b/i.test(language) ? chinese : english;
   const lines = [`${words.title} Patient/${patient}`, ...provisionLines(root, words, []), `${words.held}${words.colon}${organizations.join(', ')}`];
   return { language: words.language, lines };
+}
+
+/** One request that is permitted in one reading and not in another, and what to do about it. */
+export function renderDifference({ example, permitting, denying }: Difference, language: string): string {
+  const chinese = /^zh\b/i.test(language);
+  const kind = chinese ? kindOf(example, chineseKinds) : kindOf(example, englishKinds);
+  return chinese
+    ? `这份知情同意可以有两种理解。按“${permitting}”理解，${kind}可以被查阅；按“${denying}”理解则不可以。请用 policy.uri（${SEMANTICS}）或 IHE PCF 的 profile 说明所指的理解方式。`
+    : `This Consent can be read in two ways. Read as "${permitting}", ${kind} may be read; read as "${denying}", it may not. Say which is meant: by policy.uri (${SEMANTICS}) or by a profile of IHE PCF.`;
+}
+
+type Kinds = {
+  readonly who: (actor: string, purpose: string) => string;
+  readonly record: (type: string) => string;
+  readonly parts: Readonly<Record<'code' | 'rank' | 'sensitivity' | 'dated' | 'at' | Data['meaning'], (value: string) => string>>;
+  readonly between: string;
+};
+
+const englishKinds: Kinds = {
+  who: (actor, purpose) => `asked for by ${actor === OTHER ? 'anyone else' : actor} for ${purpose === OTHER ? 'another purpose' : purpose}`,
+  record: (type) => (type === OTHER ? 'a record' : `a record of kind ${type}`),
+  parts: {
+    code: (code) => `coded ${quoted(code)}`,
+    rank: (rank) => `labelled ${rank}`,
+    sensitivity: (code) => `labelled ${code}`,
+    dated: (instant) => `dated ${instant}`,
+    at: (instant) => `at ${instant}`,
+    instance: (reference) => `which is ${reference}`,
+    related: (reference) => `which ${reference} refers to`,
+    dependents: (reference) => `which refers to ${reference}`,
+    authoredby: (reference) => `written by ${reference}`,
+  },
+  between: ', ',
+};
+
+const chineseKinds: Kinds = {
+  who: (actor, purpose) => `由${actor === OTHER ? '其他任何人' : actor}为${purpose === OTHER ? '其他用途' : purpose}查阅`,
+  record: (type) => (type === OTHER ? '一条记录' : `一条${type}记录`),
+  parts: {
+    code: (code) => `编码为${quoted(code)}`,
+    rank: (rank) => `标签为${rank}`,
+    sensitivity: (code) => `标签为${code}`,
+    dated: (instant) => `日期为${instant}`,
+    at: (instant) => `时间为${instant}`,
+    instance: (reference) => `即${reference}`,
+    related: (reference) => `被${reference}引用`,
+    dependents: (reference) => `引用${reference}`,
+    authoredby: (reference) => `由${reference}撰写`,
+  },
+  between: '，',
+};
+
+function kindOf({ actor, purpose, type, code, rank, sensitivity, dated, at, data }: Example, { who, record, parts, between }: Kinds): string {
+  return [
+    record(type.value),
+    who(actor.value, purpose),
+    ...(code.value === OTHER ? [] : [parts.code(code.value)]),
+    parts.rank('ULMNRV'[rank] ?? ''),
+    ...(sensitivity.value === OTHER ? [] : [parts.sensitivity(sensitivity.value)]),
+    ...(data.is === 'neither' ? [] : [parts[data.is](data.reference)]),
+    ...(dated === undefined ? [] : [parts.dated(isoOf(dated))]),
+    parts.at(isoOf(at)),
+  ].join(between);
 }
 
 /** The narrative of the Consent: the same lines as xhtml. */

@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { closureOf } from '../../server/consent/closure.ts';
-import { compileConsent } from '../../server/consent/compile.ts';
-import { scopeFor, speaksTo } from '../../server/consent/decide.ts';
+import { ambiguityOf, publishedReadings } from '../../server/consent/ambiguity.ts';
+import { compileConsent, type Reading } from '../../server/consent/compile.ts';
+import { everSpeaksTo, scopeFor } from '../../server/consent/decide.ts';
 import { facetsOf } from '../../server/consent/facets.ts';
 import type { ImplicitPolicy } from '../../server/consent/model.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
@@ -192,10 +193,10 @@ type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
 type Answer = { readonly mine: boolean; readonly every: boolean; readonly validUntil: number };
 
 /** By the server's room: as the views ask it, with only the Consents that speak to the caller, and with all of them. */
-function byFacets({ resource: about, consents, directory: around, implicit: otherwise, now, frozen, visible, ...who }: World): Answer {
+function byFacets({ resource: about, consents, directory: around, implicit: otherwise, now, frozen, visible, ...who }: World, as?: Reading): Answer {
   const caller = callerFor(who.actor, who.purpose, { admin: who.admin });
   const closure = closureOf(caller, around as ResourceValue[], now);
-  const every = consents.map((each) => compileConsent(each, { now: Number.NEGATIVE_INFINITY, related: frozen }));
+  const every = consents.map((each) => compileConsent(each, { now: Number.NEGATIVE_INFINITY, related: frozen, ...(as ? { as } : {}) }));
   const lookup = (reference: string) => known.find(({ id }) => `Medication/${id}` === reference) as ResourceValue | undefined;
   const keys = facetsOf(about as ResourceValue, { writer: who.writer, base: BASE, lookup });
   const asked = {
@@ -211,7 +212,7 @@ function byFacets({ resource: about, consents, directory: around, implicit: othe
     const { where, validUntil } = scopeFor({ ...asked, policies });
     return { permitted: holds(where, String(about['id'] ?? 'x'), keys), validUntil };
   };
-  const mine = answer(every.filter(({ root }) => speaksTo(root, { caller, closure })));
+  const mine = answer(every.filter(({ root }) => everSpeaksTo(root, { caller, closure })));
   return { mine: mine.permitted, every: answer(every).permitted, validUntil: mine.validUntil };
 }
 
@@ -270,6 +271,27 @@ describe('the decision', () => {
     );
     expect(answers.permit).toBeGreaterThan(300);
     expect(answers.deny).toBeGreaterThan(300);
+  });
+
+  test('is the same in every reading that differs by structure, where a Consent is not said to be ambiguous', () => {
+    const seen = { ambiguous: 0, nested: 0 };
+    const readings = (publishedReadings({}) ?? []).filter(({ depth, ranks }) => depth === 'deepest' && ranks === 'ordered');
+    fc.assert(
+      fc.property(world, (any) => {
+        const consents = any.consents.filter((each) => ambiguityOf(each, Number.NEGATIVE_INFINITY) === undefined);
+        seen.ambiguous += any.consents.length - consents.length;
+        seen.nested += consents.filter((each) => (each['provision'] as Json)['provision'] !== undefined).length;
+        // Alone: what one denies another may permit.
+        for (const each of consents) {
+          const alone = { ...any, consents: [each], implicit: { kind: 'deny' as const } };
+          const [first, ...others] = readings.map((as) => byFacets(alone, as).mine);
+          for (const other of others) expect(other).toBe(first);
+        }
+      }),
+      { seed: 20_261_126, numRuns: 800 },
+    );
+    expect(seen.ambiguous).toBeGreaterThan(200);
+    expect(seen.nested).toBeGreaterThan(80);
   });
 
   test('holds until it says, and not a moment longer than the rules', () => {

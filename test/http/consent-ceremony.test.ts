@@ -249,7 +249,7 @@ describe('what does not establish a Consent is 422 and stores nothing', () => {
     ['a code without its system', { code: [{ coding: [{ code: '8867-4' }] }] }],
     ['an unknown action', { action: [coded('urn:mine', 'read')] }],
     ['a period that is over', { period: { start: '2019-01-01', end: '2020-01-01' } }],
-    ['single resources', { data: [{ meaning: 'related', reference: { reference: 'Observation/1' } }] }],
+    ['single resources by identifier', { data: [{ meaning: 'related', reference: { identifier: { value: '1' } } }] }],
     ['an extension', { extension: [{ url: 'urn:mine', valueBoolean: true }] }],
     ['an extension further down', { purpose: [{ system: PURPOSE, code: 'TREAT', extension: [{ url: 'urn:mine', valueBoolean: true }] }] }],
     [
@@ -272,6 +272,67 @@ describe('what does not establish a Consent is 422 and stores nothing', () => {
       ],
     });
     await unchangedBy(() => world.server.admin.call('POST', 'Consent/$prepare', body(terms)));
+  });
+});
+
+describe('how a Consent is read', () => {
+  const CODES = { class: [{ system: 'http://hl7.org/fhir/resource-types', code: 'Condition' }] };
+  const OPTOUT = { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'OPTOUT' }] };
+  const unnamed = (terms: Json) => ({ ...terms, policy: undefined, policyRule: OPTOUT });
+  const prepared = (consent: Json, language = 'en') =>
+    world.server.admin.call('POST', 'Consent/$prepare', {
+      resourceType: 'Parameters',
+      parameter: [
+        { name: 'consent', resource: consent },
+        { name: 'language', valueCode: language },
+      ],
+    });
+
+  it('without a word about it: by our reading, where there is only one', async () => {
+    const { reference, key, terms } = await world.person();
+    const agreed = await agree(world.server, unnamed(terms), [key, world.custodian]);
+    expect(agreed.body['policy']).toEqual([{ uri: 'urn:assent:consent-semantics:1' }]);
+    expect(await sees(world, reference)).toBe(200);
+  });
+
+  it('without a word about it and in two ways: refused with a request on which they differ, in the language of who signs', async () => {
+    const { reference } = await world.person();
+    const twofold = unnamed(termsOf(world.server, { patient: reference, grantee: INSURER, provision: { provision: [CODES] } }));
+    const english = await prepared(twofold);
+    expect([english.status, english.text]).toEqual([422, expect.stringMatching(/two ways.*Condition.*Organization\/insurer/)]);
+    expect((await prepared(twofold, 'zh')).text).toMatch(/两种理解/);
+    expect((await prepared({ ...twofold, policyRule: { text: 'opt in' } })).text).toMatch(/cannot be compared/);
+    expect((await prepared({ ...twofold, policy: [{ uri: 'urn:assent:consent-semantics:1' }] })).status).toBe(200);
+  });
+
+  it('by a profile of IHE PCF: what is nested takes from its parent what it does not say, and stands beside it', async () => {
+    const { key, reference } = await world.person();
+    const nested = [{ type: 'permit', purpose: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActReason', code: 'HPAYMT' }] }];
+    const terms = termsOf(world.server, { patient: reference, grantee: INSURER, purposes: ['TREAT'], provision: { provision: nested } });
+    const payer = (await register(world.server, { actor: INSURER, purposes: ['HPAYMT'] })).session;
+    const seen = async () => (await payer.call('GET', reference)).status;
+    const ours = await agree(world.server, terms, [key, world.custodian]);
+    expect(await seen()).toBe(404);
+    await withdrawNow(world.server, ours, key);
+    const profile = ['https://profiles.ihe.net/ITI/PCF/StructureDefinition/IHE.PCF.consentIntermediate'];
+    await agree(world.server, { ...terms, meta: { profile }, policy: [{ uri: 'http://example.org/base-policy' }] }, [key, world.custodian]);
+    expect(await seen()).toBe(200);
+  });
+
+  it('an actor by identifier is the one entry of the directory that has it', async () => {
+    const { server, custodian } = world;
+    const { reference, key, terms } = await world.person();
+    const identifier = { system: 'urn:test:providers', value: 'a|b,1' };
+    await put(server, { ...organization('Organization/by-number'), identifier: [identifier] });
+    const grantee = (await register(server, { actor: 'Organization/by-number' })).session;
+    const provision = terms['provision'] as Json;
+    const [actor] = provision['actor'] as readonly Json[];
+    const byNumber = { ...terms, provision: { ...provision, actor: [{ ...actor, reference: { identifier } }] } };
+    const agreed = await agree(server, byNumber, [key, custodian]);
+    expect(agreed.statement).toContain('Organization/by-number');
+    expect((await grantee.call('GET', reference)).status).toBe(200);
+    await put(server, { ...organization('Organization/also'), identifier: [identifier] });
+    await unchangedBy(() => prepared(byNumber));
   });
 });
 

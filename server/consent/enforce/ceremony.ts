@@ -12,14 +12,17 @@ import { objectText, withMembers } from '../../fhir/json-text.ts';
 import { newIdFor } from '../../fhir/new-ids.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import type { Guard, NewLogRow, RecordStore, StoredResource } from '../../store/port.ts';
-import { anchorsOf, type CompiledConsent, compileConsent, SEMANTICS } from '../compile.ts';
+import { ambiguityOf } from '../ambiguity.ts';
+import { anchorsOf, type CompiledConsent, compileConsent, readingNamed, SEMANTICS } from '../compile.ts';
 import type { PreparedConsent, Row } from '../gate.ts';
 import type { SigningKey } from '../keys.ts';
 import type { Approvals } from '../model.ts';
 import { provenanceOf } from '../provenance.ts';
-import { narrativeOf, renderTerms } from '../render.ts';
+import { narrativeOf, renderDifference, renderTerms } from '../render.ts';
 import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
 import { acceptSignatures, acceptWithdrawal, type Approval, type ConsentState, isComplete, mergeApprovals } from '../workflow.ts';
+import { withActors } from './actors.ts';
+import type { Directory } from './directory.ts';
 import { actBase, rowOf, versionReference } from './disclose.ts';
 import { freezeRelated } from './related.ts';
 import type { Writing } from './write.ts';
@@ -42,6 +45,7 @@ export type Ceremony = Writing & {
   /** Key ids that an owner may sign with now, in a fixed order. */
   readonly kidsOf: (owner: string) => Promise<readonly string[]>;
   readonly approvals: Approvals;
+  readonly where: Directory['where'];
   /** Our FHIR base URL: the audience of statements. */
   readonly base: string;
   readonly consentLogRow: (entry: {
@@ -65,13 +69,21 @@ type Prepared = { readonly statement: string; readonly consent: string; readonly
 /** Throws AssentError('invalid-consent') naming what cannot be signed. */
 export async function prepareConsent(
   deps: Ceremony,
-  { consent, language, supersedes }: { readonly consent: ResourceDocument; readonly language: string; readonly supersedes?: string },
+  { consent: sent, language, supersedes }: { readonly consent: ResourceDocument; readonly language: string; readonly supersedes?: string },
 ): Promise<PreparedConsent> {
   const now = deps.now();
-  const compiled = compileConsent(wanted(consent.value), { now });
+  const consent = await withActors(deps, sent);
+  const reading = readingOf(wanted(consent.value), { now, language });
+  const compiled = compileConsent({ ...wanted(consent.value), ...reading }, { now });
   const shown = renderTerms(compiled, language);
   const unstamped = consent.value['meta'] === undefined ? {} : { meta: { versionId: undefined, lastUpdated: undefined } };
-  const text = withMembers(consent.text, { id: newIdFor(consent.value, deps.base), status: 'active', ...unstamped, text: narrativeOf(shown.lines) });
+  const text = withMembers(consent.text, {
+    id: newIdFor(consent.value, deps.base),
+    status: 'active',
+    ...reading,
+    ...unstamped,
+    text: narrativeOf(shown.lines),
+  });
   const final = JSON.parse(text) as ResourceValue;
   const expires = now + PREPARED_FOR_MS;
   const frozen = await freezeRelated(deps, anchorsOf(compiled.root));
@@ -104,6 +116,16 @@ export async function prepareConsent(
 /** What is asked for may be written down as a draft or a proposal; what is signed is in force. */
 function wanted(consent: ResourceValue): ResourceValue {
   return consent['status'] === 'draft' || consent['status'] === 'proposed' ? { ...consent, status: 'active' } : consent;
+}
+
+/** The reading of a Consent that names none: ours, where it means the same in every one. Throws AssentError('invalid-consent'). */
+function readingOf(consent: ResourceValue, { now, language }: { readonly now: number; readonly language: string }): { policy?: readonly object[] } {
+  if (readingNamed(consent) !== undefined || consent['policy'] !== undefined) return {};
+  const refused = (diagnostics: string) => new AssentError('invalid-consent', [{ diagnostics, expression: ['Consent.provision'] }]);
+  const difference = ambiguityOf(consent, now);
+  if (difference === 'unknown') throw refused(`What it means in every reading cannot be compared; name the reading in policy.uri: ${SEMANTICS}.`);
+  if (difference) throw refused(renderDifference(difference, language));
+  return { policy: [{ uri: SEMANTICS }] };
 }
 
 /** Rule 24: another patient's, or one that is not active, cannot be superseded. */

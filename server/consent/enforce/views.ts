@@ -6,7 +6,7 @@ import { hash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import type { Closure } from '../closure.ts';
 import { anchorsOf, type Provision } from '../compile.ts';
-import { type Decision, maySupport, nextBoundary, scopeFor, speaksTo } from '../decide.ts';
+import { type Decision, everSpeaksTo, maySupport, nextBoundary, scopeFor } from '../decide.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
 import type { View, Views } from './view.ts';
@@ -40,7 +40,7 @@ export function createViews(deps: ViewsDeps): (caller: Caller) => Views {
   async function prepare(caller: Caller): Promise<Cached> {
     const [at, generation] = [policies.epoch(), policies.generation()];
     const closure = await closureOf(caller);
-    const mine = [...policies.inForce()].filter(({ compiled }) => speaksTo(compiled.root, { caller, closure }));
+    const mine = [...policies.inForce()].filter(({ compiled }) => everSpeaksTo(compiled.root, { caller, closure }));
     const standing = { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, voidPatients: policies.voidPatients() };
     const support = supportOf(mine, { caller, closure, clock });
     const viewOf = remembered((anchors) => {
