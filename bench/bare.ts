@@ -10,6 +10,8 @@ await app.register(jwt, {
   verify: { algorithms: ['RS256'], cache: true },
 });
 app.get('/token', async () => app.jwt.sign({ sub: 'bench' }));
+// A route and nothing else: what CPU figures of other machines are scaled by.
+app.get('/plain', async (_request, reply) => reply.type('application/fhir+json; charset=utf-8').send(body));
 app.get('/resource', { preHandler: async (request) => request.jwtVerify() }, async (_request, reply) =>
   reply.type('application/fhir+json; charset=utf-8').send(body),
 );

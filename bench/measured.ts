@@ -1,4 +1,5 @@
 /** One engine under measurement: a server of its own, as it is started by default, with the small hospital in it. */
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,4 +38,14 @@ export async function startMeasured(engine: EngineName, settings: Readonly<Recor
     remove();
     throw error;
   }
+}
+
+/** The route to compare with, serving these bytes. */
+export function startBare(body: string): Promise<Started> {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  return start(['bench/bare.ts', body, publicKey, privateKey]);
 }

@@ -3,11 +3,10 @@
  * the other, all measured in turn in the same run: `npm run bench [-- seconds [folder of bundles]]`.
  * Writes bench/results.json and prints tables. Absolute figures of a shared machine mean little; ratios and CPU per request do.
  */
-import { generateKeyPairSync } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bundlesIn, generatedBundles, largeBundle, type Load, loadAll } from './loading.ts';
-import { type Measured, startMeasured } from './measured.ts';
-import { residentMb, type Started, start } from './processes.ts';
+import { type Measured, startBare, startMeasured } from './measured.ts';
+import { residentMb, type Started } from './processes.ts';
 import { compare, type Figure, type Target } from './rates.ts';
 import { receiptFigures } from './receipt.ts';
 import { startBenchedSet } from './replica-set.ts';
@@ -40,15 +39,6 @@ try {
 function keep<T extends { stop(): Promise<void> }>(running: T): T {
   undo.push(running.stop);
   return running;
-}
-
-function startBare(body: string): Promise<Started> {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  return start(['bench/bare.ts', body, publicKey, privateKey]);
 }
 
 async function bareTarget({ pid, ready }: Started): Promise<Target> {
