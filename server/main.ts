@@ -11,7 +11,10 @@ const commands: Readonly<Record<string, Command>> = {
   },
   migrate: { meaning: 'bring the database to this version', run: async () => (await import('./commands/migrate.ts')).migrate(readConfig()) },
   config: { meaning: 'list every setting', run: async () => printConfig() },
-  policies: { meaning: 'list the policies that are not Consents', run: async () => (await import('./commands/policies.ts')).policies(readConfig()) },
+  policies: {
+    meaning: 'list the policies that are not Consents; --explain: and how Consents decide',
+    run: async (args) => (await import('./commands/policies.ts')).policies(readConfig(), { explain: args.includes('--explain') }),
+  },
   client: {
     meaning: 'add, list, show, update or remove clients',
     run: async (args) => (await import('./commands/client.ts')).client(readConfig(), args),

@@ -1,6 +1,10 @@
-/** `npm run assent -- policies`: every policy that is not a patient's Consent, in the order in which they are asked. consent.md §2 */
+/**
+ * `npm run assent -- policies`: every policy that is not a patient's Consent, in the order in which they are asked; with `--explain` also the rules by
+ * which Consents decide, each with examples decided on the spot. consent.md §2
+ */
 import type { Config } from '../config.ts';
 import { builtInPolicies } from '../consent/built-in.ts';
+import { describeRules } from '../consent/rules.ts';
 
 const implicitWords = {
   deny: 'Where no Consent applies, nothing is shown.',
@@ -9,8 +13,9 @@ const implicitWords = {
   'break-glass': 'Where no Consent applies, only the named actors read, with purpose BTG; nothing else is shown.',
 } as const;
 
-export async function policies(config: Config): Promise<number> {
-  for (const line of describePolicies(config)) process.stdout.write(`${line}\n`);
+export async function policies(config: Config, { explain }: { readonly explain: boolean }): Promise<number> {
+  const lines = [...describePolicies(config), ...(explain ? ['', 'How Consents decide:', ...describeRules()] : [])];
+  for (const line of lines) process.stdout.write(`${line}\n`);
   return 0;
 }
 
