@@ -23,16 +23,28 @@ if [ -z "$tool" ]; then
   tool="$work/fsck"
 fi
 
-# Entries of every kind of width: full tiles, a partial one, a second level.
+# Entries of every kind of width: full tiles, a partial one, a second level; those of a Consent are erased again.
 fill() {
   "$node" --input-type=module - "$1" <<'JS'
 import { readFile } from 'node:fs/promises';
-import { createSession } from './server/commands/demo/session.ts';
+import { consentTerms, createSession, enrolKey, partOf, prepare, submit } from './server/commands/demo/session.ts';
 
 const ready = JSON.parse(await readFile(process.argv[2], 'utf8'));
 const bootstrap = JSON.parse(await readFile(ready.bootstrap, 'utf8'));
 const session = await createSession(bootstrap, bootstrap.admin, 'system/*.cruds admin');
 for (let i = 0; i < 300; i += 20) await Promise.all(Array.from({ length: 20 }, (_, j) => session.call('GET', `Patient/nobody-${i + j}`)));
+const [custodian, grantee, patient] = ['Organization/hospital', 'Organization/insurer', 'Patient/erased'];
+for (const reference of [custodian, grantee, patient]) {
+  const [resourceType, id] = reference.split('/');
+  await session.call('PUT', reference, { resourceType, id, active: true, ...(resourceType === 'Organization' ? { name: id } : {}) });
+}
+const keys = [await enrolKey(session, patient), await enrolKey(session, custodian)];
+const terms = consentTerms({ patient, custodian, grantee, now: Date.now() });
+await submit(session, partOf(await prepare(session, terms), 'statement'), keys);
+const job = (await session.call('POST', `${patient}/$purge`)).headers.get('content-location');
+let purged = await session.call('GET', job);
+for (; purged.status === 202; purged = await session.call('GET', job)) await new Promise((resolve) => setTimeout(resolve, 50));
+if (!purged.text.includes('"name":"erased","valueInteger":3')) throw new Error(purged.text);
 const log = new URL('/ledger/checkpoint', bootstrap.fhirBaseUrl);
 for (let tries = 0; tries < 100; tries++) {
   const size = Number((await (await fetch(log)).text()).split('\n')[1]);

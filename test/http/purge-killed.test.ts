@@ -2,7 +2,7 @@
  * kill -9 while a patient is being erased, again and again: at no moment is there a half that fsck would not forgive, and in the end nothing is
  * left. ledger.md §1, §7
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -36,7 +36,13 @@ const CONSENTS = 28;
 const WHOLE = OBSERVATIONS + CONSENTS;
 
 /** What is stored, seen from beside the server. */
-type Probe = { resources(): Promise<number>; erasedEntries(): Promise<number>; close(): Promise<void> };
+type Probe = {
+  resources(): Promise<number>;
+  erasedEntries(): Promise<number>;
+  /** What confirms a guess of a Consent: the digests in the log rows about those of the patient. */
+  digests(): Promise<string[]>;
+  close(): Promise<void>;
+};
 
 let dataDir: string;
 let set: ReplicaSet | undefined;
@@ -88,9 +94,11 @@ function probeOfFile(): Probe {
   const database = new DatabaseSync(join(dataDir, 'assent.sqlite'), { readOnly: true, timeout: 5_000 });
   const theirs = database.prepare("SELECT count(*) AS n FROM resources WHERE type IN ('Observation', 'Consent') AND body LIKE '%Patient/lost%'");
   const erased = database.prepare(`SELECT count(*) AS n FROM log WHERE entry LIKE '%"erased":"%'`);
+  const rows = database.prepare("SELECT entry FROM log WHERE entry LIKE '%\"Consent/%' AND entry LIKE '%Patient/lost%'");
   return {
     resources: async () => Number(theirs.get()?.['n']),
     erasedEntries: async () => Number(erased.get()?.['n']),
+    digests: async () => rows.all().flatMap(({ entry }) => digestsIn(String(entry))),
     close: async () => database.close(),
   };
 }
@@ -101,8 +109,25 @@ async function probeOfSet(uri: string): Promise<Probe> {
   return {
     resources: () => count('resources', { t: { $in: ['Observation', 'Consent'] }, b: /Patient\/lost/ }),
     erasedEntries: () => count('log', { entry: /"erased":"/ }),
+    digests: async () => {
+      const rows = await client
+        .db()
+        .collection('log')
+        .find({ entry: /"Consent\/.*/ })
+        .toArray();
+      return rows.flatMap(({ entry }) => (String(entry).includes(LOST) ? digestsIn(String(entry)) : []));
+    },
     close: () => client.close(),
   };
+}
+
+/** Of a tombstone it is of nothing that was erased. */
+function digestsIn(entry: string): string[] {
+  return entry.includes('"erases":') ? [] : [...entry.matchAll(/"(?:digest|statement)":"([^"]+)"/g)].map(([, digest = '']) => digest);
+}
+
+function inFiles(text: string): boolean {
+  return readdirSync(dataDir).some((name) => name.startsWith('assent.sqlite') && readFileSync(join(dataDir, name)).includes(text));
 }
 
 const checked = () => fsck(readConfig({ ASSENT_DATA_DIR: dataDir, ...settings }));
@@ -119,6 +144,8 @@ it('is gone on with after each kill, and the log is whole at every one', { timeo
     return answers.map(({ status }) => status);
   };
   expect([await probe.resources(), await reads()]).toEqual([WHOLE, [200, 200]]);
+  const digests = await probe.digests();
+  expect(new Set(digests).size).toBe(2 * CONSENTS);
   const admin = await adminOf(server);
   const started = await admin.call('POST', `${LOST}/$purge`);
   expect(started.status).toBe(202);
@@ -139,6 +166,8 @@ it('is gone on with after each kill, and the log is whole at every one', { timeo
   expect(done.status).toBe(200);
   expect([await probe.resources(), await probe.erasedEntries()]).toEqual([0, CONSENTS]);
   expect(await reads()).toEqual([404, 200]);
+  expect(await probe.digests()).toEqual([]);
+  expect(digests.filter(inFiles)).toEqual([]);
   expect(await server.end('SIGTERM')).toBe(0);
   expect(await checked()).toBe(0);
 });
