@@ -70,18 +70,22 @@ type AppOptions = {
   readonly clock: Clock;
   /** Where log lines go; absent: stderr. */
   readonly logTo?: { write(line: string): void };
+  /** What everything reads and writes through, in the engine's place: for those who watch what is asked of it. */
+  readonly through?: (engine: Engine) => Engine;
 };
 
 /** The profiles and operations this server publishes itself. */
 const OWN_PACKAGE = fileURLToPath(new URL('../fhir-profiles', import.meta.url));
 
 /** Throws Error with a sentence when the database, the signer or a setting does not allow a start. */
-export async function createApp(config: Config, { clock, ...output }: AppOptions): Promise<App> {
+export async function createApp(config: Config, { clock, through = (engine) => engine, ...output }: AppOptions): Promise<App> {
   const implicit = implicitPolicyOf(config);
   const packages = { packages: await loadPackages([OWN_PACKAGE, ...config.PACKAGES]), unknownProfiles: config.UNKNOWN_PROFILES };
   const endpoints = endpointsOf(config.PUBLIC_URL || `http://${config.HOST}:${config.PORT}`);
   const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES, ...output }));
-  const engine = await openEngine(config, clock, () => server.log.warn('the replica set has no primary that can be used yet; it is tried again'));
+  const engine = through(
+    await openEngine(config, clock, () => server.log.warn('the replica set has no primary that can be used yet; it is tried again')),
+  );
   const anchoring = await createAnchoring({
     log: engine.resources,
     records: engine.records,

@@ -20,6 +20,7 @@ import { searchSeveral } from './enforce/search-several.ts';
 import { inView, patientsOf } from './enforce/view.ts';
 import { visibleAmong } from './enforce/related.ts';
 import { createViews } from './enforce/views.ts';
+import { readWhileWanted } from './enforce/while-wanted.ts';
 import { write } from './enforce/write.ts';
 import { facetsOf } from './facets.ts';
 import type { Gate, GateFor, ReceiptResult } from './gate.ts';
@@ -81,8 +82,8 @@ export function createGateFor(deps: GateDeps): GateFor {
     visibleAmong: (references, scopeOf) => visibleAmong(resources, references, scopeOf),
   });
   const evidence = createEvidence(deps);
-  return (caller) => ({
-    ...gateOf(ceremonyFor(deps, caller, views(caller)), deps, evidence),
+  return (caller, wanted) => ({
+    ...gateOf(ceremonyFor(deps, caller, views(caller)), { ...deps, wanted }, evidence),
     explain: (request, as = caller) => explain(ceremonyFor(deps, caller, views(caller)), { request, views: views(as) }),
   });
 }
@@ -118,16 +119,21 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
   };
 }
 
-function gateOf(ceremony: Ceremony, deps: GateDeps, evidence: ReturnType<typeof createEvidence>): Omit<Gate, 'explain'> {
+function gateOf(
+  ceremony: Ceremony,
+  deps: GateDeps & { readonly wanted: (() => AbortSignal) | undefined },
+  evidence: ReturnType<typeof createEvidence>,
+): Omit<Gate, 'explain'> {
+  const reading: Ceremony = { ...ceremony, resources: readWhileWanted(ceremony.resources, deps.wanted) };
   return {
     caller: ceremony.caller,
-    read: (type, id) => read(ceremony, type, id),
-    readVersion: (type, id, version) => readVersion(ceremony, type, id, version),
-    history: (request) => history(ceremony, request),
-    search: (request) => search(ceremony, request),
-    searchSeveral: (request) => searchSeveral(ceremony, request),
-    gather: (request) => gather(ceremony, request),
-    latest: (request) => latest(ceremony, request),
+    read: (type, id) => read(reading, type, id),
+    readVersion: (type, id, version) => readVersion(reading, type, id, version),
+    history: (request) => history(reading, request),
+    search: (request) => search(reading, request),
+    searchSeveral: (request) => searchSeveral(reading, request),
+    gather: (request) => gather(reading, request),
+    latest: (request) => latest(reading, request),
     write: (operations) => write(ceremony, operations),
     prepareConsent: (request) => prepareConsent(ceremony, request),
     signConsent: (request) => signConsent(ceremony, request),

@@ -53,14 +53,12 @@ export type SearchRequest = {
   /** The page that ends before `after`, or the last one. */
   readonly back?: boolean;
   readonly total: TotalWanted;
-  /** Aborted when nobody waits for the answer any more. */
-  readonly signal?: AbortSignal;
   /** The search as sent (path and query), for the audit record; never shown to anyone but its sender, the patient and auditors. */
   readonly query: string;
 };
 
 /** All orders are the same but for the prefixes of their keys. A position's id is `Type/id`, by which ties go. */
-export type SeveralRequest = Omit<SearchRequest, 'type' | 'where' | 'order' | 'signal'> & {
+export type SeveralRequest = Omit<SearchRequest, 'type' | 'where' | 'order'> & {
   readonly interaction: 'search-type' | 'search-system';
   readonly parts: readonly Pick<SearchRequest, 'type' | 'where' | 'order'>[];
 };
@@ -275,4 +273,5 @@ export type Gate = {
   receipt(type: 'AuditEvent' | 'Consent', id: string): Promise<ReceiptResult>;
 };
 
-export type GateFor = (caller: Caller) => Gate;
+/** `wanted`: aborted when the caller has gone before the answer; then what is read for it ends with `abandoned`. */
+export type GateFor = (caller: Caller, wanted?: () => AbortSignal) => Gate;

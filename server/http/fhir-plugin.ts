@@ -150,11 +150,11 @@ async function serve(
   const form = formWanted(request, route, parametersOf({ query: queryOf(request.raw.url ?? ''), body }));
   if (route.scope === 'public') return send(reply, await route.handler(services), form);
   if (!request.caller) throw new AssentError('unauthenticated');
-  const asked = fhirRequest({ request, reply, route }, { gate: gateFor(request.caller), body });
+  const asked = fhirRequest({ request, route }, { gate: gateFor(request.caller, () => whileConnected(reply)), body });
   return send(reply, (await putOff(asked, route, services)) ?? (await route.handler(asked, services)), form);
 }
 
-function fhirRequest({ request, reply, route }: Exchange, { gate, body }: Pick<FhirRequest, 'gate' | 'body'>): FhirRequest {
+function fhirRequest({ request, route }: Omit<Exchange, 'reply'>, { gate, body }: Pick<FhirRequest, 'gate' | 'body'>): FhirRequest {
   const parameters = request.params as Partial<FhirRequest>;
   return {
     type: typeOfRow(route, parameters),
@@ -168,7 +168,6 @@ function fhirRequest({ request, reply, route }: Exchange, { gate, body }: Pick<F
       const value = request.headers[name];
       return Array.isArray(value) ? value.join(', ') : value;
     },
-    whileWanted: () => whileConnected(reply),
     body,
   };
 }
@@ -176,7 +175,8 @@ function fhirRequest({ request, reply, route }: Exchange, { gate, body }: Pick<F
 /** Made for those who ask: most answers are quicker than anyone could leave. */
 function whileConnected({ raw }: FastifyReply): AbortSignal {
   const leaving = new AbortController();
-  raw.once('close', () => leaving.abort());
+  if (raw.destroyed) leaving.abort();
+  else raw.once('close', () => leaving.abort());
   return leaving.signal;
 }
 

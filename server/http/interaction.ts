@@ -33,8 +33,6 @@ export type FhirRequest = Target & {
   readonly url: string;
   /** Value of a request header, by lower-case name. */
   readonly header: (name: string) => string | undefined;
-  /** Aborted when the caller has gone before the answer; absent where what asks is no caller that waits. */
-  readonly whileWanted?: () => AbortSignal;
   readonly body: Body;
 };
 

@@ -47,7 +47,6 @@ export async function searchIn(request: FhirRequest, services: Services, { type,
     total,
     query,
     ...place,
-    ...(request.whileWanted && { signal: request.whileWanted() }),
   });
   const seal = (to: Resume) => services.cursors.seal(to, binding);
   return pageAnswer(request, services, { path, used: plan.used, result, seal, part: { ...part, warnings: [...plan.warnings, ...part.warnings] } });

@@ -160,6 +160,8 @@ export type HistoryQuery = {
   readonly bodies?: boolean;
   /** Most versions to walk in this call; the engine has a default. */
   readonly budget?: number;
+  /** As in a Query. */
+  readonly signal?: AbortSignal;
 };
 
 /** `next`: where to go on, undefined at the end. Given as well when the budget ran out before the limit; what follows it may hold no row. */

@@ -128,4 +128,24 @@ export function findSeveralContract(open: OpenSubject): void {
     const gone = AbortSignal.abort();
     await expect(subject.engine.resources.findSeveral({ ...asked(epoch), signal: gone })).rejects.toMatchObject({ code: 'abandoned' });
   });
+
+  test('a walk that nobody waits for any more ends in the middle', async () => {
+    const types = [freshType(), freshType()];
+    for (const type of types) await store(subject, ...Array.from({ length: 2_500 }, (_, i) => resource(type, `r${i}`, { keys: ['k'] })));
+    const where: Expression = { kind: 'contains', prefix: 'k', text: 'none' };
+    const part = (type: string) => ({ type, where, scope: 'internal' as const, order: newestFirst });
+    const { resources } = subject.engine;
+    const asks: ((signal: AbortSignal) => Promise<unknown>)[] = [
+      (signal) => resources.findSeveral({ parts: types.map(part), limit: 5, signal }),
+      (signal) => resources.findSeveral({ parts: types.map(part), limit: 0, total: {}, signal }),
+      (signal) => resources.find({ ...part(types[0] ?? ''), limit: 5, signal }),
+      (signal) => resources.count({ ...part(types[0] ?? ''), signal }),
+    ];
+    for (const ask of asks) {
+      const leaving = new AbortController();
+      const asked = ask(leaving.signal);
+      setImmediate(() => leaving.abort());
+      await expect(asked).rejects.toMatchObject({ code: 'abandoned' });
+    }
+  });
 }

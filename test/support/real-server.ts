@@ -56,7 +56,10 @@ export type RealServer = {
   stop(): Promise<void>;
 };
 
-export async function startRealServer(settings: Readonly<Record<string, string>> = {}): Promise<RealServer> {
+export async function startRealServer(
+  settings: Readonly<Record<string, string>> = {},
+  watching: Pick<Parameters<typeof createApp>[1], 'through'> = {},
+): Promise<RealServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'assent-real-'));
   const replicaSet = process.env['ASSENT_TEST_ENGINE'] === 'mongodb' ? await startReplicaSet(1) : undefined;
   const port = await freePort('127.0.0.1');
@@ -74,7 +77,7 @@ export async function startRealServer(settings: Readonly<Record<string, string>>
   const now = () => systemClock() + offset;
   const logs: string[] = [];
   const open = async (): Promise<App> => {
-    const app = await createApp(config, { clock: now, logTo: { write: (line) => void logs.push(line) } });
+    const app = await createApp(config, { clock: now, logTo: { write: (line) => void logs.push(line) }, ...watching });
     await app.listen();
     return app;
   };

@@ -92,12 +92,11 @@ async function readMatches(
   request: Omit<SearchRequest, 'where'> & { readonly where: Expression },
   scope: Scope,
 ): Promise<FindResult> {
-  const { type, where, order, after, back, count, total, signal } = request;
-  const aborted = signal ? { signal } : {};
+  const { type, where, order, after, back, count, total } = request;
   const counting = budgetOf(request);
-  if (count === 0) return totalAlone(await resources.count({ type, where, scope, ...counting, ...aborted }), total);
+  if (count === 0) return totalAlone(await resources.count({ type, where, scope, ...counting }), total);
   const place = { ...(after ? { after } : {}), ...(back ? { reversed: true } : {}), ...(total ? { total: counting } : {}) };
-  const page = await resources.find({ type, where, scope, order, limit: count, ...place, ...aborted });
+  const page = await resources.find({ type, where, scope, order, limit: count, ...place });
   if (page.kind !== 'rows' || total !== true || page.total?.exact !== false) return page;
   return { kind: 'budget', walked: COUNTED, by: [] };
 }

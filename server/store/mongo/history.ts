@@ -4,6 +4,7 @@
  *
  * Invariant: a version is answered only if the scope holds for it and for the resource's newest content.
  */
+import { AssentError } from '../../errors.ts';
 import { compareKeys, type Expression, holds } from '../../search/expression.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { HistoryQuery, HistoryResult, StoredResource } from '../port.ts';
@@ -26,6 +27,7 @@ export async function findVersions(reader: Reader, query: HistoryQuery): Promise
   let last: Version | undefined;
   let walked = 0;
   for await (const slice of slices(reader, query)) {
+    if (query.signal?.aborted) throw new AssentError('abandoned');
     const readable = await mayRead(slice);
     for (const version of slice) {
       if (last && (rows.length >= limit || walked >= budget)) return { kind: 'rows', rows, next: placeOf(last), walked };
