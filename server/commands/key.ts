@@ -26,10 +26,15 @@ export async function key(config: Pick<Config, 'DATA_DIR'>, [verb = '', ...args]
     process.stderr.write(usage);
     return 2;
   }
-  const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
-  print(await run(await connectAdminApi(config), values, positionals));
+  // Any character of base64url may come first, a dash as well, which is no option then.
+  const kids = args.slice(0, 1).filter((arg) => KID.test(arg));
+  const { values, positionals } = parseArgs({ args: args.slice(kids.length), options, allowPositionals: true });
+  print(await run(await connectAdminApi(config), values, [...kids, ...positionals]));
   return 0;
 }
+
+/** A thumbprint: RFC 7638. */
+const KID = /^[\w-]{43}$/;
 
 const verbs: Readonly<Record<string, (api: AdminApi, flags: Flags, kids: readonly string[]) => Promise<unknown>>> = {
   add: (api, { owner, jwk = '-', proofing, role }) =>

@@ -96,6 +96,7 @@ describe('assent key', () => {
     const revoked = await run(key, 'revoke', String(made['kid']), '--reason', 'stolen', '--compromised-since', '2026-01-01T00:00:00Z');
     expect(revoked['revoked']).toMatchObject({ reason: 'stolen', compromisedSince: '2026-01-01T00:00:00.000Z' });
     expect(await run(key, 'list', '--owner', 'Organization/1')).toEqual([revoked]);
+    await expect(key(config, ['revoke', `-${'0'.repeat(42)}`, '--reason', 'begins with a dash'])).rejects.toThrow('404');
   });
 });
 
