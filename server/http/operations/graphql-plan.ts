@@ -38,6 +38,8 @@ export type Search = {
 export type PlanField = Common &
   (
     | { readonly kind: 'typename' }
+    /** Of the schema, not of the record. */
+    | { readonly kind: 'schema'; readonly node: FieldNode; readonly fragments: Fragments; readonly variables: Variables }
     | { readonly kind: 'element'; readonly name: string; readonly info: ElementInfo; readonly filters: Arguments }
     /** The target of a Reference. */
     | { readonly kind: 'target'; readonly optional: boolean; readonly type: string | undefined }
@@ -54,8 +56,10 @@ type Place =
   | { readonly of: 'element'; readonly type: string }
   | { readonly of: 'connection' | 'edge'; readonly type: string };
 
+export type Fragments = ReadonlyMap<string, FragmentDefinitionNode>;
+
 export type Compiling = {
-  readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>;
+  readonly fragments: Fragments;
   readonly variables: Variables;
   /** Names of the search parameters of a type. */
   readonly searchNames: (type: string) => readonly string[];
@@ -72,7 +76,7 @@ export function compile(selections: SelectionSetNode, instance: string | undefin
   return compileSet({ ...compiling, fields: 0 }, selections, { place, on: undefined, depth: 0, within: [] });
 }
 
-export function fragmentsOf({ definitions }: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> {
+export function fragmentsOf({ definitions }: DocumentNode): Fragments {
   const found = definitions.flatMap((definition) => (definition.kind === 'FragmentDefinition' ? [[definition.name.value, definition] as const] : []));
   return new Map(found);
 }
@@ -101,7 +105,7 @@ function spread(state: State, node: FragmentSpreadNode | InlineFragmentNode, { p
   compileSet(state, fragment.selectionSet, inside, into);
 }
 
-function isIncluded(directives: readonly DirectiveNode[], variables: Variables): boolean {
+export function isIncluded(directives: readonly DirectiveNode[], variables: Variables): boolean {
   return directives.every((directive) => {
     const name = directive.name.value;
     if (name !== 'skip' && name !== 'include') return true;
@@ -114,6 +118,8 @@ function isIncluded(directives: readonly DirectiveNode[], variables: Variables):
 function compileField(state: State, node: FieldNode, { place, on, depth, within }: At): PlanField {
   const name = node.name.value;
   const common = { key: node.alias?.value ?? name, on, ...directivesOf(node), children: [] as PlanField[] };
+  if (place.of === 'root' && (name === '__schema' || name === '__type'))
+    return { ...common, kind: 'schema', node, fragments: state.fragments, variables: state.variables };
   const { field, inner } = shapeOf(state, name, argumentsOf(node.arguments, state.variables), place);
   if (inner && !node.selectionSet) throw refuse(`"${name}" needs a selection of what it holds.`);
   if (!inner && node.selectionSet) throw refuse(`"${name}" holds a single value.`);
@@ -125,7 +131,7 @@ type Shape = { readonly field: Bare; readonly inner: Place | undefined };
 
 function shapeOf(state: State, name: string, given: Arguments, place: Place): Shape {
   if (name === '__typename') return { field: { kind: 'typename' }, inner: undefined };
-  if (name.startsWith('__')) throw refuse('the schema is that of R4; introspection is not offered.');
+  if (name.startsWith('__')) throw refuse(`"${name}" is offered at the root of a query of the system.`);
   if (place.of === 'connection' || place.of === 'edge') return pageShape(name, place);
   if (place.of === 'root')
     return isResourceType(name) ? readShape(state, name, given) : (searchShape(state, name, given, false) ?? unknown(name, 'the system'));

@@ -11,8 +11,10 @@ import { isId } from '../../fhir/ids.ts';
 import { cursorBinding } from '../cursor-binding.ts';
 import type { FhirRequest } from '../interaction.ts';
 import type { Services } from '../services.ts';
+import { introspect } from './graphql-introspect.ts';
 import type { PlanField, Search } from './graphql-plan.ts';
 import { addNothing, addValue, type Output } from './graphql-output.ts';
+import { createSchema, type Schema } from './graphql-schema.ts';
 
 const MOST_READ = 500;
 const MOST_FOUND = 5_000;
@@ -66,6 +68,8 @@ async function runField(run: Run, field: PlanField, at: At): Promise<void> {
   switch (field.kind) {
     case 'typename':
       return addValue(at.output, field.key + at.suffix, { many: at.collected && !field.singleton }, JSON.stringify(node?.type ?? 'Query'));
+    case 'schema':
+      return addValue(at.output, field.key + at.suffix, { many: false }, await introspect(schemaOf(run.services), field));
     case 'read':
       return emit(run, field, at, { nodes: present(await load(run, field.type, field.id)), list: false });
     case 'target':
@@ -79,6 +83,15 @@ async function runField(run: Run, field: PlanField, at: At): Promise<void> {
     case 'element':
       return emit(run, field, at, { nodes: node ? elementNodes(field, node) : [], list: field.info.many });
   }
+}
+
+const schemas = new WeakMap<Services['search'], Schema>();
+
+/** Made when first asked for, and kept: its types are made one by one in the same way. */
+function schemaOf({ search }: Services): Schema {
+  const made = schemas.get(search) ?? createSchema((type) => search.parametersOf(type).map(({ name }) => name));
+  schemas.set(search, made);
+  return made;
 }
 
 function present(node: Node | undefined): readonly Node[] {

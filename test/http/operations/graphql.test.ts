@@ -1,4 +1,5 @@
 /** $graphql through the real server: what R4's page on GraphQL promises, exact values, bounds, and that hidden is as absent. */
+import { buildClientSchema, getIntrospectionQuery, type IntrospectionQuery, parse, validate, validateSchema } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, enrolKey, type Json, type Session } from '../../../server/commands/demo/session.ts';
 import {
@@ -266,7 +267,13 @@ describe('what cannot be asked', () => {
     '{ Patient(id: "alice") { id @unknown } }',
     '{ Patient(id: "alice") { name @slice(path: "a()") { use } } }',
     '{ Patient(id: "alice") { generalPractitioner { resource { name { family } } } } }',
-    '{ __schema { types { name } } }',
+    '{ Patient(id: "alice") { __schema { types { name } } } }',
+    '{ __schema }',
+    '{ __schema { nonsense } }',
+    '{ __type { name } }',
+    '{ __schema { types { name { x } } } }',
+    '{ __schema { ... on __Field { name } } }',
+    '{ __schema { ...a } } fragment a on __Schema { ...a }',
     'mutation { Patient(id: "alice") { id } }',
     'subscription { Patient(id: "alice") { id } }',
     'query a { Patient(id: "alice") { id } } query b { Patient(id: "alice") { id } }',
@@ -299,5 +306,62 @@ describe('what cannot be asked', () => {
     '{',
   ])('body %s: 400', async (body) => {
     expect((await send('$graphql', body, 'application/json')).status).toBe(400);
+  });
+});
+
+describe('the schema', () => {
+  const whole = getIntrospectionQuery({ inputValueDeprecation: true, specifiedByUrl: true, directiveIsRepeatable: true, schemaDescription: true });
+  const asJson = (query: string, session = insurer) => send('$graphql', JSON.stringify({ query }), 'application/json', session);
+
+  it('is what a client library makes one of, and queries of this page are valid by it', async () => {
+    const answer = await asJson(whole);
+    expect(answer.status).toBe(200);
+    const schema = buildClientSchema(answer.json['data'] as unknown as IntrospectionQuery);
+    expect(validateSchema(schema)).toEqual([]);
+    const queries = [
+      '{ Patient(id: "alice") { id resourceType __typename birthDate name(use: "official") { given family } _birthDate { extension { url valueString } } } }',
+      '{ ObservationList(code: "8867-4", _count: 2, value_quantity: ["gt1"]) { id subject { resource(optional: true) { ... on Patient { gender } } } } }',
+      '{ ConditionConnection(patient: "alice") { count edges { resource { id asserter { reference } } } next } }',
+      '{ Patient(id: "alice") { name @flatten { given @first } contact { name { family } } contained { id } } }',
+    ];
+    for (const query of queries) {
+      expect(validate(schema, parse(query))).toEqual([]);
+      expect([query, (await asJson(query)).status]).toEqual([query, 200]);
+    }
+    expect(validate(schema, parse('{ Patient(id: "alice") { nonsense } }'))).toHaveLength(1);
+  });
+
+  it('is the same for everyone, and tells of no data', async () => {
+    const stranger = (await register(server, { actor: 'Organization/stranger', scope: 'system/Basic.r' })).session;
+    const [one, other] = [await asJson(whole), await asJson(whole, stranger)];
+    expect(other.text).toBe(one.text);
+    expect(one.headers.get('assent-receipt')).toBeNull();
+  });
+
+  it('in part, and beside data', async () => {
+    const query = `query ($of: String!) { kind: __type(name: $of) { kind name fields { name type { ...t } } interfaces { name } } none: __type(name: "Nonsense") { name }
+      __schema { queryType { name } directives { name locations } } Patient(id: "alice") { id } } fragment t on __Type { name kind ofType { name } }`;
+    const answer = await send('$graphql', JSON.stringify({ query, variables: { of: 'PatientLink' } }), 'application/json');
+    expect(answer.json['data']).toMatchObject({
+      kind: {
+        kind: 'OBJECT',
+        fields: expect.arrayContaining([{ name: 'other', type: { name: 'Reference', kind: 'OBJECT', ofType: null } }]),
+        interfaces: [],
+      },
+      none: null,
+      __schema: { queryType: { name: 'Query' } },
+      Patient: { id: 'alice' },
+    });
+  });
+
+  it.each([
+    ['types of fields of types of fields', '{ __schema { types { fields { type { fields { type { name } } } } } } }'],
+    ['the whole under many names', `{ __schema { types { fields { ${Array.from({ length: 400 }, (_, i) => `a${i}: name`).join(' ')} } } } }`],
+    [
+      'a fragment bomb',
+      `{ __schema { ...f0 } } ${Array.from({ length: 22 }, (_, i) => `fragment f${i} on __Schema { ...f${i + 1} ...f${i + 1} }`).join(' ')} fragment f22 on __Schema { description }`,
+    ],
+  ])('%s are too much', async (_, query) => {
+    expect((await asJson(query)).status).toBe(422);
   });
 });
