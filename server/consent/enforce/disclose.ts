@@ -63,9 +63,18 @@ export function search(deps: Disclosure & { readonly base: string }, request: Se
   });
 }
 
-/** A total tells of every patient who permits, also of those on no page; a join of those whose rows it went through. */
-export function pageRestsOn({ rows, included, through }: Page, { patients }: View, { total }: Pick<SearchRequest, 'total'>): readonly string[] {
-  return [...(total ? patients : []), ...through, ...patientsOf([...rows, ...included])];
+/**
+ * A total tells of every patient who permits, also of those on no page, unless all that it counts is on this one; a join of those whose rows it
+ * went through.
+ */
+export function pageRestsOn(
+  { rows, included, through, next }: Page,
+  { patients }: View,
+  request: Pick<SearchRequest, 'total' | 'count' | 'after' | 'back'>,
+): readonly string[] {
+  const { total, count, after, back } = request;
+  const isAll = count > 0 && next === undefined && after === undefined && !back;
+  return [...(total && !isAll ? patients : []), ...through, ...patientsOf([...rows, ...included])];
 }
 
 /** Joins and includes are read under the one view of the page: a withdrawal between them makes all of it stale. */
