@@ -10,9 +10,10 @@ import type { Act } from '../../audit/event.ts';
 import type { HistoryQuery, StoredResource } from '../../store/port.ts';
 import type { HistoryRequest, HistoryResult } from '../gate.ts';
 import { type Disclosure, recordDisclosure, recordMiss, rowOf } from './disclose.ts';
+import { seesNothing } from './sourced.ts';
 import { historyScope, inView, patientsOf, type View } from './view.ts';
 
-/** Versions looked at for one page before the caller is asked to narrow the request. */
+/** Versions looked at for one page: then it ends with what was found, and where that is nothing the caller is asked to narrow the request. */
 const MOST_WALKED = 50_000;
 /** Versions looked at for a total; beyond, there is none. */
 const MOST_COUNTED = 20_000;
@@ -22,7 +23,8 @@ const COUNTED_AT_ONCE = 5_000;
 type Page = {
   readonly kind: 'page';
   readonly rows: readonly StoredResource[];
-  readonly more: boolean;
+  /** Where the next page begins: behind what was shown, or behind what was passed where this one ended early. */
+  readonly next: HistoryQuery['after'];
   readonly total: number | undefined;
   /** Of one resource: no version of it is visible, whatever the span asked for. */
   readonly absent: boolean;
@@ -39,25 +41,27 @@ export function history(deps: Disclosure, request: HistoryRequest): Promise<Hist
 async function readPage(deps: Disclosure, request: HistoryRequest, view: View): Promise<Page | Unread> {
   const { count, after, id } = request;
   const query = queryOf(request, view);
-  if (!query) return { kind: 'page', rows: [], more: false, total: request.total ? 0 : undefined, absent: id !== undefined };
+  if (!query) return { kind: 'page', rows: [], next: undefined, total: request.total ? 0 : undefined, absent: id !== undefined };
   // One more than is shown tells whether anything visible follows.
   const found = await collect(deps, after ? { ...query, after } : query, { wanted: count + 1, mostWalked: MOST_WALKED });
   if (found.kind !== 'rows') return found;
-  const more = found.rows.length > count;
-  const page = { kind: 'page' as const, rows: found.rows.slice(0, count), more, absent: false };
+  const rows = found.rows.slice(0, count);
+  const isFull = found.rows.length > count;
+  const next = isFull ? placeOf(rows.at(-1)) : found.next;
+  const page = { kind: 'page' as const, rows, next, absent: false };
   if (id !== undefined && found.rows.length === 0) {
     const any = await visibleAtAll(deps, query);
     return typeof any === 'object' ? any : { ...page, total: 0, absent: !any };
   }
   if (!request.total) return { ...page, total: undefined };
-  if (!more && !after) return { ...page, total: found.rows.length };
+  if (!isFull && !next && !after) return { ...page, total: found.rows.length };
   const total = await countAll(deps, query);
   return typeof total === 'object' ? total : { ...page, total };
 }
 
 /** Nothing in the span asked for is not the same as nothing at all. */
-async function visibleAtAll({ resources }: Disclosure, { since: _since, at: _at, ...query }: Asked): Promise<boolean | Unread> {
-  const found = await resources.history({ ...query, limit: 1, bodies: false });
+async function visibleAtAll(deps: Disclosure, { since: _since, at: _at, ...query }: Asked): Promise<boolean | Unread> {
+  const found = await collect(deps, { ...query, bodies: false }, { wanted: 1, mostWalked: MOST_WALKED });
   return found.kind === 'rows' ? found.rows.length > 0 : found;
 }
 
@@ -67,7 +71,7 @@ async function answer(
   { page, view }: { readonly page: Page; readonly view: View },
 ): Promise<HistoryResult | undefined> {
   const { types, id, query } = request;
-  const { rows, more, total, absent } = page;
+  const { rows, next, total, absent } = page;
   const interaction = interactionOf(request);
   const [type = ''] = types;
   if (id !== undefined && absent) {
@@ -81,7 +85,7 @@ async function answer(
     view,
     ...(id === undefined ? { query } : {}),
   });
-  return recorded && { kind: 'found', rows: rows.map(rowOf), next: more ? placeOf(rows.at(-1)) : undefined, total, receipt: recorded.receipt };
+  return recorded && { kind: 'found', rows: rows.map(rowOf), next, total, receipt: recorded.receipt };
 }
 
 function interactionOf({ types, id }: HistoryRequest): Act['interaction'] {
@@ -96,7 +100,7 @@ type Asked = Omit<HistoryQuery, 'limit'>;
 
 /** Types of which this caller sees nothing at all are not walked; undefined when none is left. */
 function queryOf({ types, id, since, at, direction }: HistoryRequest, view: View): Asked | undefined {
-  const seen = types.filter((type) => view.scope(type).where.kind !== 'none');
+  const seen = types.filter((type) => !seesNothing(view.scope(type)));
   const [only] = seen;
   if (only === undefined) return undefined;
   return {
@@ -110,6 +114,7 @@ function queryOf({ types, id, since, at, direction }: HistoryRequest, view: View
 }
 
 type Unread = { readonly kind: 'stale' } | { readonly kind: 'budget'; readonly walked: number };
+/** `next`: what lies behind was not looked at. */
 type Rows = { readonly kind: 'rows'; readonly rows: readonly StoredResource[]; readonly next: HistoryQuery['after'] };
 
 /** Asks on until there are as many rows as wanted or none are left; other requests get their turn in between. */
@@ -125,8 +130,8 @@ async function collect(
     if (found.kind !== 'rows') return found;
     rows.push(...found.rows);
     walked += found.walked;
-    if (rows.length >= wanted || !found.next) return { kind: 'rows', rows, next: found.next };
-    if (walked >= mostWalked) return { kind: 'budget', walked };
+    if (rows.length >= wanted || !found.next) return { kind: 'rows', rows, next: undefined };
+    if (walked >= mostWalked) return rows.length > 0 ? { kind: 'rows', rows, next: found.next } : { kind: 'budget', walked };
     after = found.next;
     await setImmediate();
   }

@@ -62,6 +62,34 @@ describe('a page of history', () => {
     expect(await history(deps, asking)).toMatchObject({ kind: 'found', total: 2, next: undefined });
   });
 
+  it('ends early with what it found where much has to be passed, and goes on behind it', async () => {
+    const { deps, recorded } = over(130_000, new Set([10, 60_000, 120_000]));
+    const shown: string[] = [];
+    let after: HistoryRequest['after'];
+    let pages = 0;
+    do {
+      const page = await history(deps, { ...asking, count: 5, total: false, ...(after ? { after } : {}) });
+      if (page.kind !== 'found') throw new Error(page.kind);
+      shown.push(...page.rows.map(({ id }) => id));
+      after = page.next;
+      pages++;
+    } while (after);
+    expect([shown, pages]).toEqual([['o10', 'o60000', 'o120000'], 3]);
+    // Each as what was disclosed to whom it is about, and in the whole of the answer.
+    expect(new Set(recorded.flat()).size).toBe(3);
+  });
+
+  it('costs as much as it shows, however far back it lies', async () => {
+    const size = 300_000;
+    const { deps, asked } = over(size, every(size));
+    for (const place of [0, 60_000, 290_000]) {
+      asked.length = 0;
+      const after = { type: 'Observation', id: `o${place}`, version: 'v', lastUpdated: size - place };
+      const page = await history(deps, { ...asking, count: 100, total: false, after });
+      expect([page.kind === 'found' && page.rows.length, asked.map(({ limit }) => limit)]).toEqual([100, [101]]);
+    }
+  });
+
   it('is refused where too much would have to be passed', async () => {
     const { deps, asked } = over(1_000_000, new Set([999_999]));
     await expect(history(deps, asking)).rejects.toMatchObject({ code: 'too-costly' });
