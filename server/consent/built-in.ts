@@ -39,14 +39,14 @@ export const builtInPolicies: readonly BuiltIn[] = [
   },
   {
     name: 'own-acts',
-    says: 'A requester reads the AuditEvents and Tasks of its own acts; a patient those about themselves; of Consents and Provenance a patient their own.',
+    says: 'A requester reads the AuditEvents and Tasks of its own acts; a patient those about themselves; of Consents a patient their own; a Provenance is read by whoever may read all its targets.',
     effect: 'decides',
     applies: (type) => RECORDS.has(type),
     where: (type, caller) => or([ownActs(type, caller), ownRecord(type, caller)]),
   },
   {
     name: 'binary',
-    says: 'A Binary without a securityContext is for its writer only; with one that is the patient, for that patient.',
+    says: 'A Binary without a securityContext is for its writer only; with one, for whoever may read that, unless it is denied itself.',
     effect: 'decides',
     applies: (type) => type === 'Binary',
     where: (type, caller) =>

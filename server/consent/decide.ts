@@ -53,6 +53,20 @@ function consentedTo(input: DecisionInput, selves: readonly string[]): Expressio
   ]);
 }
 
+/** Of a type that permits do not reach: whom it names, and that none of their Consents denies it (rule 18). */
+export function notDenied(input: DecisionInput): Expression {
+  const { permits: selves } = builtInFor(input.type, input.caller);
+  const byPatient = Map.groupBy(
+    input.policies.filter(({ patient }) => !selves.includes(patient)),
+    ({ patient }) => patient,
+  );
+  const denials = [...byPatient].map(([patient, consents]) => {
+    const denied = or(consents.filter(({ root }) => anySpeaksNow(root, input)).map(({ root }) => verdictOf(root, input).deny));
+    return or([not(any([facet.patient(patient)])), not(denied)]);
+  });
+  return and([...denials, not(any([...input.voidPatients].map(facet.patient)))]);
+}
+
 type Group = { readonly patients: readonly string[]; readonly residual: Expression };
 
 /** Patients whose Consents say the same to this caller share one residual: most do. */

@@ -19,6 +19,7 @@ import { latest } from './enforce/latest.ts';
 import { searchSeveral } from './enforce/search-several.ts';
 import { inView, patientsOf } from './enforce/view.ts';
 import { visibleAmong } from './enforce/related.ts';
+import { readSources } from './enforce/sourced.ts';
 import { createViews } from './enforce/views.ts';
 import { readWhileWanted } from './enforce/while-wanted.ts';
 import { write } from './enforce/write.ts';
@@ -63,8 +64,10 @@ export type GateDeps = {
   readonly integrity: boolean;
 };
 
-export function createGateFor(deps: GateDeps): GateFor {
-  const { resources, clock } = deps;
+export function createGateFor(given: GateDeps): GateFor {
+  const resources = readSources(given.resources);
+  const deps = { ...given, resources };
+  const { clock } = deps;
   const policies = createPolicies({
     log: deps.log,
     alarm: deps.alarm,

@@ -5,6 +5,7 @@
  * Keys that start with `@` are indexed and may drive a query; those with `~` only filter. Frozen once released: stored with each version.
  * Invariant: a container carries the highest label and every code of its parts, so no part is easier to see than it would be alone.
  */
+import { hash } from 'node:crypto';
 import { PATIENT_KEY, patientsNamed } from '../fhir/compartments.ts';
 import { parseReference, relativeToBase } from '../fhir/references.ts';
 import { opensByScopeAlone } from '../fhir/resource-types.ts';
@@ -34,9 +35,16 @@ export const facet = {
   refersTo: (reference: string) => `~ref/${reference}`,
   /** A part that has an id elsewhere: a Bundle's entry, what a Composition's section speaks of. */
   partIs: (reference: string) => `~is/${reference}`,
+  /** What decides about it besides itself: what a Composition's section speaks of, a Binary's securityContext, a Provenance's target. */
+  source: (reference: string) => SOURCE + reference,
+  /** Which sources, as one key. */
+  sources: (references: readonly string[]) => `~srcs/${hash('sha256', [...references].sort().join(' '), 'base64url')}`,
 } as const;
 
 export const PATIENT = PATIENT_KEY;
+export const SOURCE = '~src/';
+/** Another source that leads nowhere here. */
+export const UNKNOWN_SOURCE = '~src?';
 export const SENSITIVITY = '~sens/';
 /** Followed by two encoded instants. */
 export const WHEN = '~when/';
@@ -85,7 +93,11 @@ export function facetsOf(resource: ResourceValue, context: FacetContext): string
   for (const part of parts) if (part !== resource) keys.add(facet.part(String(part['resourceType'])));
   addSectionTargets(keys, parts, context);
   if (resource.resourceType === 'Provenance') addTargets(keys, resource, context);
-  if (resource.resourceType === 'Binary' && resource['securityContext'] !== undefined) keys.add(HAS_CONTEXT);
+  if (resource.resourceType === 'Binary' && resource['securityContext'] !== undefined) {
+    keys.add(HAS_CONTEXT);
+    addSource(keys, (resource['securityContext'] as Element | null)?.['reference'], context.base);
+  }
+  addSourceSet(keys);
   addLabels(keys, parts, context.keep ?? []);
   addCodes(keys, parts, context);
   addDates(keys, resource, parts);
@@ -99,8 +111,10 @@ function addReferences(keys: Set<string>, parts: readonly Element[], { base }: F
   keys.add(REFERENCES_KEPT);
   const [resource] = parts;
   addEveryReference(keys, resource, base);
+  // The id of what is contained is its container's own affair.
+  for (const entry of entriesOf(parts))
+    if (typeof entry['id'] === 'string') keys.add(facet.partIs(`${String(entry['resourceType'])}/${entry['id']}`));
   for (const part of parts.slice(1)) {
-    if (typeof part['id'] === 'string') keys.add(facet.partIs(`${String(part['resourceType'])}/${part['id']}`));
     for (const reference of authorsOf(part)) keys.add(facet.partAuthor(relativeToBase(reference, base)));
   }
 }
@@ -118,6 +132,12 @@ function addEveryReference(keys: Set<string>, node: unknown, base: string): void
   for (const name in node) if (typeof node[name] === 'object') addEveryReference(keys, node[name], base);
 }
 
+function entriesOf(parts: readonly Element[]): Element[] {
+  return parts
+    .flatMap((part) => (part['resourceType'] === 'Bundle' ? list(part['entry']) : []))
+    .flatMap(({ resource }) => (isObject(resource) ? [resource] : []));
+}
+
 /** The resource itself, what it contains and, of a Bundle, its entries, at any depth. */
 function partsOf(resource: Element): Element[] {
   const contained = list(resource['contained']);
@@ -125,19 +145,39 @@ function partsOf(resource: Element): Element[] {
   return [resource, ...[...contained, ...entries].filter(isObject).flatMap(partsOf)];
 }
 
-/** What a section speaks of is a part too, but lives elsewhere under labels of its own. */
+/**
+ * What a section speaks of is a part too, but lives elsewhere under labels of its own: they are looked up when it is read. What stands in the same
+ * Bundle has been walked as a part.
+ */
 function addSectionTargets(keys: Set<string>, parts: readonly Element[], { base }: FacetContext): void {
+  const bundled = parts.filter(({ resourceType }) => resourceType === 'Bundle').flatMap(({ entry }) => list(entry));
+  const names = bundled.flatMap(({ fullUrl, resource }) => [
+    fullUrl,
+    ...(isObject(resource) ? [`${String(resource['resourceType'])}/${String(resource['id'])}`] : []),
+  ]);
+  const beside = new Set(names);
   const walk = (section: Element): void => {
     for (const { reference } of list(section['entry'])) {
-      // What is contained has been walked as a part.
-      if (typeof reference === 'string' && reference.startsWith('#')) continue;
+      if (typeof reference === 'string' && (reference.startsWith('#') || beside.has(reference))) continue;
       keys.add(UNKNOWN_PART);
-      const target = typeof reference === 'string' ? /^([A-Za-z]+)\/[^/]+/.exec(relativeToBase(reference, base)) : undefined;
-      if (target?.[1] !== undefined) keys.add(facet.part(target[1])).add(facet.partIs(target[0]));
+      const target = addSource(keys, reference, base);
+      if (target) keys.add(facet.part(target.type)).add(facet.partIs(`${target.type}/${target.id}`));
     }
     list(section['section']).forEach(walk);
   };
   for (const part of parts) if (part['resourceType'] === 'Composition') list(part['section']).forEach(walk);
+}
+
+function addSource(keys: Set<string>, reference: unknown, base: string): { readonly type: string; readonly id: string } | undefined {
+  const parsed = typeof reference === 'string' ? parseReference(reference, base) : undefined;
+  const source = parsed?.kind === 'local' && parsed.type !== undefined && parsed.id !== undefined ? { type: parsed.type, id: parsed.id } : undefined;
+  keys.add(source ? facet.source(`${source.type}/${source.id}`) : UNKNOWN_SOURCE);
+  return source;
+}
+
+function addSourceSet(keys: Set<string>): void {
+  const sources = [...keys].filter((key) => key.startsWith(SOURCE));
+  if (sources.length > 0) keys.add(facet.sources(sources.map((key) => key.slice(SOURCE.length))));
 }
 
 /** A Provenance concerns the patients of its targets; one whose targets cannot be looked at is shown to nobody (rule 17). */
@@ -145,6 +185,7 @@ function addTargets(keys: Set<string>, resource: ResourceValue, { base, lookup, 
   // The server's own: its target is the Consent of the patient it names as signer.
   if (sealed) return;
   for (const { reference } of list(resource['target'])) {
+    addSource(keys, reference, base);
     const parsed = typeof reference === 'string' ? parseReference(reference, base) : undefined;
     if (parsed?.kind === 'local' && parsed.type === 'Patient') continue;
     const target = parsed?.kind === 'local' ? lookup(`${parsed.type}/${parsed.id}`) : undefined;

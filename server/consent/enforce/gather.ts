@@ -12,6 +12,7 @@ import type { FindResult, Query, StoredResource } from '../../store/port.ts';
 import { UNDATED, WHEN } from '../facets.ts';
 import type { GatherPlace, GatherRequest, GatherResult } from '../gate.ts';
 import { type Disclosure, recordDisclosure, recordMiss, rowOf } from './disclose.ts';
+import { seesNothing } from './sourced.ts';
 import { inView, patientsOf, type View } from './view.ts';
 
 /** References followed for one page. */
@@ -72,7 +73,7 @@ type Walked = { readonly kind: 'page'; readonly rows: readonly StoredResource[];
 async function walkParts(deps: Deps, { parts, count, after, during }: GatherRequest, view: View): Promise<Walked | Unread> {
   const rows: { row: StoredResource; part: number }[] = [];
   for (const [part, { type, where }] of parts.entries()) {
-    if ((after && part < after.part) || view.scope(type).where.kind === 'none') continue;
+    if ((after && part < after.part) || seesNothing(view.scope(type))) continue;
     const place = after?.part === part ? { after: { sort: after.sort, id: after.id } } : {};
     const found = await find(deps, view, { type, where: within(where, during), limit: count + 1 - rows.length, ...place });
     if (found.kind !== 'rows') return found;

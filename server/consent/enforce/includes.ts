@@ -8,6 +8,7 @@ import { type Expression, or } from '../../search/expression.ts';
 import type { Include } from '../../search/join.ts';
 import { referredBy, referrersOf } from '../../search/links.ts';
 import type { FindResult, ResourceStore, StoredResource } from '../../store/port.ts';
+import { seesNothing } from './sourced.ts';
 import { newestFirst, type View } from './view.ts';
 
 /** Resources added to one page. */
@@ -54,7 +55,7 @@ type Wanted = { readonly type: string; readonly where: Expression; readonly room
 /** What is known already takes no room: one row more than both tells whether something is left out. */
 async function unknownOf({ resources, view, known }: Looking, { type, where, room }: Wanted): Promise<Included | Unread> {
   const scope = view.scope(type);
-  if (where.kind === 'none' || scope.where.kind === 'none') return { kind: 'included', rows: [], cut: false };
+  if (where.kind === 'none' || seesNothing(scope)) return { kind: 'included', rows: [], cut: false };
   const ofType = [...known].filter((name) => name.startsWith(`${type}/`)).length;
   const found = await resources.find({ type, where, scope, order: newestFirst, limit: room + ofType + 1 });
   if (found.kind !== 'rows') return found;

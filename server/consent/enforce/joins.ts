@@ -12,6 +12,7 @@ import { and, type Expression, not, or } from '../../search/expression.ts';
 import { type Condition, isPlain, type Join, type Link } from '../../search/join.ts';
 import { type Linked, referredBy, referrersOf } from '../../search/links.ts';
 import type { FindResult, Position, ResourceStore } from '../../store/port.ts';
+import { seesNothing } from './sourced.ts';
 import { newestFirst, patientsOf, type View } from './view.ts';
 
 type Stale = { readonly kind: 'stale' };
@@ -149,7 +150,7 @@ type Collect = (wanted: Wanted, most: { readonly rows: number; readonly walked: 
 function collector(resources: ResourceStore, view: View, through: Set<string>): Collect {
   return async ({ type, where, link }, most) => {
     const scope = view.scope(type);
-    if (where.kind === 'none' || scope.where.kind === 'none') return { kind: 'found', rows: [] };
+    if (where.kind === 'none' || seesNothing(scope)) return { kind: 'found', rows: [] };
     const rows: Linked[] = [];
     const patients = new Set<string>();
     for (let after: Position | undefined; ; await setImmediate()) {

@@ -10,6 +10,7 @@ import type { SearchResult, SeveralRequest } from '../gate.ts';
 import { budgetOf, type Disclosure, type Page, pageRestsOn, placesOf, recordDisclosure, rowOf, shown, type Unread } from './disclose.ts';
 import { includeAll } from './includes.ts';
 import { resolveJoins } from './joins.ts';
+import { seesNothing } from './sourced.ts';
 import { inView, type View } from './view.ts';
 
 type Deps = Disclosure & { readonly base: string };
@@ -33,7 +34,7 @@ async function readPage(deps: Deps, request: SeveralRequest, view: View): Promis
   const parts: SeveralQuery['parts'][number][] = [];
   for (const { type, where, order } of request.parts) {
     const scope = view.scope(type);
-    if (scope.where.kind === 'none') continue;
+    if (seesNothing(scope)) continue;
     const joined = await resolveJoins(deps, view, { type, where });
     if (joined.kind === 'stale') return joined;
     for (const patient of joined.through) through.add(patient);

@@ -6,9 +6,10 @@
  * that recorded their disclosure, and every Consent about the patients they name is byte for byte the one in the log.
  */
 import { AssentError } from '../../errors.ts';
-import type { HistoryQuery, Scope, StoredResource } from '../../store/port.ts';
+import type { StoredResource } from '../../store/port.ts';
 import { paramNameOf } from '../../search/param-codes.ts';
 import { PATIENT } from '../facets.ts';
+import type { SourcedHistoryScope, SourcedScope } from './sourced.ts';
 
 /** The order that costs nothing, for whoever needs none. */
 export const newestFirst = { by: 'instant', direction: 'newest-first' } as const;
@@ -16,7 +17,7 @@ export const newestFirst = { by: 'instant', direction: 'newest-first' } as const
 /** What one caller may see at one consent epoch. */
 export type View = {
   readonly epoch: number;
-  scope(type: string): Scope;
+  scope(type: string): SourcedScope;
   /** References `Consent/id/_history/version` of the Consents of these patients that permit this caller something now. */
   basis(patients: readonly string[]): readonly string[];
   /** The same text as long as nothing it was made from has changed. */
@@ -72,6 +73,6 @@ export function patientsOf(rows: readonly Pick<StoredResource, 'keys'>[]): strin
   return [...patients];
 }
 
-export function historyScope(view: View): HistoryQuery['scope'] {
-  return { epoch: view.epoch, where: (type) => view.scope(type).where };
+export function historyScope(view: View): SourcedHistoryScope {
+  return { epoch: view.epoch, where: (type) => view.scope(type).where, refinementOf: (type) => view.scope(type).refinement };
 }

@@ -9,6 +9,8 @@ import { anchorsOf, type Provision } from '../compile.ts';
 import { type Decision, everSpeaksTo, maySupport, nextBoundary, scopeFor } from '../decide.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
+import { type Refinement, refinementOf } from '../sources.ts';
+import type { SourcedScope } from './sourced.ts';
 import type { View, Views } from './view.ts';
 
 export type ViewsDeps = {
@@ -47,7 +49,7 @@ export function createViews(deps: ViewsDeps): (caller: Caller) => Views {
       const decide = createDecider({ ...standing, anchors }, clock);
       return {
         epoch: at,
-        scope: (type) => ({ epoch: at, where: decide(type).where }),
+        scope: (type) => ({ epoch: at, ...decide(type) }),
         ...support,
         mark: () => markOf({ caller, closure, mine, implicit, voidPatients: policies.voidPatients(), anchors }, clock()),
       };
@@ -142,15 +144,23 @@ function markOf({ caller, closure, mine, implicit, voidPatients, anchors }: Mark
 type Standing = Omit<Parameters<typeof scopeFor>[0], 'type' | 'now'>;
 
 /** Decisions by type, each until its next period boundary. */
-function createDecider(standing: Standing, clock: Clock): (type: string) => Decision {
-  const decisions = new Map<string, Decision>();
-  return (type) => {
+function createDecider(standing: Standing, clock: Clock): (type: string) => Omit<SourcedScope, 'epoch'> {
+  const decisions = new Map<string, Decision & { readonly refinement?: Refinement }>();
+  const decide = (type: string): Decision & { readonly refinement?: Refinement } => {
     const now = clock();
     const known = decisions.get(type);
     if (known && known.validUntil > now) return known;
-    const decision = scopeFor({ ...standing, type, now });
+    const input = { ...standing, type, now };
+    const alone = scopeFor(input);
+    decisions.set(type, alone);
+    const refinement = refinementOf(input, (other) => decide(other).where);
+    const decision = { ...alone, ...(refinement ? { refinement } : {}) };
     decisions.set(type, decision);
     return decision;
+  };
+  return (type) => {
+    const { where, refinement } = decide(type);
+    return { where, ...(refinement ? { refinement } : {}) };
   };
 }
 

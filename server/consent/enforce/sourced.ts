@@ -1,0 +1,151 @@
+/**
+ * The store as the Gate reads it: where others decide about a resource as well, they are looked up before the question goes to the engine, in the
+ * same view. consent.md §2 rules 8, 17, 18; server/consent/sources.ts
+ *
+ * Invariant: an engine is never asked with more than the decided scope: those that a look at their sources admits stand in it by id and by the set of
+ * sources that was looked at, so that a version with others is not among them.
+ */
+import { AssentError } from '../../errors.ts';
+import { and, any, type Expression, or, startsWith } from '../../search/expression.ts';
+import type { Guard, HistoryQuery, Query, ResourceStore, Scope, ScopeOrInternal, StoredResource } from '../../store/port.ts';
+import { facet, SOURCE } from '../facets.ts';
+import { type Refinement, type Row, sourceReferences, type Sources } from '../sources.ts';
+import { byType } from './concepts.ts';
+import { newestFirst } from './view.ts';
+
+/** A scope as a view gives it. `where` is what holds without a look at sources. */
+export type SourcedScope = Scope & { readonly refinement?: Refinement };
+export type SourcedHistoryScope = Exclude<HistoryQuery['scope'], 'internal'> & { readonly refinementOf: (type: string) => Refinement | undefined };
+
+/** Whether nothing of a type can be seen, whatever its sources are. */
+export function seesNothing({ where, refinement }: SourcedScope): boolean {
+  return where.kind === 'none' && refinement === undefined;
+}
+
+/** More candidates cannot be looked up for one question. */
+const MOST = 10_000;
+const AT_ONCE = 1_000;
+
+/** Types about which others may decide. */
+const TYPES = ['Composition', 'Bundle', 'Binary', 'Provenance'] as const;
+
+export function readSources(resources: ResourceStore): ResourceStore {
+  const decided = <Asked extends Narrowing & { readonly scope: ScopeOrInternal }>(query: Asked) => decide(resources, query);
+  return {
+    ...resources,
+    async find(query) {
+      const asked = await decided(query);
+      return asked === 'stale' ? { kind: 'stale' } : resources.find(asked);
+    },
+    async findSeveral(query) {
+      const parts = await Promise.all(query.parts.map(decided));
+      const known = parts.filter((part) => part !== 'stale');
+      return known.length < parts.length ? { kind: 'stale' } : resources.findSeveral({ ...query, parts: known });
+    },
+    async count(query, cap) {
+      const asked = await decided(query);
+      return asked === 'stale' ? { kind: 'stale' } : resources.count(asked, cap);
+    },
+    async history(query) {
+      const scope = await decideHistory(resources, query);
+      return scope === 'stale' ? { kind: 'stale' } : resources.history({ ...query, scope });
+    },
+    commit: (writes) => resources.commit({ ...writes, guards: writes.guards.map(plainGuard) }),
+  };
+}
+
+type Narrowing = Pick<Query, 'type' | 'where' | 'deleted' | 'signal'>;
+
+async function decide<Asked extends Narrowing & { readonly scope: ScopeOrInternal }>(
+  resources: ResourceStore,
+  query: Asked,
+): Promise<Asked | 'stale'> {
+  const { scope } = query;
+  if (scope === 'internal') return query;
+  const { epoch, where, refinement } = scope as SourcedScope;
+  if (!refinement) return query;
+  const admitted = await admit(resources, query, { epoch, refinement });
+  return admitted === 'stale' ? admitted : { ...query, scope: { epoch, where: or([where, admitted]) } };
+}
+
+type Admitting = { readonly epoch: number; readonly refinement: Refinement };
+
+/** Those of the rows asked for that may be seen once their sources are looked at. */
+async function admit(
+  resources: ResourceStore,
+  { type, where, deleted, signal }: Narrowing,
+  { epoch, refinement }: Admitting,
+): Promise<Expression | 'stale'> {
+  const bySources = new Map<string, Set<string>>();
+  const asked = {
+    type,
+    where: and([where, startsWith(SOURCE)]),
+    scope: { epoch, where: refinement.loose },
+    order: newestFirst,
+    limit: AT_ONCE,
+    bodies: false,
+  };
+  let after: Parameters<ResourceStore['find']>[0]['after'];
+  for (let seen = 0; ; ) {
+    const found = await resources.find({
+      ...asked,
+      ...(after ? { after } : {}),
+      ...(deleted === undefined ? {} : { deleted }),
+      ...(signal ? { signal } : {}),
+    });
+    if (found.kind === 'stale') return 'stale';
+    seen += found.kind === 'rows' ? found.rows.length : MOST;
+    if (found.kind === 'budget' || seen > MOST)
+      throw new AssentError(
+        'too-costly',
+        `More resources of type ${type} would have to be looked at than one search may; narrow it, for instance to a patient.`,
+      );
+    const sources = await lookUp(resources, found.rows);
+    for (const row of found.rows) {
+      if (!refinement.isVisible(row, sources)) continue;
+      const set = facet.sources(sourceReferences(row.keys));
+      bySources.set(set, (bySources.get(set) ?? new Set()).add(row.id));
+    }
+    after = found.next;
+    if (!after) break;
+  }
+  return and([refinement.loose, or([...bySources].map(([set, ids]) => and([any([set]), { kind: 'id', ids }])))]);
+}
+
+async function lookUp(resources: ResourceStore, rows: readonly StoredResource[]): Promise<Sources> {
+  const sources = new Map<string, Row>();
+  for (const [type, ids] of byType([...new Set(rows.flatMap(({ keys }) => sourceReferences(keys)))])) {
+    const where = { kind: 'id' as const, ids };
+    const found = await resources.find({ type, where, scope: 'internal', order: newestFirst, limit: ids.size, deleted: true, bodies: false });
+    if (found.kind !== 'rows') throw new AssentError('unavailable');
+    for (const row of found.rows) sources.set(`${type}/${row.id}`, row);
+  }
+  return sources;
+}
+
+async function decideHistory(resources: ResourceStore, { scope, type, types, id }: HistoryQuery): Promise<HistoryQuery['scope'] | 'stale'> {
+  if (scope === 'internal') return scope;
+  const { epoch, where: whereOf, refinementOf } = scope as SourcedHistoryScope;
+  const asked = type !== undefined ? [type] : (types ?? TYPES);
+  const admitted = new Map<string, Expression>();
+  for (const each of TYPES) {
+    const refinement = asked.includes(each) ? refinementOf?.(each) : undefined;
+    if (!refinement) continue;
+    const where: Expression = id === undefined ? { kind: 'all' } : { kind: 'id', ids: new Set([id]) };
+    const found = await admit(resources, { type: each, where, ...(id === undefined ? {} : { deleted: true }) }, { epoch, refinement });
+    if (found === 'stale') return found;
+    admitted.set(each, found);
+  }
+  return { epoch, where: (each) => or([whereOf(each), ...(admitted.has(each) ? [admitted.get(each) as Expression] : [])]) };
+}
+
+/** Nothing but what an engine knows of a scope; what is guarded is what holds without a look at sources. */
+function plainGuard(guard: Guard): Guard {
+  if (guard.kind === 'no-match') return { ...guard, scope: plain(guard.scope) };
+  if (guard.kind === 'unused') return { ...guard, allowed: guard.allowed.map((each) => ({ ...each, scope: plain(each.scope) })) };
+  return guard;
+}
+
+function plain(scope: ScopeOrInternal): ScopeOrInternal {
+  return scope === 'internal' ? scope : { epoch: scope.epoch, where: scope.where };
+}

@@ -1,0 +1,205 @@
+/** Resources about which others decide: sections of a Composition, the securityContext of a Binary, targets of a Provenance. consent.md §2 rules 8, 17, 18 */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { enrolKey, type Json, type Key, type Session } from '../../server/commands/demo/session.ts';
+import { labelled } from '../support/consents.ts';
+import {
+  agree,
+  HOSPITAL,
+  observation,
+  organization,
+  patient,
+  put,
+  type RealServer,
+  register,
+  startRealServer,
+  termsOf,
+} from '../support/real-server.ts';
+
+const meta = (...codes: string[]) => ({ meta: { security: labelled(...codes).securityLabel } });
+const composition = (id: string, entries: readonly string[], more: Json = {}): Json => ({
+  resourceType: 'Composition',
+  id,
+  status: 'final',
+  type: { text: 'Note' },
+  subject: { reference: 'Patient/alice' },
+  date: '2024-05-01',
+  author: [{ reference: HOSPITAL }],
+  title: 'Note',
+  section: [{ title: 'Findings', entry: entries.map((reference) => ({ reference })) }],
+  ...more,
+});
+
+let server: RealServer;
+let keys: Key[];
+let grantees = 0;
+beforeAll(async () => {
+  server = await startRealServer();
+  await put(server, organization(HOSPITAL));
+  await put(server, patient('alice'));
+  await put(server, patient('bob'));
+  keys = [await enrolKey(server.admin, 'Patient/alice'), await enrolKey(server.admin, HOSPITAL)];
+});
+afterAll(() => server.stop());
+
+/** A grantee of its own under a Consent of alice's. */
+async function grant(provision: Json): Promise<Session> {
+  const grantee = `Organization/grantee-${++grantees}`;
+  await put(server, organization(grantee));
+  await agree(server, termsOf(server, { patient: 'Patient/alice', grantee, provision }), keys);
+  return (await register(server, { actor: grantee })).session;
+}
+
+/** By read, by search with its total, and by history: all three say the same. */
+async function sees(session: Session, reference: string): Promise<boolean> {
+  const [type = '', id = ''] = reference.split('/');
+  const read = (await session.call('GET', `/fhir/${reference}`)).status;
+  const search = await session.call('GET', `/fhir/${type}?_id=${id}&_total=accurate`);
+  const several = await session.call('GET', `/fhir?_type=${type},Patient&_id=${id}&_total=accurate`);
+  const history = (await session.call('GET', `/fhir/${reference}/_history`)).status;
+  expect([search.json['total'], several.json['total'], history]).toEqual(read === 200 ? [1, 1, 200] : [0, 0, 404]);
+  return read === 200;
+}
+
+describe('a Composition', () => {
+  it('is labelled as the highest of what its sections speak of, from the next read on', async () => {
+    const session = await grant({ securityLabel: labelled('N').securityLabel });
+    await put(server, observation('plain', 'Patient/alice', meta('N')));
+    await put(server, observation('part', 'Patient/alice', meta('N')));
+    await put(server, composition('note', ['Observation/plain', 'Observation/part'], meta('N')));
+    expect(await sees(session, 'Composition/note')).toBe(true);
+    await put(server, observation('part', 'Patient/alice', meta('R')));
+    expect(await sees(session, 'Composition/note')).toBe(false);
+    await put(server, observation('part', 'Patient/alice', meta('L')));
+    expect(await sees(session, 'Composition/note')).toBe(true);
+    // Without a label it is restricted.
+    await put(server, observation('part', 'Patient/alice'));
+    expect(await sees(session, 'Composition/note')).toBe(false);
+  });
+
+  it('is denied with any of its parts, and no longer once that is deleted', async () => {
+    const session = await grant({ provision: [{ type: 'deny', ...labelled('HIV') }] });
+    await put(server, observation('sensitive', 'Patient/alice', meta('HIV')));
+    await put(server, composition('tells', ['Observation/sensitive']));
+    expect(await sees(session, 'Composition/tells')).toBe(false);
+    await put(server, observation('harmless', 'Patient/alice'));
+    await put(server, composition('tells-nothing', ['Observation/harmless']));
+    expect(await sees(session, 'Composition/tells-nothing')).toBe(true);
+    expect((await server.admin.call('DELETE', '/fhir/Observation/sensitive')).status).toBe(204);
+    expect(await sees(session, 'Composition/tells')).toBe(true);
+  });
+
+  it('that speaks of what is not here is what it may be', async () => {
+    const session = await grant({ provision: [{ type: 'deny', ...labelled('HIV') }] });
+    await put(server, composition('abroad', ['https://elsewhere.example/fhir/Observation/1']));
+    await put(server, composition('nowhere', ['Observation/never-was']));
+    expect(await sees(session, 'Composition/abroad')).toBe(false);
+    expect(await sees(session, 'Composition/nowhere')).toBe(false);
+    const whole = await grant({});
+    expect(await sees(whole, 'Composition/nowhere')).toBe(true);
+  });
+
+  it('an earlier version that spoke of something else is not shown', async () => {
+    const session = await grant({ provision: [{ type: 'deny', ...labelled('PSY') }] });
+    await put(server, observation('psy', 'Patient/alice', meta('PSY')));
+    await put(server, observation('other', 'Patient/alice'));
+    await put(server, composition('changed', ['Observation/psy']));
+    await put(server, composition('changed', ['Observation/other']));
+    const { json } = await session.call('GET', '/fhir/Composition/changed/_history');
+    expect(json['entry']).toHaveLength(1);
+    expect(JSON.stringify(json)).not.toContain('Observation/psy');
+  });
+
+  it('in a document is decided with what stands beside it', async () => {
+    const session = await grant({ securityLabel: labelled('N').securityLabel });
+    const document = (label: string): Json => ({
+      resourceType: 'Bundle',
+      id: `doc-${label}`,
+      type: 'document',
+      identifier: { system: 'urn:test', value: label },
+      timestamp: '2024-05-01T08:00:00Z',
+      ...meta('N'),
+      entry: [
+        {
+          fullUrl: 'urn:uuid:6b1a0f0e-0000-4000-8000-000000000001',
+          resource: { ...composition('c', ['urn:uuid:6b1a0f0e-0000-4000-8000-000000000002']), ...meta('N') },
+        },
+        { fullUrl: 'urn:uuid:6b1a0f0e-0000-4000-8000-000000000002', resource: observation('o', 'Patient/alice', meta(label)) },
+      ],
+    });
+    await put(server, document('N'));
+    await put(server, document('R'));
+    expect([await sees(session, 'Bundle/doc-N'), await sees(session, 'Bundle/doc-R')]).toEqual([true, false]);
+  });
+});
+
+describe('a Binary', () => {
+  const binary = (id: string, context: string, more: Json = {}): Json => ({
+    resourceType: 'Binary',
+    id,
+    contentType: 'text/plain',
+    securityContext: { reference: context },
+    data: 'aGVsbG8=',
+    ...more,
+  });
+
+  it('is seen by whoever sees its securityContext, from the next read on', async () => {
+    const session = await grant({ securityLabel: labelled('N').securityLabel });
+    await put(server, observation('context', 'Patient/alice', meta('N')));
+    await put(server, observation('of-bob', 'Patient/bob', meta('N')));
+    await put(server, binary('scan', 'Observation/context'));
+    await put(server, binary('foreign', 'Observation/of-bob'));
+    await put(server, binary('lost', 'Observation/never-was'));
+    expect(await sees(session, 'Binary/scan')).toBe(true);
+    expect(await sees(session, 'Binary/foreign')).toBe(false);
+    expect(await sees(session, 'Binary/lost')).toBe(false);
+    await put(server, observation('context', 'Patient/alice', meta('V')));
+    expect(await sees(session, 'Binary/scan')).toBe(false);
+  });
+
+  it.each<[string, Json]>([
+    ['label', { securityLabel: labelled('HIV').securityLabel }],
+    ['class', { class: [{ system: 'http://hl7.org/fhir/resource-types', code: 'Binary' }] }],
+    ['instance', { data: [{ meaning: 'instance', reference: { reference: 'Binary/denied' } }] }],
+  ])('is denied by %s like anything else', async (_by, deny) => {
+    await put(server, observation('seen', 'Patient/alice', meta('N')));
+    await put(server, binary('denied', 'Observation/seen', meta('HIV')));
+    await put(server, binary('beside', 'Observation/seen', meta('N')));
+    const session = await grant({ provision: [{ type: 'deny', ...deny }] });
+    expect(await sees(session, 'Observation/seen')).toBe(true);
+    expect(await sees(session, 'Binary/denied')).toBe(false);
+    expect(await sees(session, 'Binary/beside')).toBe(_by !== 'class');
+  });
+});
+
+describe('a Provenance', () => {
+  const provenance = (id: string, targets: readonly string[]): Json => ({
+    resourceType: 'Provenance',
+    id,
+    target: targets.map((reference) => ({ reference })),
+    recorded: '2024-05-01T08:00:00Z',
+    agent: [{ who: { reference: HOSPITAL } }],
+  });
+
+  it('is seen by whoever sees every target, and found by what it is about', async () => {
+    const session = await grant({ provision: [{ type: 'deny', ...labelled('HIV') }] });
+    await put(server, observation('known', 'Patient/alice'));
+    await put(server, observation('hidden', 'Patient/alice', meta('HIV')));
+    await put(server, observation('bobs', 'Patient/bob'));
+    await put(server, provenance('of-one', ['Observation/known']));
+    await put(server, provenance('of-both', ['Observation/known', 'Observation/hidden']));
+    await put(server, provenance('of-two-people', ['Observation/known', 'Observation/bobs']));
+    await put(server, provenance('of-nothing', ['Observation/never-was']));
+    expect(await sees(session, 'Provenance/of-one')).toBe(true);
+    for (const id of ['of-both', 'of-two-people', 'of-nothing']) expect(await sees(session, `Provenance/${id}`)).toBe(false);
+    const { json } = await session.call('GET', '/fhir/Observation?_id=known&_revinclude=Provenance:target');
+    expect(((json['entry'] ?? []) as Json[]).map(({ resource }) => (resource as Json)['id'])).toEqual(['known', 'of-one']);
+    await put(server, observation('known', 'Patient/alice', meta('HIV')));
+    expect(await sees(session, 'Provenance/of-one')).toBe(false);
+  });
+
+  it('of a signature stays with the patient', async () => {
+    const session = await grant({});
+    const { json } = await session.call('GET', '/fhir/Provenance?_total=accurate&patient=Patient/alice');
+    expect(JSON.stringify(json)).not.toContain('Consent/');
+  });
+});
