@@ -4,7 +4,7 @@
  * Invariant: holds(criterion, id, indexKeys(resource)) equals what match.ts says of the resource (a property test).
  */
 import { type SearchParameter, searchParameters } from '../fhir/search-parameters.ts';
-import { all, and, any, encodeInstant, type Expression, none, not, or, startsWith, successor } from './expression.ts';
+import { all, and, any, compareKeys, encodeInstant, type Expression, none, not, or, startsWith, successor } from './expression.ts';
 import {
   dateEndPrefix,
   datePrefix,
@@ -12,10 +12,13 @@ import {
   exactKey,
   foldedKey,
   foldedPrefix,
+  LONG_TEXT,
   longPrefix,
   ofTypeKey,
   placePrefix,
   referenceKey,
+  referencePrefix,
+  stringKey,
   stringPrefix,
   stringsPrefix,
   systemKey,
@@ -26,7 +29,9 @@ import {
   tuplePrefix,
   uriKey,
   uriPrefix,
+  urisPrefix,
   versionedKey,
+  WHOLE_BYTES,
   wordsPrefix,
 } from './keys.ts';
 import { numberExpression } from './number-criteria.ts';
@@ -49,12 +54,45 @@ export function criterion(asked: Criterion | MissingCriterion): Expression {
     return asked.missing ? not(present) : present;
   }
   if (parameter.name === '_id') return negated(test, ids(asked.values));
+  if (test === 'differs') return differs(asked.values, code, parameter);
   const as: TokenKind = test === 'identifier' ? 'identifier' : 'token';
   return negated(test, alternatives(asked.values.map((value) => valueExpression(value, { code, as, test, parameter }))));
 }
 
 function negated(test: Criterion['test'], expression: Expression): Expression {
   return test === 'not' ? not(expression) : expression;
+}
+
+/** Has a key of the kind that is none of those the values have. */
+function differs(values: readonly SearchValue[], code: string, parameter: SearchParameter): Expression {
+  const heads = { string: stringsPrefix, token: tokensPrefix, reference: referencePrefix, uri: urisPrefix };
+  const head = heads[parameter.type as keyof typeof heads](code); // filter.ts lets no other through
+  const same = values.flatMap((value) => spansOf(value, code, parameter)).sort((a, b) => compareKeys(a.from, b.from));
+  const starts = [head, ...same.map(({ to }) => to)];
+  const ends = [...same.map(({ from }) => from), successor(head)];
+  return or(starts.map((from, i) => ({ kind: 'range', from, to: ends[i] as string })));
+}
+
+type Span = { readonly from: string; readonly to: string };
+
+function spansOf(value: SearchValue, code: string, { system: bare }: SearchParameter): readonly Span[] {
+  // No key has this character at its end.
+  const only = (key: string): Span => ({ from: key, to: `${key}\u0001` });
+  switch (value.kind) {
+    case 'string':
+      return [only(stringKey(code, value.text))];
+    case 'uri':
+      return [only(uriKey(code, value.uri))];
+    case 'reference':
+      return value.targets.map((target) => only(referenceKey(code, target)));
+    case 'token': {
+      const { system = bare, value: own = '' } = value;
+      const prefix = tokenPrefix(code, 'token', own);
+      return [system === undefined ? { from: prefix, to: successor(prefix) } : only(tokenKey(code, 'token', own, system))];
+    }
+    default:
+      return [];
+  }
 }
 
 /** An id has no system. */
@@ -116,6 +154,13 @@ function stringExpression(text: string, { code, test }: Asked): Expression {
       return any([exactKey(code, text)]);
     case 'text':
       return startsWith(wordsPrefix(code) + folded);
+    case 'equals':
+      return any([stringKey(code, text)]);
+    case 'ends':
+      return or([
+        { kind: 'ends', prefix: stringsPrefix(code), text: folded, most: WHOLE_BYTES },
+        { kind: 'ends', prefix: longPrefix(code), text: folded, most: LONG_TEXT - 1 },
+      ]);
     case 'contains':
       return or([stringsPrefix(code), longPrefix(code)].map((prefix) => ({ kind: 'contains', prefix, text: folded })));
     default: {

@@ -21,6 +21,8 @@ export type Expression =
   | { readonly kind: 'interval'; readonly prefix: string; readonly low?: Bounds; readonly high?: Bounds; readonly width?: number }
   /** Has a key that begins with the prefix and has the text somewhere after it. */
   | { readonly kind: 'contains'; readonly prefix: string; readonly text: string }
+  /** Has a key that begins with the prefix and ends with the text, with at most so many UTF-8 bytes after the prefix: a longer one may be cut. */
+  | { readonly kind: 'ends'; readonly prefix: string; readonly text: string; readonly most: number }
   /** Has one key with the prefix, of which each part (a list of keys of its own, see `packTuple`) satisfies its expression. */
   | { readonly kind: 'tuple'; readonly prefix: string; readonly parts: readonly Expression[] }
   /** Has a key `prefix` with a place (see `packPlace`) at most this far away. */
@@ -102,6 +104,8 @@ export function holds(expression: Expression, id: string, keys: readonly string[
       return keys.some((key) => insideInterval(key, expression));
     case 'contains':
       return keys.some((key) => key.startsWith(expression.prefix) && key.includes(expression.text, expression.prefix.length));
+    case 'ends':
+      return keys.some((key) => endsSo(key, expression));
     case 'tuple':
       return keys.some((key) => key.startsWith(expression.prefix) && holdsTuple(key.slice(expression.prefix.length), expression.parts));
     case 'near':
@@ -119,6 +123,11 @@ function insideInterval(key: string, { prefix, low, high, width = INSTANT_DIGITS
   if (!key.startsWith(prefix)) return false;
   const middle = prefix.length + width;
   return inside(key.slice(prefix.length, middle), low) && inside(key.slice(middle, middle + width), high);
+}
+
+function endsSo(key: string, { prefix, text, most }: Expression & { kind: 'ends' }): boolean {
+  if (!key.startsWith(prefix) || !key.endsWith(text)) return false;
+  return key.length - prefix.length >= text.length && Buffer.byteLength(key) - Buffer.byteLength(prefix) <= most;
 }
 
 /** Between the keys of one part, and between parts: control characters, which no key has (its values are cleaned). */

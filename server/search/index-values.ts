@@ -228,17 +228,25 @@ function addDate(value: unknown, { code, keys }: Context): void {
 function addMeasure(value: unknown, { code, keys }: Context): void {
   const measure = measureOf(value);
   if (!measure) return;
-  const add = (prefix: string, { low, high }: Span): void => {
-    if (low === high) return void keys.add(prefix + encodeNumber(low));
-    keys.add(rangePrefix(code, prefix) + encodeNumber(low) + encodeNumber(high));
-    keys.add(rangeEndPrefix(code, prefix) + encodeNumber(high));
+  const add = (prefix: string, [low, high]: Digits): void => {
+    if (low === high) return void keys.add(prefix + low);
+    keys.add(rangePrefix(code, prefix) + low + high);
+    keys.add(rangeEndPrefix(code, prefix) + high);
   };
   const { unit } = measure;
-  add(numberPrefix(code), measure);
+  const digits = digitsOf(measure);
+  add(numberPrefix(code), digits);
   const canonical = canonicalOf(measure);
-  if (canonical) add(canonicalPrefix(code, canonical.unit), canonical);
-  else if (unit.code !== undefined) add(codedPrefix(code, unit.system ?? '', unit.code), measure);
-  for (const name of [unit.code, unit.printed]) if (name !== undefined) add(unitPrefix(code, name), measure);
+  if (canonical) add(canonicalPrefix(code, canonical.unit), digitsOf(canonical));
+  else if (unit.code !== undefined) add(codedPrefix(code, unit.system ?? '', unit.code), digits);
+  for (const name of [unit.code, unit.printed]) if (name !== undefined) add(unitPrefix(code, name), digits);
+}
+
+type Digits = readonly [low: string, high: string];
+
+function digitsOf({ low, high }: Span): Digits {
+  const digits = encodeNumber(low);
+  return [digits, low === high ? digits : encodeNumber(high)];
 }
 
 function addPlace(value: unknown, { code, keys }: Context): void {

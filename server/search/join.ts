@@ -5,7 +5,7 @@
  * Data only. Joins are kept apart from expressions because they cannot be decided by one resource's keys: the Gate resolves them to
  * expressions, in the caller's view.
  */
-import { and, type Expression } from './expression.ts';
+import { and, type Expression, not, or } from './expression.ts';
 
 /** References by one search parameter. `canonical`: by url and version, not by Type/id. */
 export type Link = { readonly code: string; readonly canonical: boolean };
@@ -39,6 +39,18 @@ export function allOf(parts: readonly Condition[]): Condition {
   const joined = parts.filter((part) => !isPlain(part));
   if (joined.length === 0) return plain;
   return { kind: 'and', of: plain.kind === 'all' ? joined : [plain, ...joined] };
+}
+
+/** Disjunction; what needs no join is one expression. */
+export function someOf(parts: readonly Condition[]): Condition {
+  const plain = or(parts.filter(isPlain));
+  const joined = parts.filter((part) => !isPlain(part));
+  if (joined.length === 0 || plain.kind === 'all') return plain;
+  return { kind: 'or', of: plain.kind === 'none' ? joined : [plain, ...joined] };
+}
+
+export function noneOf(part: Condition): Condition {
+  return isPlain(part) ? not(part) : { kind: 'not', of: part };
 }
 
 /** Whether the keys of the resource itself decide it. */

@@ -12,7 +12,7 @@ import { encodeInstant } from './expression.ts';
 import { cleanText, foldText } from './text.ts';
 
 /** Which keys a write makes. Keys of lower rules stay valid but answer less: they need a reindex. */
-export const KEY_RULES = 2;
+export const KEY_RULES = 3;
 
 const SEPARATOR = '\u0001';
 const HASHED = '\u0002';
@@ -95,6 +95,8 @@ export function systemKey(code: string, as: TokenKind, system: string): string {
 }
 
 export const STRING_BYTES = 180;
+/** Up to here a string key holds the whole text, and not perhaps its beginning: a character has 4 bytes at most. */
+export const WHOLE_BYTES = STRING_BYTES - 4;
 /** Characters of a long text in which `:contains` looks. */
 export const LONG_TEXT = 8_192;
 
@@ -116,7 +118,7 @@ export function stringsPrefix(code: string): string {
 /** The whole of a text that its string key holds only the beginning of; undefined for others. */
 export function longKey(code: string, text: string): string | undefined {
   const folded = foldText(text);
-  return Buffer.byteLength(folded) <= STRING_BYTES ? undefined : longPrefix(code) + folded.slice(0, LONG_TEXT).toWellFormed();
+  return Buffer.byteLength(folded) <= WHOLE_BYTES ? undefined : longPrefix(code) + folded.slice(0, LONG_TEXT).toWellFormed();
 }
 
 export function longPrefix(code: string): string {

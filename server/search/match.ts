@@ -5,7 +5,8 @@
 import { rangeOf } from '../fhir/dates.ts';
 import { compileExpression } from './extract.ts';
 import { referenceText } from './index-values.ts';
-import type { Criterion, MissingCriterion, ParsedQuery, SearchValue } from './query.ts';
+import { holdsFormula } from './filter.ts';
+import type { Criteria, Criterion, MissingCriterion, SearchValue } from './query.ts';
 import { componentsOf } from './composite.ts';
 import { distance } from './expression.ts';
 import { LONG_TEXT } from './keys.ts';
@@ -16,9 +17,10 @@ import { cleanText, CONTACTS, foldText, hasCase, ignoresCase, isAbove, wordsOf }
 type Element = { readonly [element: string]: unknown };
 type Resource = Element & { readonly resourceType: string };
 
-/** `base`: our own FHIR base URL. */
-export function match(resource: Resource, query: ParsedQuery, base = ''): boolean {
-  return resource.resourceType === query.type && query.criteria.every((criterion) => satisfies(resource, criterion, base));
+/** `base`: our own FHIR base URL. Of what other resources decide nothing is asked. */
+export function match(resource: Resource, query: Criteria, base = ''): boolean {
+  if (resource.resourceType !== query.type || !query.criteria.every((criterion) => satisfies(resource, criterion, base))) return false;
+  return query.joins.every((join) => join.kind !== 'formula' || holdsFormula(join.of, (criteria) => match(resource, criteria, base)));
 }
 
 function satisfies(resource: Resource, criterion: Criterion | MissingCriterion, base: string): boolean {
@@ -27,8 +29,38 @@ function satisfies(resource: Resource, criterion: Criterion | MissingCriterion, 
   const composite = parameter.components && componentsOf(parameter, resource.resourceType);
   const elements = composite ? all.map((one) => composite.partsOf(one, resource)).filter((parts) => parts.every((part) => part.length > 0)) : all;
   if (criterion.test === 'missing') return (elements.length === 0) === criterion.missing;
+  if (criterion.test === 'differs')
+    return elements.some((element) => itemsOf(element, criterion, base).some((item) => !criterion.values.some((value) => isItem(item, value))));
   const some = criterion.values.some((value) => elements.some((element) => says(element, value, { criterion, base })));
   return criterion.test === 'not' ? !some : some;
+}
+
+/** What an element counts as in a comparison that asks for another value: folded texts, URIs, references, pairs of system and code. */
+function itemsOf(element: unknown, criterion: Criterion, base: string): readonly (string | Token)[] {
+  switch (criterion.parameter.type) {
+    case 'string':
+      return strings(element).flatMap((text) => (text.trim() === '' ? [] : [foldText(text)]));
+    case 'token':
+      return tokens(element, criterion).filter(({ system, value }) => system !== '' || value !== '');
+    case 'reference':
+      return referred(element, base);
+    default:
+      return typeof element === 'string' ? [element, ...(element.indexOf('|') > 0 ? [element.split('|')[0] ?? ''] : [])] : [];
+  }
+}
+
+function referred(element: unknown, base: string): readonly string[] {
+  const whole = at(element, 'resourceType') === undefined ? [] : [`${plain(at(element, 'resourceType'))}/${plain(at(element, 'id'))}`];
+  const text = typeof element === 'string' ? (element.split('|')[0] ?? '') : at(element, 'reference');
+  const named = typeof text === 'string' ? (referenceText(text, base) ?? (typeof element === 'string' ? text : undefined)) : undefined;
+  return named === undefined ? whole : [...whole, named];
+}
+
+function isItem(item: string | Token, value: SearchValue): boolean {
+  if (value.kind === 'string') return item === foldText(value.text);
+  if (value.kind === 'uri') return item === value.uri;
+  if (value.kind === 'reference') return value.targets.some((target) => target === item);
+  return typeof item === 'object' && value.kind === 'token' && item.value === value.value && (value.system ?? item.system) === item.system;
 }
 
 type Asked = { readonly criterion: Criterion; readonly base: string };
@@ -68,6 +100,8 @@ function isUri(uri: string, asked: string, test: Criterion['test']): boolean {
 
 function isText(text: string, asked: string, test: Criterion['test']): boolean {
   if (test === 'exact') return cleanText(text) === cleanText(asked);
+  if (test === 'equals') return foldText(text) === foldText(asked);
+  if (test === 'ends') return Buffer.byteLength(foldText(text)) < LONG_TEXT && foldText(text).endsWith(foldText(asked));
   return test === 'contains' ? foldText(text).slice(0, LONG_TEXT).includes(foldText(asked)) : foldText(text).startsWith(foldText(asked));
 }
 

@@ -6,6 +6,7 @@
  * fans out over types is bounded.
  */
 import { AssentError } from '../errors.ts';
+import { isId } from '../fhir/ids.ts';
 import { isResourceType, resourceTypes } from '../fhir/resource-types.ts';
 import { type SearchParameter, type SearchParameters, searchParameters } from '../fhir/search-parameters.ts';
 import type { Include } from './join.ts';
@@ -35,6 +36,7 @@ export function createJoinReader(reach: Reach | undefined, parameters: SearchPar
   const room = { left: MOST_TYPES };
   return {
     join(given, readInner) {
+      if (given.name === '_list') return readList(given, { reach, readInner, room, parameters });
       const has = given.name.startsWith('_has:') || given.name === '_has';
       const chain = has ? undefined : chainOf(given, parameters);
       if (!has && !chain) return undefined;
@@ -44,6 +46,16 @@ export function createJoinReader(reach: Reach | undefined, parameters: SearchPar
     },
     include: (given) => (reach ? readInclude(given, { reach, parameters }) : { why: 'has no meaning here: only a search takes it' }),
   };
+}
+
+/** `_list=id`: what the caller's view of that List refers to. https://hl7.org/fhir/R4/search.html#list */
+function readList({ value, type }: Given, context: Omit<Context, 'reach'> & { readonly reach: Reach | undefined }): JoinCriterion | Why {
+  const { reach } = context;
+  if (!reach) return { why: 'has no meaning here: only a search takes it' };
+  const ids = value.split(',').map((one) => one.replace(/^List\//, ''));
+  if (ids.some((id) => id.startsWith('$'))) return { why: 'names a functional list, and this server keeps none: name a List by its id' };
+  if (!ids.every(isId)) return { why: 'is not the id of a List' };
+  return readHas({ name: '_has:List:item:_id', value: ids.join(','), type }, { ...context, reach });
 }
 
 /** What parse.ts tells apart by name. */

@@ -1,13 +1,14 @@
 /**
  * Reads the query of a search. https://hl7.org/fhir/R4/search.html
  *
- * Invariant: whatever cannot be used is named: strict handling refuses it, lenient handling adds a warning. Joins (chains, _has), which
- * would widen the answer when left out, are refused either way.
+ * Invariant: whatever cannot be used is named: strict handling refuses it, lenient handling adds a warning. Joins (chains, _has, _list),
+ * filters and _contained, which would make it another answer when left out, are refused either way.
  */
 import { AssentError } from '../errors.ts';
 import { type SearchParameter, type SearchParameters, searchParameters } from '../fhir/search-parameters.ts';
 import { readTest } from './modifiers.ts';
 import { paramCode } from './param-codes.ts';
+import { readFilter } from './filter.ts';
 import type { Include } from './join.ts';
 import { createJoinReader, type Given, isInclude, type JoinReader, type Reach, type Why } from './parse-joins.ts';
 import type { Criteria, Criterion, JoinCriterion, MissingCriterion, ParsedQuery } from './query.ts';
@@ -37,6 +38,7 @@ type Controls = { -readonly [K in 'sort' | 'count' | 'summaryCount' | 'total' | 
 type Outcome = { readonly kind: 'used' } | { readonly kind: 'unused'; readonly why: string; readonly refuse?: boolean };
 const used: Outcome = { kind: 'used' };
 const unused = (why: string): Outcome => ({ kind: 'unused', why });
+const refused = (why: string): Outcome => ({ kind: 'unused', why, refuse: true });
 
 /** Throws AssentError('invalid-search'). `query`: the part after `?`, or decoded parameters. */
 export function parseSearch(type: string, query: URLSearchParams | string, options: ParseOptions): ParsedQuery {
@@ -102,6 +104,10 @@ const readControl: Readonly<Record<string, ReadControl | undefined>> = Object.as
     controls.cursor = value;
     return used;
   },
+  // Contained resources have no index keys and are found with what contains them: left out, these would ask for other resources.
+  _contained: (value) => (value === 'false' ? used : refused('asks for contained resources, which this server finds only with what contains them')),
+  _containedType: (value) =>
+    value === 'container' ? used : refused('asks for contained resources alone, which this server sends only in what contains them'),
   // How the answer is written is the business of content negotiation.
   _format: () => used,
   _pretty: () => used,
@@ -114,9 +120,15 @@ type Reading = { readonly options: ParseOptions; readonly reader: JoinReader };
 
 /** A criterion on the resource itself or a join. A join that is left out would widen the answer: refused in lenient handling too. */
 function readAny(given: Given, reading: Reading, into: Sink): Outcome {
+  if (given.name === '_filter') {
+    const formula = readFilter(given, { ...reading, options: { terms: noTerms, ...reading.options } });
+    if ('why' in formula) return refused(formula.why);
+    into.joins.push({ kind: 'formula', of: formula });
+    return used;
+  }
   const join = reading.reader.join(given, (inner) => readInner(inner, reading));
   if (!join) return readCriterion(given, reading.options, into.criteria);
-  if ('why' in join) return { kind: 'unused', why: join.why, refuse: true };
+  if ('why' in join) return refused(join.why);
   into.joins.push(join);
   return used;
 }

@@ -5,10 +5,10 @@
  * Invariant: holds(plan.where, id, indexKeys(resource)) equals match(resource) for every resource and query (a property test).
  */
 import { criterion } from './criteria.ts';
-import { and, type Expression } from './expression.ts';
+import type { Expression } from './expression.ts';
 import { orderOf, type SearchOrder } from './sort.ts';
-import type { Criteria, JoinCriterion, ParsedQuery } from './query.ts';
-import { allOf, type Condition, type Include } from './join.ts';
+import type { Criteria, Formula, JoinCriterion, ParsedQuery } from './query.ts';
+import { allOf, type Condition, type Include, isPlain, noneOf, someOf } from './join.ts';
 import { linkOf } from './links.ts';
 
 export type SearchPlan = {
@@ -29,27 +29,45 @@ export type SearchPlan = {
 export type JoinedPlan = Omit<SearchPlan, 'where'> & { readonly where: Condition; readonly includes: readonly Include[] };
 
 export function planJoined(query: ParsedQuery): JoinedPlan {
-  return { ...planSearch({ ...query, joins: [] }), where: conditionOf(query), includes: query.includes };
+  return { ...rest(query), where: conditionOf(query), includes: query.includes };
 }
 
 function conditionOf({ type, criteria, joins }: Criteria): Condition {
   return allOf([...criteria.map(criterion), ...joins.map((join) => joinCondition(join, type))]);
 }
 
+function formulaCondition(formula: Formula): Condition {
+  switch (formula.kind) {
+    case 'criteria':
+      return conditionOf(formula.criteria);
+    case 'not':
+      return noneOf(formulaCondition(formula.of));
+    case 'and':
+      return allOf(formula.of.map(formulaCondition));
+    case 'or':
+      return someOf(formula.of.map(formulaCondition));
+  }
+}
+
 function joinCondition(join: JoinCriterion, type: string): Condition {
+  if (join.kind === 'formula') return formulaCondition(join.of);
   const link = linkOf(join.parameter, join.kind === 'has' ? join.from.type : type);
   if (!link) throw new Error(`${join.parameter.name} is no link.`); // parse-joins.ts lets none through
   if (join.kind === 'has') return { kind: 'has', link, from: join.from.type, where: conditionOf(join.from) };
   return { kind: 'chain', link, to: join.to.map((inner) => ({ type: inner.type, where: conditionOf(inner) })) };
 }
 
-/** Of a query without joins. */
+/** Of a query without chains and _has. */
 export function planSearch(query: ParsedQuery): SearchPlan {
-  if (query.joins.length > 0) throw new Error('A join stands where there can be none.'); // parse.ts lets none through without reach
+  const where = conditionOf(query);
+  if (!isPlain(where)) throw new Error('A join stands where there can be none.'); // parse.ts lets none through without reach
+  return { ...rest(query), where };
+}
+
+function rest(query: ParsedQuery): Omit<SearchPlan, 'where'> {
   const { warnings, used, cursor, summaryCount, total } = query;
   const countOnly = summaryCount || query.count === 0;
   return {
-    where: and(query.criteria.map(criterion)),
     order: orderOf(query.sort),
     count: countOnly ? 0 : query.count,
     total: countOnly && total !== 'at-least' ? true : total,

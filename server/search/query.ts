@@ -34,9 +34,10 @@ export type Criterion = {
   readonly parameter: SearchParameter;
   /**
    * What to do with the values, which are alternatives. `identifier`: tokens over Reference.identifier; `text`: over the words of a token;
-   * `below`, `above`: URIs that begin so, or that this one is below.
+   * `below`, `above`: URIs that begin so, or that this one is below. Of `_filter`, `equals`: the whole text, folded; `ends`: it ends so;
+   * `differs`: some value is another than each of these, tokens as they are written.
    */
-  readonly test: 'matches' | 'not' | 'exact' | 'contains' | 'identifier' | 'text' | 'below' | 'above';
+  readonly test: 'matches' | 'not' | 'exact' | 'contains' | 'identifier' | 'text' | 'below' | 'above' | 'equals' | 'ends' | 'differs';
   readonly values: readonly SearchValue[];
 };
 
@@ -53,7 +54,14 @@ export type JoinCriterion =
   /** `subject:Patient.name=x`; without a type, one for each that the rest can be asked of. */
   | { readonly kind: 'chain'; readonly parameter: SearchParameter; readonly to: readonly Criteria[] }
   /** `_has:Observation:subject:code=x`: from Observation, whose `parameter` refers. */
-  | { readonly kind: 'has'; readonly parameter: SearchParameter; readonly from: Criteria };
+  | { readonly kind: 'has'; readonly parameter: SearchParameter; readonly from: Criteria }
+  /** `_filter`: of criteria of the resource itself, joins as well. */
+  | { readonly kind: 'formula'; readonly of: Formula };
+
+export type Formula =
+  | { readonly kind: 'criteria'; readonly criteria: Criteria }
+  | { readonly kind: 'and' | 'or'; readonly of: readonly Formula[] }
+  | { readonly kind: 'not'; readonly of: Formula };
 
 export type Sort = { readonly parameter: SearchParameter; readonly direction: 'ascending' | 'descending' };
 

@@ -5,19 +5,30 @@
  */
 
 const PLAIN = /^[!-~]+(?: [!-~]+)*$/;
+const WORDS = /^[0-9A-Za-z]+(?: [0-9A-Za-z]+)*$/;
 
-/** NFKD, marks removed, lower case, white space collapsed. */
+/** Letters that no decomposition takes apart, as they are written where they are not on the keyboard; ς and ı are other forms of a letter. */
+const LETTERS: Readonly<Record<string, string>> = { ς: 'σ', ı: 'i', ß: 'ss', æ: 'ae', œ: 'oe', ø: 'o', ł: 'l', đ: 'd', ð: 'd', þ: 'th' };
+const SPECIAL = new RegExp(`[${Object.keys(LETTERS).join('')}]`, 'g');
+
+/**
+ * NFKD, marks removed, lower case, punctuation and white space as R4 says: what stands inside a word (apostrophes, full stops) counts for
+ * nothing, what stands between words (hyphens, commas, slashes) is a space, and spaces are one. A text of nothing else keeps its marks, so
+ * that it is found by them.
+ */
 export function foldText(text: string): string {
-  if (PLAIN.test(text)) return text.toLowerCase();
+  if (WORDS.test(text)) return text.toLowerCase();
   const base = text
     .toWellFormed()
     .normalize('NFKD')
+    .toLowerCase()
     .replace(/\p{M}+/gu, '')
-    .toLowerCase();
-  return base
-    .replaceAll('ς', 'σ')
-    .replace(/[\s\p{Cc}]+/gu, ' ')
-    .trim();
+    .replace(SPECIAL, (letter) => LETTERS[letter] ?? letter);
+  return spaced(base.replace(/['.\u2018\u2019\u02bc\u02b9\u201b\u2032\u00b7\u2027`]|\p{Cf}/gu, '').replace(/\p{P}+/gu, ' ')) || spaced(base);
+}
+
+function spaced(text: string): string {
+  return text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
 }
 
 /** Control characters would collide with the separators of keys; unpaired surrogates have no UTF-8. */

@@ -10,6 +10,7 @@ import { logContract } from './log.ts';
 import { recordContract } from './records.ts';
 import { scopeContract } from './scope.ts';
 import { searchPropertyContract } from './search-property.ts';
+import { searchSeveralContract } from './search-several.ts';
 import type { OpenSubject } from './subject.ts';
 import { unusedContract } from './unused.ts';
 
@@ -19,6 +20,7 @@ export function contractSuite(engine: string, open: OpenSubject): void {
     describe('finds what a naive filter finds', () => findPropertyContract(open));
     describe('finds in several types as in one', () => findSeveralContract(open));
     describe('answers searches as the reference matcher', () => searchPropertyContract(open));
+    describe('answers searches of several types as the reference matcher', () => searchSeveralContract(open));
     describe('keeps to the scope', () => scopeContract(open));
     describe('tells history', () => historyContract(open));
     describe('commits', () => commitContract(open));

@@ -264,8 +264,55 @@ function valueOf(parameter: SearchParameter, modifier: string): fc.Arbitrary<str
   return asked[modifier] ?? (values[parameter.type] as fc.Arbitrary<string>);
 }
 
+const filterTokens = fc
+  .tuple(pick(undefined, '', ...systems, 'phone'), pick(...codes.filter((code) => !code.includes('|')), 'EUR', 'home', 'finished', 'active'))
+  .map(([system, code]) => (system === undefined ? code : `${system}|${code}`));
+const filterTexts = pick(...words.filter((word) => word.length < 100), 'm', 'hara', 'ＤＥ', 'rhein', '明');
+const filterUris = pick(...urls.filter((url) => url.length < 100 && !url.includes('|')), 'http://example.org/');
+const measuredOperators = ['eq', 'ne', 'gt', 'lt', 'ge', 'le', 'ap', 'sa', 'eb'];
+/** Operators of a kind of parameter, with the values they take. */
+const tests: Readonly<Partial<Record<SearchParameter['type'], readonly [operators: readonly string[], values: fc.Arbitrary<string>][]>>> = {
+  string: [[['eq', 'ne', 'co', 'sw', 'ew'], filterTexts]],
+  token: [
+    [['eq', 'ne'], filterTokens],
+    [['in', 'ni'], pick('http://example.org/vs')],
+    [['ss'], fc.tuple(pick(...systems.slice(0, 2)), pick(...codes.slice(0, 4))).map((parts) => parts.join('|'))],
+  ],
+  reference: [[['eq', 're', 'ne'], fc.oneof(pick(...ids), pick(...references), filterUris)]],
+  uri: [[['eq', 'ne', 'sw'], filterUris]],
+  date: [[[...measuredOperators, 'po'], searchDates]],
+  number: [[measuredOperators, pick('-5.4', '5.40', '100', '150.5')]],
+  quantity: [[measuredOperators, pick('5.4', '150', '5.4||mmHg', '100|http://unitsofmeasure.org|mg')]],
+};
+
+function testOf(parameter: SearchParameter): fc.Arbitrary<string> {
+  const kinds = parameter.name === '_id' ? [[['eq', 'ne'], pick(...ids)] as const] : (tests[parameter.type] ?? []);
+  const present = parameter.name === '_id' ? [] : [fc.boolean().map((is) => `${parameter.name} pr ${is}`)];
+  const others = kinds.map(([operators, given]) =>
+    fc.tuple(pick(...operators), given).map(([operator, value]) => `${parameter.name} ${operator} ${JSON.stringify(value)}`),
+  );
+  return fc.oneof(...present, ...others.flatMap((one) => [one, one, one]));
+}
+
+/** A filter of a few tests, in groups. */
+function filterOf(parameters: readonly SearchParameter[]): fc.Arbitrary<[string, string]> {
+  const usable = parameters.filter(({ name, type }) => name === '_id' || (type !== 'composite' && type !== 'special'));
+  const one = fc.constantFrom(...usable).chain(testOf);
+  const group = fc
+    .tuple(pick('', 'not', 'not '), fc.array(one, { minLength: 1, maxLength: 2 }), pick(' or ', ' and '))
+    .map(([word, list, between]) => `${word}(${list.join(between)})`);
+  const either = fc.oneof(one, group);
+  return fc
+    .tuple(either, fc.array(fc.tuple(pick('and', 'or'), either), { maxLength: 2 }))
+    .map(([first, others]) => ['_filter', [first, ...others.map((pair) => pair.join(' '))].join(' ')]);
+}
+
 /** One `name=value` of a search over the type. */
 export function criterionOf(type: string): fc.Arbitrary<[string, string]> {
+  return fc.oneof({ arbitrary: plainOf(type), weight: 4 }, filterOf([...searchParameters(type).values()].filter((p) => isSearchable(p))));
+}
+
+function plainOf(type: string): fc.Arbitrary<[string, string]> {
   const parameters = [...searchParameters(type).values()].filter((p) => isSearchable(p));
   return fc.constantFrom(...parameters).chain((parameter) => {
     const usable = modifiers[parameter.type]?.filter((m) => allows(parameter, m.slice(1))) ?? [];

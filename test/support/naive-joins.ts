@@ -4,17 +4,18 @@
  */
 import { searchParameters } from '../../server/fhir/search-parameters.ts';
 import { compileExpression } from '../../server/search/extract.ts';
+import { holdsFormula } from '../../server/search/filter.ts';
 import { match } from '../../server/search/match.ts';
-import type { Criteria, JoinCriterion, ParsedQuery } from '../../server/search/query.ts';
+import type { Criteria, JoinCriterion } from '../../server/search/query.ts';
 
 export type Stored = { readonly resourceType: string; readonly id: string; readonly [element: string]: unknown };
 
 export function naiveMatch(world: readonly Stored[], resource: Stored, criteria: Criteria, base: string): boolean {
-  const own = { ...criteria, joins: [] } as unknown as ParsedQuery;
-  return match(resource, own, base) && criteria.joins.every((join) => holdsJoin(world, resource, join, base));
+  return match(resource, { ...criteria, joins: [] }, base) && criteria.joins.every((join) => holdsJoin(world, resource, join, base));
 }
 
 function holdsJoin(world: readonly Stored[], resource: Stored, join: JoinCriterion, base: string): boolean {
+  if (join.kind === 'formula') return holdsFormula(join.of, (inner) => naiveMatch(world, resource, inner, base));
   const { name } = join.parameter;
   if (join.kind === 'has')
     return world.some(
