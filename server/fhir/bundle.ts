@@ -245,7 +245,10 @@ function rewriteNarrative(div: string, lookUp: LookUp): string | undefined {
 /** Conditional references (`Practitioner?identifier=…`) in the resource or patch of an entry of a transaction, each once. */
 export function conditionalReferences({ resource, patch }: Pick<BundleEntry, 'resource' | 'patch'>): ReadonlySet<string> {
   const found = new Set<string>();
-  replaceStrings(patch ?? resource?.text ?? '', (decoded, member) => {
+  const text = patch ?? resource?.text ?? '';
+  // Most resources have no question mark, as such or escaped.
+  if (!/\?|\\u003f/i.test(text)) return found;
+  replaceStrings(text, (decoded, member) => {
     if (member === 'reference' && /^[A-Z][A-Za-z]*\?./.test(decoded)) found.add(decoded);
     return undefined;
   });

@@ -82,7 +82,10 @@ export function objectText(members: Iterable<readonly [string, string | undefine
 
 /** Sets (a JSON text) or removes (undefined) members of an object. `first` lead in the order given, the others keep their places, new ones come last. */
 export function withMemberTexts(text: string, changes: Readonly<Record<string, string | undefined>>, first: readonly string[]): string {
-  const members = memberTexts(text);
+  return changed(memberTexts(text), changes, first);
+}
+
+function changed(members: Map<string, string>, changes: Readonly<Record<string, string | undefined>>, first: readonly string[]): string {
   for (const [name, value] of Object.entries(changes)) {
     if (value === undefined) members.delete(name);
     else members.set(name, value);
@@ -100,12 +103,13 @@ export function withMembers(
   text: string,
   { meta, ...members }: { readonly meta?: Readonly<Record<string, unknown>>; readonly [name: string]: unknown },
 ): string {
+  const present = memberTexts(text);
   const changes = textsOf(members);
   if (meta) {
-    const before = memberText(text, 'meta');
+    const before = present.get('meta');
     changes['meta'] = withMemberTexts(before?.startsWith('{') ? before : '{}', textsOf(meta), ['versionId', 'lastUpdated']);
   }
-  return withMemberTexts(text, changes, ['resourceType', 'id', 'meta']);
+  return changed(present, changes, ['resourceType', 'id', 'meta']);
 }
 
 function textsOf(members: Readonly<Record<string, unknown>>): Record<string, string | undefined> {

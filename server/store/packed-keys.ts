@@ -4,9 +4,22 @@
  */
 
 export function packKeys(keys: readonly string[]): string {
-  let packed = '';
-  for (const key of keys) packed += `${NEEDS_ESCAPE.test(key) ? key.replaceAll('\\', '\\\\').replaceAll('\n', '\\n') : key}\n`;
-  return packed;
+  const packed = joined(keys);
+  return packed.includes('\\') || linesOf(packed) !== keys.length ? joined(keys.map(escaped)) : packed;
+}
+
+function joined(keys: readonly string[]): string {
+  return keys.length === 0 ? '' : `${keys.join('\n')}\n`;
+}
+
+function linesOf(packed: string): number {
+  let lines = 0;
+  for (let at = packed.indexOf('\n'); at !== -1; at = packed.indexOf('\n', at + 1)) lines++;
+  return lines;
+}
+
+function escaped(key: string): string {
+  return key.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
 }
 
 export function unpackKeys(packed: string): string[] {
@@ -15,5 +28,4 @@ export function unpackKeys(packed: string): string[] {
   return packed.includes('\\') ? keys.map((key) => key.replace(ESCAPED, (_, kind: string) => (kind === 'n' ? '\n' : '\\'))) : keys;
 }
 
-const NEEDS_ESCAPE = /[\\\n]/;
 const ESCAPED = /\\(.)/g;

@@ -73,8 +73,23 @@ function index({ statement }: Database, { type, id, rid }: Indexed, { before, af
   for (const key of old) {
     if (moved || !fresh.has(key)) statement('DELETE FROM keys WHERE type = ? AND key = ? AND sort = ? AND id = ?').run(type, key, before.sort, id);
   }
-  for (const key of fresh) if (moved || !old.has(key)) statement('INSERT INTO keys VALUES (?, ?, ?, ?, ?)').run(type, key, after.sort, id, rid);
+  const added = [...fresh].filter((key) => moved || !old.has(key));
+  for (let at = 0; at < added.length; at += MOST_TOGETHER) {
+    const some = added.slice(at, at + MOST_TOGETHER);
+    statement(INSERTS[some.length] as string).run(type, after.sort, id, rid, ...some);
+  }
 }
+
+const MOST_TOGETHER = 16;
+
+/**
+ * Statements for so many keys, because a statement costs more than the row it inserts. OR FAIL: a failure undoes the whole job, so SQLite need not
+ * be ready to undo the one statement.
+ */
+const INSERTS: readonly string[] = Array.from({ length: MOST_TOGETHER + 1 }, (_, count) => {
+  const rows = Array.from({ length: count }, (_, i) => `(?1, ?${i + 5}, ?2, ?3, ?4)`);
+  return `INSERT OR FAIL INTO keys VALUES ${rows.join(', ')}`;
+});
 
 /** A deletion is in no index. */
 function entriesOf({ deleted, keys }: Content): ReadonlySet<string> {
