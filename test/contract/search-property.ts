@@ -15,7 +15,7 @@ import type { ParsedQuery } from '../../server/search/query.ts';
 import { readSort } from '../../server/search/sort.ts';
 import { comparePositions, type KeyOrder, positionOf } from '../../server/store/key-order.ts';
 import type { Position, StoredResource } from '../../server/store/port.ts';
-import { base, criterionOf, resourceOf, sampleTypes, terms } from '../search/samples.ts';
+import { base, anyCriterionOf, resourceOf, sampleTypes, terms } from '../search/samples.ts';
 import { type OpenSubject, query, resource, type Subject, store } from './subject.ts';
 
 const now = Date.UTC(2024, 0, 1);
@@ -45,8 +45,8 @@ function searchOf(type: string): fc.Arbitrary<Search> {
   );
   const by = fc.tuple(fc.constantFrom('', '-'), fc.constantFrom(...sortable)).map((parts) => parts.join(''));
   return fc.record({
-    criteria: fc.array(criterionOf(type), { maxLength: 3 }),
-    scope: fc.array(criterionOf(type), { maxLength: 1 }),
+    criteria: fc.array(anyCriterionOf(type), { maxLength: 3 }),
+    scope: fc.array(anyCriterionOf(type), { maxLength: 1 }),
     sort: fc.array(by, { maxLength: 2 }),
     limit: fc.constantFrom(7, 20, 100),
   });

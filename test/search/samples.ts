@@ -307,12 +307,13 @@ function filterOf(parameters: readonly SearchParameter[]): fc.Arbitrary<[string,
     .map(([first, others]) => ['_filter', [first, ...others.map((pair) => pair.join(' '))].join(' ')]);
 }
 
-/** One `name=value` of a search over the type. */
-export function criterionOf(type: string): fc.Arbitrary<[string, string]> {
-  return fc.oneof({ arbitrary: plainOf(type), weight: 4 }, filterOf([...searchParameters(type).values()].filter((p) => isSearchable(p))));
+/** The same, or a filter. */
+export function anyCriterionOf(type: string): fc.Arbitrary<[string, string]> {
+  return fc.oneof({ arbitrary: criterionOf(type), weight: 4 }, filterOf([...searchParameters(type).values()].filter((p) => isSearchable(p))));
 }
 
-function plainOf(type: string): fc.Arbitrary<[string, string]> {
+/** One `name=value` of a search over the type. */
+export function criterionOf(type: string): fc.Arbitrary<[string, string]> {
   const parameters = [...searchParameters(type).values()].filter((p) => isSearchable(p));
   return fc.constantFrom(...parameters).chain((parameter) => {
     const usable = modifiers[parameter.type]?.filter((m) => allows(parameter, m.slice(1))) ?? [];
