@@ -25,7 +25,7 @@ export function refinementOf(input: DecisionInput, scopeOf: (type: string) => Ex
   const { type, caller } = input;
   // What an administrator reads, and what a patient reads of signatures, rests on no source.
   if (caller.admin) return undefined;
-  const isSeen = ({ type: of, id, keys }: Row) => holds(scopeOf(of), id, keys);
+  const isSeen = ({ type: of, id, keys, deleted }: Row) => !deleted && holds(scopeOf(of), id, keys);
   switch (type) {
     case 'Composition':
     case 'Bundle': {
@@ -37,7 +37,7 @@ export function refinementOf(input: DecisionInput, scopeOf: (type: string) => Ex
       const isVisible = (row: Row, sources: Sources) => {
         const [context] = sourcesOf(row, sources) ?? [];
         const patients = context?.keys.filter((key) => key.startsWith(PATIENT)) ?? [];
-        return context !== undefined && !context.deleted && isSeen(context) && holds(own, row.id, [...row.keys, ...patients]);
+        return context !== undefined && isSeen(context) && holds(own, row.id, [...row.keys, ...patients]);
       };
       return { loose: any([HAS_CONTEXT]), isVisible };
     }

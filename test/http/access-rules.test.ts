@@ -93,14 +93,14 @@ describe('nobody widens their own view by writing (rule 21)', () => {
 });
 
 describe('Binary (rule 18)', () => {
-  it('without a securityContext is for its writer; with one that is the patient, for that patient; no Consent opens it', async () => {
+  it('without a securityContext is for its writer; with one, for whoever may read that', async () => {
     const binary = { resourceType: 'Binary', contentType: 'text/plain', data: 'aGVsbG8=' };
     const idOf = async (session: Session, more: Json = {}) => String((await session.call('POST', 'Binary', { ...binary, ...more })).json['id']);
     const statuses = (id: string) =>
       Promise.all([insurer.session, rival, alice, server.admin].map(async (session) => (await session.call('GET', `Binary/${id}`)).status));
     expect(await statuses(await idOf(insurer.session))).toEqual([200, 404, 404, 404]);
     expect(await statuses(await idOf(hospital))).toEqual([404, 404, 404, 404]);
-    expect(await statuses(await idOf(server.admin, { securityContext: { reference: 'Patient/alice' } }))).toEqual([404, 404, 200, 404]);
+    expect(await statuses(await idOf(server.admin, { securityContext: { reference: 'Patient/alice' } }))).toEqual([200, 404, 200, 404]);
   });
 });
 
