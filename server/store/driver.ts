@@ -16,7 +16,8 @@ export type Driver =
 /** The union of `drivers` holds every match; `rest` is what remains to be checked; `size` is the capped number of entries to walk. */
 export type Choice = { readonly drivers: readonly Driver[]; readonly size: number; readonly rest: Expression };
 
-export type Measure = (driver: Driver) => number;
+/** `cap`: where counting stops. */
+export type Sizing = { readonly cap: number; readonly measure: (driver: Driver) => number };
 
 /** Up to this many ids are looked up at once, whatever else was asked. */
 const HANDFUL = 50;
@@ -34,7 +35,7 @@ const MOST_MERGED = 50;
 export function pickDriver(expression: Expression, measure: (driver: Driver, cap: number) => number): Choice | undefined {
   let choice: Choice | undefined;
   for (const cap of CAPS) {
-    choice = choose(expression, (driver) => measure(driver, cap));
+    choice = choose(expression, { cap, measure: (driver) => measure(driver, cap) });
     if (!choice || choice.size < cap) break;
     // All are large: only walks in result order are of use, and how large the others are does not matter.
     if (cap > MOST_COLLECTED && !mergeableKeys(choice)) break;
@@ -61,19 +62,19 @@ export function headsOf(choice: Choice | undefined): string[] {
   return [...new Set(keys.map((key) => key.slice(0, HEAD)))];
 }
 
-function choose(expression: Expression, measure: Measure): Choice | undefined {
-  if (expression.kind === 'and') return smallest(expression.of, measure);
-  if (expression.kind === 'or') return union(expression, measure);
+function choose(expression: Expression, sizing: Sizing): Choice | undefined {
+  if (expression.kind === 'and') return smallest(expression.of, sizing);
+  if (expression.kind === 'or') return union(expression, sizing);
   const driver = driverOf(expression);
-  return driver && { drivers: [driver], size: measure(driver), rest: expression.kind === 'interval' ? expression : all };
+  return driver && { drivers: [driver], size: sizing.measure(driver), rest: expression.kind === 'interval' ? expression : all };
 }
 
-function smallest(parts: readonly Expression[], measure: Measure): Choice | undefined {
+function smallest(parts: readonly Expression[], sizing: Sizing): Choice | undefined {
   const few = parts.find((part) => part.kind === 'id' && part.ids.size <= HANDFUL);
   let best: Choice | undefined;
   let driving: Expression | undefined;
   for (const part of few ? [few] : parts) {
-    const choice = choose(part, measure);
+    const choice = choose(part, sizing);
     if (!choice || (best && !isBetter(choice, best))) continue;
     best = choice;
     driving = part;
@@ -86,20 +87,20 @@ function isBetter(choice: Choice, best: Choice): boolean {
   return choice.size < best.size || (choice.size === best.size && !mergeableKeys(best) && mergeableKeys(choice) !== undefined);
 }
 
-function union(expression: Expression & { kind: 'or' }, measure: Measure): Choice | undefined {
+/** Once the sum is at the cap, how large the other branches are says nothing more: 200 of them are not counted to the cap each. */
+function union(expression: Expression & { kind: 'or' }, { cap, measure }: Sizing): Choice | undefined {
   if (expression.of.length > MOST_BRANCHES) return undefined;
+  let size = 0;
+  const rest: Sizing = { cap, measure: (driver) => (size >= cap ? 0 : measure(driver)) };
   const choices: Choice[] = [];
   for (const part of expression.of) {
-    const choice = choose(part, measure);
+    const choice = choose(part, rest);
     if (!choice) return undefined;
+    size += choice.size;
     choices.push(choice);
   }
-  const exact = choices.every(({ rest }) => rest.kind === 'all');
-  return {
-    drivers: choices.flatMap(({ drivers }) => drivers),
-    size: choices.reduce((sum, { size }) => sum + size, 0),
-    rest: exact ? all : expression,
-  };
+  const exact = choices.every((choice) => choice.rest.kind === 'all');
+  return { drivers: choices.flatMap(({ drivers }) => drivers), size, rest: exact ? all : expression };
 }
 
 function driverOf(expression: Expression): Driver | undefined {

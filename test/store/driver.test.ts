@@ -100,3 +100,14 @@ test('packed keys come back as they went in, whatever is in them', () => {
     }),
   );
 });
+
+test('of many branches no more is counted than tells that they are many', () => {
+  const branches = Array.from({ length: 200 }, (_, i): Expression => ({ kind: 'any', keys: new Set([`a${i}`]) }));
+  let counted = 0;
+  const choice = pickDriver({ kind: 'or', of: branches }, (_driver, cap) => {
+    counted += cap;
+    return cap;
+  });
+  expect(choice?.drivers).toHaveLength(200);
+  expect(counted).toBeLessThan(100_000);
+});
