@@ -1,10 +1,12 @@
 /**
- * The codes of value sets and hierarchies on board, listed for search: packages before what R4 itself binds. https://hl7.org/fhir/R4/valueset.html#composition
+ * The codes of value sets and hierarchies on board, listed for search: packages before what R4 itself binds, and R4's own code systems and the
+ * hierarchies of v3 by a table made from the definitions (test/support/code-system-table.ts). https://hl7.org/fhir/R4/valueset.html#composition
  *
  * Invariant: a list is whole or there is none; a set that names a system, a filter or another set that is not on board has none.
  */
 import type { Definition, Package } from './packages/package.ts';
 import { compareVersions } from './packages/profiles.ts';
+import systems from './code-systems.json' with { type: 'json' };
 import table from './value-sets.json' with { type: 'json' };
 import type { CodeSystem, Concept, Expanded, Filter, Include, ValueSet } from './packages/value-set.ts';
 
@@ -24,7 +26,8 @@ const DEEPEST = 20;
 export function createSearchTerms(packages: readonly Package[]): SearchTerms {
   const hierarchyOf = remembered((system: string) => {
     const found = newest<CodeSystem>(system, packages, 'codeSystems');
-    return found?.content === 'complete' ? flatten(found.concept ?? []) : undefined;
+    if (found) return found.content === 'complete' ? flatten(found.concept ?? []) : undefined;
+    return Object.hasOwn(ownSystems, system) ? flatten(conceptsOf(ownSystems[system] ?? [])) : undefined;
   });
   const expand = (canonical: string, depth: number): readonly Code[] | undefined => {
     if (depth > DEEPEST) return undefined;
@@ -69,6 +72,19 @@ function newest<T>(canonical: string, packages: readonly Package[], kind: 'value
   const found: Definition[] = packages.flatMap((one) => one[kind]).filter((one) => one.url === url && (version ?? one.version) === one.version);
   const [first] = found.toSorted((a, b) => compareVersions(b.version, a.version));
   return first && (JSON.parse(first.text) as T);
+}
+
+/** Codes in order; a list stands behind the code whose children it holds. */
+type Nested = readonly (string | Nested)[];
+
+const ownSystems = systems as unknown as Readonly<Record<string, Nested>>;
+
+function conceptsOf(codes: Nested): Concept[] {
+  return codes.flatMap((code, i) => {
+    const children = codes[i + 1];
+    if (typeof code !== 'string') return [];
+    return [typeof children === 'object' ? { code, concept: conceptsOf(children) } : { code }];
+  });
 }
 
 function flatten(concepts: readonly Concept[]): Hierarchy {

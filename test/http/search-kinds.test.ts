@@ -50,6 +50,8 @@ beforeAll(async () => {
   server = await startRealServer({ ASSENT_PACKAGES: path });
   caller = server.admin;
   await put(server, organization(HOSPITAL));
+  const role = { system: 'http://terminology.hl7.org/CodeSystem/v3-RoleCode', code: 'PSYCHF' };
+  await put(server, { ...organization('Organization/psychiatry'), type: [{ coding: [role] }] });
   await put(
     server,
     location('a', 'icu', {
@@ -86,6 +88,8 @@ test.each([
   ['Location?type:not-in=http://example.org/vs', ['b']],
   [`Location?type:below=${system}|ward`, ['a', 'c']],
   [`Location?type:above=${system}|icu`, ['a', 'c']],
+  ['Organization?type:below=http://terminology.hl7.org/CodeSystem/v3-RoleCode|HOSP', ['psychiatry']],
+  ['Organization?type:above=http://terminology.hl7.org/CodeSystem/v3-RoleCode|PSYCHF', ['psychiatry']],
   ['Location?type:text=ebene', ['a', 'b', 'c']],
   ['Location?type=ICU', ['a']],
   ['Location?near=25.03|121.56|5|km', ['a']],

@@ -1,4 +1,5 @@
 /** The definitions the server judges by against lists that others made: elements, cardinality, types and bindings of all of R4 4.0.1. */
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { expect, test } from 'vitest';
 import { resourceTypes } from '../../server/fhir/resource-types.ts';
@@ -6,6 +7,7 @@ import { createDefinitions } from '../../server/validation/definitions.ts';
 import { createShapes, type Shape } from '../../server/validation/shapes.ts';
 import committed from '../../server/validation/value-sets.json' with { type: 'json' };
 import { createValueSets } from '../../server/validation/value-sets.ts';
+import { buildCodeSystemTable, codeSystemPath } from '../support/code-system-table.ts';
 import { buildValueSetTable } from '../support/value-set-table.ts';
 
 /** The element tables of the npm package fhir, which were made from R4 4.0.1 as published. */
@@ -90,6 +92,12 @@ test('the table of codes is what the definitions give', () => {
   const table = buildValueSetTable();
   expect(Object.keys(table).length).toBeGreaterThan(290);
   expect(committed).toEqual(table);
+}, 30_000);
+
+test('the table of code systems is what the definitions give', () => {
+  const table = buildCodeSystemTable();
+  expect(Object.keys(table).length).toBeGreaterThan(400);
+  expect(JSON.parse(readFileSync(codeSystemPath, 'utf8'))).toEqual(table);
 }, 30_000);
 
 test('a code is in, out, or not known: never guessed', () => {

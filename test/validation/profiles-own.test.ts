@@ -57,7 +57,10 @@ describe('the definitions', () => {
   test('have addresses of their own, under one root', () => {
     const urls = definitions.map(([, value]) => String(value['url']));
     expect(new Set(urls).size).toBe(urls.length);
-    for (const url of urls) expect(url).toMatch(/^urn:assent:(profile:[a-z-]+|search:[A-Z][A-Za-z]+-[a-z-]+|operation:[A-Z][A-Za-z]+-[a-z-]+|capabilities:server|receipt)$/);
+    for (const url of urls)
+      expect(url).toMatch(
+        /^urn:assent:(profile:[a-z-]+|search:[A-Z][A-Za-z]+-[a-z-]+|operation:[A-Z][A-Za-z]+-[a-z-]+|capabilities:server|receipt)$/,
+      );
   });
 });
 
