@@ -56,7 +56,7 @@ export function parseSearch(type: string, query: URLSearchParams | string, optio
     const outcome = repeated
       ? unused('is given more than once')
       : control
-        ? control(value, controls, type)
+        ? control(value, controls, { type, parameters: options.parameters ?? searchParameters })
         : isInclude(name)
           ? readInclude({ name, value, type }, reader, includes)
           : readAny({ name, value, type }, { options, reader }, into);
@@ -76,7 +76,7 @@ function printable(name: string): string {
   return `"${name.slice(0, 80).replace(/[^\x20-\x7e]/g, '?')}"`;
 }
 
-type ReadControl = (value: string, controls: Controls, type: string) => Outcome;
+type ReadControl = (value: string, controls: Controls, of: { readonly type: string; readonly parameters: SearchParameters }) => Outcome;
 
 const readControl: Readonly<Record<string, ReadControl | undefined>> = Object.assign(Object.create(null) as object, {
   _count: (value, controls) => {
@@ -84,8 +84,8 @@ const readControl: Readonly<Record<string, ReadControl | undefined>> = Object.as
     controls.count = Math.min(Number(value), MAX_COUNT);
     return used;
   },
-  _sort: (value, controls, type) => {
-    const sort = readSort(value, type);
+  _sort: (value, controls, { type, parameters }) => {
+    const sort = readSort(value, parameters(type));
     if ('why' in sort) return unused(sort.why);
     controls.sort = sort;
     return used;

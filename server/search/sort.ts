@@ -2,7 +2,7 @@
  * `_sort`: the parameters named, and the index keys that are ordered as their values are. https://hl7.org/fhir/R4/search.html#sort
  * Of several values the least counts when ascending and the greatest when descending; what has none comes last in both directions.
  */
-import { type SearchParameter, searchParameters } from '../fhir/search-parameters.ts';
+import type { SearchParameter } from '../fhir/search-parameters.ts';
 import { dateEndPrefix, datePrefix, numberPrefix, referencePrefix, stringPrefix, tokensPrefix, urisPrefix } from './keys.ts';
 import { paramCode } from './param-codes.ts';
 import type { ParsedQuery, Sort } from './query.ts';
@@ -12,7 +12,8 @@ const MOST_SORTED_BY = 6;
 
 type Why = { readonly why: string };
 
-export function readSort(value: string, type: string): readonly Sort[] | Why {
+/** `parameters`: of the type, by name. */
+export function readSort(value: string, parameters: ReadonlyMap<string, SearchParameter>): readonly Sort[] | Why {
   const names = value.split(',').filter((name) => name !== '');
   if (names.length === 0) return { why: 'names nothing to sort by' };
   if (names.length > MOST_SORTED_BY) return { why: `names more than the ${MOST_SORTED_BY} parameters this server sorts by` };
@@ -20,7 +21,7 @@ export function readSort(value: string, type: string): readonly Sort[] | Why {
   for (const name of names) {
     const direction = name.startsWith('-') ? ('descending' as const) : ('ascending' as const);
     const bare = name.replace(/^-/, '');
-    const parameter = searchParameters(type).get(bare);
+    const parameter = parameters.get(bare);
     if (bare.includes('.')) return { why: 'asks to sort by a chain, which this server does not offer' };
     if (!parameter || (parameter.name !== '_id' && prefixOf(parameter, direction) === undefined))
       return { why: 'names something that is no parameter of this type with values to sort by' };

@@ -93,6 +93,8 @@ test.each([
   ['Location?type:text=ebene', ['a', 'b', 'c']],
   ['Location?type=ICU', ['a']],
   ['Location?near=25.03|121.56|5|km', ['a']],
+  ['Location?_sort=floor', ['a', 'b', 'c']],
+  ['Location?_sort=-floor,_id&_count=2', ['a', 'b']],
   ['Location?near=25.03|121.56|10000|m', ['a', 'b']],
   ['Substance?quantity=1|http://unitsofmeasure.org|g', ['gram', 'milli']],
   ['Substance?quantity=gt1500000|http://unitsofmeasure.org|mg', ['other']],
