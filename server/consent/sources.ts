@@ -18,6 +18,8 @@ export type Refinement = {
   /** What may be visible once its sources are looked at: of the resource's own keys. */
   readonly loose: Expression;
   readonly isVisible: (row: Row, sources: Sources) => boolean;
+  /** Whose Consents it rests on besides those it names itself, by logical id. */
+  readonly concerns: (row: Row, sources: Sources) => readonly string[];
 };
 
 /** `scopeOf`: what the caller may see of a type without a look at sources. Undefined: nothing else decides about this type. */
@@ -30,16 +32,15 @@ export function refinementOf(input: DecisionInput, scopeOf: (type: string) => Ex
     case 'Composition':
     case 'Bundle': {
       const loose = withoutKey(scopeOf(type), UNKNOWN_PART);
-      return { loose, isVisible: (row, sources) => holds(scopeOf(type), row.id, withParts(row.keys, sources)) };
+      return { loose, isVisible: (row, sources) => holds(scopeOf(type), row.id, withParts(row.keys, sources)), concerns: () => [] };
     }
     case 'Binary': {
       const own = notDenied(input);
       const isVisible = (row: Row, sources: Sources) => {
         const [context] = sourcesOf(row, sources) ?? [];
-        const patients = context?.keys.filter((key) => key.startsWith(PATIENT)) ?? [];
-        return context !== undefined && isSeen(context) && holds(own, row.id, [...row.keys, ...patients]);
+        return context !== undefined && isSeen(context) && holds(own, row.id, [...row.keys, ...patientsNamed([context]).map(facet.patient)]);
       };
-      return { loose: any([HAS_CONTEXT]), isVisible };
+      return { loose: any([HAS_CONTEXT]), isVisible, concerns };
     }
     case 'Provenance': {
       const own = notDenied(input);
@@ -47,11 +48,17 @@ export function refinementOf(input: DecisionInput, scopeOf: (type: string) => Ex
         const targets = sourcesOf(row, sources);
         return targets !== undefined && targets.every(isSeen) && holds(own, row.id, row.keys);
       };
-      return { loose: startsWith(SOURCE), isVisible };
+      return { loose: startsWith(SOURCE), isVisible, concerns };
     }
     default:
       return undefined;
   }
+}
+
+const concerns: Refinement['concerns'] = (row, sources) => patientsNamed(sourcesOf(row, sources) ?? []);
+
+function patientsNamed(rows: readonly Row[]): readonly string[] {
+  return rows.flatMap(({ keys }) => keys.flatMap((key) => (key.startsWith(PATIENT) ? [key.slice(PATIENT.length)] : [])));
 }
 
 /** References of what decides about it. */

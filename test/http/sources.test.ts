@@ -156,6 +156,27 @@ describe('a Binary', () => {
     expect(await sees(session, 'Binary/scan')).toBe(false);
   });
 
+  it('is in the trail of the patient its securityContext is about, and closed once their Consent is not the one in the log', async () => {
+    await put(server, patient('carol'));
+    const grantee = 'Organization/reader-of-carol';
+    await put(server, organization(grantee));
+    const terms = termsOf(server, { patient: 'Patient/carol', grantee });
+    const { consent } = await agree(server, terms, [await enrolKey(server.admin, 'Patient/carol'), keys[1] as Key]);
+    const { session } = await register(server, { actor: grantee });
+    await put(server, observation('about-carol', 'Patient/carol'));
+    await put(server, binary('traced', 'Observation/about-carol'));
+    const traced = async () => {
+      const { json } = await server.admin.call('GET', '/fhir/AuditEvent?patient=Patient/carol&entity=Binary/traced&_total=accurate');
+      return Number(json['total']);
+    };
+    const before = await traced();
+    expect((await session.call('GET', '/fhir/Binary/traced')).status).toBe(200);
+    expect(await traced()).toBe(before + 1);
+    const id = consent.slice('Consent/'.length);
+    await server.hand.setBody('Consent', id, `${await server.hand.body('Consent', id)} `);
+    expect((await session.call('GET', '/fhir/Binary/traced')).status).toBe(404);
+  });
+
   it.each<[string, Json]>([
     ['label', { securityLabel: labelled('HIV').securityLabel }],
     ['class', { class: [{ system: 'http://hl7.org/fhir/resource-types', code: 'Binary' }] }],

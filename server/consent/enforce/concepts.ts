@@ -9,7 +9,7 @@ import { AssentError } from '../../errors.ts';
 import { parseReference } from '../../fhir/references.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
-import type { ResourceStore } from '../../store/port.ts';
+import type { Query, ResourceStore, StoredResource } from '../../store/port.ts';
 import type { WriteOperation } from '../gate.ts';
 import { newestFirst } from './view.ts';
 
@@ -32,13 +32,14 @@ export async function referencedConcepts(deps: Deps, operations: readonly WriteO
   const named = new Set([...written.values()].flatMap((value) => [...medicationOf(value), ...targetsOf(value, deps.base)]));
   const values = new Map([...written].filter(([reference]) => named.has(reference)));
   const keys = new Map<string, readonly string[]>();
-  for (const [type, ids] of byType([...named].filter((reference) => !written.has(reference)))) {
-    const found = await deps.resources.find({ type, where: { kind: 'id', ids }, scope: 'internal', order: newestFirst, limit: ids.size });
-    if (found.kind !== 'rows') throw new AssentError('unavailable');
-    for (const row of found.rows) {
-      values.set(`${type}/${row.id}`, JSON.parse(row.body) as ResourceValue);
-      keys.set(`${type}/${row.id}`, row.keys);
-    }
+  const stored = await storedAt(
+    deps.resources,
+    [...named].filter((reference) => !written.has(reference)),
+    { bodies: true },
+  );
+  for (const [reference, row] of stored) {
+    values.set(reference, JSON.parse(row.body) as ResourceValue);
+    keys.set(reference, row.keys);
   }
   return { values, keys };
 }
@@ -66,8 +67,23 @@ function targetsOf(value: ResourceValue, base: string): string[] {
   });
 }
 
+/** What is stored under these references, whoever may see it. Throws AssentError('unavailable'). */
+export async function storedAt(
+  resources: Pick<ResourceStore, 'find'>,
+  references: Iterable<string>,
+  how: Pick<Query, 'deleted' | 'bodies'>,
+): Promise<Map<string, StoredResource>> {
+  const stored = new Map<string, StoredResource>();
+  for (const [type, ids] of byType(references)) {
+    const found = await resources.find({ type, where: { kind: 'id', ids }, scope: 'internal', order: newestFirst, limit: ids.size, ...how });
+    if (found.kind !== 'rows') throw new AssentError('unavailable');
+    for (const row of found.rows) stored.set(`${type}/${row.id}`, row);
+  }
+  return stored;
+}
+
 /** Ids by the type of `Type/id`. */
-export function byType(references: readonly string[]): Map<string, Set<string>> {
+export function byType(references: Iterable<string>): Map<string, Set<string>> {
   const ids = new Map<string, Set<string>>();
   for (const reference of references) {
     const [type = '', id = ''] = reference.split('/');

@@ -8,7 +8,6 @@ import type { Act } from '../../audit/event.ts';
 import type { Recorder } from '../../audit/record.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
 import type { CountResult, FindResult, Guard, NewLogRow, ResourceStore, Scope, StoredResource } from '../../store/port.ts';
-import { facet } from '../facets.ts';
 import type { ReadResult, Row, SearchRequest, SearchResult } from '../gate.ts';
 import type { Caller } from '../model.ts';
 import type { Expression } from '../../search/expression.ts';
@@ -169,7 +168,7 @@ export async function recordDisclosure(
   if (type !== undefined && opensByScopeAlone(type)) return { receipt: undefined };
   const patients = patientsOf(rows);
   const acts: Act[] = patients.map((patient) => {
-    const theirs = rows.filter((row) => row.keys.includes(facet.patient(patient)));
+    const theirs = rows.filter((row) => patientsOf([row]).includes(patient));
     return { ...actBase(deps.caller, interaction), patient, what: theirs.map(versionReference), basis: view.basis([patient]) };
   });
   if (query !== undefined || acts.length === 0) {

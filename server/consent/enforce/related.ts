@@ -10,7 +10,7 @@ import { literalReferences } from '../../fhir/literal-references.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { ResourceStore, Scope } from '../../store/port.ts';
 import type { Related } from '../compile.ts';
-import { byType } from './concepts.ts';
+import { byType, storedAt } from './concepts.ts';
 import { newestFirst } from './view.ts';
 
 type Frozen = { readonly salt: string; readonly related: Related };
@@ -22,8 +22,8 @@ export async function freezeRelated(
   anchors: readonly string[],
 ): Promise<{ readonly text: string; readonly digest: string } | undefined> {
   if (anchors.length === 0) return undefined;
-  const bodies = await bodiesOf(resources, anchors);
-  const related = Object.fromEntries([...new Set(anchors)].map((anchor) => [anchor, referencesOf(bodies.get(anchor), base)]));
+  const stored = await storedAt(resources, anchors, { bodies: true });
+  const related = Object.fromEntries([...new Set(anchors)].map((anchor) => [anchor, referencesOf(stored.get(anchor)?.body, base)]));
   const text = JSON.stringify({ salt: randomBytes(32).toString('base64url'), related } satisfies Frozen);
   return { text, digest: digestOf(text) };
 }
@@ -38,16 +38,6 @@ export function readRelated(text: string | undefined, digest: string | undefined
   if (text === undefined && digest === undefined) return undefined;
   if (text === undefined || digestOf(text) !== digest) throw new Error('What the Consent reaches is not what was signed.');
   return (JSON.parse(text) as Frozen).related;
-}
-
-async function bodiesOf(resources: Find, references: readonly string[]): Promise<Map<string, string>> {
-  const bodies = new Map<string, string>();
-  for (const [type, ids] of byType(references)) {
-    const found = await resources.find({ type, where: { kind: 'id', ids }, scope: 'internal', order: newestFirst, limit: ids.size });
-    if (found.kind !== 'rows') throw new Error(`The store answered ${found.kind} to a look-up by id.`);
-    for (const { id, body } of found.rows) bodies.set(`${type}/${id}`, body);
-  }
-  return bodies;
 }
 
 /** Those of the references that the scopes let be seen; undefined: the epoch has moved. */

@@ -6,12 +6,12 @@
  * sources that was looked at, so that a version with others is not among them.
  */
 import { AssentError } from '../../errors.ts';
-import { and, any, type Expression, or, startsWith } from '../../search/expression.ts';
+import { all, and, any, type Expression, none, or, startsWith } from '../../search/expression.ts';
 import type { Guard, HistoryQuery, Query, ResourceStore, Scope, ScopeOrInternal, StoredResource } from '../../store/port.ts';
 import { facet, SOURCE } from '../facets.ts';
-import { type Refinement, type Row, sourceReferences, type Sources } from '../sources.ts';
-import { byType } from './concepts.ts';
-import { newestFirst } from './view.ts';
+import { type Refinement, sourceReferences } from '../sources.ts';
+import { storedAt } from './concepts.ts';
+import { type GateRow, newestFirst } from './view.ts';
 
 /** A scope as a view gives it. `where` is what holds without a look at sources. */
 export type SourcedScope = Scope & { readonly refinement?: Refinement };
@@ -35,39 +35,57 @@ export function readSources(resources: ResourceStore): ResourceStore {
     ...resources,
     async find(query) {
       const asked = await decided(query);
-      return asked === 'stale' ? { kind: 'stale' } : resources.find(asked);
+      return asked === 'stale' ? { kind: 'stale' } : withConcerns(await resources.find(asked.query), asked.concerns);
     },
     async findSeveral(query) {
       const parts = await Promise.all(query.parts.map(decided));
       const known = parts.filter((part) => part !== 'stale');
-      return known.length < parts.length ? { kind: 'stale' } : resources.findSeveral({ ...query, parts: known });
+      if (known.length < parts.length) return { kind: 'stale' };
+      const found = await resources.findSeveral({ ...query, parts: known.map((part) => part.query) });
+      return withConcerns(found, new Map(known.flatMap(({ concerns }) => [...concerns])));
     },
     async count(query, cap) {
       const asked = await decided(query);
-      return asked === 'stale' ? { kind: 'stale' } : resources.count(asked, cap);
+      return asked === 'stale' ? { kind: 'stale' } : resources.count(asked.query, cap);
     },
     async history(query) {
-      const scope = await decideHistory(resources, query);
-      return scope === 'stale' ? { kind: 'stale' } : resources.history({ ...query, scope });
+      const asked = await decideHistory(resources, query);
+      return asked === 'stale' ? { kind: 'stale' } : withConcerns(await resources.history({ ...query, scope: asked.scope }), asked.concerns);
     },
     commit: (writes) => resources.commit({ ...writes, guards: writes.guards.map(plainGuard) }),
   };
 }
 
+/** By `Type/id`: patients that the disclosure of a row has to be recorded for, and whose Consents have to be those in the log. */
+type Concerns = ReadonlyMap<string, readonly string[]>;
+
+function withConcerns<Found extends { readonly kind: string }>(found: Found, concerns: Concerns): Found {
+  if (concerns.size === 0 || !('rows' in found)) return found;
+  const rows = (found.rows as readonly StoredResource[]).map((row): StoredResource & GateRow => {
+    const patients = concerns.get(`${row.type}/${row.id}`);
+    return patients ? { ...row, concerns: patients } : row;
+  });
+  return { ...found, rows };
+}
+
 type Narrowing = Pick<Query, 'type' | 'where' | 'deleted' | 'signal'>;
+
+const nobody: Concerns = new Map();
 
 async function decide<Asked extends Narrowing & { readonly scope: ScopeOrInternal }>(
   resources: ResourceStore,
   query: Asked,
-): Promise<Asked | 'stale'> {
+): Promise<{ readonly query: Asked; readonly concerns: Concerns } | 'stale'> {
   const { scope } = query;
-  if (scope === 'internal') return query;
+  if (scope === 'internal') return { query, concerns: nobody };
   const { epoch, where, refinement } = scope as SourcedScope;
-  if (!refinement) return query;
+  if (!refinement) return { query, concerns: nobody };
   const admitted = await admit(resources, query, { epoch, refinement });
-  return admitted === 'stale' ? admitted : { ...query, scope: { epoch, where: or([where, admitted]) } };
+  if (admitted === 'stale') return admitted;
+  return { query: { ...query, scope: { epoch, where: or([where, admitted.where]) } }, concerns: admitted.concerns };
 }
 
+type Admitted = { readonly where: Expression; readonly concerns: Concerns };
 type Admitting = { readonly epoch: number; readonly refinement: Refinement };
 
 /** Those of the rows asked for that may be seen once their sources are looked at. */
@@ -75,8 +93,9 @@ async function admit(
   resources: ResourceStore,
   { type, where, deleted, signal }: Narrowing,
   { epoch, refinement }: Admitting,
-): Promise<Expression | 'stale'> {
+): Promise<Admitted | 'stale'> {
   const bySources = new Map<string, Set<string>>();
+  const concerns = new Map<string, readonly string[]>();
   const asked = {
     type,
     where: and([where, startsWith(SOURCE)]),
@@ -100,43 +119,39 @@ async function admit(
         'too-costly',
         `More resources of type ${type} would have to be looked at than one search may; narrow it, for instance to a patient.`,
       );
-    const sources = await lookUp(resources, found.rows);
+    const references = new Set(found.rows.flatMap(({ keys }) => sourceReferences(keys)));
+    const sources = await storedAt(resources, references, { deleted: true, bodies: false });
     for (const row of found.rows) {
       if (!refinement.isVisible(row, sources)) continue;
       const set = facet.sources(sourceReferences(row.keys));
       bySources.set(set, (bySources.get(set) ?? new Set()).add(row.id));
+      concerns.set(`${type}/${row.id}`, refinement.concerns(row, sources));
     }
     after = found.next;
     if (!after) break;
   }
-  return and([refinement.loose, or([...bySources].map(([set, ids]) => and([any([set]), { kind: 'id', ids }])))]);
+  const admitted = or([...bySources].map(([set, ids]) => and([any([set]), { kind: 'id', ids }])));
+  return { where: and([refinement.loose, admitted]), concerns };
 }
 
-async function lookUp(resources: ResourceStore, rows: readonly StoredResource[]): Promise<Sources> {
-  const sources = new Map<string, Row>();
-  for (const [type, ids] of byType([...new Set(rows.flatMap(({ keys }) => sourceReferences(keys)))])) {
-    const where = { kind: 'id' as const, ids };
-    const found = await resources.find({ type, where, scope: 'internal', order: newestFirst, limit: ids.size, deleted: true, bodies: false });
-    if (found.kind !== 'rows') throw new AssentError('unavailable');
-    for (const row of found.rows) sources.set(`${type}/${row.id}`, row);
-  }
-  return sources;
-}
-
-async function decideHistory(resources: ResourceStore, { scope, type, types, id }: HistoryQuery): Promise<HistoryQuery['scope'] | 'stale'> {
-  if (scope === 'internal') return scope;
+async function decideHistory(
+  resources: ResourceStore,
+  { scope, type, types, id }: HistoryQuery,
+): Promise<{ readonly scope: HistoryQuery['scope']; readonly concerns: Concerns } | 'stale'> {
+  if (scope === 'internal') return { scope, concerns: nobody };
   const { epoch, where: whereOf, refinementOf } = scope as SourcedHistoryScope;
   const asked = type !== undefined ? [type] : (types ?? TYPES);
-  const admitted = new Map<string, Expression>();
+  const admitted = new Map<string, Admitted>();
   for (const each of TYPES) {
     const refinement = asked.includes(each) ? refinementOf?.(each) : undefined;
     if (!refinement) continue;
-    const where: Expression = id === undefined ? { kind: 'all' } : { kind: 'id', ids: new Set([id]) };
+    const where: Expression = id === undefined ? all : { kind: 'id', ids: new Set([id]) };
     const found = await admit(resources, { type: each, where, ...(id === undefined ? {} : { deleted: true }) }, { epoch, refinement });
     if (found === 'stale') return found;
     admitted.set(each, found);
   }
-  return { epoch, where: (each) => or([whereOf(each), ...(admitted.has(each) ? [admitted.get(each) as Expression] : [])]) };
+  const concerns = new Map([...admitted.values()].flatMap((found) => [...found.concerns]));
+  return { scope: { epoch, where: (each) => or([whereOf(each), admitted.get(each)?.where ?? none]) }, concerns };
 }
 
 /** Nothing but what an engine knows of a scope; what is guarded is what holds without a look at sources. */

@@ -66,10 +66,16 @@ function howToNarrow({ by = [] }: OverBudget): string {
   return `The search would read too much. ${along}: add a criterion that few resources meet, such as a patient, an identifier or a short span of dates.`;
 }
 
-/** Logical ids of the patients that rows name: the facet written with each version. */
-export function patientsOf(rows: readonly Pick<StoredResource, 'keys'>[]): string[] {
+/** A row as the Gate reads it. `concerns`: patients whose Consents it rests on besides those it names (readSources). */
+export type GateRow = Pick<StoredResource, 'keys'> & { readonly concerns?: readonly string[] };
+
+/** Logical ids of the patients that rows are about: the facet written with each version, and what they rest on. */
+export function patientsOf(rows: readonly GateRow[]): string[] {
   const patients = new Set<string>();
-  for (const { keys } of rows) for (const key of keys) if (key.startsWith(PATIENT)) patients.add(key.slice(PATIENT.length));
+  for (const { keys, concerns = [] } of rows) {
+    for (const key of keys) if (key.startsWith(PATIENT)) patients.add(key.slice(PATIENT.length));
+    for (const patient of concerns) patients.add(patient);
+  }
   return [...patients];
 }
 
