@@ -6,8 +6,9 @@
  * named, so that a patient can say which is meant. Pure.
  */
 import type { ResourceValue } from '../fhir/resource.ts';
-import { type CompiledConsent, compileConsent, type Data, type Provision, type Reading, type Span } from './compile.ts';
+import { type CompiledConsent, compileConsent, type Data, MEANINGS, type Provision, type Reading, type Span } from './compile.ts';
 import { HIGHEST_RANK, purposeIsWithin, purposesBelow, readActions, sensitivityClosure, systems, UNLABELLED_RANK } from './code-systems.ts';
+import { isWithin } from './decide.ts';
 
 /**
  * `flat`: whatever matches at any depth counts, and deny wins. `exact`: a confidentiality label means itself alone. `base`: what holds where no
@@ -84,8 +85,9 @@ export function ambiguityOf(consent: ResourceValue, now: number): Difference | '
     readings.map(({ compiled }) => compiled),
     now,
   );
-  if (Object.values(axes).reduce((product, values) => product * values.length, 1) > MOST_EXAMPLES) return 'unknown';
-  for (const example of examples(axes)) {
+  const total = Object.values(axes).reduce((product, values) => product * values.length, 1);
+  if (total > MOST_EXAMPLES) return 'unknown';
+  for (const example of examples(axes, total)) {
     const permitting = readings.find(({ reading, compiled }) => permits(compiled.root, { reading, example }));
     const denying = permitting && readings.find(({ reading, compiled }) => !permits(compiled.root, { reading, example }));
     if (permitting && denying) return { example, permitting: permitting.reading.name, denying: denying.reading.name };
@@ -129,8 +131,6 @@ function axesOf(compiled: readonly CompiledConsent[], now: number): Axes {
   };
 }
 
-const MEANINGS = ['instance', 'related', 'dependents', 'authoredby'] as const;
-
 function datesOf(periods: readonly Span[]): (number | undefined)[] {
   return periods.length === 0 ? [undefined] : [...instants(periods, 0), undefined];
 }
@@ -150,9 +150,8 @@ function instants(spans: readonly Span[], now: number): number[] {
 }
 
 /** Every combination, the first axis turning fastest. */
-function* examples(axes: Axes): Generator<Example> {
+function* examples(axes: Axes, total: number): Generator<Example> {
   const names = Object.keys(axes) as (keyof Example)[];
-  const total = Object.values(axes).reduce((product, values) => product * values.length, 1);
   for (let n = 0; n < total; n++) {
     let rest = n;
     const chosen = names.map((name) => {
@@ -186,8 +185,8 @@ function says(provision: Provision, { reading, example }: Asking): boolean {
   const deny = type === 'deny';
   const among = (values: readonly string[] | undefined, { value, certain }: Named) => !values || (values.includes(value) && (certain || deny));
   return (
-    isInside(period, example.at) &&
-    (!dataPeriod || (example.dated === undefined ? deny : isInside(dataPeriod, example.dated))) &&
+    isWithin(period, example.at) &&
+    (!dataPeriod || (example.dated === undefined ? deny : isWithin(dataPeriod, example.dated))) &&
     among(actors, example.actor) &&
     (!purposes || purposes.some((purpose) => (deny ? purposeIsWithin(example.purpose, purpose) : purpose === example.purpose))) &&
     (!actions || actions.some((action) => (deny ? readActions.has(action) : action === 'access'))) &&
@@ -199,10 +198,6 @@ function says(provision: Provision, { reading, example }: Asking): boolean {
     (!labels || labels.some((label) => reaches(label, deny, { reading, example }))) &&
     (!data || data.some((each) => concerns(each, example)))
   );
-}
-
-function isInside(span: Span | undefined, at: number): boolean {
-  return !span || (at >= span.low && at <= span.high);
 }
 
 type Label = NonNullable<Provision['labels']>[number];

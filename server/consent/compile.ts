@@ -275,7 +275,7 @@ function readConcept(concept: Element, at: string, refuse: Findings): readonly C
   );
 }
 
-const MEANINGS: ReadonlySet<unknown> = new Set(['instance', 'related', 'dependents', 'authoredby']);
+export const MEANINGS = ['instance', 'related', 'dependents', 'authoredby'] as const;
 const ANY_REFERENCE = /^([A-Z][A-Za-z]+)\/[A-Za-z0-9.-]{1,64}$/;
 
 type DataPlace = Pick<Place, 'refuse' | 'related' | 'reading'>;
@@ -283,11 +283,12 @@ type DataPlace = Pick<Place, 'refuse' | 'related' | 'reading'>;
 function readData({ meaning: written, reference: named }: Element, at: string, { refuse, related, reading }: DataPlace): Data | undefined {
   const meaning = written === 'related' ? reading.related : written;
   const reference = referenceIn(named);
-  if (!MEANINGS.has(meaning)) refuse(`${at}.meaning`, 'The meaning must be instance, related, dependents or authoredby.');
+  const known = MEANINGS.find((one) => one === meaning);
+  if (!known) refuse(`${at}.meaning`, 'The meaning must be instance, related, dependents or authoredby.');
   if (reference === undefined || !isResourceType(ANY_REFERENCE.exec(reference)?.[1] ?? ''))
     refuse(`${at}.reference`, 'The resource is needed as a reference of the form Type/id.');
-  else if (meaning === 'related') return { meaning, reference, reaches: Object.hasOwn(related, reference) ? (related[reference] ?? []) : [] };
-  else if (meaning === 'instance' || meaning === 'dependents' || meaning === 'authoredby') return { meaning, reference };
+  else if (known === 'related') return { meaning: known, reference, reaches: Object.hasOwn(related, reference) ? (related[reference] ?? []) : [] };
+  else if (known) return { meaning: known, reference };
   return undefined;
 }
 
@@ -331,6 +332,7 @@ function element(value: unknown): Element | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Element) : undefined;
 }
 
-function elements(value: unknown): Element[] {
+/** The objects of a list. */
+export function elements(value: unknown): Element[] {
   return Array.isArray(value) ? (value as unknown[]).map(element).filter((each) => each !== undefined) : [];
 }

@@ -153,7 +153,7 @@ function speaksTo({ type, actors, purposes, actions }: Provision, { caller, clos
   return !actions || actions.some((action) => (type === 'permit' ? action === 'access' : readActions.has(action)));
 }
 
-function isWithin(period: Span | undefined, now: number): boolean {
+export function isWithin(period: Span | undefined, now: number): boolean {
   return !period || (now >= period.low && now <= period.high);
 }
 

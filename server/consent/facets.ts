@@ -107,29 +107,15 @@ export function facetsOf(resource: ResourceValue, context: FacetContext): string
   return [...keys];
 }
 
+/** With those that addCodes finds on its walk. */
 function addReferences(keys: Set<string>, parts: readonly Element[], { base }: FacetContext): void {
   keys.add(REFERENCES_KEPT);
-  const [resource] = parts;
-  addEveryReference(keys, resource, base);
   // The id of what is contained is its container's own affair.
   for (const entry of entriesOf(parts))
     if (typeof entry['id'] === 'string') keys.add(facet.partIs(`${String(entry['resourceType'])}/${entry['id']}`));
   for (const part of parts.slice(1)) {
     for (const reference of authorsOf(part)) keys.add(facet.partAuthor(relativeToBase(reference, base)));
   }
-}
-
-function addEveryReference(keys: Set<string>, node: unknown, base: string): void {
-  if (Array.isArray(node)) {
-    for (const item of node) addEveryReference(keys, item, base);
-    return;
-  }
-  if (!isObject(node)) return;
-  if (typeof node['reference'] === 'string') {
-    const parsed = parseReference(node['reference'], base);
-    if (parsed.kind === 'local') keys.add(facet.refersTo(`${parsed.type}/${parsed.id}`));
-  }
-  for (const name in node) if (typeof node[name] === 'object') addEveryReference(keys, node[name], base);
 }
 
 function entriesOf(parts: readonly Element[]): Element[] {
@@ -222,17 +208,17 @@ function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly 
 /** code, medicationCodeableConcept, vaccineCode, type (rule 9). */
 const PRIMARY = ['code', 'medicationCodeableConcept', 'vaccineCode', 'type'];
 
-function addCodes(keys: Set<string>, parts: readonly Element[], { base, lookup }: FacetContext): void {
+function addCodes(keys: Set<string>, parts: readonly Element[], { base, lookup, sealed }: FacetContext): void {
   const [resource = {}] = parts;
   for (const name of PRIMARY) for (const { system, code } of conceptCodings(resource[name])) keys.add(facet.primaryCode(system, code));
-  addEveryCoding(keys, resource);
+  addContent(keys, resource, sealed ? undefined : base);
   for (const part of parts) {
     if (part['medicationReference'] === undefined) continue;
     const reference = (part['medicationReference'] as Element | null)?.['reference'];
     const medication = typeof reference === 'string' ? medicationOf(part, relativeToBase(reference, base), lookup) : undefined;
     if (!medication) keys.add(UNKNOWN_CODE);
     else if (part === resource) for (const { system, code } of conceptCodings(medication['code'])) keys.add(facet.primaryCode(system, code));
-    addEveryCoding(keys, medication);
+    addContent(keys, medication, undefined);
   }
 }
 
@@ -241,15 +227,19 @@ function medicationOf(resource: Element, reference: string, lookup: FacetContext
   return list(resource['contained']).find(({ id }) => id === reference.slice(1));
 }
 
-/** Every coding outside meta, wherever it stands. */
-function addEveryCoding(keys: Set<string>, node: unknown): void {
+/** Every coding outside meta, and every reference where a base is given, wherever it stands. */
+function addContent(keys: Set<string>, node: unknown, base: string | undefined): void {
   if (Array.isArray(node)) {
-    for (const item of node) addEveryCoding(keys, item);
+    for (const item of node) addContent(keys, item, base);
     return;
   }
   if (!isObject(node)) return;
   if (typeof node['code'] === 'string' && typeof node['system'] === 'string') keys.add(facet.anyCode(node['system'], node['code']));
-  for (const name in node) if (name !== 'meta' && typeof node[name] === 'object') addEveryCoding(keys, node[name]);
+  if (base !== undefined && typeof node['reference'] === 'string') {
+    const parsed = parseReference(node['reference'], base);
+    if (parsed.kind === 'local') keys.add(facet.refersTo(`${parsed.type}/${parsed.id}`));
+  }
+  for (const name in node) if (name !== 'meta' && typeof node[name] === 'object') addContent(keys, node[name], base);
 }
 
 /** Rule 10: the elements that say when. */

@@ -6,6 +6,7 @@
  */
 import { isObject, type ResourceDocument, type ResourceValue } from '../../fhir/resource.ts';
 import { withMembers } from '../../fhir/json-text.ts';
+import { elements } from '../compile.ts';
 import type { Directory } from './directory.ts';
 import { newestFirst } from './view.ts';
 
@@ -29,8 +30,8 @@ type Identifier = { readonly type: string | undefined; readonly system: string; 
 
 function referencesIn(provision: unknown): Element[] {
   if (!isObject(provision)) return [];
-  const own = list(provision['actor']).flatMap(({ reference }) => (isObject(reference) ? [reference] : []));
-  return [...own, ...list(provision['provision']).flatMap(referencesIn)];
+  const own = elements(provision['actor']).flatMap(({ reference }) => (isObject(reference) ? [reference] : []));
+  return [...own, ...elements(provision['provision']).flatMap(referencesIn)];
 }
 
 function identifierOf({ reference, type, identifier }: Element): Identifier | undefined {
@@ -69,8 +70,4 @@ function replaced(provision: unknown, found: ReadonlyMap<string, string>): unkno
 function withReference(actor: Element, found: ReadonlyMap<string, string>): Element {
   const reference = found.get(JSON.stringify(actor['reference']));
   return reference === undefined ? actor : { ...actor, reference: { ...(actor['reference'] as Element), reference } };
-}
-
-function list(value: unknown): Element[] {
-  return Array.isArray(value) ? value.filter(isObject) : [];
 }
