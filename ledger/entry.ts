@@ -36,6 +36,8 @@ export type LogEntry = {
   readonly digest: string;
   /** base64url SHA-256 of the statement that was signed. */
   readonly statement?: string;
+  /** base64url SHA-256 of each signature over the statement that came with this entry, as compact JWS: what was signed stands at this index. */
+  readonly signatures?: readonly string[];
   /** Of an erasure: the indexes of the entries about this reference that say nothing any more, in ascending order. */
   readonly erases?: readonly number[];
 };
@@ -83,8 +85,9 @@ export function isErased(row: LogEntry | ErasedEntry): row is ErasedEntry {
   return 'erased' in row;
 }
 
-function hasContent({ digest, statement, erases, ...more }: Record<string, unknown>, kind: EntryKind): boolean {
-  return isText(digest) && isOptionalText(statement) && (erases === undefined || (kind === 'erasure' && isErases(erases))) && isEmpty(more);
+function hasContent({ digest, statement, signatures, erases, ...more }: Record<string, unknown>, kind: EntryKind): boolean {
+  const signed = signatures === undefined || (Array.isArray(signatures) && signatures.every(isText));
+  return isText(digest) && isOptionalText(statement) && signed && (erases === undefined || (kind === 'erasure' && isErases(erases))) && isEmpty(more);
 }
 
 function hasErased({ erased, ...more }: Record<string, unknown>): boolean {

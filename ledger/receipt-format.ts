@@ -101,7 +101,7 @@ export const ENTRY_MEMBERS = {
   salt: isText,
 } as const;
 
-const isEntry = shape(ENTRY_MEMBERS, { version: isText, statement: isText });
+const isEntry = shape(ENTRY_MEMBERS, { version: isText, statement: isText, signatures: listOf(isText) });
 
 const isReceiptShape = shape({
   format: isText,

@@ -96,6 +96,8 @@ function readConsent({ consent, entry, terms, signatures }: ConsentPiece, keys: 
   if (terms['type'] !== STATEMENT_TYPE || Object.hasOwn(terms, 'consent')) refute('The terms are not those of a consent statement.');
   const statement = statementText(terms, json);
   if (entry.statement !== digestOf(statement)) refute(`The terms of ${reference} are not those in the log.`);
+  const digests = new Set(signatures.map(digestOf));
+  if (entry.signatures?.some((digest) => !digests.has(digest))) refute(`A signature that came with the log entry of ${reference} is missing.`);
   const signers = signatures.map((jws) => signerOf(jws, statement, keys));
   requireSigners(words, signers, entry.index);
   return { ...words, entry: logged, signers };

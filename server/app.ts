@@ -8,7 +8,6 @@ import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import fastify, { type FastifyInstance } from 'fastify';
 import { logRow } from '../ledger/entry.ts';
-import { digestOf } from '../ledger/hash.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
@@ -20,6 +19,7 @@ import { type Clients, createClients } from './authz/clients.ts';
 import type { RecordCommit } from './authz/commit.ts';
 import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
 import { createKeyLog, type KeyLog } from './authz/key-log.ts';
+import { createLoggedKeys } from './authz/logged-keys.ts';
 import { allows } from './authz/scopes.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -99,7 +99,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
       'what refers to what is not known of all resources: until POST /fhir/$reindex is done, deletions look only at what was written since',
     );
   const nudging = nudgeAfterCommit(engine, anchoring);
-  const registry = createRegistry(nudging, { clock, config });
+  const registry = createRegistry(nudging, { clock, config, anchoring });
   const { search, keyRules } = searchOver(packages.packages, { base: endpoints.fhir, clock, warn: (sentence) => server.log.warn(sentence) });
   const keyMark = await readKeyMark(engine.records, keyRules, () => server.log.warn(STALE_KEYS));
   const recorder = recorderOver({ search, clock, endpoints });
@@ -227,11 +227,22 @@ function wakeForOthers(engine: Engine, { sealer }: Anchoring, { log }: FastifyIn
 
 type Registry = { readonly clients: Clients; readonly keyLog: KeyLog };
 
-function createRegistry({ resources, records }: Engine, { clock, config }: { readonly clock: Clock; readonly config: Config }): Registry {
+type RegistryParts = { readonly clock: Clock; readonly config: Config; readonly anchoring: Anchoring };
+
+function createRegistry({ resources, records }: Engine, { clock, config, anchoring: { tail } }: RegistryParts): Registry {
   const commit: RecordCommit = (writes) => resources.commit({ ...writes, resources: [], bumpEpoch: true });
   return {
     clients: createClients({ records, commit, clock, privateHosts: config.JWKS_PRIVATE_HOSTS }),
-    keyLog: createKeyLog({ records, commit, clock, logRow }),
+    keyLog: createKeyLog({
+      records,
+      commit,
+      clock,
+      logRow,
+      async indexAt(instant) {
+        await tail.catchUp();
+        return tail.indexAt(instant);
+      },
+    }),
   };
 }
 
@@ -289,13 +300,18 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
     log: {
       catchUp: tail.catchUp,
       latest: tail.latest,
+      entries: tail.entries,
       changedSince(position) {
         const changed = tail.changedSince(position);
         const named = (prefix: string) => changed.filter((reference) => reference.startsWith(prefix));
         return { references: named('Consent/'), kids: named('Key/').map((key) => key.slice('Key/'.length)), position: tail.position() };
       },
     },
-    keys: loggedKeys({ keyLog, tail }, (logIndex) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing')),
+    keys: createLoggedKeys({
+      keyLog,
+      tail,
+      alarm: (logIndex) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing'),
+    }),
     receiptFor: receipts.receiptFor,
     erasures: {
       isErased: ({ reference, version }) => isErasedIn(tail, `${reference}/_history/${version}`),
@@ -316,30 +332,6 @@ function createKeys({ REFERENTIAL_INTEGRITY: integrity }: Config, { keysOf }: Se
   return (resource) => {
     const { keys, instant } = keysOf(resource);
     return { keys: [...keys, ...referenceKeys(resource, base)], instant };
-  };
-}
-
-/** Keys as far as the log knows them: one that was added, changed or freed of its revocation in the database by hand is no key. */
-function loggedKeys({ keyLog, tail }: { keyLog: KeyLog; tail: Anchoring['tail'] }, alarm: (logIndex: number | undefined) => void): GateDeps['keys'] {
-  const isLogged = async (kid: string): Promise<boolean> => {
-    const newest = (await keyLog.events(kid)).at(-1);
-    if (newest === undefined) return false;
-    const digest = digestOf(newest);
-    if (tail.latest(`Key/${kid}`)?.digest === digest) return true;
-    await tail.catchUp();
-    const logged = tail.latest(`Key/${kid}`);
-    if (logged?.digest === digest) return true;
-    alarm(logged?.index);
-    return false;
-  };
-  return {
-    get: async (kid) => ((await isLogged(kid)) ? keyLog.get(kid) : undefined),
-    async list(owner) {
-      const keys = await keyLog.list({ owner });
-      const logged = await Promise.all(keys.map(({ kid }) => isLogged(kid)));
-      return keys.filter((_key, i) => logged[i]);
-    },
-    registration: async (kid) => (await keyLog.events(kid))[0],
   };
 }
 

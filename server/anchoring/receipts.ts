@@ -148,7 +148,7 @@ async function assemble({ evidence, entries, checkpoint, verifierKey }: Parts, t
 }
 
 export function receiptEntry(entry: PrivateEntry): ReceiptEntry {
-  const { kind, occurredAt, subject, version, digest, statement, erases, index, subjectSeq, previous, salt } = entry;
+  const { kind, occurredAt, subject, version, digest, statement, signatures, erases, index, subjectSeq, previous, salt } = entry;
   return {
     kind,
     occurredAt,
@@ -156,6 +156,7 @@ export function receiptEntry(entry: PrivateEntry): ReceiptEntry {
     ...(version === undefined ? {} : { version }),
     digest,
     ...(statement === undefined ? {} : { statement }),
+    ...(signatures === undefined ? {} : { signatures }),
     ...(erases === undefined ? {} : { erases }),
     index,
     subjectSeq,

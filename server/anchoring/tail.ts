@@ -10,13 +10,20 @@ import type { LogRows } from './log-port.ts';
 import { tailedRow } from './log-records.ts';
 import { type Link, linkOf } from './row-chain.ts';
 
-/** `digest`: '' of an erased entry, which is the digest of nothing. */
-export type Tailed = Pick<LogEntry, 'kind' | 'digest' | 'version' | 'statement' | 'subject'> & { readonly index: number };
+/** `digest`: '' of an erased entry, which is the digest of nothing. `at`: when it was logged, ms since 1970. */
+export type Tailed = Pick<LogEntry, 'kind' | 'digest' | 'version' | 'statement' | 'signatures' | 'subject'> & {
+  readonly index: number;
+  readonly at: number;
+};
 
 export type Tail = {
   catchUp(): Promise<void>;
   /** The newest entry about `Consent/x` or `Key/x`. */
   latest(reference: string): Tailed | undefined;
+  /** All entries about it, oldest first; of an erased Consent the tombstone alone. */
+  entries(reference: string): readonly Tailed[];
+  /** The first index at which an entry about a Consent or key was logged at this instant (ms since 1970) or later; the next one, where there is none. */
+  indexAt(instant: number): number;
   references(prefix: string): readonly string[];
   /** Rows read so far: the position to hand to changedSince. */
   position(): number;
@@ -71,6 +78,7 @@ export function createTail({ log }: { readonly log: LogRows }): Tail {
     },
     ...memory.known,
     position: () => next,
+    indexAt: (instant) => memory.firstAt(instant) ?? next,
     reset: () => {
       next = 0;
       memory.clear();
@@ -78,13 +86,18 @@ export function createTail({ log }: { readonly log: LogRows }): Tail {
   };
 }
 
-type Known = Pick<Tail, 'latest' | 'references' | 'changedSince' | 'isErased' | 'links' | 'forgetLinks'>;
-type Change = { readonly index: number; readonly reference: string; readonly version: string | undefined };
-type Memory = { readonly known: Known; take(entry: LogEntry | ErasedEntry, row: LogRow): void; clear(): void };
+type Known = Pick<Tail, 'latest' | 'entries' | 'references' | 'changedSince' | 'isErased' | 'links' | 'forgetLinks'>;
+type Change = { readonly index: number; readonly at: number; readonly reference: string; readonly version: string | undefined };
+type Memory = {
+  readonly known: Known;
+  firstAt(instant: number): number | undefined;
+  take(entry: LogEntry | ErasedEntry, row: LogRow): void;
+  clear(): void;
+};
 
 /** Rows are taken in order. */
 function createMemory(): Memory {
-  const newest = new Map<string, Tailed>();
+  const about = new Map<string, readonly Tailed[]>();
   const erased = new Set<string>();
   let changes: Change[] = [];
   let links: Link[] | undefined = [];
@@ -104,23 +117,32 @@ function createMemory(): Memory {
     take(entry, row) {
       const { index } = row;
       const { reference, version, kind, subject } = entry;
-      const { digest, statement } = isErased(entry) ? { digest: '', statement: undefined } : entry;
-      const optional = { ...(version === undefined ? {} : { version }), ...(statement === undefined ? {} : { statement }) };
-      newest.set(reference, { index, kind, digest, subject, ...optional });
+      const { digest, statement, signatures } = isErased(entry) ? { digest: '' } : entry;
+      const at = Date.parse(entry.occurredAt);
+      const optional = {
+        ...(version === undefined ? {} : { version }),
+        ...(statement === undefined ? {} : { statement }),
+        ...(signatures === undefined ? {} : { signatures }),
+      };
+      const before = isErased(entry) || kind === 'erasure' ? [] : (about.get(reference) ?? []);
+      about.set(reference, [...before, { index, at, kind, digest, subject, ...optional }]);
       if (isErased(entry)) noteErased(reference, version);
       else for (const gone of entry.erases ?? []) noteErased(reference, changes[placeOf(gone)]?.version);
-      changes.push({ index, reference, version });
+      changes.push({ index, at, reference, version });
       links?.push(linkOf(row, entry));
     },
     clear() {
       changes = [];
       links = [];
-      newest.clear();
+      about.clear();
       erased.clear();
     },
+    // Clocks of several processes may differ a little: the first is the one that leaves least out.
+    firstAt: (instant) => changes.find(({ at }) => at >= instant)?.index,
     known: {
-      latest: (reference) => newest.get(reference),
-      references: (prefix) => [...newest.keys()].filter((reference) => reference.startsWith(prefix)),
+      latest: (reference) => about.get(reference)?.at(-1),
+      entries: (reference) => about.get(reference) ?? [],
+      references: (prefix) => [...about.keys()].filter((reference) => reference.startsWith(prefix)),
       changedSince: (position) => [...new Set(changes.slice(placeOf(position)).map(({ reference }) => reference))],
       isErased: (version) => erased.has(version),
       links: (size) => links?.slice(0, placeOf(size)) ?? [],

@@ -28,6 +28,8 @@ export type KeyEvent =
       readonly reason: string;
       /** Signatures made since then are not trusted, even where they were accepted before. */
       readonly compromisedSince?: string;
+      /** The same as a place in the log: what was signed at this index or later. */
+      readonly compromisedFromIndex?: number;
       readonly revokedBy: { readonly client: string; readonly actor: string };
       readonly occurredAt: string;
     };
@@ -40,7 +42,12 @@ export type RegisteredKey = {
   readonly jwk: PublicJwk;
   readonly proofing: string;
   readonly registeredAt: string;
-  readonly revoked?: { readonly at: string; readonly reason: string; readonly compromisedSince?: string };
+  readonly revoked?: {
+    readonly at: string;
+    readonly reason: string;
+    readonly compromisedSince?: string;
+    readonly compromisedFromIndex?: number;
+  };
 };
 
 /** Events of one key, in order. The first revocation ends its validity; a later one may only move `compromisedSince` back. */
@@ -51,10 +58,22 @@ export function foldEvents(texts: readonly string[]): RegisteredKey | undefined 
       const { kid, owner, role, jwk, proofing, occurredAt } = event;
       key ??= { kid, owner, role, jwk, proofing, registeredAt: occurredAt };
     } else if (key) {
-      const sinces = [key.revoked?.compromisedSince, event.compromisedSince].filter((since) => since !== undefined).sort();
       const { at, reason } = key.revoked ?? { at: event.occurredAt, reason: event.reason };
-      key = { ...key, revoked: { at, reason, ...(sinces[0] === undefined ? {} : { compromisedSince: sinces[0] }) } };
+      key = { ...key, revoked: { at, reason, ...compromiseOf(event, key.revoked) } };
     }
   }
   return key;
+}
+
+type Compromise = Pick<NonNullable<RegisteredKey['revoked']>, 'compromisedSince' | 'compromisedFromIndex'>;
+
+/** The earlier of the two. An event that names no index was logged before indexes were named: nothing the key signed counts. */
+function compromiseOf(event: Compromise, before: Compromise = {}): Compromise {
+  const { compromisedSince, compromisedFromIndex = 0 } = event;
+  if (compromisedSince === undefined) return before;
+  if (before.compromisedSince === undefined) return { compromisedSince, compromisedFromIndex };
+  return {
+    compromisedSince: compromisedSince < before.compromisedSince ? compromisedSince : before.compromisedSince,
+    compromisedFromIndex: Math.min(compromisedFromIndex, before.compromisedFromIndex ?? 0),
+  };
 }

@@ -10,7 +10,7 @@ import type { Clock } from '../clock.ts';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
 import type { NewLogRow, RecordStore, StoredRecord } from '../store/port.ts';
-import type { RecordCommit } from './commit.ts';
+import type { RecordCommit, RecordGuard } from './commit.ts';
 import { issue, refuse } from './input.ts';
 import { foldEvents, type KeyEvent, type RegisteredKey } from './key-event.ts';
 import { checkOwner, readKey, readRevocation } from './key-input.ts';
@@ -43,6 +43,8 @@ export type KeyLogDeps = {
   readonly commit: RecordCommit;
   readonly clock: Clock;
   readonly logRow: (entry: KeyLogEntry) => NewLogRow;
+  /** The first index of the log at which something was logged at this instant (ms since 1970) or later. */
+  readonly indexAt: (instant: number) => Promise<number>;
 };
 
 export function createKeyLog(deps: KeyLogDeps): KeyLog {
@@ -64,7 +66,8 @@ export function createKeyLog(deps: KeyLogDeps): KeyLog {
       const key = foldEvents(before);
       if (!key) throw new AssentError('not-found', 'No such key.');
       if (!addsTo(key, compromisedSince)) throw new AssentError('conflict', 'The key is revoked already.');
-      const since = compromisedSince === undefined ? {} : { compromisedSince };
+      const since =
+        compromisedSince === undefined ? {} : { compromisedSince, compromisedFromIndex: await deps.indexAt(Date.parse(compromisedSince)) };
       const event: KeyEvent = { event: 'revoked', kid, reason, ...since, revokedBy: actorOf(by), occurredAt: new Date(clock()).toISOString() };
       await append(deps, { event, owner: key.owner, count: before.length });
       return foldEvents([...before, JSON.stringify(event)]) ?? key;
@@ -86,21 +89,31 @@ async function append(
   { commit, logRow }: KeyLogDeps,
   { event, owner, count }: { readonly event: KeyEvent; readonly owner: string; readonly count: number },
 ): Promise<void> {
-  const id = `${event.kid}.${String(count).padStart(6, '0')}`;
+  const { id } = nextEvent(event.kid, count);
   const record = JSON.stringify(event);
   const entry: KeyLogEntry = {
     kind: event.event === 'registered' ? 'key-registered' : 'key-revoked',
     occurredAt: event.occurredAt,
     subject: owner.startsWith('Patient/') ? owner : null,
     reference: `Key/${event.kid}`,
-    digest: createHash('sha256').update(record).digest('base64url'),
+    digest: digestOfEvent(record),
   };
   const done = await commit({
-    guards: [{ kind: 'record', recordKind: KIND, id, revision: null }],
+    guards: [nextEvent(event.kid, count)],
     records: [{ kind: 'put', recordKind: KIND, id, value: record, lookup: [`kid:${event.kid}`, ...(count === 0 ? [`owner:${owner}`] : [])] }],
     log: [logRow(entry)],
   });
   if (done.kind === 'conflict') throw new AssentError('conflict', count === 0 ? 'This key is registered already.' : undefined);
+}
+
+/** base64url SHA-256 of the exact text. */
+export function digestOfEvent(record: string): string {
+  return createHash('sha256').update(record).digest('base64url');
+}
+
+/** Holds in a commit as long as the key has no more events than these. */
+export function nextEvent(kid: string, count: number): RecordGuard & { readonly revision: null } {
+  return { kind: 'record', recordKind: KIND, id: `${kid}.${String(count).padStart(6, '0')}`, revision: null };
 }
 
 /** A lost key that turns out to be stolen, or stolen earlier, is revoked once more; the same again is not an event. */

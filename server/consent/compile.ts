@@ -47,6 +47,8 @@ export type CompiledConsent = {
   /** References of the custodians. */
   readonly organizations: readonly string[];
   readonly root: Provision;
+  /** ms since 1970. From then on it permits nothing, while what it denies stays denied: who signed it could not answer for more. */
+  readonly permitsUntil?: number;
 };
 
 type Element = Readonly<Record<string, unknown>>;

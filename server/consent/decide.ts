@@ -33,7 +33,7 @@ export type Decision = { readonly where: Expression; readonly validUntil: number
 
 export function scopeFor(input: DecisionInput): Decision {
   const { type, caller, policies, closure, now } = input;
-  const validUntil = Math.min(closure.validUntil, ...policies.map(({ root }) => nextBoundary(root, now)));
+  const validUntil = Math.min(closure.validUntil, ...policies.map((policy) => nextChange(policy, now)));
   const { decides, opens, permits } = builtInFor(type, caller);
   return { where: decides ?? or([opens, consentedTo(input, permits)]), validUntil };
 }
@@ -74,7 +74,7 @@ function groupByResidual(policies: readonly CompiledConsent[], input: DecisionIn
   const byPatient = Map.groupBy(policies, ({ patient }) => patient);
   const groups = new Map<string, { patients: string[]; residual: Expression }>();
   for (const [patient, consents] of byPatient) {
-    const terms = JSON.stringify(consents.map(({ root }) => root).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)));
+    const terms = JSON.stringify(consents.map(({ root, permitsUntil }) => JSON.stringify([root, permitsUntil])).sort());
     const known = groups.get(terms);
     if (known) known.patients.push(patient);
     else groups.set(terms, { patients: [patient], residual: residualOf(consents, input, otherwise) });
@@ -85,11 +85,11 @@ function groupByResidual(policies: readonly CompiledConsent[], input: DecisionIn
 /** What these Consents of one patient let the caller see. */
 function residualOf(consents: readonly CompiledConsent[], input: DecisionInput, otherwise: Expression): Expression {
   const spoken = consents.filter(({ root }) => anySpeaksNow(root, input));
-  const verdicts = spoken.map(({ root }) => verdictOf(root, input));
-  const permitted = or(verdicts.map(({ permit }) => permit));
+  const verdicts = spoken.map((consent) => ({ ...verdictOf(consent.root, input), permits: permitsNow(consent, input.now) }));
+  const permitted = or(verdicts.flatMap(({ permit, permits }) => (permits ? [permit] : [])));
   const denied = or(verdicts.map(({ deny }) => deny));
   // Rule 16: a signed permit that speaks to the caller replaces the implicit policy for this patient.
-  const replaces = spoken.some(({ root }) => root.type === 'permit' && speaksNow(root, input));
+  const replaces = spoken.some((consent) => consent.root.type === 'permit' && speaksNow(consent.root, input) && permitsNow(consent, input.now));
   return and([replaces ? permitted : or([permitted, otherwise]), not(denied)]);
 }
 
@@ -135,8 +135,16 @@ export function everSpeaksTo(root: Provision, asked: Omit<Asked, 'now'>): boolea
 }
 
 /** Whether a disclosure now may rest on this Consent: it speaks to the caller and permits something. */
-export function maySupport(root: Provision, asked: Asked): boolean {
-  return anyOf(root, (each) => speaksNow(each, asked) && (each.type === 'permit' || each.nested.some((nested) => maySupport(nested, asked))));
+export function maySupport(consent: CompiledConsent, asked: Asked): boolean {
+  return permitsNow(consent, asked.now) && permitsSomething(consent.root, asked);
+}
+
+function permitsSomething(root: Provision, asked: Asked): boolean {
+  return anyOf(root, (each) => speaksNow(each, asked) && (each.type === 'permit' || each.nested.some((nested) => permitsSomething(nested, asked))));
+}
+
+function permitsNow({ permitsUntil }: CompiledConsent, now: number): boolean {
+  return permitsUntil === undefined || now < permitsUntil;
 }
 
 /** Who, for what and when: everything of a provision that does not depend on the resource. */
@@ -157,7 +165,12 @@ export function isWithin(period: Span | undefined, now: number): boolean {
   return !period || (now >= period.low && now <= period.high);
 }
 
-export function nextBoundary({ period, nested }: Provision, now: number): number {
+/** When what it says next changes by itself: ms since 1970. */
+export function nextChange({ root, permitsUntil = 0 }: CompiledConsent, now: number): number {
+  return Math.min(nextBoundary(root, now), permitsUntil > now ? permitsUntil : Number.POSITIVE_INFINITY);
+}
+
+function nextBoundary({ period, nested }: Provision, now: number): number {
   const own = period ? [period.low, period.high + 1].filter((instant) => instant > now) : [];
   return Math.min(...own, ...nested.map((each) => nextBoundary(each, now)), Number.POSITIVE_INFINITY);
 }

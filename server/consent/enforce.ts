@@ -73,7 +73,11 @@ export function createGateFor(given: GateDeps): GateFor {
     alarm: deps.alarm,
     fetch: (ids) => fetchConsents(resources, ids),
     judge: async (consent) =>
-      judgeConsent((await deps.records.get(SIGNED, consent.id))?.value, consent, { approvals: deps.approvals, keyOf: deps.keys.get }),
+      judgeConsent((await deps.records.get(SIGNED, consent.id))?.value, consent, {
+        approvals: deps.approvals,
+        keyOf: deps.keys.get,
+        entries: deps.log.entries(`Consent/${consent.id}`),
+      }),
   });
   const directory = { resources, where: deps.where, now: clock };
   const views = createViews({
@@ -104,6 +108,7 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
     record: deps.recorder,
     logRow: deps.logRow,
     consentLogRow: deps.logRow,
+    log: deps.log,
     approvals: deps.approvals,
     where: deps.where,
     // What the database says of a key counts as far as the log says so too, to its last entry: a revocation cannot be taken out.
@@ -111,7 +116,7 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
       await deps.log.catchUp();
       return deps.keys.get(kid);
     },
-    kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key, clock()) ? [key.kid] : [])).sort(),
+    kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key) ? [key.kid] : [])).sort(),
     isCustodian: () => isCustodian(deps, caller),
     keysOf: (resource, { writer, previous, concepts, sealed }) => {
       const { keys, instant } = deps.indexKeys(resource);

@@ -10,12 +10,23 @@ import type { StoredResource } from '../store/port.ts';
 import type { CompiledConsent } from './compile.ts';
 
 /** The newest entry of the log about one Consent. */
-export type LoggedConsent = { readonly index: number; readonly digest: string; readonly kind: string; readonly subject: string | null };
+export type LoggedConsent = {
+  readonly index: number;
+  /** When it was logged, ms since 1970. */
+  readonly at: number;
+  readonly digest: string;
+  readonly kind: string;
+  readonly subject: string | null;
+  /** base64url SHA-256 of the signatures that came with it. */
+  readonly signatures?: readonly string[];
+};
 
 /** Follows the log; knows the newest entry of every Consent. */
 export type ConsentLog = {
   catchUp(): Promise<void>;
   latest(reference: string): LoggedConsent | undefined;
+  /** All about it, oldest first. */
+  entries(reference: string): readonly LoggedConsent[];
   /** Consents and key ids with entries at or after the position, and the position to ask from next time. */
   changedSince(position: number): { readonly references: readonly string[]; readonly kids: readonly string[]; readonly position: number };
 };
@@ -32,7 +43,6 @@ export type PoliciesDeps = {
     consent: StoredResource,
   ) => Promise<
     | { readonly kind: 'established'; readonly compiled: CompiledConsent /** Keys that signed it. */; readonly kids: readonly string[] }
-    | { readonly kind: 'lapsed' }
     | { readonly kind: 'forged' }
   >;
   /** A Consent in the database is not the one in the log. Never given patient data. */
@@ -148,7 +158,7 @@ type Loaded = { readonly reference: string; readonly logged: LoggedConsent; read
 async function admit(deps: PoliciesDeps, index: Index, { reference, logged, row }: Loaded): Promise<void> {
   const judged = row && isLogged(row, logged) ? await deps.judge(row) : ({ kind: 'forged' } as const);
   if (judged.kind === 'established' && row) index.admit({ reference, version: row.version, compiled: judged.compiled, kids: judged.kids, logged });
-  else if (judged.kind === 'lapsed' || (await hasMovedOn(deps, reference, logged))) index.forget(reference);
+  else if (await hasMovedOn(deps, reference, logged)) index.forget(reference);
   else alarm(deps, index, reference, logged);
 }
 

@@ -16,7 +16,7 @@ export type ConsentState = 'proposed' | 'active' | 'withdrawn' | 'suspended' | '
 
 export type SignerRole = 'patient' | 'custodian';
 
-/** One accepted signature. `at`: ISO instant of acceptance. */
+/** One accepted signature. `at`: ISO instant of acceptance, for people: what counts is where it stands in the log. */
 export type Approval = { readonly who: string; readonly role: SignerRole; readonly kid: string; readonly jws: string; readonly at: string };
 
 export type SignatureInput = { readonly who: string; readonly jws: string };
@@ -48,7 +48,7 @@ async function acceptSignature({ who, jws }: SignatureInput, { statement, text, 
   if (parsed.payload !== '') throw new AssentError('invalid-signature', 'The payload must be detached: the statement is what was signed.');
   const key = await keyOf(parsed.kid);
   const role = key && roleOf(key, { statement, patient });
-  if (!key || !role || key.owner !== who || !maySign(key, now) || !isSignedBy(parsed, key, text)) throw new AssentError('invalid-signature', uniform);
+  if (!key || !role || key.owner !== who || !maySign(key) || !isSignedBy(parsed, key, text)) throw new AssentError('invalid-signature', uniform);
   return { who, role, kid: key.kid, jws, at: new Date(now).toISOString() };
 }
 
@@ -94,7 +94,7 @@ export async function acceptWithdrawal(
     'invalid-signature',
     'The withdrawal is not signed by the patient or the custodian, not about this Consent, or not fresh.',
   );
-  if (text === undefined || !key || !maySign(key, now) || !isSignedBy(parsed, key, text)) throw refused;
+  if (text === undefined || !key || !maySign(key) || !isSignedBy(parsed, key, text)) throw refused;
   const said = readWithdrawal(text);
   if (!said || said.consent !== consent || said.digest !== digest || !(Math.abs(Date.parse(said.created) - now) <= FRESH_MS)) throw refused;
   if (key.role === 'patient' && key.owner === `Patient/${patient}`) return 'withdrawn';

@@ -262,7 +262,7 @@ describe('the signer', () => {
     await log.append(...some(256, 256));
     await settle();
     expect([await stored().head(), (await signed())?.size]).toEqual([512, 256]);
-    await tamper(kinds.bundle, numberId(1), (bytes) => bytes.fill(7, 2, 3));
+    await tamper(kinds.bundle, numberId(1), (bytes) => bytes.set([(bytes[2] ?? 0) ^ 1], 2));
     await log.anchoring.sealer.flush();
     await expect(log.anchoring.check()).rejects.toThrow('not a continuation');
     expect((await signed())?.size).toBe(256);

@@ -31,6 +31,7 @@ it('follows rows whether they are sealed or not', async () => {
     version: '1',
     statement: digestOf('a'),
     subject: 'Patient/1',
+    at: expect.any(Number) as number,
   });
   expect(tail.latest('AuditEvent/event-1')).toBeUndefined();
   await log.anchoring.sealer.flush();
@@ -38,6 +39,11 @@ it('follows rows whether they are sealed or not', async () => {
   await log.append(consent('a', 'consent-withdrawn', '2'), someEntry(2, 0), { ...consent('k', 'key-registered', '1'), reference: 'Key/k' });
   await tail.catchUp();
   expect(tail.latest('Consent/a')).toMatchObject({ index: 3, kind: 'consent-withdrawn', digest: digestOf('a2') });
+  expect(tail.entries('Consent/a').map(({ index, kind }) => [index, kind])).toEqual([
+    [1, 'consent-active'],
+    [3, 'consent-withdrawn'],
+  ]);
+  expect(tail.entries('Consent/unknown')).toEqual([]);
   expect(tail.references('Consent/')).toEqual(['Consent/a', 'Consent/b']);
   expect(tail.changedSince(position)).toEqual(['Consent/a', 'Key/k']);
   expect(tail.changedSince(tail.position())).toEqual([]);

@@ -3,6 +3,7 @@ import { createHash, generateKeyPairSync } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createKeyLog, type KeyLog, type KeyLogEntry } from '../../server/authz/key-log.ts';
+import { foldEvents } from '../../server/authz/key-event.ts';
 import { createMemoryRecords, type MemoryRecords } from '../support/memory-records.ts';
 
 const by = { client: 'registrar', actor: 'Device/registrar', purpose: 'HOPERAT', scopes: [], admin: true, choosesIds: false, tokenId: 't' };
@@ -16,7 +17,13 @@ let keys: KeyLog;
 beforeEach(() => {
   now = Date.parse('2026-03-01T10:00:00Z');
   store = createMemoryRecords(() => now);
-  keys = createKeyLog({ ...store, clock: () => now, logRow: (entry) => ({ key: entry.digest, entry: JSON.stringify(entry) }) });
+  keys = createKeyLog({
+    ...store,
+    clock: () => now,
+    logRow: (entry) => ({ key: entry.digest, entry: JSON.stringify(entry) }),
+    // As if one entry had been logged in each second of the day.
+    indexAt: async (instant) => (instant - Date.parse('2026-01-01T00:00:00Z')) / 1000,
+  });
 });
 const logged = () => store.log.map(({ entry }) => JSON.parse(entry) as KeyLogEntry);
 
@@ -127,10 +134,22 @@ describe('revoking', () => {
     await expect(keys.revoke(kid, { reason: 'lost' }, by)).rejects.toMatchObject({ code: 'conflict' });
     now += 60_000;
     const stolen = await keys.revoke(kid, { reason: 'stolen', compromisedSince: '2026-02-20T08:00:00+02:00' }, by);
-    expect(stolen.revoked).toEqual({ at: '2026-03-01T10:00:00.000Z', reason: 'lost', compromisedSince: '2026-02-20T06:00:00.000Z' });
+    expect(stolen.revoked).toEqual({
+      at: '2026-03-01T10:00:00.000Z',
+      reason: 'lost',
+      compromisedSince: '2026-02-20T06:00:00.000Z',
+      compromisedFromIndex: 50 * 86_400 + 6 * 3600,
+    });
     await expect(keys.revoke(kid, { reason: 'later', compromisedSince: '2026-02-25T00:00:00Z' }, by)).rejects.toMatchObject({ code: 'conflict' });
     const earlier = await keys.revoke(kid, { reason: 'earlier', compromisedSince: '2026-02-01T00:00:00Z' }, by);
-    expect(earlier.revoked?.compromisedSince).toBe('2026-02-01T00:00:00.000Z');
+    expect(earlier.revoked).toMatchObject({ compromisedSince: '2026-02-01T00:00:00.000Z', compromisedFromIndex: 31 * 86_400 });
+    expect(await keys.get(kid)).toEqual(earlier);
+  });
+
+  test('with a time but no place in the log, as logged by an earlier server: nothing the key signed counts', async () => {
+    const { kid } = await keys.register(key(), by);
+    const revoked = { event: 'revoked', kid, reason: 'stolen', compromisedSince: '2026-02-01T00:00:00Z', occurredAt: '2026-03-01T00:00:00Z' };
+    expect(foldEvents([...(await keys.events(kid)), JSON.stringify(revoked)])?.revoked?.compromisedFromIndex).toBe(0);
   });
 
   test('of two revocations at once, one is made', async () => {

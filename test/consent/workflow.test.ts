@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { compileConsent } from '../../server/consent/compile.ts';
-import { stillCounts } from '../../server/consent/keys.ts';
+import { couldSign, stillCounts } from '../../server/consent/keys.ts';
 import { provenanceOf } from '../../server/consent/provenance.ts';
 import { digestOf } from '../../ledger/hash.ts';
 import { readStatement, type Statement, STATEMENT_TYPE, statementText } from '../../server/consent/statement.ts';
@@ -32,9 +32,8 @@ const stranger = testKey('Patient/2', 'patient');
 const otherHospital = testKey('Organization/other', 'custodian');
 const grantee = testKey('Organization/hospital', 'requester');
 const guardian = testKey('RelatedPerson/1', 'related-person');
-const revoked = testKey('Patient/1', 'patient', { revoked: { at: iso(NOON - 1) } });
-const later = testKey('Patient/1', 'patient', { registeredAt: iso(NOON + 1) });
-const registered = [patient, passkey, custodian, stranger, otherHospital, grantee, guardian, revoked, later];
+const revoked = testKey('Patient/1', 'patient', { revoked: {}, logged: { registered: 3, revoked: 7 } });
+const registered = [patient, passkey, custodian, stranger, otherHospital, grantee, guardian, revoked];
 const keyOf = async (kid: string) => registered.find((key) => key.kid === kid);
 
 const by = (key: TestKey, jws = key.jws(text)) => ({ who: key.owner, jws });
@@ -78,7 +77,6 @@ describe('signatures that establish a Consent', () => {
     ['the named organization with a requester’s key', () => [by(patient), by(grantee)]],
     ['a related person, who has no authority here yet', () => [by(guardian)]],
     ['a revoked key', () => [by(revoked)]],
-    ['a key registered only later', () => [by(later)]],
     ['the same key twice', () => [by(patient), by(patient)]],
     ['other terms', () => [by(patient, patient.jws(text.replace('permit', 'deny')))]],
     ['the terms with a payload attached', () => [by(patient, patient.jws(text, { attached: true }))]],
@@ -146,12 +144,14 @@ describe('withdrawals', () => {
   });
 });
 
-test('a lost key voids no old Consent, one in other hands does from then on', () => {
-  const at = (compromisedSince?: string) => ({
-    ...revoked,
-    revoked: { at: iso(NOON), ...(compromisedSince === undefined ? {} : { compromisedSince }) },
-  });
-  expect([stillCounts(at(), NOON - 1), stillCounts(at(iso(NOON)), NOON - 1), stillCounts(at(iso(NOON)), NOON)]).toEqual([true, true, false]);
+test('a lost key voids no old Consent, one in other hands does from that place in the log on', () => {
+  const from = (compromisedFromIndex: number) => ({ ...revoked, revoked: { compromisedFromIndex } });
+  expect([stillCounts(revoked, 6), stillCounts(from(5), 4), stillCounts(from(5), 5), stillCounts(from(5), 6)]).toEqual([true, true, false, false]);
+});
+
+test('a key signs behind its registration and before its revocation, by the log and not by any clock', () => {
+  expect([2, 3, 4, 6, 7, 8].filter((index) => couldSign(revoked, index))).toEqual([4, 6]);
+  expect([0, 1, 1e9].filter((index) => couldSign(patient, index))).toEqual([1, 1e9]);
 });
 
 test('the Provenance carries each signature as it was made', async () => {

@@ -4,7 +4,7 @@ import canonicalize from 'canonicalize';
 import { describe, expect, it } from 'vitest';
 import { newSignerKey, parseSignerKey, signCheckpoint } from '../../ledger/checkpoint.ts';
 import { commitmentOf, type EntryKind, type LogEntry, logRow, parseEntry, type PrivateEntry } from '../../ledger/entry.ts';
-import { leafHash } from '../../ledger/hash.ts';
+import { digestOf, leafHash } from '../../ledger/hash.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { type Receipt, type ReceiptEntry, writeReceipt } from '../../ledger/receipt-format.ts';
 import { createTree, jointProof } from '../../ledger/tree.ts';
@@ -119,6 +119,18 @@ describe('a receipt', () => {
       [[mine.sign(story.statement).replace('..', '.e30.')], 'not a detached JWS'],
     ];
     for (const [signatures, word] of cases) expect(verdictOf(await receiptOf({ story, parties, signatures })), word).toEqual(refuted(word));
+  });
+
+  it('that leaves out a signature the log entry names is refuted', async () => {
+    const signatures = story.evidence.consents[0]?.signatures ?? [];
+    const named = (digests: readonly string[]): Story => ({
+      ...story,
+      entries: story.entries.map((entry) => (entry.kind === 'consent-active' ? { ...entry, signatures: digests } : entry)),
+    });
+    const all = signatures.map(digestOf);
+    expect(all.length).toBeGreaterThan(1);
+    expect(verdictOf(await receiptOf({ story: named(all), parties }))).toMatchObject({ kind: 'proven' });
+    expect(verdictOf(await receiptOf({ story: named([...all, digestOf('another')]), parties }))).toEqual(refuted('is missing'));
   });
 
   it('refuses none, HMAC and unencoded payloads whatever the header says', async () => {

@@ -66,7 +66,7 @@ export async function createAuthorizationBench({
   const endpoints = endpointsOf('https://fhir.example.org');
   const clients = createClients({ ...store, clock: now, privateHosts });
   const logRow = (entry: { reference: string; digest: string }) => ({ key: `${entry.reference}#${entry.digest}`, entry: JSON.stringify(entry) });
-  const keyLog = createKeyLog({ ...store, clock: now, logRow });
+  const keyLog = createKeyLog({ ...store, clock: now, logRow, indexAt: async () => 0 });
   const app = Fastify();
   installErrorHandling(app);
   const authenticator = await installAuthorization(app, { records: store.records, clients, clock: now, endpoints, privateHosts, epoch: store.epoch });

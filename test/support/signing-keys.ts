@@ -15,7 +15,7 @@ const base64url = (text: string) => Buffer.from(text, 'utf8').toString('base64ur
 export function testKey(
   owner: string,
   role: SigningKey['role'],
-  { curve = 'P-256', ...more }: { readonly curve?: 'P-256' | 'Ed25519' } & Partial<Pick<SigningKey, 'registeredAt' | 'revoked'>> = {},
+  { curve = 'P-256', ...more }: { readonly curve?: 'P-256' | 'Ed25519' } & Partial<Pick<SigningKey, 'logged' | 'revoked'>> = {},
 ): TestKey {
   const { privateKey, publicKey } = curve === 'P-256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519');
   const jwk = publicKey.export({ format: 'jwk' }) as unknown as SigningKey['jwk'];
@@ -27,7 +27,8 @@ export function testKey(
     role,
     jwk,
     privateKey,
-    registeredAt: '2024-01-01T00:00:00.000Z',
+    logged: { registered: 0 },
+    unchanged: { kind: 'record', recordKind: 'key-event', id: `${kid}.000001`, revision: null },
     ...more,
     jws(text, { attached = false, header = {}, by = privateKey } = {}) {
       const head = base64url(JSON.stringify({ alg, kid, ...header }));

@@ -18,6 +18,7 @@ const FORMS: Readonly<Record<string, RegExp>> = {
   id: /^[A-Za-z0-9_-]{43}$/,
   string: /\S/,
   code: /^\S+( \S+)*$/,
+  unsignedInt: /^\d+$/,
   instant: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/,
 };
 
@@ -33,7 +34,8 @@ function departures(value: unknown, path = 'signing-key'): string[] {
       if (member === undefined) return min > 0 ? [`${at} is missing`] : [];
       const code = type?.[0].code ?? '';
       if (code === 'BackboneElement') return departures(member, at);
-      return typeof member === 'string' && FORMS[code]?.test(member) ? [] : [`${at} is no ${code}`];
+      const written = code === 'unsignedInt' && typeof member === 'number' ? `${member}` : member;
+      return typeof written === 'string' && FORMS[code]?.test(written) ? [] : [`${at} is no ${code}`];
     }),
   ];
 }

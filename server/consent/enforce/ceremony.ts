@@ -15,8 +15,9 @@ import type { Guard, NewLogRow, RecordStore, StoredResource } from '../../store/
 import { ambiguityOf } from '../ambiguity.ts';
 import { anchorsOf, type CompiledConsent, compileConsent, readingNamed, SEMANTICS } from '../compile.ts';
 import type { PreparedConsent, Row } from '../gate.ts';
-import type { SigningKey } from '../keys.ts';
+import { type SigningKey, stillCounts } from '../keys.ts';
 import type { Approvals } from '../model.ts';
+import type { ConsentLog } from '../policies.ts';
 import { provenanceOf } from '../provenance.ts';
 import { narrativeOf, renderDifference, renderTerms } from '../render.ts';
 import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
@@ -24,6 +25,7 @@ import { acceptSignatures, acceptWithdrawal, type Approval, type ConsentState, i
 import { withActors } from './actors.ts';
 import type { Directory } from './directory.ts';
 import { actBase, rowOf, versionReference } from './disclose.ts';
+import { placeOf } from './judge.ts';
 import { freezeRelated } from './related.ts';
 import type { Writing } from './write.ts';
 
@@ -42,6 +44,7 @@ export type ConsentRecord = {
 export type Ceremony = Writing & {
   readonly records: RecordStore;
   readonly keyOf: (kid: string) => Promise<SigningKey | undefined>;
+  readonly log: Pick<ConsentLog, 'entries'>;
   /** Key ids that an owner may sign with now, in a fixed order. */
   readonly kidsOf: (owner: string) => Promise<readonly string[]>;
   readonly approvals: Approvals;
@@ -56,6 +59,7 @@ export type Ceremony = Writing & {
     readonly version: string;
     readonly digest: string;
     readonly statement: string;
+    readonly signatures?: readonly string[];
   }) => NewLogRow;
 };
 
@@ -181,12 +185,15 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
   const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
   if (kept && kept.value.state !== 'proposed' && kept.value.state !== 'active')
     throw new AssentError('invalid-signature', 'This Consent is over; prepare a new one.');
-  const accepted = await acceptSignatures(signatures, { statement, text, patient: compiled.patient, now, keyOf: deps.keyOf });
+  const keys = lookedUpOnce(deps.keyOf);
+  const accepted = await acceptSignatures(signatures, { statement, text, patient: compiled.patient, now, keyOf: keys.of });
   await requireCustody(deps, compiled, accepted);
-  const approvals = mergeApprovals(kept?.value.approvals ?? [], accepted);
+  const before = await stillTrusted(kept?.value.approvals ?? [], { keyOf: keys.of, entries: deps.log.entries(`Consent/${id}`) });
+  const approvals = mergeApprovals(before, accepted);
   if (kept?.value.state === 'active' && stored) return { kind: 'already-active', row: rowOf(stored) };
   const active = isComplete(approvals, deps.approvals);
-  if (kept && stored && !active && approvals.length === kept.value.approvals.length) return { kind: 'proposed', row: rowOf(stored) };
+  if (kept && stored && !active && approvals.every(({ kid }) => before.some((earlier) => earlier.kid === kid)))
+    return { kind: 'proposed', row: rowOf(stored) };
   const record: ConsentRecord = {
     state: active ? 'active' : 'proposed',
     digest,
@@ -195,9 +202,34 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
     ...(active ? { activatedAt: new Date(now).toISOString() } : {}),
     ...(prepared.related === undefined ? {} : { related: prepared.related }),
   };
-  const step = { compiled, id, prepared, record, stored, statement };
+  const step = { compiled, id, prepared, record, stored, statement, before, unchanged: keys.unchanged() };
   const row = await commitSigning(deps, step, kept?.revision ?? null);
   return row && { kind: active ? 'activated' : 'proposed', row };
+}
+
+/** Keys as they are found at first, and what holds in a commit as long as they still are so. */
+function lookedUpOnce(keyOf: Ceremony['keyOf']): { readonly of: Ceremony['keyOf']; unchanged(): readonly Guard[] } {
+  const found = new Map<string, SigningKey | undefined>();
+  return {
+    async of(kid) {
+      if (!found.has(kid)) found.set(kid, await keyOf(kid));
+      return found.get(kid);
+    },
+    unchanged: () => [...found.values()].flatMap((key) => (key ? [key.unchanged] : [])),
+  };
+}
+
+/** A signature from before establishes nothing more if its key was in other hands by then. */
+async function stillTrusted(
+  approvals: readonly Approval[],
+  { keyOf, entries }: Pick<Ceremony, 'keyOf'> & { readonly entries: ReturnType<ConsentLog['entries']> },
+): Promise<readonly Approval[]> {
+  const trusted: Approval[] = [];
+  for (const approval of approvals) {
+    const [key, place] = [await keyOf(approval.kid), placeOf(approval.jws, entries)];
+    if (key && place && stillCounts(key, place.index)) trusted.push(approval);
+  }
+  return trusted;
 }
 
 /**
@@ -231,10 +263,14 @@ type SigningStep = {
   readonly record: ConsentRecord;
   readonly stored: StoredResource | undefined;
   readonly statement: Statement;
+  /** Signatures that are logged already. */
+  readonly before: readonly Approval[];
+  /** The keys are as they were when the signatures were accepted. */
+  readonly unchanged: readonly Guard[];
 };
 
 async function commitSigning(deps: Ceremony, step: SigningStep, revision: number | null): Promise<Row | undefined> {
-  const { compiled, id, prepared, record, stored, statement } = step;
+  const { compiled, id, prepared, record, stored, statement, before, unchanged } = step;
   const consent = versionOf(deps, {
     text: prepared.consent,
     id,
@@ -246,9 +282,10 @@ async function commitSigning(deps: Ceremony, step: SigningStep, revision: number
   const ended = statement.supersedes && record.state === 'active' ? await endSuperseded(deps, statement.supersedes, compiled.patient) : undefined;
   const committed = await commitConsents(deps, {
     patient: compiled.patient,
-    consents: [{ row: consent, record }, ...(ended ? [ended] : [])],
+    consents: [{ row: consent, record, signed: record.approvals.filter((approval) => !before.includes(approval)) }, ...(ended ? [ended] : [])],
     provenance,
     guards: [
+      ...unchanged,
       { kind: 'record', recordKind: SIGNED, id, revision },
       { kind: 'version', type: 'Consent', id, version: stored?.version ?? null },
     ],
@@ -256,7 +293,13 @@ async function commitSigning(deps: Ceremony, step: SigningStep, revision: number
   return committed ? rowOf(consent) : undefined;
 }
 
-type ConsentStep = { readonly row: StoredResource; readonly record: ConsentRecord; readonly revision?: number };
+type ConsentStep = {
+  readonly row: StoredResource;
+  readonly record: ConsentRecord;
+  readonly revision?: number;
+  /** The signatures that come with this step. */
+  readonly signed?: readonly Approval[];
+};
 
 /** The old Consent becomes inactive in the same commit as the new one becomes active. */
 async function endSuperseded(
@@ -278,7 +321,8 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
     const compiled = kept && patientAndCustodians(kept.value);
     const asked = { consent: `Consent/${id}`, patient: '', custodians: [], digest: '', ...compiled, ...(kept ? { digest: kept.value.digest } : {}) };
     // An unknown Consent fails like a signature that does not fit: ids cannot be probed.
-    const outcome = await acceptWithdrawal(jws, { ...asked, now: deps.now(), keyOf: deps.keyOf });
+    const keys = lookedUpOnce(deps.keyOf);
+    const outcome = await acceptWithdrawal(jws, { ...asked, now: deps.now(), keyOf: keys.of });
     if (!kept || !stored || !compiled) throw new AssentError('invalid-signature');
     if (kept.value.state === 'withdrawn' || kept.value.state === 'superseded' || kept.value.state === outcome) return rowOf(stored);
     const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: compiled.patient, after: stored });
@@ -287,7 +331,7 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
       patient: compiled.patient,
       consents: [step],
       provenance: undefined,
-      guards: [{ kind: 'version', type: 'Consent', id, version: stored.version }],
+      guards: [...keys.unchanged(), { kind: 'version', type: 'Consent', id, version: stored.version }],
     });
     if (committed) return rowOf(row);
   }
@@ -319,16 +363,13 @@ async function commitConsents(deps: Ceremony, { patient, consents, provenance, g
     ],
     resources: [...resources, audit.resource],
     records: consents.map(({ row, record }) => ({ kind: 'put', recordKind: SIGNED, id: row.id, value: record })),
-    log: [...consents.map(({ row, record }) => consentEntry(deps, { row, record, patient })), deps.logRow(audit.entry)],
+    log: [...consents.map((step) => consentEntry(deps, step, patient)), deps.logRow(audit.entry)],
     bumpEpoch: true,
   });
   return outcome.kind === 'committed';
 }
 
-function consentEntry(
-  deps: Ceremony,
-  { row, record, patient }: { readonly row: StoredResource; readonly record: ConsentRecord; readonly patient: string },
-): NewLogRow {
+function consentEntry(deps: Ceremony, { row, record, signed }: ConsentStep, patient: string): NewLogRow {
   return deps.consentLogRow({
     kind: `consent-${record.state}`,
     occurredAt: new Date(row.lastUpdated).toISOString(),
@@ -337,6 +378,7 @@ function consentEntry(
     version: row.version,
     digest: digestOf(row.body),
     statement: record.digest,
+    ...(signed ? { signatures: signed.map(({ jws }) => digestOf(jws)) } : {}),
   });
 }
 

@@ -5,8 +5,8 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import type { Closure } from '../closure.ts';
-import { anchorsOf, type Provision } from '../compile.ts';
-import { type Decision, everSpeaksTo, maySupport, nextBoundary, scopeFor } from '../decide.ts';
+import { anchorsOf, type CompiledConsent } from '../compile.ts';
+import { type Decision, everSpeaksTo, maySupport, nextChange, scopeFor } from '../decide.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
 import { type Refinement, refinementOf } from '../sources.ts';
@@ -110,14 +110,14 @@ function supportOf(
   mine: readonly PolicyInForce[],
   { caller, closure, clock }: { readonly caller: Caller; readonly closure: Closure; readonly clock: Clock },
 ): Pick<View, 'basis' | 'patients'> {
-  const bases = new Map<string, { readonly reference: string; readonly root: Provision }[]>();
+  const bases = new Map<string, { readonly reference: string; readonly compiled: CompiledConsent }[]>();
   for (const { reference, version, compiled } of mine)
-    bases.set(compiled.patient, [...(bases.get(compiled.patient) ?? []), { reference: `${reference}/_history/${version}`, root: compiled.root }]);
+    bases.set(compiled.patient, [...(bases.get(compiled.patient) ?? []), { reference: `${reference}/_history/${version}`, compiled }]);
   // What patients read of themselves and administrators of the trail rests on built-in policies.
   const needsNone = (patient: string) => caller.admin || caller.actor === `Patient/${patient}`;
   const supporting = (patient: string) => {
     const asked = { caller, closure, now: clock() };
-    return (bases.get(patient) ?? []).filter(({ root }) => maySupport(root, asked)).map(({ reference }) => reference);
+    return (bases.get(patient) ?? []).filter((each) => maySupport(each.compiled, asked)).map(({ reference }) => reference);
   };
   return {
     basis: (patients) => patients.flatMap((patient) => (needsNone(patient) ? [] : supporting(patient))),
@@ -136,7 +136,7 @@ type Marked = {
 
 /** Periods by the next of their boundaries: once it is passed, another is next. */
 function markOf({ caller, closure, mine, implicit, voidPatients, anchors }: Marked, now: number): string {
-  const policies = mine.map(({ reference, version, compiled }) => `${reference} ${version} ${nextBoundary(compiled.root, now)}`);
+  const policies = mine.map(({ reference, version, compiled }) => `${reference} ${version} ${compiled.permitsUntil} ${nextChange(compiled, now)}`);
   const sets = [closure.permit, closure.deny, voidPatients, anchors].map((set) => [...set].sort());
   return hash('sha256', JSON.stringify([callerKey(caller), policies.sort(), sets, closure.validUntil, implicit]), 'base64url');
 }

@@ -5,6 +5,7 @@ import { judgeConsent } from '../../../server/consent/enforce/judge.ts';
 import { digestOf } from '../../../ledger/hash.ts';
 import { type Statement, STATEMENT_TYPE, statementText, unversioned } from '../../../server/consent/statement.ts';
 import type { ResourceValue } from '../../../server/fhir/resource.ts';
+import type { LoggedConsent } from '../../../server/consent/policies.ts';
 import type { StoredResource } from '../../../server/store/port.ts';
 import { consentBy, NOON } from '../../support/consents.ts';
 import { type TestKey, testKey } from '../../support/signing-keys.ts';
@@ -54,18 +55,56 @@ const row = (body = JSON.stringify(consent)): StoredResource => ({
   keys: [],
 });
 
-type Altered = { readonly kept?: unknown; readonly body?: string; readonly keys?: readonly TestKey[]; readonly approvals?: 'both' | 'patient' };
-const judge = ({ kept = record, body, keys = [patient, custodian, stranger], approvals = 'both' }: Altered = {}) =>
-  judgeConsent(kept, row(body), { approvals, keyOf: async (kid) => keys.find((key) => key.kid === kid) });
-const compromised = (since: number): TestKey => ({ ...patient, revoked: { at: iso(NOON + 50), compromisedSince: iso(since) } });
+const entry = (index: number, kind: string, signatures?: readonly string[]): LoggedConsent => ({
+  index,
+  kind,
+  at: NOON,
+  digest: digestOf(JSON.stringify(consent)),
+  subject: 'Patient/1',
+  ...(signatures ? { signatures: signatures.map((jws) => digestOf(jws)) } : {}),
+});
+const [patients, custodians] = record.approvals.map(({ jws }) => jws) as [string, string];
+/** The patient signed at 10, the custodian at 20. */
+const logged = [entry(10, 'consent-proposed', [patients]), entry(20, 'consent-active', [custodians])];
+
+type Altered = {
+  readonly kept?: unknown;
+  readonly body?: string;
+  readonly keys?: readonly TestKey[];
+  readonly approvals?: 'both' | 'patient';
+  readonly entries?: readonly LoggedConsent[];
+};
+const judge = ({ kept = record, body, keys = [patient, custodian, stranger], approvals = 'both', entries = logged }: Altered = {}) =>
+  judgeConsent(kept, row(body), { approvals, entries, keyOf: async (kid) => keys.find((key) => key.kid === kid) });
+const compromised = (compromisedFromIndex: number, by = patient): TestKey => ({ ...by, revoked: { compromisedFromIndex } });
+const permits = async (altered: Altered) => {
+  const judged = await judge(altered);
+  return judged.kind === 'established' ? judged.compiled.permitsUntil === undefined : judged.kind;
+};
 
 test('both signatures over this Consent establish it, also long after its period and its statement are over', async () => {
   expect(await judge()).toMatchObject({ kind: 'established', compiled: { patient: '1' }, kids: [patient.kid, custodian.kid] });
-  expect(await judge({ keys: [compromised(NOON + 11), custodian] })).toMatchObject({ kind: 'established' });
+  expect(await permits({})).toBe(true);
 });
 
-test('signed by a key in other hands by then: lapsed, which is no forgery', async () => {
-  expect(await judge({ keys: [compromised(NOON + 10), custodian] })).toEqual({ kind: 'lapsed' });
+test('signed by a key in other hands by then it permits nothing more, which is no forgery; what was signed before stays', async () => {
+  expect(await permits({ keys: [compromised(11), custodian] })).toBe(true);
+  expect(await permits({ keys: [compromised(10), custodian] })).toBe(false);
+  expect(await permits({ keys: [patient, compromised(21, custodian)] })).toBe(true);
+  expect(await permits({ keys: [patient, compromised(20, custodian)] })).toBe(false);
+  expect(await judge({ keys: [compromised(0), custodian] })).toMatchObject({ kind: 'established', compiled: { permitsUntil: 0 } });
+});
+
+test('the time written beside a signature decides nothing', async () => {
+  const [byPatient, byCustodian] = record.approvals;
+  const kept = { ...record, approvals: [{ ...byPatient, at: '1970-01-01T00:00:00.000Z' }, byCustodian] };
+  expect(await permits({ kept, keys: [compromised(10), custodian] })).toBe(false);
+});
+
+test('logged before signatures were named: signed where it became active', async () => {
+  const entries = [entry(10, 'consent-proposed'), entry(20, 'consent-active')];
+  expect(await permits({ entries, keys: [compromised(11), custodian] })).toBe(false);
+  expect(await permits({ entries, keys: [compromised(21), custodian] })).toBe(true);
 });
 
 describe('forged', () => {
@@ -97,8 +136,11 @@ describe('forged', () => {
     ['a stranger under the own name', changed({ approvals: [approval(stranger, 'patient'), byCustodian] })],
     ['no signature where one is enough', { ...changed({ approvals: [] }), approvals: 'patient' }],
     ['the custodian’s alone where the patient’s is enough', { ...changed({ approvals: [byCustodian] }), approvals: 'patient' }],
-    ['a time of signing moved before the statement was made', changed({ approvals: [{ ...byPatient, at: iso(NOON - 1) }, byCustodian] })],
-    ['a time of signing that is none', changed({ approvals: [{ ...byPatient, at: 'x' }, byCustodian] })],
+    ['a signature the log does not name', { entries: [entry(10, 'consent-proposed', []), entry(20, 'consent-active', [custodians])] }],
+    ['a signature made anew over the same terms', changed({ approvals: [approval(patient, 'patient'), byCustodian] })],
+    ['no entry at all', { entries: [] }],
+    ['a key registered only later', { keys: [{ ...patient, logged: { registered: 10 } }, custodian] }],
+    ['a key revoked by then', { keys: [{ ...patient, revoked: {}, logged: { registered: 1, revoked: 10 } }, custodian] }],
     ['a key the log does not know', { keys: [custodian] }],
     ['a key registered to another', { keys: [{ ...patient, owner: 'Patient/2' }, custodian] }],
     ['a key registered for another role', { keys: [{ ...patient, role: 'requester' }, custodian] }],
@@ -109,5 +151,5 @@ describe('forged', () => {
 
 test('keys that cannot be asked are no verdict', async () => {
   const keyOf = () => Promise.reject(new Error('The database is away.'));
-  await expect(judgeConsent(record, row(), { approvals: 'both', keyOf })).rejects.toThrow('The database is away.');
+  await expect(judgeConsent(record, row(), { approvals: 'both', keyOf, entries: logged })).rejects.toThrow('The database is away.');
 });
