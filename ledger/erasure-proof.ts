@@ -4,8 +4,9 @@
  * Invariant: as of a receipt, every character is bound to the checkpoint’s root or to its signature; it holds nothing of what was erased.
  */
 import { erasureDigest, isErases } from './entry.ts';
-import { ENTRY_MEMBERS, isText, listOf, type ReceiptEntry, readWhole, shape } from './receipt-format.ts';
-import { openLog, refute, requireInclusion, requireSalt } from './receipt-log.ts';
+import { ENTRY_MEMBERS, isText, listOf, type ReceiptEntry, readWhole, shape, WITNESSES } from './receipt-format.ts';
+import type { Policy } from './policy.ts';
+import { logSentences, openLog, refute, requireInclusion, requireSalt } from './receipt-log.ts';
 
 export const ERASURE_FORMAT = 'assent-erasure-1';
 
@@ -15,6 +16,8 @@ export type ErasureProof = {
   readonly log: string;
   /** A signed checkpoint. */
   readonly checkpoint: string;
+  /** The verifier keys of those who cosigned it; absent where nobody did. */
+  readonly witnesses?: readonly string[];
   /** What was erased: `Consent/x`. */
   readonly reference: string;
   /** The tombstone. */
@@ -25,18 +28,21 @@ export type ErasureProof = {
 
 export type ErasureVerdict = { readonly kind: 'erased'; readonly proven: readonly string[]; readonly notProven: readonly string[] };
 
-export function writeErasureProof({ log, checkpoint, reference, entry, proof }: Omit<ErasureProof, 'format'>): string {
-  return JSON.stringify({ format: ERASURE_FORMAT, log, checkpoint, reference, entry, proof });
+export function writeErasureProof({ log, checkpoint, witnesses = [], reference, entry, proof }: Omit<ErasureProof, 'format'>): string {
+  return JSON.stringify({ format: ERASURE_FORMAT, log, checkpoint, ...(witnesses.length > 0 ? { witnesses } : {}), reference, entry, proof });
 }
 
-const isErasureProof = shape({
-  format: isText,
-  log: isText,
-  checkpoint: isText,
-  reference: isText,
-  entry: shape({ ...ENTRY_MEMBERS, erases: isErases }),
-  proof: listOf(isText),
-});
+const isErasureProof = shape(
+  {
+    format: isText,
+    log: isText,
+    checkpoint: isText,
+    reference: isText,
+    entry: shape({ ...ENTRY_MEMBERS, erases: isErases }),
+    proof: listOf(isText),
+  },
+  WITNESSES,
+);
 
 /** A sentence where the text is none. */
 export function readErasureProof(text: string): ErasureProof | string {
@@ -44,24 +50,25 @@ export function readErasureProof(text: string): ErasureProof | string {
 }
 
 /** Throws Refuted. */
-export function verifyErasureProof({ reference, entry, proof, ...rest }: ErasureProof, trust: readonly string[] | undefined): ErasureVerdict {
-  const log = openLog(rest, trust);
+export function verifyErasureProof({ reference, entry, proof, ...rest }: ErasureProof, policy: Policy | undefined): ErasureVerdict {
+  const log = openLog(rest, policy);
   const { erases = [], index, kind, digest, occurredAt } = entry;
   if (kind !== 'erasure') refute('Its log entry is of something else than an erasure.');
   if (digest !== erasureDigest(erases)) refute('The entries it names are not those in the log: the digest differs.');
   if (erases.some((erased) => erased >= index)) refute('It names an entry that was logged after it.');
   requireSalt(entry);
   requireInclusion(proof, log, [{ ...entry, reference }]);
+  const checkpoint = logSentences(log, policy);
   const entries = erases.length === 1 ? 'Entry' : 'Entries';
   return {
     kind: 'erased',
     proven: [
       `${entries} ${erases.join(', ')} about ${reference} ${erases.length === 1 ? 'was' : 'were'} erased for ever: logged as entry ${index}, ${occurredAt}.`,
       `This stood in the log ${log.origin} when it had ${log.size} entries, under a checkpoint signed by ${log.key}.`,
+      ...checkpoint.proven,
     ],
     notProven: [
-      ...(trust === undefined ? ['That this is the log you mean: its key was not pinned (--trust).'] : []),
-      'That nobody was shown another log: the checkpoint carries no witness’s signature and no anchor outside the server.',
+      ...checkpoint.notProven,
       'What the erased entries said: nobody can prove that from the log any more. A receipt made before still does.',
       'That the times stated are right: they are the server’s own.',
     ],

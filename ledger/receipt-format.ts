@@ -29,6 +29,8 @@ export type Receipt = {
   readonly log: string;
   /** A signed checkpoint. */
   readonly checkpoint: string;
+  /** The verifier keys of those who cosigned it; absent where nobody did. */
+  readonly witnesses?: readonly string[];
   readonly event: EventPiece | null;
   readonly consents: readonly ConsentPiece[];
   readonly keys: readonly KeyPiece[];
@@ -37,8 +39,8 @@ export type Receipt = {
 };
 
 export function writeReceipt(receipt: Omit<Receipt, 'format'>): string {
-  const { log, checkpoint, event, consents, keys, proof } = receipt;
-  return JSON.stringify({ format: RECEIPT_FORMAT, log, checkpoint, event, consents, keys, proof });
+  const { log, checkpoint, witnesses = [], event, consents, keys, proof } = receipt;
+  return JSON.stringify({ format: RECEIPT_FORMAT, log, checkpoint, ...(witnesses.length > 0 ? { witnesses } : {}), event, consents, keys, proof });
 }
 
 /** A sentence where the text is not a receipt. */
@@ -103,15 +105,21 @@ export const ENTRY_MEMBERS = {
 
 const isEntry = shape(ENTRY_MEMBERS, { version: isText, statement: isText, signatures: listOf(isText) });
 
-const isReceiptShape = shape({
-  format: isText,
-  log: isText,
-  checkpoint: isText,
-  event: either(shape({ event: isText, entry: isEntry }), isNull),
-  consents: listOf(shape({ consent: isText, entry: isEntry, terms: either(isObject, isNull), signatures: listOf(isText) })),
-  keys: listOf(shape({ key: isText, entry: isEntry })),
-  proof: listOf(isText),
-});
+/** A member of every file that rests on a checkpoint. */
+export const WITNESSES = { witnesses: listOf(isText) } as const;
+
+const isReceiptShape = shape(
+  {
+    format: isText,
+    log: isText,
+    checkpoint: isText,
+    event: either(shape({ event: isText, entry: isEntry }), isNull),
+    consents: listOf(shape({ consent: isText, entry: isEntry, terms: either(isObject, isNull), signatures: listOf(isText) })),
+    keys: listOf(shape({ key: isText, entry: isEntry })),
+    proof: listOf(isText),
+  },
+  WITNESSES,
+);
 
 function isReceipt(value: unknown): value is Receipt {
   return isReceiptShape(value);

@@ -1,11 +1,14 @@
 /**
- * What every proof in a file rests on: a signed checkpoint of a log, and that the log holds some entries. ledger.md §6
+ * What every proof in a file rests on: a checkpoint that a log signed and witnesses may have cosigned, and that the log holds some entries.
+ * ledger.md §6
  * Invariant: whatever does not hold refutes the whole file.
  */
-import { openCheckpoint, parseNote, parseVerifierKey } from './checkpoint.ts';
+import { openCheckpoint } from './checkpoint.ts';
 import { fromBase64, fromBase64Url } from './encoding.ts';
 import { commitmentOf, type PrivateEntry, SALT_BYTES } from './entry.ts';
 import { HASH_BYTES, leafHash, sameBytes } from './hash.ts';
+import { parseNote, parseVerifierKey, type VerifierKey } from './note.ts';
+import type { Policy } from './policy.ts';
 import { rootOfJoint } from './proof.ts';
 
 export class Refuted extends Error {}
@@ -14,18 +17,65 @@ export function refute(reason: string): never {
   throw new Refuted(reason);
 }
 
-export type Log = { readonly origin: string; readonly key: string; readonly size: number; readonly root: Uint8Array };
+export type Cosignature = {
+  readonly name: string;
+  /** Seconds since 1970. */
+  readonly time: number;
+  /** The reader's policy names it. */
+  readonly known: boolean;
+};
 
-/** `trust`: as of verifyReceipt. */
-export function openLog({ log, checkpoint: note }: { readonly log: string; readonly checkpoint: string }, trust: readonly string[] | undefined): Log {
-  const key = parseVerifierKey(log) ?? refute('The log’s key is not a verifier key.');
-  if (trust && !trust.includes(log)) refute('The log is none of those trusted.');
-  const opened = openCheckpoint(note, [key]);
+export type Log = {
+  readonly origin: string;
+  readonly key: string;
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly cosignatures: readonly Cosignature[];
+};
+
+type OnLog = { readonly log: string; readonly checkpoint: string; readonly witnesses?: readonly string[] };
+
+/** `policy`: whom the reader trusts; absent: whatever log the file names. */
+export function openLog({ log, checkpoint: note, witnesses = [] }: OnLog, policy: Policy | undefined): Log {
+  const key = parseVerifierKey(log);
+  if (key?.use !== 'note') refute('The log’s key is not a verifier key.');
+  if (policy && !policy.logs.some((known) => known.key.text === log)) refute('The log is none of those trusted.');
+  const opened = openCheckpoint(note, [key, ...witnesses.map(witnessKey)]);
   if (opened.kind !== 'signed') refute(`The checkpoint is ${opened.kind}.`);
+  if (!opened.by.some((signed) => signed.key === key)) refute('The log did not sign the checkpoint.');
   // A signature nobody here can check would be a place to hide a change.
   if (parseNote(note)?.signatures.length !== opened.by.length) refute('The checkpoint carries a signature of an unknown key.');
+  if (opened.by.length !== 1 + witnesses.length) refute('It names a witness that did not cosign.');
   if (opened.checkpoint.origin !== key.name) refute('The checkpoint is of another log.');
-  return { ...opened.checkpoint, key: key.text };
+  if (policy && !policy.quorum(new Set(witnesses))) refute('The witnesses that cosigned are not those the policy demands.');
+  const known = new Set(policy?.witnesses.map((witness) => witness.key.text));
+  const cosignatures = opened.by.flatMap((by) =>
+    by.time === undefined ? [] : [{ name: by.key.name, time: by.time, known: known.has(by.key.text) }],
+  );
+  return { ...opened.checkpoint, key: key.text, cosignatures };
+}
+
+function witnessKey(text: string): VerifierKey {
+  const key = parseVerifierKey(text);
+  return key?.use === 'cosignature' ? key : refute('A witness’s key is not one for cosignatures.');
+}
+
+/** What the checkpoint proves by those who signed it, and what it leaves open: sentences for people. */
+export function logSentences(log: Log, policy: Policy | undefined): { readonly proven: readonly string[]; readonly notProven: readonly string[] } {
+  const { cosignatures } = log;
+  const when = (time: number) => new Date(time * 1000).toISOString();
+  const seen = cosignatures.map(({ name, time }) => `${name} (${when(time)})`).join(', ');
+  return {
+    proven: cosignatures.length === 0 ? [] : [`As the one history of that log it was cosigned by ${seen}.`],
+    notProven: [
+      ...(policy ? [] : ['That this is the log you mean: its key was not pinned (--trust).']),
+      ...(cosignatures.length === 0
+        ? ['That nobody was shown another log: the checkpoint carries no witness’s signature and no anchor outside the server.']
+        : cosignatures.some(({ known }) => known)
+          ? []
+          : ['That nobody was shown another log: none of the witnesses is one you pinned (--trust).']),
+    ],
+  };
 }
 
 export function requireSalt({ salt }: Pick<PrivateEntry, 'salt'>): void {
@@ -33,7 +83,7 @@ export function requireSalt({ salt }: Pick<PrivateEntry, 'salt'>): void {
 }
 
 /** `proof`: base64 hashes that lead from the entries to the root, from left to right. */
-export function requireInclusion(proof: readonly string[], { size, root }: Log, entries: readonly PrivateEntry[]): void {
+export function requireInclusion(proof: readonly string[], { size, root }: Pick<Log, 'size' | 'root'>, entries: readonly PrivateEntry[]): void {
   const leaves = new Map(entries.map((entry) => [entry.index, leafHash(commitmentOf(entry))]));
   if (leaves.size !== entries.length) refute('Two pieces claim one place in the log.');
   const hashes = proof.map((text) => fromBase64(text) ?? refute('A hash of the proof is not base64.'));

@@ -9,7 +9,8 @@ import { ERASURE_FORMAT, type ErasureVerdict, readErasureProof, verifyErasurePro
 import { digestOf } from './hash.ts';
 import { parseDetachedJws, verifyDetachedJws } from './jws.ts';
 import { type ConsentPiece, type EventPiece, type KeyPiece, type Receipt, type ReceiptEntry, readReceipt } from './receipt-format.ts';
-import { openLog, Refuted, refute, requireInclusion, requireSalt } from './receipt-log.ts';
+import type { Policy } from './policy.ts';
+import { logSentences, openLog, Refuted, refute, requireInclusion, requireSalt } from './receipt-log.ts';
 import {
   type ConsentWords,
   consentWords,
@@ -30,13 +31,13 @@ export type Verdict =
   | { readonly kind: 'refuted'; readonly reason: string }
   | { readonly kind: 'unreadable'; readonly reason: string };
 
-/** `trust`: verifier keys of the logs the reader pinned; absent: whatever log the receipt names. */
-export function verifyReceipt(text: string, { trust }: { readonly trust?: readonly string[] } = {}): Verdict {
+/** `policy`: whom the reader trusts; absent: whatever log the receipt names. */
+export function verifyReceipt(text: string, { policy }: { readonly policy?: Policy } = {}): Verdict {
   const isErasure = text.startsWith(`{"format":"${ERASURE_FORMAT}"`);
   const file = isErasure ? readErasureProof(text) : readReceipt(text);
   if (typeof file === 'string') return { kind: 'unreadable', reason: file };
   try {
-    return file.format === ERASURE_FORMAT ? verifyErasureProof(file, trust) : verify(file, trust);
+    return file.format === ERASURE_FORMAT ? verifyErasureProof(file, policy) : verify(file, policy);
   } catch (error) {
     if (error instanceof Refuted) return { kind: 'refuted', reason: error.message };
     throw error;
@@ -47,8 +48,8 @@ type Event = EventWords & { readonly entry: PrivateEntry };
 type Key = KeyWords & { readonly entry: PrivateEntry };
 type Consent = ConsentWords & { readonly entry: PrivateEntry; readonly signers: readonly Key[] };
 
-function verify(receipt: Receipt, trust: readonly string[] | undefined): Verdict {
-  const log = openLog(receipt, trust);
+function verify(receipt: Receipt, policy: Policy | undefined): Verdict {
+  const log = openLog(receipt, policy);
   const event = receipt.event && readEvent(receipt.event);
   const keys = receipt.keys.map(readKey);
   const consents = receipt.consents.map((piece) => readConsent(piece, keys));
@@ -60,14 +61,16 @@ function verify(receipt: Receipt, trust: readonly string[] | undefined): Verdict
     log,
     [...(event ? [event] : []), ...keys, ...consents].map(({ entry }) => entry),
   );
+  const checkpoint = logSentences(log, policy);
   return {
     kind: 'proven',
     proven: [
       ...(event ? [eventSentence(event)] : []),
       ...consents.map(consentSentence),
       `All of this stood in the log ${log.origin} when it had ${log.size} entries, under a checkpoint signed by ${log.key}.`,
+      ...checkpoint.proven,
     ],
-    notProven: notProven(event, consents, trust !== undefined),
+    notProven: [...checkpoint.notProven, ...notProven(event, consents)],
   };
 }
 
@@ -155,11 +158,9 @@ function consentSentence({ reference, status, patient, entry, signers }: Consent
   return `${reference} of ${patient}, status ${status}, exactly these bytes: logged as ${entry.kind} at entry ${entry.index}, ${entry.occurredAt}.${signed}`;
 }
 
-function notProven(event: Event | null, consents: readonly Consent[], pinned: boolean): string[] {
+function notProven(event: Event | null, consents: readonly Consent[]): string[] {
   const active = consents.filter(({ entry }) => entry.kind === 'consent-active');
   return [
-    ...(pinned ? [] : ['That this is the log you mean: its key was not pinned (--trust).']),
-    'That nobody was shown another log: the checkpoint carries no witness’s signature and no anchor outside the server.',
     'That the times stated are right: they are the server’s own.',
     ...(active.length > 0
       ? ['That the Consents had not been withdrawn, nor the keys revoked, between their entries and the checkpoint, or since.']

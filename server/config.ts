@@ -123,6 +123,12 @@ const settings = {
     meaning: 'Largest result of a job; one that would be larger fails.',
     parse: integer(1024, 17_179_869_184),
   },
+  WITNESS_POLICY: {
+    fallback: '',
+    type: 'path',
+    meaning: 'Policy file (c2sp.org/tlog-policy) naming the witnesses, with URLs, and the quorum that must cosign checkpoints; empty: none.',
+    parse: (text: string) => (text === '' ? '' : resolve(text)),
+  },
   CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
   LOG_LEVEL: {
     fallback: 'info',

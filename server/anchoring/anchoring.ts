@@ -1,7 +1,10 @@
 /** The bridge between server and ledger, built whole: signer, sealer, tail, receipts, the public view and what the console shows. */
+import { readFile } from 'node:fs/promises';
 import { createEmbeddedAnchor } from '../../ledger/anchor/embedded.ts';
 import type { Anchored } from '../../ledger/anchor/port.ts';
 import type { Schedule } from '../../ledger/batch.ts';
+import { parseVerifierKey } from '../../ledger/note.ts';
+import { parsePolicy, type Policy } from '../../ledger/policy.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
@@ -17,11 +20,14 @@ import { chainOfLinks, createRowChain, sameChain } from './row-chain.ts';
 import { createSealer, type Sealer } from './sealer.ts';
 import { openSigner, type Signer } from './signer.ts';
 import { createTail, type Tail } from './tail.ts';
+import { createWitnesses, type Fetch, type Witnesses } from './witnesses.ts';
 
 export type LogStatus = {
   /** Entries sealed, signed or not yet. */
   readonly logSize: number;
   readonly checkpoint: { readonly size: number; readonly signedAt: number; readonly text: string } | undefined;
+  /** The newest checkpoint a quorum has cosigned; undefined: none yet, or no witness is asked. */
+  readonly witnessed: { readonly size: number; readonly signedAt: number; readonly by: number } | undefined;
   readonly anchors: readonly (Anchored & { readonly name: string })[];
 };
 
@@ -44,7 +50,8 @@ export type AnchoringDependencies = {
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly schedule: Schedule;
-  readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS'>;
+  readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS' | 'WITNESS_POLICY'>;
+  readonly fetch?: Fetch;
   readonly report: (fault: unknown) => void;
 };
 
@@ -55,7 +62,8 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const anchors = [createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock })];
   const stored = createLogRecords(records);
   const { verifierKey } = signer;
-  const sealer = createSealer({ ...deps, signer, anchors });
+  const witnesses = await witnessesFor(deps, { stored, verifierKey });
+  const sealer = createSealer({ ...deps, signer, anchors, signed: (checkpoint) => witnesses?.offer(checkpoint) });
   const tail = createTail({ log });
   let tampered: string | undefined;
   const check = async (): Promise<void> => {
@@ -68,11 +76,20 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
       ...sealer,
       async start() {
         await signer.renew(createRowChain({ log, stored }));
+        const contradiction = await witnesses?.contradiction();
+        if (contradiction !== undefined) {
+          signer.refuse(contradiction);
+          deps.report(new AssentError('unavailable', contradiction));
+        }
         await sealer.start();
         if (await isAsSigned({ tail, signer, stored })) return;
         // Whose they were cannot be told from rows that were changed, so nothing is disclosed about anyone.
         tampered = 'The log rows about Consents and keys are not those that were signed.';
         deps.report(new AssentError('unavailable', tampered));
+      },
+      async stop() {
+        await sealer.stop();
+        await witnesses?.stop();
       },
     },
     tail: {
@@ -86,16 +103,36 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     erasure: createLogErasure({ log, records, flush: sealer.flush }),
     publicLog: createPublicLog({ records, verifierKey }),
     async status() {
-      const checkpoint = await stored.checkpoint();
+      const [checkpoint, witnessed] = await Promise.all([stored.checkpoint(), stored.witnessed()]);
       const latest = await Promise.all(anchors.map(async (anchor) => ({ name: anchor.name, latest: await anchor.latest() })));
       return {
         logSize: await stored.head(),
         checkpoint: checkpoint && { size: checkpoint.size, signedAt: checkpoint.signedAt, text: checkpoint.note },
+        witnessed: witnessed && { size: witnessed.size, signedAt: witnessed.signedAt, by: witnessed.witnesses.length },
         anchors: latest.flatMap(({ name, latest: last }) => (last ? [{ name, size: last.size, at: last.at }] : [])),
       };
     },
     check,
   };
+}
+
+type LogKeys = { readonly stored: LogRecords; readonly verifierKey: string };
+
+/** Undefined: the operator names none. Throws AssentError('unavailable') when the policy cannot be used. */
+async function witnessesFor(
+  { log, schedule, report, config, fetch = globalThis.fetch }: AnchoringDependencies,
+  { stored, verifierKey }: LogKeys,
+): Promise<Witnesses | undefined> {
+  const policy = await readPolicy(config.WITNESS_POLICY);
+  const key = parseVerifierKey(verifierKey);
+  return policy && key && createWitnesses({ policy, key, log, stored, schedule, fetch, report });
+}
+
+async function readPolicy(file: string): Promise<Policy | undefined> {
+  if (file === '') return undefined;
+  const policy = parsePolicy(await readFile(file, 'utf8').catch(() => '\r'));
+  if (typeof policy === 'string') throw new AssentError('unavailable', `The witness policy cannot be used. ${policy}`);
+  return policy;
 }
 
 /** Another process may erase an entry between the reading of its row and of its salt: then all is read once more. */

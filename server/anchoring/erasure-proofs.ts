@@ -8,7 +8,7 @@ import { jointProof } from '../../ledger/tree.ts';
 import type { RecordStore } from '../store/port.ts';
 import type { LogRows } from './log-port.ts';
 import { type BatchRecord, type CheckpointRecord, createLogRecords, type LogRecords, referenceKey } from './log-records.ts';
-import { openEntry, receiptEntry } from './receipts.ts';
+import { checkpointOver, openEntry, receiptEntry } from './receipts.ts';
 
 /** `proof`: none where a server that erased texts only left no more than a note. */
 export type ErasureFound = { readonly kind: 'erased'; readonly proof: string | undefined } | { readonly kind: 'pending' };
@@ -26,12 +26,14 @@ export function createErasureProofs({ log, records, verifierKey }: Dependencies)
   return {
     async erasureOf({ reference, version }) {
       // Read before the entries: whatever is found later may be in it or not, but never the other way round.
-      const checkpoint = await stored.checkpoint();
+      const [witnessed, newest] = await Promise.all([stored.witnessed(), stored.checkpoint()]);
       const { erased, tombstones } = await entriesAbout(reference, { log, stored, version });
       if (erased.size === 0) return { kind: 'erased', proof: undefined };
       const tombstone = tombstones.find(({ row }) => row.erases?.some((index) => erased.has(index)));
-      if (!tombstone || !checkpoint || tombstone.index >= checkpoint.size) return { kind: 'pending' };
-      return { kind: 'erased', proof: await proofOf(tombstone, { stored, checkpoint, verifierKey }) };
+      const checkpoint = tombstone && checkpointOver([tombstone], [witnessed, newest]);
+      if (!checkpoint) return { kind: 'pending' };
+      const witnesses = checkpoint === witnessed ? witnessed.witnesses : [];
+      return { kind: 'erased', proof: await proofOf(tombstone, { stored, checkpoint, witnesses, verifierKey }) };
     },
   };
 }
@@ -58,10 +60,15 @@ async function entriesAbout(
   return { erased, tombstones };
 }
 
-type Parts = { readonly stored: LogRecords; readonly checkpoint: CheckpointRecord; readonly verifierKey: string };
+type Parts = {
+  readonly stored: LogRecords;
+  readonly checkpoint: CheckpointRecord;
+  readonly witnesses: readonly string[];
+  readonly verifierKey: string;
+};
 
-async function proofOf({ row, batch, index }: Tombstone, { stored, checkpoint, verifierKey }: Parts): Promise<string> {
+async function proofOf({ row, batch, index }: Tombstone, { stored, checkpoint, witnesses, verifierKey }: Parts): Promise<string> {
   const entry = receiptEntry(await openEntry(row, { batch, index }, stored));
   const proof = (await jointProof([index], checkpoint.size, stored.tile)).map((hash) => Buffer.from(hash).toString('base64'));
-  return writeErasureProof({ log: verifierKey, checkpoint: checkpoint.note, reference: row.reference, entry, proof });
+  return writeErasureProof({ log: verifierKey, checkpoint: checkpoint.note, witnesses, reference: row.reference, entry, proof });
 }

@@ -5,7 +5,8 @@
  * Invariant: reads only, so that it may run beside a server; what is compared was read in an order in which the log can only be ahead.
  */
 import { type AnchorLine, readAnchorFile } from '../../ledger/anchor/embedded.ts';
-import { openCheckpoint, parseVerifierKey, type VerifierKey } from '../../ledger/checkpoint.ts';
+import { openCheckpoint } from '../../ledger/checkpoint.ts';
+import { parseVerifierKey, type VerifierKey } from '../../ledger/note.ts';
 import { checkLog, type KnownRoot } from '../../ledger/fsck.ts';
 import { sameBytes } from '../../ledger/hash.ts';
 import { AssentError } from '../errors.ts';

@@ -18,6 +18,7 @@ export const kinds = {
   subject: 'log-subject',
   head: 'log-head',
   checkpoint: 'log-checkpoint',
+  witnessed: 'log-witnessed',
 } as const;
 
 /** Sealed entries: what is added to the rows to make the private entries of the log. */
@@ -43,6 +44,9 @@ export type CheckpointRecord = {
   /** ms since 1970. */
   readonly signedAt: number;
 };
+
+/** The newest checkpoint that a quorum of witnesses has cosigned. `witnesses`: their verifier keys. */
+export type WitnessedRecord = CheckpointRecord & { readonly witnesses: readonly string[] };
 
 const DIGITS = 16;
 export const ENTRY_BYTES = 32;
@@ -135,6 +139,8 @@ export type LogRecords = {
   checkpoint(): Promise<CheckpointRecord | undefined>;
   /** Null: there is no checkpoint yet. */
   checkpointRevision(): Promise<number | null>;
+  witnessed(): Promise<WitnessedRecord | undefined>;
+  keptWitnessed(): Promise<{ readonly value: WitnessedRecord; readonly revision: number } | undefined>;
   tile: ReadTile;
   /** The first `width` entries of a bundle; undefined where it is shorter. */
   bundle(index: number, width: number): Promise<Uint8Array | undefined>;
@@ -160,6 +166,11 @@ export function createLogRecords(records: RecordStore): LogRecords {
     head: async () => (await value<{ size: number }>(kinds.head, kinds.head))?.size ?? 0,
     checkpoint: () => value<CheckpointRecord>(kinds.checkpoint, kinds.checkpoint),
     checkpointRevision: async () => (await records.get(kinds.checkpoint, kinds.checkpoint))?.revision ?? null,
+    witnessed: () => value<WitnessedRecord>(kinds.witnessed, kinds.witnessed),
+    async keptWitnessed() {
+      const found = await records.get(kinds.witnessed, kinds.witnessed);
+      return found && { value: found.value as WitnessedRecord, revision: found.revision };
+    },
     tile: (level, index, width) => bytes(kinds.tile, tileId(level, index), width * HASH_BYTES),
     bundle: (index, width) => bytes(kinds.bundle, numberId(index), width * BUNDLED_BYTES),
     async batchesAround(index) {

@@ -9,7 +9,10 @@ import { createLogRecords } from './log-records.ts';
 /** Widths are 1 to 256; undefined: there is no such thing in the signed log. */
 export type PublicLog = {
   verifierKey(): string;
+  /** The newest, with the cosignatures it has by now. */
   checkpoint(): Promise<string | undefined>;
+  /** The newest with the cosignatures the operator’s policy demands. */
+  witnessed(): Promise<string | undefined>;
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined>;
   entries(index: number, width: number): Promise<Uint8Array | undefined>;
 };
@@ -20,7 +23,11 @@ export function createPublicLog({ records, verifierKey }: { readonly records: Re
     width >= 1 && width <= tileWidth(level, index, (await stored.checkpoint())?.size ?? 0);
   return {
     verifierKey: () => verifierKey,
-    checkpoint: async () => (await stored.checkpoint())?.note,
+    async checkpoint() {
+      const [newest, witnessed] = await Promise.all([stored.checkpoint(), stored.witnessed()]);
+      return witnessed?.size === newest?.size ? witnessed?.note : newest?.note;
+    },
+    witnessed: async () => (await stored.witnessed())?.note,
     tile: async (level, index, width) => ((await shown(level, index, width)) ? stored.tile(level, index, width) : undefined),
     entries: async (index, width) => ((await shown(0, index, width)) ? stored.bundle(index, width) : undefined),
   };

@@ -60,14 +60,24 @@ export function createReceipts({ log, records, verifierKey }: Dependencies): Rec
       const wanted = [...wantedEvent(evidence), ...wantedConsents(evidence), ...wantedKeys(evidence)];
       if (!wanted.some((piece) => piece.reference === reference)) return { kind: 'absent' };
       // Read before the entries: whatever is found later may be in it or not, but never the other way round.
-      const checkpoint = await context.stored.checkpoint();
+      const [witnessed, newest] = await Promise.all([context.stored.witnessed(), context.stored.checkpoint()]);
       const found = await Promise.all(wanted.map((piece) => find(piece, context)));
       if (found.some(({ kind }) => kind === 'absent')) return { kind: 'absent' };
       const entries = found.flatMap((one) => (one.kind === 'sealed' ? [one.entry] : []));
-      if (!checkpoint || entries.length < found.length || entries.some(({ index }) => index >= checkpoint.size)) return { kind: 'pending' };
-      return { kind: 'ready', receipt: await assemble({ evidence, entries, checkpoint, verifierKey }, context.stored.tile) };
+      const checkpoint = checkpointOver(entries, [witnessed, newest]);
+      if (!checkpoint || entries.length < found.length) return { kind: 'pending' };
+      const witnesses = checkpoint === witnessed ? witnessed.witnesses : [];
+      return { kind: 'ready', receipt: await assemble({ evidence, entries, checkpoint, witnesses, verifierKey }, context.stored.tile) };
     },
   };
+}
+
+/** The first checkpoint that holds all of them: a witnessed one proves more than a newer one. */
+export function checkpointOver<T extends CheckpointRecord>(
+  entries: readonly { readonly index: number }[],
+  checkpoints: readonly (T | undefined)[],
+): T | undefined {
+  return checkpoints.find((checkpoint) => checkpoint && entries.every(({ index }) => index < checkpoint.size));
 }
 
 function wantedEvent({ disclosure }: Evidence): Wanted[] {
@@ -128,11 +138,12 @@ type Parts = {
   readonly evidence: Evidence;
   readonly entries: readonly PrivateEntry[];
   readonly checkpoint: CheckpointRecord;
+  readonly witnesses: readonly string[];
   readonly verifierKey: string;
 };
 
 /** `entries`: in the order of the evidence: event, Consents, keys. */
-async function assemble({ evidence, entries, checkpoint, verifierKey }: Parts, tile: ReadTile): Promise<string> {
+async function assemble({ evidence, entries, checkpoint, witnesses, verifierKey }: Parts, tile: ReadTile): Promise<string> {
   const { disclosure, consents, keys } = evidence;
   const rest = entries.map(receiptEntry);
   const take = (): ReceiptEntry => rest.shift() as ReceiptEntry;
@@ -144,7 +155,7 @@ async function assemble({ evidence, entries, checkpoint, verifierKey }: Parts, t
   const pieces = { event, consents: consentPieces, keys: keyPieces.map(({ piece }) => piece) };
   const indices = [...(event ? [event] : []), ...pieces.consents, ...pieces.keys].map(({ entry }) => entry.index);
   const proof = (await jointProof(indices, checkpoint.size, tile)).map((hash) => Buffer.from(hash).toString('base64'));
-  return writeReceipt({ log: verifierKey, checkpoint: checkpoint.note, ...pieces, proof });
+  return writeReceipt({ log: verifierKey, checkpoint: checkpoint.note, witnesses, ...pieces, proof });
 }
 
 export function receiptEntry(entry: PrivateEntry): ReceiptEntry {

@@ -25,6 +25,8 @@ export type SealerDependencies = {
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly config: Pick<Config, 'CHECKPOINT_INTERVAL_MS'>;
+  /** Told of every checkpoint once it is stored; must not wait. */
+  readonly signed: (checkpoint: CheckpointRecord) => void;
   /** Told of every fault; sealing goes on by itself. */
   readonly report: (fault: unknown) => void;
 };
@@ -131,7 +133,7 @@ function dueIn({ tree, checkpoint }: State, { clock, config }: Context, forced: 
 }
 
 /** False when the signer refused. An empty log has nothing to sign. */
-async function signCheckpoint(state: State, { signer, anchors, clock, report, log, stored }: Context): Promise<boolean> {
+async function signCheckpoint(state: State, { signer, anchors, clock, report, signed: told, log, stored }: Context): Promise<boolean> {
   const status = signer.status();
   const { size } = state.tree;
   if (size === 0 && status.kind === 'ready' && status.size === 0) return true;
@@ -149,6 +151,7 @@ async function signCheckpoint(state: State, { signer, anchors, clock, report, lo
   // A process that slept here does not put its checkpoint in the place of a later one.
   if (!(await writeRecords(log, { ...name, revision }, [{ kind: 'put', ...name, value: next }]))) throw overtaken();
   state.checkpoint = next;
+  told(next);
   const results = await Promise.allSettled(anchors.map((anchor) => anchor.anchor(next)));
   for (const result of results) if (result.status === 'rejected') report(result.reason);
   return true;

@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type NoteSigner, newSignerKey, parseSignerKey } from '../../ledger/checkpoint.ts';
+import { type NoteSigner, newSignerKey, parseSignerKey } from '../../ledger/note.ts';
 import { fromBase64 } from '../../ledger/encoding.ts';
 import { sameBytes } from '../../ledger/hash.ts';
 import { createFrontier } from '../../ledger/tree.ts';

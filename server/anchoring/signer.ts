@@ -6,7 +6,8 @@
  * refuses until the server is started again. A database restored from an older copy gets no signature. All this holds for the processes
  * that share a folder as if they were one.
  */
-import { type NoteSigner, openCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
+import { openCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
+import { type NoteSigner } from '../../ledger/note.ts';
 import { leafHash, sameBytes } from '../../ledger/hash.ts';
 import { createFrontier, type Frontier } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
@@ -41,6 +42,8 @@ export type Signer = {
   sign(request: SignRequest): Promise<SignResult>;
   /** Brings a state kept by an earlier server into today’s form, once its rows were found to be those it knew. */
   renew(rows: RowChain): Promise<void>;
+  /** Once it has refused, it refuses until the server is started again. */
+  refuse(reason: string): void;
   status(): SignerStatus;
   /** What was signed last. */
   head(): Pick<SignerState, 'size' | 'root' | 'chain'> | undefined;
@@ -103,6 +106,7 @@ export async function openSigner({ directory }: { readonly directory: string }):
         kept = await renewed(await files.newest(kept), rows, files);
         if (kept?.state.textChain) refused = CHANGED_ROWS;
       }),
+    refuse: (reason) => void (refused ??= reason),
     head: () => kept?.state,
     status: () => (refused === undefined ? { kind: 'ready', size: kept?.state.size ?? 0 } : { kind: 'refused', reason: refused }),
   };

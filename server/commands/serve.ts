@@ -29,7 +29,7 @@ export function announce({ app }: Running): void {
 }
 
 /** SIGTERM and SIGINT drain what is under way and end with 0. */
-export function untilStopped(running: Running): Promise<number> {
+export function untilStopped(running: Pick<Running, 'stop'>): Promise<number> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       running.stop().then(() => resolve(0), reject);

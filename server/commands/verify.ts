@@ -4,11 +4,13 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { parseVerifierKey } from '../../ledger/checkpoint.ts';
+import { parseVerifierKey } from '../../ledger/note.ts';
+import { parsePolicy, type Policy } from '../../ledger/policy.ts';
 import { type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
 
 const usage = `Usage: assent verify FILE… [--trust POLICY]
-  POLICY: a file with one line \`log <verifier key>\` for each log you trust (GET /ledger/key shows a log’s), or one such key.
+  POLICY: one verifier key of a log, or a file (c2sp.org/tlog-policy): a line \`log <verifier key>\` for each log you trust (GET /ledger/key shows a
+  log’s), and which witnesses must have cosigned.
 Exit code: 0 proven, 1 refuted, 2 unreadable, 3 erased: a proof that what a receipt would rest on was erased.
 `;
 
@@ -16,14 +18,14 @@ const codes = { proven: 0, refuted: 1, unreadable: 2, erased: 3 } as const;
 
 export async function verify(args: readonly string[]): Promise<number> {
   const asked = readArguments(args);
-  const trust = asked?.trust === undefined ? undefined : await readPolicy(asked.trust);
-  if (!asked || asked.files.length === 0 || trust === null) {
-    process.stderr.write(asked && trust === null ? `${asked.trust}: not a policy.\n` : usage);
+  const policy = asked?.trust === undefined ? undefined : await readPolicy(asked.trust);
+  if (!asked || asked.files.length === 0 || typeof policy === 'string') {
+    process.stderr.write(typeof policy === 'string' ? `${asked?.trust}: not a policy. ${policy}\n` : usage);
     return codes.unreadable;
   }
   const verdicts: Verdict[] = [];
   for (const file of asked.files) {
-    const verdict = await verifyFile(file, trust);
+    const verdict = await verifyFile(file, policy);
     process.stdout.write(report(file, verdict));
     verdicts.push(verdict);
   }
@@ -41,22 +43,19 @@ function readArguments(args: readonly string[]): { readonly files: readonly stri
   }
 }
 
-/** null: not a policy. */
-async function readPolicy(policy: string): Promise<readonly string[] | null> {
-  if (parseVerifierKey(policy)) return [policy];
-  const text = await readFile(policy, 'utf8').catch(() => '');
-  const lines = text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
-  const keys = lines.map((line) => /^(?:log\s+)?(\S+)$/.exec(line)?.[1] ?? '');
-  return keys.length > 0 && keys.every((key) => parseVerifierKey(key)) ? keys : null;
+/** A sentence where it is none. */
+async function readPolicy(text: string): Promise<Policy | string> {
+  const key = parsePolicy(`log ${text}`);
+  if (typeof key !== 'string') return key;
+  const lines = (await readFile(text, 'utf8').catch(() => '')).split(/\r?\n/);
+  const policy = parsePolicy(lines.map((line) => (parseVerifierKey(line.trim()) ? `log ${line}` : line)).join('\n'));
+  return typeof policy === 'string' || policy.logs.length > 0 ? policy : 'It names no log.';
 }
 
-async function verifyFile(file: string, trust: readonly string[] | undefined): Promise<Verdict> {
+async function verifyFile(file: string, policy: Policy | undefined): Promise<Verdict> {
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined) return { kind: 'unreadable', reason: 'The file cannot be read.' };
-  return verifyReceipt(text, trust ? { trust } : {});
+  return verifyReceipt(text, policy ? { policy } : {});
 }
 
 function report(file: string, verdict: Verdict): string {

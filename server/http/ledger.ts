@@ -9,6 +9,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 export type LogReader = {
   verifierKey(): string;
   checkpoint(): Promise<string | undefined>;
+  witnessed(): Promise<string | undefined>;
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined>;
   entries(index: number, width: number): Promise<Uint8Array | undefined>;
 };
@@ -39,6 +40,7 @@ export function ledgerPlugin({ log }: { readonly log: LogReader }): (app: Fastif
     const config = { interaction: 'ledger' };
     app.get('/key', { config }, async (_request, reply) => send(reply, `${log.verifierKey()}\n`, { type: TEXT, cache: 'public, max-age=3600' }));
     app.get('/checkpoint', { config }, async (_request, reply) => send(reply, await log.checkpoint(), { type: TEXT, cache: 'no-cache' }));
+    app.get('/witnessed', { config }, async (_request, reply) => send(reply, await log.witnessed(), { type: TEXT, cache: 'no-cache' }));
     app.get<{ Params: { '*': string } }>('/tile/*', { config }, async ({ params }, reply) => {
       const path = parseTilePath(params['*']);
       const bytes = path && (await read(log, path));

@@ -18,6 +18,7 @@ import {
 } from '../../server/anchoring/log-records.ts';
 import type { WriteSet } from '../../server/store/port.ts';
 import { createLogFixture, digestOf, disclosureStory, type LogFixture, party, someEntry, type Story } from '../support/log-fixture.ts';
+import { trusting } from '../support/trusting.ts';
 
 const PATIENT = 'Patient/q3v5k2m8x1';
 const CONSENT = 'Consent/0c9x2m4k7q1v5b8n3j6h0f2d9';
@@ -157,13 +158,13 @@ describe('after an erasure', () => {
     await log.anchoring.sealer.flush();
     const found = await find('two');
     const proof = (found.kind === 'erased' && found.proof) || expect.fail();
-    const verdict = verifyReceipt(proof, { trust: [log.anchoring.publicLog.verifierKey()] });
+    const verdict = verifyReceipt(proof, { policy: trusting(log.anchoring.publicLog.verifierKey()) });
     const [one, two] = [await indexOf(OTHER), await indexOf(OTHER, 1)];
     expect(verdict).toMatchObject({
       kind: 'erased',
       proven: [expect.stringContaining(`Entries ${one}, ${two} about ${OTHER} were erased`), expect.anything()],
     });
-    expect(verifyReceipt(proof, { trust: [] }).kind).toBe('refuted');
+    expect(verifyReceipt(proof, { policy: trusting() }).kind).toBe('refuted');
     for (let i = 0; i < proof.length; i += 3) {
       const changed = proof.slice(0, i) + (proof[i] === '1' ? '2' : '1') + proof.slice(i + 1);
       expect([i, verifyReceipt(changed).kind]).not.toEqual([i, 'erased']);

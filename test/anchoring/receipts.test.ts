@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { createLogFixture, disclosureStory, type LogFixture, party, someEntry, type Story } from '../support/log-fixture.ts';
+import { trusting } from '../support/trusting.ts';
 
 let log: LogFixture;
 let story: Story;
@@ -37,9 +38,9 @@ describe('a receipt', () => {
     const text = JSON.stringify(verdict);
     for (const part of [REFERENCE, patient, 'Organization/hospital (custodian', 'Organization/insurer', 'TREAT', 'not pinned', 'withdrawn'])
       expect(text).toContain(part);
-    const pinned = verifyReceipt(receipt, { trust: [log.anchoring.publicLog.verifierKey()] });
+    const pinned = verifyReceipt(receipt, { policy: trusting(log.anchoring.publicLog.verifierKey()) });
     expect(JSON.stringify(pinned)).not.toContain('not pinned');
-    expect(verifyReceipt(receipt, { trust: ['other+00000000+AQ=='] })).toMatchObject({ kind: 'refuted' });
+    expect(verifyReceipt(receipt, { policy: trusting() })).toMatchObject({ kind: 'refuted' });
   });
 
   it('names no patient but its own, and no other entry', () => {

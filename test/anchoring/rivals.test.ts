@@ -2,7 +2,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openCheckpoint, parseVerifierKey } from '../../ledger/checkpoint.ts';
+import { openCheckpoint } from '../../ledger/checkpoint.ts';
+import { parseVerifierKey } from '../../ledger/note.ts';
 import { createFrontier } from '../../ledger/tree.ts';
 import { type Anchoring, createAnchoring } from '../../server/anchoring/anchoring.ts';
 import { checkStoredLog } from '../../server/anchoring/fsck.ts';
@@ -43,7 +44,7 @@ async function another(wait: () => Promise<void> = async () => undefined): Promi
     records: log.engine.records,
     clock: () => log.time.now,
     schedule: () => () => undefined,
-    config: { DATA_DIR: log.dataDir, CHECKPOINT_INTERVAL_MS: 1000 },
+    config: { DATA_DIR: log.dataDir, CHECKPOINT_INTERVAL_MS: 1000, WITNESS_POLICY: '' },
     report: (fault) => faults.push(fault),
   });
   return { ...anchoring, faults };

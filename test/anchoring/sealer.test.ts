@@ -2,7 +2,8 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openCheckpoint, parseVerifierKey } from '../../ledger/checkpoint.ts';
+import { openCheckpoint } from '../../ledger/checkpoint.ts';
+import { parseVerifierKey } from '../../ledger/note.ts';
 import { leafHash } from '../../ledger/hash.ts';
 import { verifyConsistency } from '../../ledger/proof.ts';
 import { batchRoot, consistencyProof, createFrontier } from '../../ledger/tree.ts';
@@ -124,6 +125,7 @@ describe('a crash', () => {
         records: log.engine.records,
         signer,
         anchors: [],
+        signed: () => undefined,
         clock: () => log.time.now,
         schedule: systemSchedule,
         config,
@@ -155,6 +157,7 @@ describe('a crash', () => {
       records: log.engine.records,
       signer,
       anchors: [],
+      signed: () => undefined,
       clock: () => log.time.now,
       schedule: () => () => undefined,
       config: { CHECKPOINT_INTERVAL_MS: 1000 },
@@ -177,6 +180,7 @@ describe('a crash', () => {
       records: log.engine.records,
       signer: await openSigner({ directory: join(log.dataDir, 'signer') }),
       anchors: [],
+      signed: () => undefined,
       clock: () => log.time.now,
       schedule: () => () => undefined,
       config: { CHECKPOINT_INTERVAL_MS: 1000 },

@@ -78,6 +78,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
     files: /^server\/anchoring\//,
     mayImport: [...everywhere, 'anchoring/receipts', 'ledger', 'ledger/hash', 'records', 'consent/model', 'jobs'],
   },
+  witness: { files: /^server\/witness\//, mayImport: [...everywhere, 'ledger', 'ledger/hash'] },
   http: { files: /^server\/http\//, mayImport: [...everywhere, ...handler] },
   bulk: { files: /^server\/bulk\//, mayImport: [...everywhere, ...handler, 'http'] },
   subscriptions: { files: /^server\/subscriptions\//, mayImport: [...everywhere, ...handler, 'http'] },
@@ -94,7 +95,7 @@ export const storeHolders: ReadonlySet<string> = new Set(['top', 'consent/enforc
 /** Packages that live behind one wall. */
 export const walledPackages: Readonly<Record<string, RegExp>> = {
   merkletreejs: /^ledger\/tree\.ts$/,
-  'node:sqlite': /^server\/store\/embedded\/|^migrations\//,
+  'node:sqlite': /^server\/store\/embedded\/|^server\/witness\/heads\.ts$|^migrations\//,
   mongodb: /^server\/store\/mongo\/|^migrations\//,
   'oidc-provider': /^server\/authz\//,
   'tar-stream': /^server\/validation\/packages\/archive\.ts$/,

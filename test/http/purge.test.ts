@@ -23,6 +23,7 @@ import {
   startRealServer,
   termsOf,
 } from '../support/real-server.ts';
+import { trusting } from '../support/trusting.ts';
 
 const INSURER = 'Organization/insurer';
 const onFiles = process.env['ASSENT_TEST_ENGINE'] !== 'mongodb';
@@ -182,7 +183,7 @@ describe('$purge', () => {
     expect(gone.text).toContain('erased');
     const [, proof] = gone.json['issue'] as { diagnostics: string }[];
     const verdict = verifyReceipt(proof?.diagnostics ?? '', {
-      trust: [(await (await fetch(server.bootstrap.fhirBaseUrl.replace('/fhir', '/ledger/key'))).text()).trim()],
+      policy: trusting((await (await fetch(server.bootstrap.fhirBaseUrl.replace('/fhir', '/ledger/key'))).text()).trim()),
     });
     expect(verdict).toMatchObject({ kind: 'erased', proven: [expect.stringContaining(`about ${consent} was erased for ever`), expect.anything()] });
   });

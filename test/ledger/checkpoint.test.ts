@@ -1,17 +1,7 @@
 /** Signed notes against Go's note package and the C2SP examples; what is not exactly in form, or not signed by a known key, does not count. */
 import { describe, expect, it } from 'vitest';
-import {
-  checkpointText,
-  newSignerKey,
-  openCheckpoint,
-  parseCheckpoint,
-  parseNote,
-  parseSignerKey,
-  parseVerifierKey,
-  signCheckpoint,
-  verifyNote,
-  type VerifierKey,
-} from '../../ledger/checkpoint.ts';
+import { checkpointText, openCheckpoint, parseCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
+import { newSignerKey, parseNote, parseSignerKey, parseVerifierKey, verifyNote, type VerifierKey } from '../../ledger/note.ts';
 
 // golang.org/x/mod/sumdb/note, note_test.go and the package's example.
 const go = {
@@ -50,7 +40,7 @@ describe('signed notes', () => {
     const foreign = parseNote(`${go.text}\n${stranger?.line(go.text)}`);
     expect(foreign && verifyNote(foreign, [key(go.verifier)])).toEqual({ kind: 'unsigned' });
     const both = parseNote(`${go.text}\n${stranger?.line(go.text)}${go.line}`);
-    expect(both && verifyNote(both, [key(go.verifier)])).toMatchObject({ kind: 'signed', by: [{ name: 'PeterNeumann' }] });
+    expect(both && verifyNote(both, [key(go.verifier)])).toMatchObject({ kind: 'signed', by: [{ key: { name: 'PeterNeumann' } }] });
   });
 
   it.each([
@@ -90,8 +80,12 @@ describe('checkpoints', () => {
     const signers = ['log.example/a', 'witness.example/b'].map((name) => parseSignerKey(newSignerKey(name)) ?? expect.fail());
     const note = signCheckpoint({ origin: 'log.example/a', size: 5, root }, signers);
     const [log, witness] = signers.map(({ verifierKey }) => verifierKey);
-    expect(openCheckpoint(note, log && witness ? [log, witness] : [])).toMatchObject({ kind: 'signed', by: [log, witness], checkpoint: { size: 5 } });
-    expect(openCheckpoint(note, witness ? [witness] : [])).toMatchObject({ by: [witness] });
+    expect(openCheckpoint(note, log && witness ? [log, witness] : [])).toMatchObject({
+      kind: 'signed',
+      by: [{ key: log }, { key: witness }],
+      checkpoint: { size: 5 },
+    });
+    expect(openCheckpoint(note, witness ? [witness] : [])).toMatchObject({ by: [{ key: witness }] });
     expect(openCheckpoint(note.replace('\n5\n', '\n6\n'), log ? [log] : [])).toEqual({ kind: 'forged' });
   });
 

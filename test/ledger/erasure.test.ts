@@ -1,6 +1,7 @@
 /** Erased rows and proofs of erasure, as files and as texts. */
 import { describe, expect, it } from 'vitest';
-import { newSignerKey, parseSignerKey, signCheckpoint } from '../../ledger/checkpoint.ts';
+import { signCheckpoint } from '../../ledger/checkpoint.ts';
+import { newSignerKey, parseSignerKey } from '../../ledger/note.ts';
 import {
   commitmentOf,
   coverOf,
@@ -16,6 +17,7 @@ import {
 import { type ErasureProof, readErasureProof, writeErasureProof } from '../../ledger/erasure-proof.ts';
 import { leafHash, nodeHash } from '../../ledger/hash.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
+import { trusting } from '../support/trusting.ts';
 
 const salt = Buffer.alloc(32, 7);
 const entry: LogEntry = {
@@ -84,7 +86,7 @@ describe('a proof of erasure', () => {
   }
 
   it('says which entries about what, and that it does not say what they were', () => {
-    const verdict = verifyReceipt(proofOf(), { trust: [signer.verifierKey.text] });
+    const verdict = verifyReceipt(proofOf(), { policy: trusting(signer.verifierKey.text) });
     expect(verdict).toMatchObject({
       kind: 'erased',
       proven: [expect.stringContaining('Entry 0 about Consent/1 was erased for ever: logged as entry 1'), expect.stringContaining('log.example.org')],
@@ -105,7 +107,7 @@ describe('a proof of erasure', () => {
 
   it('by a log that was not pinned is refuted, and one spelled otherwise is unreadable', () => {
     const proof = proofOf();
-    expect(verifyReceipt(proof, { trust: ['another'] }).kind).toBe('refuted');
+    expect(verifyReceipt(proof, { policy: trusting() }).kind).toBe('refuted');
     expect(readErasureProof(`${proof}\n`)).toMatchObject({ reference: 'Consent/1' });
     for (const text of [proof.replace('{', '{ '), proof.replace('"erases":[0],', ''), proof.replace('"proof"', '"more":1,"proof"'), `${proof}x`])
       expect(verifyReceipt(text).kind).toBe('unreadable');

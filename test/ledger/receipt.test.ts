@@ -2,7 +2,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { describe, expect, it } from 'vitest';
-import { newSignerKey, parseSignerKey, signCheckpoint } from '../../ledger/checkpoint.ts';
+import { signCheckpoint } from '../../ledger/checkpoint.ts';
+import { newSignerKey, parseSignerKey } from '../../ledger/note.ts';
 import { commitmentOf, type EntryKind, type LogEntry, logRow, parseEntry, type PrivateEntry } from '../../ledger/entry.ts';
 import { digestOf, leafHash } from '../../ledger/hash.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';

@@ -24,7 +24,7 @@ export type LogFixture = {
   dispose(): Promise<void>;
 };
 
-export async function createLogFixture(): Promise<LogFixture> {
+export async function createLogFixture({ witnessPolicy = '' } = {}): Promise<LogFixture> {
   const time = { now: Date.UTC(2024, 5, 1) };
   let timers: { at: number; run: () => void }[] = [];
   const schedule: Schedule = (ms, run) => {
@@ -40,7 +40,7 @@ export async function createLogFixture(): Promise<LogFixture> {
   const { dataDir } = chosen;
   const open = async () => {
     const engine = await chosen.open();
-    const config = { DATA_DIR: dataDir, CHECKPOINT_INTERVAL_MS: 1000 };
+    const config = { DATA_DIR: dataDir, CHECKPOINT_INTERVAL_MS: 1000, WITNESS_POLICY: witnessPolicy };
     const anchoring = await createAnchoring({
       log: engine.resources,
       records: engine.records,

@@ -86,6 +86,7 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
         ready: true,
         logSize: 1234,
         checkpoint: { size: 1200, signedAt: NOW, text: 'origin\n1200\n<root>\n' },
+        witnessed: { size: 1150, signedAt: NOW, by: 2 },
         anchors: [{ name: 'embedded', size: 1100, at: NOW }],
       }),
       search: {

@@ -5,7 +5,8 @@
  * marked as moved before the target is free, so at no moment may servers write to both.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openCheckpoint, parseVerifierKey } from '../../../ledger/checkpoint.ts';
+import { openCheckpoint } from '../../../ledger/checkpoint.ts';
+import { parseVerifierKey } from '../../../ledger/note.ts';
 import { sameBytes } from '../../../ledger/hash.ts';
 import { rootAt } from '../../../ledger/tree.ts';
 import { signerFolder } from '../../anchoring/folders.ts';

@@ -11,6 +11,7 @@ export type Status = {
   /** Entries of the log, signed or not yet. */
   readonly logSize: number;
   readonly checkpoint: { readonly size: number; readonly signedAt: number; readonly text: string } | undefined;
+  readonly witnessed: { readonly size: number; readonly signedAt: number; readonly by: number } | undefined;
   readonly anchors: readonly { readonly name: string; readonly size: number; readonly at: number }[];
 };
 
@@ -21,12 +22,13 @@ ${statusSection(status)}
 ${session ? html`${trailForm(session)}<h2 id="explain">How a search runs</h2>${explainForm(session)}${signOutForm(session)}` : signInForm()}`;
 }
 
-function statusSection({ ready, logSize, checkpoint, anchors }: Status): Html {
+function statusSection({ ready, logSize, checkpoint, witnessed, anchors }: Status): Html {
   return html`<h2>Server</h2>
 <dl>
 <dt>Health</dt><dd>${ready ? html`<span class="good">Ready</span>` : html`<span class="bad">Not ready</span>`}</dd>
 <dt>Log entries</dt><dd>${logSize}</dd>
 <dt>Last checkpoint</dt><dd>${checkpoint ? html`${checkpoint.size} entries, ${time(checkpoint.signedAt)}` : 'none yet'}</dd>
+<dt>Witnessed</dt><dd>${witnessed ? html`${witnessed.size} entries, ${time(witnessed.signedAt)}, cosigned by ${witnessed.by}` : 'no checkpoint yet'}</dd>
 <dt>Anchors</dt><dd>${anchors.length === 0 ? 'none yet' : html`<ul>${anchors.map((a) => html`<li>${a.name}: ${a.size} entries, ${time(a.at)}</li>`)}</ul>`}</dd>
 </dl>
 ${checkpoint && html`<details><summary>The signed checkpoint</summary><pre>${checkpoint.text}</pre></details>`}

@@ -89,7 +89,7 @@ describe.skipIf(!findMongod())('wake-ups of the log', () => {
           ticks.push(run);
           return () => undefined;
         },
-        config: { DATA_DIR: folder, CHECKPOINT_INTERVAL_MS: 0 },
+        config: { DATA_DIR: folder, CHECKPOINT_INTERVAL_MS: 0, WITNESS_POLICY: '' },
         report: (fault) => expect.fail(String(fault)),
       });
       await sealer.start();
