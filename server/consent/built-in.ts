@@ -77,13 +77,19 @@ function ownRecord(type: string, { actor }: Caller): Expression {
   return type === 'Provenance' ? and([theirs, not(any([UNKNOWN_TARGET]))]) : theirs;
 }
 
+/** `name`: of the policy that decides. */
+type BuiltInDecision = {
+  readonly name: string | undefined;
+  readonly decides: Expression | undefined;
+  readonly opens: Expression;
+  readonly permits: readonly string[];
+};
+
 /** What the built-in policies make of a type for a caller. */
-export function builtInFor(
-  type: string,
-  caller: Caller,
-): { readonly decides: Expression | undefined; readonly opens: Expression; readonly permits: readonly string[] } {
+export function builtInFor(type: string, caller: Caller): BuiltInDecision {
   const policies = builtInPolicies.filter(({ applies }) => applies(type, caller));
   return {
+    name: policies.find(({ effect }) => effect === 'decides')?.name,
     decides: policies.flatMap((policy) => (policy.effect === 'decides' ? [policy.where(type, caller)] : []))[0],
     opens: or(policies.flatMap((policy) => (policy.effect === 'opens' ? [policy.where(type, caller)] : []))),
     permits: policies.flatMap((policy) => (policy.effect === 'permits' ? [policy.patient(caller)] : [])),

@@ -58,7 +58,7 @@ type Findings = (path: string, diagnostics: string) => void;
 const PATIENT_REFERENCE = /^Patient\/([A-Za-z0-9.-]{1,64})$/;
 const ORGANIZATION_REFERENCE = /^Organization\/[A-Za-z0-9.-]{1,64}$/;
 /** Consent.provision.actor.reference in R4; any other type would never match, and a deny that never matches is ignored. */
-const ACTOR_REFERENCE = /^(?:Device|Group|CareTeam|Organization|Patient|Practitioner|RelatedPerson|PractitionerRole)\/[A-Za-z0-9.-]{1,64}$/;
+export const ACTOR_REFERENCE = /^(?:Device|Group|CareTeam|Organization|Patient|Practitioner|RelatedPerson|PractitionerRole)\/[A-Za-z0-9.-]{1,64}$/;
 
 /** IHE Privacy Consent on FHIR: a nested provision takes from its parent what it does not state, and stands beside it (rule 1). */
 const PCF = /^https:\/\/profiles\.ihe\.net\/ITI\/PCF\/StructureDefinition\/IHE\.PCF\.consent(?:Basic|Intermediate|Advanced)(?:\||$)/;

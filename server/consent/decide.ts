@@ -84,25 +84,31 @@ function groupByResidual(policies: readonly CompiledConsent[], input: DecisionIn
 
 /** What these Consents of one patient let the caller see. */
 function residualOf(consents: readonly CompiledConsent[], input: DecisionInput, otherwise: Expression): Expression {
+  return weigh(consents, input, otherwise).residual;
+}
+
+/** `residual` is what the others come to; `replaces`: a signed permit speaks to the caller, so the implicit policy does not hold (rule 16). */
+export type Weighed = { readonly permitted: Expression; readonly denied: Expression; readonly replaces: boolean; readonly residual: Expression };
+
+export function weigh(consents: readonly CompiledConsent[], input: DecisionInput, otherwise: Expression): Weighed {
   const spoken = consents.filter(({ root }) => anySpeaksNow(root, input));
   const verdicts = spoken.map((consent) => ({ ...verdictOf(consent.root, input), permits: permitsNow(consent, input.now) }));
   const permitted = or(verdicts.flatMap(({ permit, permits }) => (permits ? [permit] : [])));
   const denied = or(verdicts.map(({ deny }) => deny));
-  // Rule 16: a signed permit that speaks to the caller replaces the implicit policy for this patient.
   const replaces = spoken.some((consent) => consent.root.type === 'permit' && speaksNow(consent.root, input) && permitsNow(consent, input.now));
-  return and([replaces ? permitted : or([permitted, otherwise]), not(denied)]);
+  return { permitted, denied, replaces, residual: and([replaces ? permitted : or([permitted, otherwise]), not(denied)]) };
 }
 
 /** The deepest match anywhere decides; at equal depth deny wins (rule 13). */
 function verdictOf(root: Provision, input: DecisionInput): { readonly permit: Expression; readonly deny: Expression } {
-  const levels: { permit: Expression[]; deny: Expression[] }[] = [];
-  collect(root, { depth: 0, within: { kind: 'all' }, levels }, input);
+  const clauses = clausesOf(root, input);
   let deeper: Expression = none;
   let permit: Expression = none;
   let deny: Expression = none;
-  for (const level of levels.toReversed()) {
-    const denies = or(level.deny);
-    const permits = or(level.permit);
+  for (let depth = Math.max(-1, ...clauses.map(({ path }) => path.length)); depth >= 0; depth--) {
+    const matching = (type: Provision['type']) =>
+      or(clauses.flatMap((clause) => (clause.path.length === depth && clause.provision.type === type ? [clause.matches] : [])));
+    const [denies, permits] = [matching('deny'), matching('permit')];
     deny = or([deny, and([denies, not(deeper)])]);
     permit = or([permit, and([permits, not(denies), not(deeper)])]);
     deeper = or([deeper, denies, permits]);
@@ -110,14 +116,23 @@ function verdictOf(root: Provision, input: DecisionInput): { readonly permit: Ex
   return { permit, deny };
 }
 
-type Level = { readonly depth: number; readonly within: Expression; readonly levels: { permit: Expression[]; deny: Expression[] }[] };
+/** A provision that speaks to the caller now. `matches`: the resources it is about, those above it among its conditions; `path`: its place in the tree, each number counted from 0, so as long as it is deep. */
+export type Clause = { readonly provision: Provision; readonly path: readonly number[]; readonly matches: Expression };
+
+export function clausesOf(root: Provision, input: DecisionInput): readonly Clause[] {
+  const clauses: Clause[] = [];
+  collect(root, { path: [], within: { kind: 'all' }, clauses }, input);
+  return clauses;
+}
+
+type Place = { readonly path: readonly number[]; readonly within: Expression; readonly clauses: Clause[] };
 
 /** A provision matches only where its parent does, unless it stands beside it. */
-function collect(provision: Provision, { depth, within, levels }: Level, input: DecisionInput): void {
+function collect(provision: Provision, { path, within, clauses }: Place, input: DecisionInput): void {
   const matches = speaksNow(provision, input) ? and([provision.beside ? { kind: 'all' } : within, whatExpression(provision, input)]) : none;
-  const level = (levels[depth] ??= { permit: [], deny: [] });
-  level[provision.type].push(matches);
-  for (const nested of provision.nested) if (matches !== none || nested.beside) collect(nested, { depth: depth + 1, within: matches, levels }, input);
+  if (matches !== none) clauses.push({ provision, path, matches });
+  for (const [i, nested] of provision.nested.entries())
+    if (matches !== none || nested.beside) collect(nested, { path: [...path, i], within: matches, clauses }, input);
 }
 
 /** Of a provision and those that stand beside it. */
@@ -152,13 +167,30 @@ function speaksNow(provision: Provision, asked: Asked): boolean {
   return isWithin(provision.period, asked.now) && speaksTo(provision, asked);
 }
 
-function speaksTo({ type, actors, purposes, actions }: Provision, { caller, closure }: Omit<Asked, 'now'>): boolean {
+function speaksTo(provision: Provision, asked: Omit<Asked, 'now'>): boolean {
+  return passesOver(provision, asked) === undefined;
+}
+
+/** The first attribute by which it says nothing to the caller. */
+type PassedOver = 'period' | 'actor' | 'purpose' | 'action';
+
+/**
+ * Why a Consent says nothing to the caller now; undefined: it speaks. Of one whose provisions stand beside each other, as its root. `signature`: it
+ * permits nothing any more, and denies what it denied.
+ */
+export function whySilent(consent: CompiledConsent, asked: Asked): PassedOver | 'signature' | undefined {
+  const { root } = consent;
+  if (anySpeaksNow(root, asked)) return permitsNow(consent, asked.now) ? undefined : 'signature';
+  return isWithin(root.period, asked.now) ? passesOver(root, asked) : 'period';
+}
+
+function passesOver({ type, actors, purposes, actions }: Provision, { caller, closure }: Omit<Asked, 'now'>): PassedOver | undefined {
   const references = type === 'permit' ? closure.permit : closure.deny;
-  if (actors && !actors.some((actor) => references.has(actor))) return false;
+  if (actors && !actors.some((actor) => references.has(actor))) return 'actor';
   // A permit matches its purpose exactly; a deny also what lies below it (rule 6).
   if (purposes && !purposes.some((purpose) => (type === 'permit' ? caller.purpose === purpose : purposeIsWithin(caller.purpose, purpose))))
-    return false;
-  return !actions || actions.some((action) => (type === 'permit' ? action === 'access' : readActions.has(action)));
+    return 'purpose';
+  return !actions || actions.some((action) => (type === 'permit' ? action === 'access' : readActions.has(action))) ? undefined : 'action';
 }
 
 export function isWithin(period: Span | undefined, now: number): boolean {

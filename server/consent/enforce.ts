@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
 import type { RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
+import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type Ceremony, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
@@ -87,11 +88,14 @@ export function createGateFor(given: GateDeps): GateFor {
     implicit: deps.implicit,
     clock,
     visibleAmong: (references, scopeOf) => visibleAmong(resources, references, scopeOf),
+    concernedBy: (row, anchorsOf) => concernedBy(resources, row, anchorsOf),
   });
   const evidence = createEvidence(deps);
   return (caller, wanted) => ({
-    ...gateOf(ceremonyFor(deps, caller, views(caller)), { ...deps, wanted }, evidence),
-    explain: (request, as = caller) => explain(ceremonyFor(deps, caller, views(caller)), { request, views: views(as) }),
+    ...gateOf(ceremonyFor(deps, caller, views.of(caller)), { ...deps, wanted }, evidence),
+    explain: (request, as = caller) => explain(ceremonyFor(deps, caller, views.of(caller)), { request, views: views.of(as) }),
+    explainAccess: (request) =>
+      explainAccess(ceremonyFor(deps, caller, views.of(caller)), { request, viewsAbout: views.about, implicit: deps.implicit }),
   });
 }
 
@@ -131,7 +135,7 @@ function gateOf(
   ceremony: Ceremony,
   deps: GateDeps & { readonly wanted: (() => AbortSignal) | undefined },
   evidence: ReturnType<typeof createEvidence>,
-): Omit<Gate, 'explain'> {
+): Omit<Gate, 'explain' | 'explainAccess'> {
   const reading: Ceremony = { ...ceremony, resources: readWhileWanted(ceremony.resources, deps.wanted) };
   return {
     caller: ceremony.caller,

@@ -238,6 +238,55 @@ export type Explained = {
   readonly ms: { readonly consent: number; readonly reads: number; readonly audit: number };
 };
 
+export type AccessRequest = {
+  readonly type: string;
+  readonly id: string;
+  /** Reference of who would ask; absent: those whom the Consents name, and anyone else. */
+  readonly actor?: string | undefined;
+  /** Code of v3-PurposeOfUse; absent: those that the Consents name, and treatment. */
+  readonly purpose?: string | undefined;
+  /** Of the words, BCP 47. */
+  readonly language: string;
+  /** The request as sent, for the audit record. */
+  readonly query: string;
+};
+
+/** What one patient's Consents and the policies come to. Texts are sentences for that patient. */
+export type AccessGround = {
+  /** Logical id. */
+  readonly patient: string | undefined;
+  /** Undefined: it depends on what may not be told. */
+  readonly permitted: boolean | undefined;
+  readonly ground: string;
+  /** Name of the built-in or implicit policy that decides. */
+  readonly policy: string | undefined;
+  readonly text: string;
+  /** `path`: of the provision, as FHIRPath. */
+  readonly clauses: readonly { readonly consent: string; readonly path: string; readonly type: 'permit' | 'deny'; readonly text: string }[];
+  readonly silent: readonly { readonly consent: string; readonly because: string; readonly text: string }[];
+};
+
+/** `actor` undefined: anyone whom no Consent names. */
+export type Access = {
+  readonly actor: string | undefined;
+  readonly purpose: string;
+  readonly permitted: boolean | undefined;
+  readonly text: string;
+  readonly grounds: readonly AccessGround[];
+};
+
+export type AccessResult =
+  | {
+      readonly kind: 'explained';
+      /** It names other patients, who have to permit as well: what they say is not told. */
+      readonly others: boolean;
+      /** The Consents name more than is answered at once. */
+      readonly cut: boolean;
+      readonly accesses: readonly Access[];
+      readonly receipt: string | undefined;
+    }
+  | { readonly kind: 'absent' };
+
 export type Gate = {
   readonly caller: Caller;
   read(type: string, id: string): Promise<ReadResult>;
@@ -251,6 +300,11 @@ export type Gate = {
    * For administrators: throws AssentError('forbidden').
    */
   explain(request: SearchRequest, as?: Caller): Promise<Explained>;
+  /**
+   * Who may see one resource and why, or why one actor may not: told to a patient of their own record, and to administrators as far as it does not
+   * depend on what the record holds. Throws AssentError: forbidden, invalid-request.
+   */
+  explainAccess(request: AccessRequest): Promise<AccessResult>;
   gather(request: GatherRequest): Promise<GatherResult>;
   latest(request: LatestRequest): Promise<LatestResult>;
   /**

@@ -96,6 +96,17 @@ export function renderTerms(
   return { language: words.language, lines };
 }
 
+/** One provision without those below it, in the words in which it was signed. `path`: its place in the tree, from 0. */
+export function renderProvision(provision: Provision, path: readonly number[], language: string): string {
+  const words = /^zh\b/i.test(language) ? chinese : english;
+  const [line = ''] = provisionLines(
+    { ...provision, nested: [] },
+    words,
+    path.map((i) => i + 1),
+  );
+  return line;
+}
+
 /** One request that is permitted in one reading and not in another, and what to do about it. */
 export function renderDifference({ example, permitting, denying }: Difference, language: string): string {
   const chinese = /^zh\b/i.test(language);

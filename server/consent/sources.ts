@@ -78,8 +78,8 @@ const RANK = '~rank/';
 /** Of a source that is a part: what a deny looks at. */
 const INHERITED = [SENSITIVITY, WHEN, '~any/', '~ref/', '~part/', '~is/', '~pauthor/'];
 
-/** The keys of a container that knows its parts. What was deleted is no part any more. */
-function withParts(own: readonly string[], sources: Sources): readonly string[] {
+/** The keys of a container that knows its parts; of anything else its own. What was deleted is no part any more. */
+export function withParts(own: readonly string[], sources: Sources): readonly string[] {
   const references = sourceReferences(own);
   const found = references.map((reference) => sources.get(reference));
   if (own.includes(UNKNOWN_SOURCE) || found.some((source) => !source)) return own;

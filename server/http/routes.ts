@@ -12,6 +12,7 @@ import type { Route } from './interaction.ts';
 import { convert } from './operations/convert.ts';
 import { document } from './operations/document.ts';
 import { everything } from './operations/everything.ts';
+import { explainAccess } from './operations/explain-access.ts';
 import { graphql } from './operations/graphql.ts';
 import { jobCancel, jobStatus } from './job.ts';
 import { lastn } from './operations/lastn.ts';
@@ -83,6 +84,8 @@ export const routes: readonly Route[] = [
   { interaction: '$meta',            method: 'POST',   path: '/$meta',                        scope: 'token',  takes: 'resource', handler: metaOfMany },
   { interaction: '$meta-add',        method: 'POST',   path: '/:type/:id/$meta-add',          scope: 'u',      takes: 'resource', handler: metaAdd },
   { interaction: '$meta-delete',     method: 'POST',   path: '/:type/:id/$meta-delete',       scope: 'u',      takes: 'resource', handler: metaDelete },
+  { interaction: '$explain-access',  method: 'GET',    path: '/:type/:id/$explain-access',     scope: 'r',      takes: 'nothing',  handler: explainAccess },
+  { interaction: '$explain-access',  method: 'POST',   path: '/:type/:id/$explain-access',     scope: 'r',      takes: 'resource', handler: explainAccess },
   { interaction: '$prepare',         method: 'POST',   path: '/Consent/$prepare',              scope: 'token',  takes: 'resource', handler: prepare },
   { interaction: '$sign',            method: 'POST',   path: '/Consent/$sign',                 scope: 'token',  takes: 'resource', handler: sign },
   { interaction: '$withdraw',        method: 'POST',   path: '/Consent/:id/$withdraw',         scope: 'token',  takes: 'resource', handler: withdraw },

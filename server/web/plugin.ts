@@ -8,10 +8,12 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import type { Clock } from '../clock.ts';
 import type { GateFor, SortPosition } from '../consent/gate.ts';
 import { AssentError, outcomeOf } from '../errors.ts';
+import { isResourceType } from '../fhir/resource-types.ts';
 import { faultOf, knownError } from '../http/error-handler.ts';
 import type { Search } from '../search/create-search.ts';
 import type { Cursors } from '../search/page.ts';
 import type { Explain } from '../http/explain.ts';
+import { accessForm, accessPage } from './admin/access.ts';
 import { explainForm, explainPage } from './admin/explain.ts';
 import { homePage, type Status } from './admin/home.ts';
 import { createSessions, formTokenMatches, type Session, type SessionDependencies } from './admin/sessions.ts';
@@ -73,6 +75,13 @@ export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
       return showTrail(dependencies, { session, form: request.body, reply });
     });
 
+    app.post<{ Body: Form }>('/console/access', logged, async (request, reply) => {
+      const session = await sessionOf(request);
+      if (!session) return reply.redirect('/#access', 303);
+      requireSession(session, request.body);
+      return showAccess(dependencies.gateFor, { session, form: request.body, reply });
+    });
+
     app.post<{ Body: Form }>('/console/explain', logged, async (request, reply) => {
       const session = await sessionOf(request);
       if (!session) return reply.redirect('/#explain', 303);
@@ -108,20 +117,44 @@ async function showTrail(
   return show(reply, 'Audit trail', trailPage(session, { patient, rows, total: found, next: next && cursors.seal(next, bound), isErased }));
 }
 
-async function showExplanation(
-  explain: Explain,
-  { session, form, reply }: { readonly session: Session; readonly form: Form; readonly reply: FastifyReply },
-): Promise<FastifyReply> {
+type Asked = { readonly session: Session; readonly form: Form; readonly reply: FastifyReply };
+
+async function showExplanation(explain: Explain, { session, form, reply }: Asked): Promise<FastifyReply> {
   const entered = { search: (form.get('search') ?? '').trim(), as: (form.get('as') ?? '').trim() };
+  const title = 'How a search runs';
   try {
     const explanation = await explain(session.caller, { search: entered.search, as: entered.as || undefined });
-    return await show(reply, 'How a search runs', explainPage(session, entered, explanation));
+    return await show(reply, title, explainPage(session, entered, explanation));
   } catch (error) {
-    const known = knownError(error);
-    if (known.status >= 500) throw error;
-    const problems = known.issues.length === 0 ? [known.message] : known.issues.map(({ diagnostics }) => diagnostics);
-    return show(reply.code(known.status), 'How a search runs', explainForm(session, entered, problems));
+    const { status, problems } = callersMistake(error);
+    return show(reply.code(status), title, explainForm(session, entered, problems));
   }
+}
+
+const RECORD = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})$/;
+
+async function showAccess(gateFor: GateFor, { session, form, reply }: Asked): Promise<FastifyReply> {
+  const text = (name: string) => (form.get(name) ?? '').trim();
+  const [entered, title] = [{ resource: text('resource'), actor: text('actor'), purpose: text('purpose') }, 'Who may see a record'];
+  const [, type, id] = RECORD.exec(entered.resource) ?? [];
+  try {
+    if (type === undefined || id === undefined || !isResourceType(type))
+      throw new AssentError('invalid-request', 'Write a record as its type and id, as in Observation/123.');
+    const asked = { actor: entered.actor || undefined, purpose: entered.purpose || undefined };
+    const query = `${type}/${id}/$explain-access`;
+    const found = await gateFor(session.caller).explainAccess({ type, id, ...asked, language: 'en', query });
+    return await show(reply, title, accessPage(session, entered, found));
+  } catch (error) {
+    const { status, problems } = callersMistake(error);
+    return show(reply.code(status), title, accessForm(session, entered, problems));
+  }
+}
+
+/** Whatever is none is thrown on. */
+function callersMistake(error: unknown): { readonly status: number; readonly problems: readonly string[] } {
+  const known = knownError(error);
+  if (known.status >= 500) throw error;
+  return { status: known.status, problems: known.issues.length === 0 ? [known.message] : known.issues.map(({ diagnostics }) => diagnostics) };
 }
 
 function acceptForms(app: FastifyInstance, origin: string): void {

@@ -5,7 +5,7 @@ import { scopeFor } from '../../server/consent/decide.ts';
 import type { ImplicitPolicy } from '../../server/consent/model.ts';
 import { AssentError } from '../../server/errors.ts';
 import { callerFor, consentBy, decision, except, NOON, observation } from '../support/consents.ts';
-import { decisionTables, type DecisionRow, readTable, type TableConsent } from '../support/decision-tables.ts';
+import { askedBy, decisionTables, type DecisionRow, readTable } from '../support/decision-tables.ts';
 
 const insurer = 'Organization/insurer';
 const optIn = (more = {}) => consentBy('1', { type: 'permit', ...more });
@@ -28,18 +28,9 @@ function decided(row: DecisionRow): DecisionRow['decision'] | 'neither' {
   return 'neither';
 }
 
-function under({ resource, consents, caller, ...asked }: DecisionRow, implicit: ImplicitPolicy): 'permit' | 'deny' {
-  const { actor = insurer, purpose = 'TREAT', admin = false } = caller ?? {};
-  const inForce = consents.flatMap(signed);
-  return decision(resource, { ...asked, implicit, consents: inForce, caller: callerFor(actor, purpose, { admin }) }) === 'P' ? 'permit' : 'deny';
-}
-
-/** None where it cannot be signed. */
-function signed({ patient, provision, refused, ...more }: TableConsent) {
-  const consent = consentBy(patient, provision, more);
-  if (!refused) return [consent];
-  expect(() => compileConsent(consent, { now: NOON })).toThrow(AssentError);
-  return [];
+function under(row: DecisionRow, implicit: ImplicitPolicy): 'permit' | 'deny' {
+  const asked = askedBy(row, (consent) => expect(() => compileConsent(consent, { now: NOON })).toThrow(AssentError));
+  return decision(row.resource, { ...asked, implicit }) === 'P' ? 'permit' : 'deny';
 }
 
 test('a table is read only if every row of it can be looked at', () => {

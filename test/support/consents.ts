@@ -1,7 +1,7 @@
 /** Small Consents, callers and decisions for tests: only what a test is about is written out in it. */
 import { closureOf } from '../../server/consent/closure.ts';
 import { compileConsent } from '../../server/consent/compile.ts';
-import { scopeFor } from '../../server/consent/decide.ts';
+import { type DecisionInput, scopeFor } from '../../server/consent/decide.ts';
 import { facetsOf } from '../../server/consent/facets.ts';
 import type { Caller, ImplicitPolicy } from '../../server/consent/model.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
@@ -82,8 +82,14 @@ export type Asked = {
 
 /** P or D: whether the caller (by default Organization/insurer for TREAT) may see the resource. */
 export function decision(resource: ResourceValue, asked: Asked = {}): 'P' | 'D' {
+  const { input, keys } = decisionOn(resource, asked);
+  return holds(scopeFor(input).where, String(resource.id), keys) ? 'P' : 'D';
+}
+
+/** What is decided with, and the facets of the resource. */
+export function decisionOn(resource: ResourceValue, asked: Asked): { readonly input: DecisionInput; readonly keys: readonly string[] } {
   const { consents = [], caller = callerFor('Organization/insurer'), implicit = { kind: 'deny' }, directory = [], now = NOON } = asked;
-  const { where } = scopeFor({
+  const input = {
     caller,
     implicit,
     now,
@@ -93,8 +99,7 @@ export function decision(resource: ResourceValue, asked: Asked = {}): 'P' | 'D' 
     policies: consents.map((consent) => compileConsent(consent, { now: Number.NEGATIVE_INFINITY })),
     voidPatients: new Set(asked.voidPatients),
     anchors: new Set(asked.anchors),
-  });
+  };
   const { writer = 'Organization/hospital', stored = {}, sealed = false } = asked;
-  const keys = facetsOf(resource, { writer, base: 'https://here.example/fhir', lookup: (reference) => stored[reference], sealed });
-  return holds(where, String(resource.id), keys) ? 'P' : 'D';
+  return { input, keys: facetsOf(resource, { writer, base: 'https://here.example/fhir', lookup: (reference) => stored[reference], sealed }) };
 }

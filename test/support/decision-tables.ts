@@ -6,11 +6,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import type { ImplicitPolicy } from '../../server/consent/model.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
+import { type Asked, callerFor, consentBy } from './consents.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** `refused`: it cannot be signed, so it never comes into force. Other members replace those of a plain signed Consent. */
-export type TableConsent = { readonly patient: string; readonly provision: Json; readonly refused?: true } & Json;
+type TableConsent = { readonly patient: string; readonly provision: Json; readonly refused?: true } & Json;
 
 export type DecisionRow = {
   readonly case: string;
@@ -32,6 +33,18 @@ export type DecisionRow = {
 };
 
 export type DecisionTable = { readonly name: string; readonly rows: readonly DecisionRow[] };
+
+/** What a row asks. Its Consents as far as they can be signed; those that are said to be refused are given to `refused`. */
+export function askedBy(row: DecisionRow, refused: (consent: ResourceValue) => void = () => undefined): Asked {
+  const { consents, caller, resource: _resource, case: _case, reason: _reason, decision: _decision, ...asked } = row;
+  const { actor = 'Organization/insurer', purpose = 'TREAT', admin = false } = caller ?? {};
+  const inForce = consents.flatMap(({ patient, provision, refused: isRefused, ...more }) => {
+    const consent = consentBy(patient, provision, more);
+    if (isRefused) refused(consent);
+    return isRefused ? [] : [consent];
+  });
+  return { ...asked, consents: inForce, caller: callerFor(actor, purpose, { admin }) };
+}
 
 const FOLDER = new URL('../consent/decision-tables/', import.meta.url);
 const NEEDED = ['case', 'reason', 'decision', 'resource', 'consents'];

@@ -81,6 +81,7 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     explain: async () => {
       throw new AssentError('not-supported');
     },
+    explainAccess: async () => ({ kind: 'absent' }),
     gather: async () => ({ kind: 'absent' }),
     latest: async () => ({ rows: [], receipt: undefined }),
     write: async (operations) => writeAll(store, operations, newest),

@@ -1,7 +1,7 @@
 /** The console over HTTP: who gets in, what a form must bring, what the Gate is asked, what is shown. */
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { GateFor, Row, SearchRequest, SearchResult } from '../../server/consent/gate.ts';
+import type { AccessRequest, AccessResult, GateFor, Row, SearchRequest, SearchResult } from '../../server/consent/gate.ts';
 import type { Caller } from '../../server/consent/model.ts';
 import type { Explanation } from '../../server/http/explain.ts';
 import { AssentError } from '../../server/errors.ts';
@@ -110,6 +110,12 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
         return explanation;
       },
       gateFor: ((caller: Caller) => ({
+        explainAccess: async (request: AccessRequest): Promise<AccessResult> => {
+          explained.push({ caller, request });
+          if (request.id === 'absent') return { kind: 'absent' };
+          if (request.purpose === 'NONE') throw new AssentError('invalid-request', 'The purpose must be a code.');
+          return access;
+        },
         search: async (request: SearchRequest) => {
           asked.push({ caller, request });
           return { rows: [event('e1')], next: undefined, total: 1, receipt: undefined, ...result };
@@ -353,6 +359,81 @@ test('a fault is a page that says nothing of it', async () => {
     payload: 'client=a&secret=b',
   });
   expect(signIn.statusCode).toBe(503);
+});
+
+const access: AccessResult = {
+  kind: 'explained',
+  others: false,
+  cut: true,
+  receipt: undefined,
+  accesses: [
+    {
+      actor: 'Organization/lab',
+      purpose: 'TREAT',
+      permitted: undefined,
+      text: 'It depends.',
+      grounds: [
+        {
+          patient: '7',
+          permitted: undefined,
+          ground: 'content',
+          policy: undefined,
+          text: 'It depends on what it holds.',
+          clauses: [{ consent: 'Consent/c/_history/1', path: 'Consent.provision', type: 'permit', text: 'I allow <it>.' }],
+          silent: [{ consent: 'Consent/d/_history/1', because: 'purpose', text: 'It is about other purposes.' }],
+        },
+      ],
+    },
+  ],
+};
+
+describe('who may see a record', () => {
+  test('is shown to an administrator with its grounds; the record stands in no address', async () => {
+    const { app, post, signedIn, explained } = await consoleWith();
+    const { cookie, token } = await signedIn();
+    expect((await app.inject({ url: '/', headers: { cookie } })).body).toContain('Who may see a record');
+    const { statusCode, body } = await post(
+      '/console/access',
+      { resource: 'Observation/1', actor: 'Organization/lab', purpose: '', token },
+      { cookie },
+    );
+    expect(statusCode).toBe(200);
+    for (const shown of [
+      'Organization/lab, TREAT',
+      'depends',
+      'Patient/7',
+      'I allow &lt;it&gt;.',
+      'It is about other purposes.',
+      'ask about one actor',
+    ])
+      expect(body).toContain(shown);
+    expect(explained).toEqual([
+      {
+        caller: expect.objectContaining({ admin: true }),
+        request: expect.objectContaining({ type: 'Observation', id: '1', actor: 'Organization/lab', purpose: undefined }),
+      },
+    ]);
+  });
+
+  test('what cannot be asked is shown again with the reason', async () => {
+    const { post, signedIn } = await consoleWith();
+    const { cookie, token } = await signedIn();
+    const ask = (resource: string, purpose = '') => post('/console/access', { resource, actor: '"><i>', purpose, token }, { cookie });
+    expect((await ask('Observation/absent')).body).toContain('There is no such record.');
+    for (const answer of [await ask('Nothing/1'), await ask('1'), await ask('Observation/1', 'NONE')]) {
+      expect(answer.statusCode).toBe(400);
+      expect(answer.body).toContain('role="alert"');
+      expect(answer.body).not.toContain('<i>');
+    }
+  });
+
+  test('without a session, or without the token of its page, nothing is told', async () => {
+    const { post, signedIn, explained } = await consoleWith();
+    const { cookie } = await signedIn();
+    expect((await post('/console/access', { resource: 'Observation/1', token: 'x' })).statusCode).toBe(303);
+    expect((await post('/console/access', { resource: 'Observation/1', token: 'x' }, { cookie })).statusCode).toBe(403);
+    expect(explained).toEqual([]);
+  });
 });
 
 describe('how a search runs', () => {

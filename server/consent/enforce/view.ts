@@ -9,6 +9,7 @@ import { AssentError } from '../../errors.ts';
 import type { StoredResource } from '../../store/port.ts';
 import { paramNameOf } from '../../search/param-codes.ts';
 import { PATIENT } from '../facets.ts';
+import type { NamedConsent, Tells, Why } from '../why.ts';
 import type { SourcedHistoryScope, SourcedScope } from './sourced.ts';
 
 /** The order that costs nothing, for whoever needs none. */
@@ -24,6 +25,10 @@ export type View = {
   mark(): string;
   /** Every patient of whom a Consent speaks to this caller: what a total rests on. */
   readonly patients: readonly string[];
+  /** Of this patient, in force. */
+  consentsOf(patient: string): readonly NamedConsent[];
+  /** Why it shows or hides a resource, of one patient it names. `anchors`: in the place of those that are visible (rule 11). */
+  why(type: string, about: { readonly patient: string | undefined; readonly tells: Tells; readonly anchors?: ReadonlySet<string> }): Why;
 };
 
 export type Views = {

@@ -1,5 +1,6 @@
 /**
- * One caller's view at one consent epoch, cached until the epoch, a void Consent or a period boundary changes it.
+ * One caller's view at one consent epoch, cached until the epoch, a void Consent or a period boundary changes it; or made for one question about one
+ * resource, and not kept.
  * Invariant: a view is made from the policies of exactly the epoch it carries, and the store refuses it under any other.
  */
 import { hash } from 'node:crypto';
@@ -10,8 +11,9 @@ import { type Decision, everSpeaksTo, maySupport, nextChange, scopeFor } from '.
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
 import { type Refinement, refinementOf } from '../sources.ts';
+import { type NamedConsent, why } from '../why.ts';
 import type { SourcedScope } from './sourced.ts';
-import type { View, Views } from './view.ts';
+import type { GateRow, View, Views } from './view.ts';
 
 export type ViewsDeps = {
   readonly policies: Policies;
@@ -21,6 +23,14 @@ export type ViewsDeps = {
   readonly clock: Clock;
   /** Those of the resources (`Type/id`) that the scopes let be seen; undefined: the epoch has moved. */
   readonly visibleAmong: (references: readonly string[], scopeOf: View['scope']) => Promise<ReadonlySet<string> | undefined>;
+  /** Whose Consents can matter to who may see the row. `anchorsOf`: of the Consents of these patients. */
+  readonly concernedBy: (row: GateRow, anchorsOf: (patients: readonly string[]) => readonly string[]) => Promise<ReadonlySet<string>>;
+};
+
+export type ViewMaker = {
+  of(caller: Caller): Views;
+  /** For a caller that does not call, as far as this row is concerned: of other resources it says nothing. */
+  about(caller: Caller, row: GateRow): Views;
 };
 
 type Cached = {
@@ -35,14 +45,15 @@ type Cached = {
 
 const MOST_CALLERS = 10_000;
 
-export function createViews(deps: ViewsDeps): (caller: Caller) => Views {
+export function createViews(deps: ViewsDeps): ViewMaker {
   const { policies, epoch, closureOf, implicit, clock } = deps;
   const cache = new Map<string, Cached>();
 
-  async function prepare(caller: Caller): Promise<Cached> {
+  /** `patients`: whose Consents matter; absent: everybody's. */
+  async function prepare(caller: Caller, patients?: ReadonlySet<string>): Promise<Cached> {
     const [at, generation] = [policies.epoch(), policies.generation()];
     const closure = await closureOf(caller);
-    const mine = [...policies.inForce()].filter(({ compiled }) => everSpeaksTo(compiled.root, { caller, closure }));
+    const mine = inForce(policies, patients).filter(({ compiled }) => everSpeaksTo(compiled.root, { caller, closure }));
     const standing = { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, voidPatients: policies.voidPatients() };
     const support = supportOf(mine, { caller, closure, clock });
     const viewOf = remembered((anchors) => {
@@ -51,6 +62,12 @@ export function createViews(deps: ViewsDeps): (caller: Caller) => Views {
         epoch: at,
         scope: (type) => ({ epoch: at, ...decide(type) }),
         ...support,
+        consentsOf: (patient) => consentsOf(policies, patient),
+        why: (type, { patient, tells, anchors: instead = anchors }) =>
+          why(
+            { ...standing, anchors: instead, type, now: clock() },
+            { patient, tells, consents: patient === undefined ? [] : consentsOf(policies, patient) },
+          ),
         mark: () => markOf({ caller, closure, mine, implicit, voidPatients: policies.voidPatients(), anchors }, clock()),
       };
     });
@@ -70,7 +87,29 @@ export function createViews(deps: ViewsDeps): (caller: Caller) => Views {
     return settled(made, deps);
   }
 
-  return (caller) => ({ current: () => current(caller), confirm: (patients) => policies.confirm(patients) });
+  async function currentAbout(caller: Caller, row: GateRow): Promise<View> {
+    await policies.upTo(await epoch());
+    const anchors = (patients: readonly string[]) => inForce(policies, new Set(patients)).flatMap(({ compiled }) => anchorsOf(compiled.root));
+    return settled(await prepare(caller, await deps.concernedBy(row, anchors)), deps);
+  }
+
+  const confirm: Views['confirm'] = (patients) => policies.confirm(patients);
+  return {
+    of: (caller) => ({ current: () => current(caller), confirm }),
+    about: (caller, row) => ({ current: () => currentAbout(caller, row), confirm }),
+  };
+}
+
+function inForce(policies: Policies, patients: ReadonlySet<string> | undefined): PolicyInForce[] {
+  const all = [...policies.inForce()];
+  return patients ? all.filter(({ compiled }) => patients.has(compiled.patient)) : all;
+}
+
+function consentsOf(policies: Policies, patient: string): NamedConsent[] {
+  return inForce(policies, new Set([patient])).map(({ reference, version, compiled }) => ({
+    reference: `${reference}/_history/${version}`,
+    compiled,
+  }));
 }
 
 const nothing: ReadonlySet<string> = new Set();

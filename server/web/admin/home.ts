@@ -1,6 +1,7 @@
-/** The first page: is the server well, how long is the log, what was signed and anchored last; below it the way to a patient's audit trail and to how a search runs. */
+/** The first page: is the server well, how long is the log, what was signed and anchored last; below it the way to a patient's audit trail, to who may see a record and to how a search runs. */
 import { type Html, html } from '../html.ts';
 import { time } from '../layout.ts';
+import { accessForm } from './access.ts';
 import { explainForm } from './explain.ts';
 import type { Session } from './sessions.ts';
 import { trailForm } from './trail.ts';
@@ -19,7 +20,7 @@ export function homePage(status: Status, session: Session | undefined, notice?: 
   return html`${notice === undefined ? undefined : html`<p class="bad" role="alert">${notice}</p>`}
 ${statusSection(status)}
 <h2 id="trail">Audit trail of a patient</h2>
-${session ? html`${trailForm(session)}<h2 id="explain">How a search runs</h2>${explainForm(session)}${signOutForm(session)}` : signInForm()}`;
+${session ? html`${trailForm(session)}<h2 id="access">Who may see a record</h2>${accessForm(session)}<h2 id="explain">How a search runs</h2>${explainForm(session)}${signOutForm(session)}` : signInForm()}`;
 }
 
 function statusSection({ ready, logSize, checkpoint, witnessed, anchors }: Status): Html {

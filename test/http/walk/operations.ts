@@ -79,6 +79,18 @@ export const typeOperations: Operations = {
       [json, posted.json].every(({ data }) => data.id === id),
     );
   },
+  async 'explain-access'(walker) {
+    const { url } = await walker.one();
+    const body = parameters({ name: 'purpose', valueCode: 'TREAT' });
+    for (const { json } of [
+      await walker.ask('GET', `${url}/$explain-access?actor=Organization/walker&purpose=TREAT`, 200, { token: 'admin' }),
+      await walker.ask('POST', `${url}/$explain-access`, 200, { token: 'admin', body }),
+    ])
+      demand(
+        'a decision and its reason',
+        json.parameter.some(({ name, part }: { name: string; part: object }) => name === 'access' && JSON.stringify(part).includes('because')),
+      );
+  },
   everything: (walker) => bundleOf(walker, '$everything', 'searchset'),
   document: (walker) => bundleOf(walker, '$document', 'document'),
   async lastn(walker) {
