@@ -72,10 +72,10 @@ function parse(text: string): unknown {
 type Check = (value: unknown) => boolean;
 
 export const isText: Check = (value) => typeof value === 'string' && value.isWellFormed();
-const isCount: Check = (value) => typeof value === 'number' && isSize(value);
-const isNull: Check = (value) => value === null;
+export const isCount: Check = (value) => typeof value === 'number' && isSize(value);
+export const isNull: Check = (value) => value === null;
 const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
-const either =
+export const either =
   (one: Check, other: Check): Check =>
   (value) =>
     one(value) || other(value);
@@ -103,7 +103,10 @@ export const ENTRY_MEMBERS = {
   salt: isText,
 } as const;
 
-const isEntry = shape(ENTRY_MEMBERS, { version: isText, statement: isText, signatures: listOf(isText) });
+/** `more`: further members that an entry may have here. */
+export const isEntryWith = (more: Readonly<Record<string, Check>>): Check =>
+  shape(ENTRY_MEMBERS, { version: isText, statement: isText, signatures: listOf(isText), ...more });
+const isEntry = isEntryWith({});
 
 /** A member of every file that rests on a checkpoint. */
 export const WITNESSES = { witnesses: listOf(isText) } as const;

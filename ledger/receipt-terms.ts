@@ -54,6 +54,8 @@ export function statementText(terms: Json, consent: Json): string {
 
 export type EventWords = {
   readonly reference: string;
+  /** `Patient/x`: the one patient it names as such. */
+  readonly patient: string | undefined;
   readonly basis: readonly string[];
   readonly requester: string;
   readonly purpose: string;
@@ -61,6 +63,7 @@ export type EventWords = {
 };
 
 const BASIS = '13';
+const PATIENT = '1';
 
 export function eventWords(event: Json): EventWords | undefined {
   const { resourceType, id, recorded } = event;
@@ -68,15 +71,18 @@ export function eventWords(event: Json): EventWords | undefined {
   const requester = listIn(event['agent']).map((agent) => (isJson(agent) ? referenceIn(agent['who']) : undefined));
   return {
     reference: `AuditEvent/${id}`,
-    basis: listIn(event['entity']).flatMap((entity) => (isJson(entity) && isBasis(entity) ? (referenceIn(entity['what']) ?? []) : [])),
+    patient: entitiesOf(event, PATIENT)[0],
+    basis: entitiesOf(event, BASIS),
     requester: requester[0] ?? 'someone unnamed',
     purpose: purposeOf(event),
     recorded,
   };
 }
 
-function isBasis({ role }: Json): boolean {
-  return isJson(role) && role['code'] === BASIS;
+/** References of the entities in this role. */
+function entitiesOf(event: Json, code: string): readonly string[] {
+  const inRole = ({ role }: Json) => isJson(role) && role['code'] === code;
+  return listIn(event['entity']).flatMap((entity) => (isJson(entity) && inRole(entity) ? (referenceIn(entity['what']) ?? []) : []));
 }
 
 function purposeOf(event: Json): string {

@@ -5,7 +5,8 @@
  * proven is said.
  */
 import type { PrivateEntry } from './entry.ts';
-import { ERASURE_FORMAT, type ErasureVerdict, readErasureProof, verifyErasureProof } from './erasure-proof.ts';
+import { DISCLOSURES_FORMAT, type Disclosures, readDisclosures, type Run, runOf, verifyDisclosures } from './disclosures.ts';
+import { ERASURE_FORMAT, type ErasureProof, type ErasureVerdict, readErasureProof, verifyErasureProof } from './erasure-proof.ts';
 import { digestOf } from './hash.ts';
 import { parseDetachedJws, verifyDetachedJws } from './jws.ts';
 import { type ConsentPiece, type EventPiece, type KeyPiece, type Receipt, type ReceiptEntry, readReceipt } from './receipt-format.ts';
@@ -25,7 +26,13 @@ import {
 
 export type Verdict =
   /** Sentences for people. */
-  | { readonly kind: 'proven'; readonly proven: readonly string[]; readonly notProven: readonly string[] }
+  | {
+      readonly kind: 'proven';
+      readonly proven: readonly string[];
+      readonly notProven: readonly string[];
+      /** What it proves of the chain of entries about one patient. */
+      readonly run?: Run;
+    }
   /** It is the proof that what a receipt would rest on was erased. */
   | ErasureVerdict
   | { readonly kind: 'refuted'; readonly reason: string }
@@ -33,15 +40,30 @@ export type Verdict =
 
 /** `policy`: whom the reader trusts; absent: whatever log the receipt names. */
 export function verifyReceipt(text: string, { policy }: { readonly policy?: Policy } = {}): Verdict {
-  const isErasure = text.startsWith(`{"format":"${ERASURE_FORMAT}"`);
-  const file = isErasure ? readErasureProof(text) : readReceipt(text);
+  const file = readFile(text);
   if (typeof file === 'string') return { kind: 'unreadable', reason: file };
   try {
-    return file.format === ERASURE_FORMAT ? verifyErasureProof(file, policy) : verify(file, policy);
+    if (file.format === ERASURE_FORMAT) return verifyErasureProof(file, policy);
+    return file.format === DISCLOSURES_FORMAT ? { kind: 'proven', ...verifyDisclosures(file, policy) } : verify(file, policy);
   } catch (error) {
     if (error instanceof Refuted) return { kind: 'refuted', reason: error.message };
     throw error;
   }
+}
+
+function readFile(text: string): Receipt | ErasureProof | Disclosures | string {
+  const statement = statementIn(text);
+  if (statement !== undefined) return readDisclosures(statement);
+  return text.startsWith(`{"format":"${ERASURE_FORMAT}"`) ? readErasureProof(text) : readReceipt(text);
+}
+
+/** Of its own, or in the answer of $disclosures as it came. */
+function statementIn(text: string): string | undefined {
+  if (text.startsWith(`{"format":"${DISCLOSURES_FORMAT}"`)) return text;
+  const { resourceType, parameter } = readJson(text) ?? {};
+  if (resourceType !== 'Parameters' || !Array.isArray(parameter)) return undefined;
+  const found = (parameter as readonly { readonly name?: unknown; readonly valueString?: unknown }[]).find(({ name }) => name === 'statement');
+  return typeof found?.valueString === 'string' ? found.valueString : undefined;
 }
 
 type Event = EventWords & { readonly entry: PrivateEntry };
@@ -62,8 +84,11 @@ function verify(receipt: Receipt, policy: Policy | undefined): Verdict {
     [...(event ? [event] : []), ...keys, ...consents].map(({ entry }) => entry),
   );
   const checkpoint = logSentences(log, policy);
+  const run =
+    event?.patient === undefined ? undefined : runOf([event.entry], { log, patient: event.patient, handle: event.entry.subject, newest: false });
   return {
     kind: 'proven',
+    ...(run ? { run } : {}),
     proven: [
       ...(event ? [eventSentence(event)] : []),
       ...consents.map(consentSentence),

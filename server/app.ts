@@ -312,6 +312,7 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
       tail,
       alarm: (logIndex) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing'),
     }),
+    chains: anchoring.chains,
     receiptFor: receipts.receiptFor,
     erasures: {
       isErased: ({ reference, version }) => isErasedIn(tail, `${reference}/_history/${version}`),

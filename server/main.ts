@@ -25,7 +25,7 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./commands/explain.ts')).explain(readConfig(), args),
   },
   verify: {
-    meaning: 'prove receipts offline: verify FILE… [--trust POLICY]',
+    meaning: 'prove receipts and statements of disclosures offline: verify FILE… [--trust POLICY]',
     run: async (args) => (await import('./commands/verify.ts')).verify(args),
   },
   copy: {
@@ -36,7 +36,10 @@ const commands: Readonly<Record<string, Command>> = {
     meaning: 'cosign the checkpoints of other logs: witness --policy FILE --name NAME',
     run: async (args) => (await import('./commands/witness.ts')).witness(args),
   },
-  fsck: { meaning: 're-prove the whole log', run: async () => (await import('./commands/fsck.ts')).fsck(readConfig()) },
+  fsck: {
+    meaning: 're-prove the whole log and the chain of disclosures of every patient',
+    run: async () => (await import('./commands/fsck.ts')).fsck(readConfig()),
+  },
 };
 
 function printConfig(): number {

@@ -9,6 +9,7 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
+import { type Chains, createChains } from './chains.ts';
 import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
 import { createLogErasure, type LogErasure } from './erasure.ts';
 import { anchorFile, signerFolder } from './folders.ts';
@@ -37,6 +38,7 @@ export type Anchoring = {
   /** Its catchUp fails as check does: where the log is not the one it was, nothing is disclosed. */
   readonly tail: Tail;
   readonly receipts: Receipts & ErasureProofs;
+  readonly chains: Chains;
   readonly erasure: LogErasure;
   readonly publicLog: PublicLog;
   status(): Promise<LogStatus>;
@@ -100,6 +102,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
       },
     },
     receipts: { ...createReceipts({ log, records, verifierKey }), ...createErasureProofs({ log, records, verifierKey }) },
+    chains: createChains({ log, records, verifierKey }),
     erasure: createLogErasure({ log, records, flush: sealer.flush }),
     publicLog: createPublicLog({ records, verifierKey }),
     async status() {

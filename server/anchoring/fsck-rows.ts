@@ -7,6 +7,7 @@
  */
 import { commitmentOf, type ErasedEntry, erasureDigest, isErased, type LogEntry, parseRow } from '../../ledger/entry.ts';
 import { digestOf, leafHash, sameBytes } from '../../ledger/hash.ts';
+import { eventWords, readJson } from '../../ledger/receipt-terms.ts';
 import { batchRoot, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import type { LogRow } from '../store/port.ts';
 import type { LogRows } from './log-port.ts';
@@ -25,18 +26,25 @@ type Findings = {
   /** Entries without their salt whose row is as it was. */
   readonly saltless: Map<number, string>;
   readonly tombstones: { readonly index: number; readonly reference: string; readonly erases: readonly number[] }[];
+  readonly acts: Map<string, number>;
 };
-export type RowsChecked = { readonly problems: readonly string[]; readonly erased: number };
+/** `acts`: AuditEvents logged, by kind of entry; those not sealed yet among them. */
+export type RowsChecked = {
+  readonly problems: readonly string[];
+  readonly erased: number;
+  readonly subjects: number;
+  readonly acts: ReadonlyMap<string, number>;
+};
 
 const MOST_PROBLEMS = 100;
 
 export async function checkRows(all: Rows): Promise<RowsChecked> {
   const { size, stored } = all;
-  const findings: Findings = { chains: new Map(), gone: new Map(), saltless: new Map(), tombstones: [] };
+  const findings: Findings = { chains: new Map(), gone: new Map(), saltless: new Map(), tombstones: [], acts: new Map() };
   const problems: string[] = [];
   for (let from = 0; from < size && problems.length < MOST_PROBLEMS; from += TILE_WIDTH) {
     const tile = await readTile(all, from);
-    if (!tile) return { problems: [...problems, `Log rows are missing from ${from} on.`], erased: 0 };
+    if (!tile) return { problems: [...problems, `Log rows are missing from ${from} on.`], erased: 0, subjects: 0, acts: findings.acts };
     const { rows, batches } = tile;
     const entries = (await bundleEntries(stored, from / TILE_WIDTH, rows.length)) ?? [];
     problems.push(...checkCover(batches, from, rows.length));
@@ -45,11 +53,32 @@ export async function checkRows(all: Rows): Promise<RowsChecked> {
       problems.push(...(await checkBatch(batch, { rows: theirs, entries, stored, findings })));
     }
     problems.push(...(await checkTexts(rows, all)));
+    for (const { entry } of rows) countAct(entry, findings);
   }
+  problems.push(...(await checkHeads(all, findings)));
   // An erasure of a moment ago waits to be sealed: its tombstone is as lasting as what it erased.
   await collectUnsealed(all, findings);
   problems.push(...checkErasures(findings));
-  return { problems, erased: findings.gone.size };
+  return { problems, erased: findings.gone.size, subjects: findings.chains.size, acts: findings.acts };
+}
+
+const ACT = /^\{"kind":"(disclosure|denial|write)".*"reference":"AuditEvent\//;
+
+function countAct(entry: string, { acts }: Findings): void {
+  const kind = ACT.exec(entry)?.[1];
+  if (kind !== undefined) acts.set(kind, (acts.get(kind) ?? 0) + 1);
+}
+
+/** Where a statement of disclosures begins: what the chains end with, or what was sealed since. */
+async function checkHeads({ stored, size }: Rows, { chains }: Findings): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [subject, { seq, last }] of chains) {
+    const head = await stored.subject(subject);
+    const isAhead = (head?.last ?? 0) >= size;
+    if (!head || (isAhead ? head.seq <= seq : head.seq !== seq || head.last !== last))
+      problems.push(`Entry ${last} is the ${seq}th about its subject and the newest, and the database says otherwise.`);
+  }
+  return problems;
 }
 
 type TileRows = { readonly rows: readonly LogRow[]; readonly batches: readonly BatchRecord[] };
@@ -156,6 +185,7 @@ async function collectUnsealed({ log, size }: Rows, findings: Findings): Promise
   for (let from = size; ; from += SLICE) {
     const rows = await log.readLog(from, SLICE);
     for (const { index, entry } of rows) {
+      countAct(entry, findings);
       const row = entry.includes('"erases":') ? parseRow(entry) : undefined;
       if (row && !isErased(row)) takeTombstone(row, index, findings);
     }
@@ -193,13 +223,20 @@ async function checkTexts(rows: readonly LogRow[], all: Rows): Promise<string[]>
   });
   const stored = await all.texts([...new Set(parsed.map(({ reference }) => reference))]);
   const problems: string[] = [];
-  for (const { index, reference, digest } of parsed) {
+  for (const { index, reference, digest, subject } of parsed) {
     const found = stored.get(reference) ?? [];
+    if (reference.startsWith('AuditEvent/') && found.some((text) => isAboutAnother(text, subject)))
+      problems.push(`Entry ${index}: ${reference} is about another patient than the log says.`);
     if (found.some((text) => digestOf(text) === digest) || index <= (await erasureOf(reference, all))) continue;
     if (await wasErasedSince(index, all)) continue;
     problems.push(found.length === 0 ? `Entry ${index}: ${reference} is gone.` : `Entry ${index}: ${reference} is not the one that was logged.`);
   }
   return problems;
+}
+
+function isAboutAnother(event: string, subject: string | null): boolean {
+  const words = eventWords(readJson(event) ?? {});
+  return words !== undefined && (words.patient ?? null) !== subject;
 }
 
 /** Between the reading of the row and of the text. */

@@ -32,6 +32,9 @@ export type FsckResult = {
   readonly signed: number;
   readonly anchored: number;
   readonly erased: number;
+  /** Whom the log has a chain of entries about, and AuditEvents it has, by kind of entry. */
+  readonly subjects: number;
+  readonly acts: ReadonlyMap<string, number>;
   readonly problems: readonly string[];
 };
 
@@ -51,7 +54,15 @@ export async function checkStoredLog({ log, records, dataDir, texts, seen }: Fsc
   const rows = await checkRows({ log, stored, size, texts });
   problems.push(...rows.problems, ...(state && state.size <= size ? await checkChain(state, createRowChain({ log, stored })) : []));
   const signed = checkpoint?.size ?? 0;
-  return { size, signed, anchored: anchors.at(-1)?.size ?? 0, erased: rows.erased, problems: problems.slice(0, MOST_PROBLEMS) };
+  return {
+    size,
+    signed,
+    anchored: anchors.at(-1)?.size ?? 0,
+    erased: rows.erased,
+    subjects: rows.subjects,
+    acts: rows.acts,
+    problems: problems.slice(0, MOST_PROBLEMS),
+  };
 }
 
 type Claims = { readonly anchors: readonly AnchorLine[]; readonly checkpoint: string | undefined; readonly key: VerifierKey | undefined };

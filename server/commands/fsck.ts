@@ -7,7 +7,7 @@ import { createTail } from '../anchoring/tail.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { createEmbeddedEngine } from '../store/embedded/engine.ts';
-import type { Engine, Position, ResourceStore, StoredResource } from '../store/port.ts';
+import type { CountResult, Engine, Position, ResourceStore, StoredResource } from '../store/port.ts';
 import { digestOf } from '../../ledger/hash.ts';
 
 const PAGE = 500;
@@ -17,23 +17,34 @@ export async function fsck(config: Config): Promise<number> {
   const { DATA_DIR: dataDir } = config;
   const engine = await openEngine(config);
   try {
+    // Counted before the log is read: the log can only be ahead.
+    const events = await engine.resources.count({ type: 'AuditEvent', where: { kind: 'all' }, scope: 'internal', budget: Number.MAX_SAFE_INTEGER });
     const log = { readLog: engine.resources.readLog };
-    const { size, signed, anchored, erased, problems } = await checkStoredLog({
+    const { size, signed, anchored, erased, subjects, acts, problems } = await checkStoredLog({
       log,
       records: engine.records,
       dataDir,
       texts: textsIn(engine),
       seen: progress,
     });
-    const all = [...problems, ...(await checkConsents(engine))];
+    const all = [...problems, ...checkEvents(events, acts), ...(await checkConsents(engine))];
     for (const problem of all) process.stdout.write(`${problem}\n`);
     process.stdout.write(
       `${size} entries${erased > 0 ? ` (${erased} erased)` : ''}, ${signed} under the signed checkpoint, ${anchored} anchored: ${all.length === 0 ? 'whole' : 'NOT WHOLE'}.\n`,
     );
+    const recorded = ['disclosure', 'denial', 'write'].map((kind) => `${acts.get(kind) ?? 0} of kind ${kind}`).join(', ');
+    process.stdout.write(`Chains about ${subjects} patients and others; AuditEvents: ${recorded}.\n`);
     return all.length === 0 ? 0 : 1;
   } finally {
     await engine.resources.close();
   }
+}
+
+/** Each one that is logged was looked for already: more than these were never logged. */
+function checkEvents(stored: CountResult, acts: ReadonlyMap<string, number>): string[] {
+  if (stored.kind !== 'count') return ['The AuditEvents could not be counted.'];
+  const logged = [...acts.values()].reduce((sum, count) => sum + count, 0);
+  return stored.total > logged ? [`${stored.total - logged} AuditEvents in the database are not in the log.`] : [];
 }
 
 async function openEngine({ DATA_DIR: dataDir, MONGODB_URI: uri }: Config): Promise<Engine> {

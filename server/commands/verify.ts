@@ -1,11 +1,13 @@
 /**
- * `assent verify FILE… [--trust POLICY]`: proves receipts with nothing but the files. interface.md §4
+ * `assent verify FILE… [--trust POLICY]`: proves receipts and statements of disclosures with nothing but the files, and holds those about one patient against each other. interface.md §4
  * Exit code: 0 all proven, 1 one refuted, 2 one unreadable and none refuted, 3 one erased and all others proven. Loads neither the server nor a network.
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { holdTogether } from '../../ledger/disclosures.ts';
 import { parseVerifierKey } from '../../ledger/note.ts';
 import { parsePolicy, type Policy } from '../../ledger/policy.ts';
+import { Refuted } from '../../ledger/receipt-log.ts';
 import { type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
 
 const usage = `Usage: assent verify FILE… [--trust POLICY]
@@ -29,9 +31,25 @@ export async function verify(args: readonly string[]): Promise<number> {
     process.stdout.write(report(file, verdict));
     verdicts.push(verdict);
   }
+  const together = holdAllTogether(verdicts);
+  if (together) {
+    process.stdout.write(report('Together', together));
+    verdicts.push(together);
+  }
   const has = (kind: Verdict['kind']) => verdicts.some((verdict) => verdict.kind === kind);
   const [worst = 'proven'] = (['refuted', 'unreadable', 'erased'] as const).filter(has);
   return codes[worst];
+}
+
+/** Undefined: no two of the files are about one patient. */
+function holdAllTogether(verdicts: readonly Verdict[]): Verdict | undefined {
+  try {
+    const proven = holdTogether(verdicts.flatMap((verdict) => ('run' in verdict && verdict.run ? [verdict.run] : [])));
+    return proven.length === 0 ? undefined : { kind: 'proven', proven, notProven: [] };
+  } catch (error) {
+    if (error instanceof Refuted) return { kind: 'refuted', reason: error.message };
+    throw error;
+  }
 }
 
 function readArguments(args: readonly string[]): { readonly files: readonly string[]; readonly trust: string | undefined } | undefined {
@@ -61,5 +79,6 @@ async function verifyFile(file: string, policy: Policy | undefined): Promise<Ver
 function report(file: string, verdict: Verdict): string {
   if (verdict.kind === 'refuted' || verdict.kind === 'unreadable') return `${file}: ${verdict.kind.toUpperCase()}. ${verdict.reason}\n`;
   const lines = (title: string, sentences: readonly string[]) => `${title}\n${sentences.map((sentence) => `  - ${sentence}\n`).join('')}`;
-  return `${file}: ${verdict.kind.toUpperCase()}.\n${lines('Proven:', verdict.proven)}${lines('Not proven:', verdict.notProven)}`;
+  const not = verdict.notProven.length === 0 ? '' : lines('Not proven:', verdict.notProven);
+  return `${file}: ${verdict.kind.toUpperCase()}.\n${lines('Proven:', verdict.proven)}${not}`;
 }

@@ -10,6 +10,7 @@ import type { RecordStore, ResourceStore, StoredResource } from '../store/port.t
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type Ceremony, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
+import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
 import { type ConsentVersion, createEvidence, type Evidence } from './enforce/evidence.ts';
 import { explain } from './enforce/explain.ts';
@@ -48,6 +49,7 @@ export type GateDeps = {
     /** The exact text of the key's registration, as logged. */
     readonly registration: (kid: string) => Promise<string | undefined>;
   };
+  readonly chains: ChainReader;
   readonly receiptFor: (reference: string, evidence: Evidence) => Promise<ReceiptResult>;
   readonly erasures: {
     readonly isErased: (consent: ConsentVersion) => boolean;
@@ -144,6 +146,7 @@ function gateOf(
     history: (request) => history(reading, request),
     search: (request) => search(reading, request),
     searchSeveral: (request) => searchSeveral(reading, request),
+    disclosures: (request) => disclosures({ ...reading, chains: deps.chains }, request),
     gather: (request) => gather(reading, request),
     latest: (request) => latest(reading, request),
     write: (operations) => write(ceremony, operations),

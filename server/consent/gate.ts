@@ -287,6 +287,36 @@ export type AccessResult =
     }
   | { readonly kind: 'absent' };
 
+/** `from`: index of the log entry to begin with; absent: the newest. */
+export type DisclosuresRequest = { readonly id: string; readonly count: number; readonly from?: number | undefined };
+
+/** One entry of the chain about a patient. `number`: from 1. `event`: text of the AuditEvent, as far as this caller may see it. */
+export type RecordedEntry = {
+  readonly number: number;
+  readonly index: number;
+  /** As of the log (ledger/entry.ts), or `erased`. */
+  readonly kind: string;
+  readonly occurredAt: string | undefined;
+  readonly reference: string | undefined;
+  readonly event: string | undefined;
+};
+
+export type DisclosuresResult =
+  | {
+      readonly kind: 'found';
+      /** Newest first, without a gap. */
+      readonly entries: readonly RecordedEntry[];
+      /** Of the log, when it was read. */
+      readonly size: number;
+      readonly next: number | undefined;
+      /** The file that proves it (ledger/disclosures.ts). */
+      readonly statement: string;
+      readonly receipt: string;
+    }
+  /** Nothing is under a signed checkpoint yet. */
+  | { readonly kind: 'pending' }
+  | { readonly kind: 'absent' };
+
 export type Gate = {
   readonly caller: Caller;
   read(type: string, id: string): Promise<ReadResult>;
@@ -305,6 +335,8 @@ export type Gate = {
    * depend on what the record holds. Throws AssentError: forbidden, invalid-request.
    */
   explainAccess(request: AccessRequest): Promise<AccessResult>;
+  /** Everything recorded about a patient, for the patient and for administrators; absent for everybody else. */
+  disclosures(request: DisclosuresRequest): Promise<DisclosuresResult>;
   gather(request: GatherRequest): Promise<GatherResult>;
   latest(request: LatestRequest): Promise<LatestResult>;
   /**

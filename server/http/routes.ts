@@ -10,6 +10,7 @@ import { conditionalDelete, remove } from './delete.ts';
 import { history } from './history.ts';
 import type { Route } from './interaction.ts';
 import { convert } from './operations/convert.ts';
+import { disclosures } from './operations/disclosures.ts';
 import { document } from './operations/document.ts';
 import { everything } from './operations/everything.ts';
 import { explainAccess } from './operations/explain-access.ts';
@@ -84,6 +85,8 @@ export const routes: readonly Route[] = [
   { interaction: '$meta',            method: 'POST',   path: '/$meta',                        scope: 'token',  takes: 'resource', handler: metaOfMany },
   { interaction: '$meta-add',        method: 'POST',   path: '/:type/:id/$meta-add',          scope: 'u',      takes: 'resource', handler: metaAdd },
   { interaction: '$meta-delete',     method: 'POST',   path: '/:type/:id/$meta-delete',       scope: 'u',      takes: 'resource', handler: metaDelete },
+  { interaction: '$disclosures',     method: 'GET',    path: '/Patient/:id/$disclosures',      scope: 'r',      takes: 'nothing',  handler: disclosures },
+  { interaction: '$disclosures',     method: 'POST',   path: '/Patient/:id/$disclosures',      scope: 'r',      takes: 'resource', handler: disclosures },
   { interaction: '$explain-access',  method: 'GET',    path: '/:type/:id/$explain-access',     scope: 'r',      takes: 'nothing',  handler: explainAccess },
   { interaction: '$explain-access',  method: 'POST',   path: '/:type/:id/$explain-access',     scope: 'r',      takes: 'resource', handler: explainAccess },
   { interaction: '$prepare',         method: 'POST',   path: '/Consent/$prepare',              scope: 'token',  takes: 'resource', handler: prepare },

@@ -55,6 +55,19 @@ describe('assent verify', () => {
     expect(assent('verify', '--what', good).code).toBe(2);
   });
 
+  it('holds a statement of disclosures and receipts about one patient against each other', async () => {
+    const page = await log.anchoring.chains.read(patient, { limit: 10 });
+    const statement = (await page?.statement(10, new Map())) ?? '';
+    const answer = JSON.stringify({ resourceType: 'Parameters', parameter: [{ name: 'statement', valueString: statement }] }, undefined, 2);
+    const { code, out } = assent('verify', file('page.json', answer), file('good.json', receipt));
+    expect(out).toMatch(/page.json: PROVEN[^]*none left out between: 1 disclosure[^]*good.json: PROVEN[^]*Together: PROVEN[^]*the whole chain/);
+    expect(code).toBe(0);
+    const short = await log.anchoring.chains.read(patient, { limit: 10, from: page?.entries[1]?.index ?? 0 });
+    const lying = ((await short?.statement(10, new Map())) ?? '').replace('"newest":false', '"newest":true');
+    const caught = assent('verify', file('short.json', lying), file('good.json', receipt));
+    expect(caught).toMatchObject({ code: 1, out: expect.stringContaining('left out of a statement') });
+  });
+
   it('pins the log with --trust, by file or by key', () => {
     const good = file('good.json', receipt);
     const key = log.anchoring.publicLog.verifierKey();

@@ -90,6 +90,8 @@ const examples: Readonly<Record<string, Example>> = {
     status: 200,
     body: parameters({ name: 'meta', valueMeta: { tag: [{ code: 't' }] } }),
   },
+  'GET /Patient/:id/$disclosures': { url: 'Patient/p1/$disclosures?_count=5', status: 200, token: 'admin' },
+  'POST /Patient/:id/$disclosures': { url: 'Patient/p1/$disclosures', status: 200, token: 'admin', body: parameters() },
   'GET /:type/:id/$explain-access': { url: 'Patient/p1/$explain-access?actor=Organization/insurer', status: 200, token: 'admin' },
   'POST /:type/:id/$explain-access': { url: 'Patient/p1/$explain-access', status: 200, token: 'admin', body: parameters() },
   'POST /Consent/$prepare': {

@@ -81,6 +81,7 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     explain: async () => {
       throw new AssentError('not-supported');
     },
+    disclosures: async () => ({ kind: 'absent' }),
     explainAccess: async () => ({ kind: 'absent' }),
     gather: async () => ({ kind: 'absent' }),
     latest: async () => ({ rows: [], receipt: undefined }),

@@ -40,6 +40,8 @@ export const ADMIN_SCOPE = 'system/*.cruds admin';
 export type RealServer = {
   readonly bootstrap: Bootstrap;
   readonly dataDir: string;
+  /** The settings it was started with. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly admin: Session;
   /** Log lines as written, oldest first. */
   readonly logs: string[];
@@ -103,6 +105,7 @@ export async function startRealServer(
   return {
     bootstrap,
     dataDir,
+    environment,
     admin: await createSession(bootstrap, bootstrap.admin, ADMIN_SCOPE),
     logs,
     now,

@@ -43,7 +43,7 @@ ${problem === undefined ? undefined : html`<p class="bad" id="patient-problem" r
 <input type="hidden" name="token" value="${formToken}">
 <button>Show the trail</button>
 </form>
-<p class="soft">Looking at a trail is itself recorded.</p>`;
+<p class="soft">Looking at a trail is itself recorded. That nothing is missing from it, <code>Patient/…/$disclosures</code> proves to whoever asks over FHIR.</p>`;
 }
 
 export type Trail = {

@@ -79,6 +79,17 @@ export const typeOperations: Operations = {
       [json, posted.json].every(({ data }) => data.id === id),
     );
   },
+  async disclosures(walker) {
+    const { url } = await walker.one();
+    for (const { json } of [
+      await walker.ask('GET', `${url}/$disclosures?_count=1`, 200, { token: 'admin' }),
+      await walker.ask('POST', `${url}/$disclosures`, 200, { token: 'admin', body: parameters() }),
+    ])
+      demand(
+        'a statement',
+        json.parameter.some(({ name, valueString }: { name: string; valueString: string }) => name === 'statement' && valueString.length > 100),
+      );
+  },
   async 'explain-access'(walker) {
     const { url } = await walker.one();
     const body = parameters({ name: 'purpose', valueCode: 'TREAT' });
