@@ -6,12 +6,13 @@
  */
 import table from './search-parameters.json' with { type: 'json' };
 
-export type SearchParameterType = 'number' | 'date' | 'string' | 'token' | 'reference' | 'composite' | 'quantity' | 'uri' | 'special';
+export type SearchParameterType = 'number' | 'date' | 'string' | 'token' | 'reference' | 'composite' | 'quantity' | 'uri' | 'special' | 'text';
 
 export type SearchParameter = {
   /** The type it was defined on; `Resource` for those every type has. With `name` it is the parameter's identity. */
   readonly base: string;
   readonly name: string;
+  /** `text`: R4 calls it a string, but it is asked by words. */
   readonly type: SearchParameterType;
   /** FHIRPath, only the parts that can apply to this type. */
   readonly expression: string;
@@ -39,11 +40,23 @@ export const choiceTypes: Readonly<Record<string, readonly string[]>> = table.ch
 
 const registry = new Map<string, ReadonlyMap<string, SearchParameter>>();
 
+/**
+ * What is not asked of a type by words: there is no narrative, or no text at all. An AuditEvent is written before every answer, so words of
+ * it would cost each read.
+ */
+const NO_WORDS: Readonly<Record<string, readonly string[]>> = {
+  AuditEvent: ['_text', '_content'],
+  Binary: ['_text', '_content'],
+  Bundle: ['_text'],
+  Parameters: ['_text'],
+};
+
 /** Name → parameter, with those of every resource. Empty for what is no type with parameters. */
 export function searchParameters(type: string): ReadonlyMap<string, SearchParameter> {
   let known = registry.get(type);
   if (!known) {
-    known = new Map([...read('Resource'), ...read(type)]);
+    const without = Object.hasOwn(NO_WORDS, type) ? NO_WORDS[type] : [];
+    known = new Map([...read('Resource'), ...read('DomainResource'), ...read(type)].filter(([name]) => !without?.includes(name)));
     if (Object.hasOwn(rows, type)) registry.set(type, known);
   }
   return known;

@@ -24,7 +24,7 @@ export type Search = {
   keysOf(resource: Parameters<typeof indexKeys>[0]): IndexKeys;
   /** What `_include` and `_revinclude` of a search of this type may name. */
   includesOf(type: string): { readonly forward: readonly string[]; readonly backward: readonly string[] };
-  /** The search parameters of a type that work here, in the order of their names. */
+  /** The search parameters of a type that work here, in the order of their names, with R4's words for their kinds. */
   parametersOf(type: string): readonly { readonly name: string; readonly kind: string }[];
 };
 
@@ -41,7 +41,8 @@ export function createSearch({ base, clock, parameters = searchParameters, terms
     planSeveral: (types, query, options) => planSeveral(types, query, { ...options, ...read() }),
     keysOf: (resource) => indexKeys(resource, base, parameters),
     includesOf: (type) => ({ forward: forwardOf(type, parameters), backward: (referrers ??= referrersOf(parameters)).get(type) ?? [] }),
-    parametersOf: (type) => [...parameters(type).values()].filter(isSearchable).map(({ name, type: kind }) => ({ name, kind })),
+    parametersOf: (type) =>
+      [...parameters(type).values()].filter(isSearchable).map(({ name, type }) => ({ name, kind: type === 'text' ? 'string' : type })),
   };
 }
 

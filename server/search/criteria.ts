@@ -21,7 +21,9 @@ import {
   stringKey,
   stringPrefix,
   stringsPrefix,
+  runsPrefix,
   systemKey,
+  termKey,
   type TokenKind,
   tokenKey,
   tokenPrefix,
@@ -35,8 +37,10 @@ import {
   wordsPrefix,
 } from './keys.ts';
 import { numberExpression } from './number-criteria.ts';
-import { paramCode } from './param-codes.ts';
+import { CONTENT_CODE, NARRATIVE_CODE, paramCode } from './param-codes.ts';
 import type { Criterion, MissingCriterion, SearchValue } from './query.ts';
+import type { TextQuery } from './text-query.ts';
+import { isSpaceless, packedPhrase, termsOf } from './words.ts';
 import { foldText, hasCase, ignoresCase, isAbove } from './text.ts';
 
 /** The head of a parameter's keys. */
@@ -131,6 +135,8 @@ function valueExpression(value: SearchValue, asked: Asked): Expression {
       return compositeExpression(value.parts, asked);
     case 'near':
       return nearExpression(value, code);
+    case 'words':
+      return wordsExpression(value.query, code);
   }
 }
 
@@ -194,6 +200,25 @@ function codeAlone({ base, name, system, definition }: SearchParameter): string 
   if (definition !== undefined) return undefined;
   const alone = searchParameters(base).get(name);
   return alone && alone.system === system ? paramCode(alone) : undefined;
+}
+
+/** The terms of a phrase lead to the resource; whether they stand together there, and in the narrative, is told by what is kept aside. */
+function wordsExpression(query: TextQuery, code: string): Expression {
+  if (query.kind === 'not') return not(wordsExpression(query.of, code));
+  if (query.kind !== 'phrase') return (query.kind === 'and' ? and : or)(query.of.map((part) => wordsExpression(part, code)));
+  const { runs } = query;
+  const has = runs.flatMap(runExpressions);
+  if (code === CONTENT_CODE && has.length === 1) return and(has);
+  const places = code === CONTENT_CODE ? [NARRATIVE_CODE, CONTENT_CODE] : [code];
+  const text = packedPhrase(runs);
+  return and([...has, or(places.map((place) => ({ kind: 'contains', prefix: runsPrefix(place), text })))]);
+}
+
+/** A single character of a script without spaces begins a term. The last one of several is in the term before it. */
+function runExpressions(run: string): Expression[] {
+  const terms = termsOf(run);
+  if (!isSpaceless(run)) return terms.map((term) => any([termKey(CONTENT_CODE, term)]));
+  return terms.length === 1 ? [startsWith(termKey(CONTENT_CODE, run))] : terms.slice(0, -1).map((term) => any([termKey(CONTENT_CODE, term)]));
 }
 
 const METRES_PER_DEGREE = 111_000; // of latitude, rounded down, so that the band is too wide rather than too narrow

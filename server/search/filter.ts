@@ -96,7 +96,7 @@ type Way = {
 
 /** The search that asks the same. Undefined: there is none. */
 function wayOf(operator: Operator, { type, name }: SearchParameter): Way | undefined {
-  if (operator === 'pr') return name === '_id' ? undefined : { modifier: 'missing', missing: true };
+  if (operator === 'pr') return name === '_id' || type === 'text' ? undefined : { modifier: 'missing', missing: true };
   if (name === '_id') return operator === 'eq' ? {} : operator === 'ne' ? { modifier: 'not' } : undefined;
   return WAYS[type]?.[operator];
 }
@@ -122,6 +122,7 @@ const WAYS: Readonly<Partial<Record<SearchParameter['type'], Readonly<Partial<Re
   quantity: measured,
   composite: { eq: {} },
   special: { eq: {} },
+  text: { eq: {} },
 };
 
 function retold(read: Criterion, as: NonNullable<Way['as']>): Criterion | Why {

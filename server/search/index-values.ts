@@ -27,8 +27,10 @@ import {
   rangeEndPrefix,
   rangePrefix,
   referenceKey,
+  runsPrefix,
   stringKey,
   systemKey,
+  termKey,
   type TokenKind,
   tokenKey,
   tuplePrefix,
@@ -38,9 +40,11 @@ import {
   wordsKey,
 } from './keys.ts';
 import { canonicalOf, measureOf, type Span } from './measures.ts';
-import { paramCode } from './param-codes.ts';
+import { CONTENT_CODE, NARRATIVE_CODE, paramCode } from './param-codes.ts';
+import { textsOf } from './resource-text.ts';
 import { CONTACTS, hasCase, ignoresCase, wordsOf } from './text.ts';
 import { isObject } from '../fhir/resource.ts';
+import { packRuns, runsOf, termsOf } from './words.ts';
 
 type Element = Readonly<Record<string, unknown>>;
 /** `aside`: keys that are kept with the resource only. */
@@ -86,7 +90,22 @@ export function indexKeys(resource: Resource, base = '', parameters: SearchParam
       if (keys.size === before) keys.add(presentKey(code));
     }
   }
+  if (parameters(resource.resourceType).has('_content')) addWords(resource, { keys, aside });
   return { keys: aside.size === 0 ? [...keys] : [...keys, ...aside], instant: instantOf(resource) };
+}
+
+/** Each word once, whatever says it: where it stands is told by what is kept aside, because an index entry costs more. */
+function addWords(resource: Resource, { keys, aside }: Pick<Context, 'keys' | 'aside'>): void {
+  const { narrative, rest } = textsOf(resource);
+  for (const [code, texts] of [
+    [NARRATIVE_CODE, narrative],
+    [CONTENT_CODE, rest],
+  ] as const) {
+    const runs = texts.map(runsOf);
+    for (const run of runs.flat()) for (const term of termsOf(run)) keys.add(termKey(CONTENT_CODE, term));
+    const packed = packRuns(runs);
+    if (packed !== '') aside.add(runsPrefix(code) + packed);
+  }
 }
 
 function rows(type: string, parameters: SearchParameters): readonly Row[] {
@@ -103,7 +122,7 @@ function rows(type: string, parameters: SearchParameters): readonly Row[] {
 function row(parameter: SearchParameter, type: string): Row[] {
   const code = paramCode(parameter);
   // The id is a column of its own in every engine.
-  if (code === undefined || parameter.name === '_id') return [];
+  if (code === undefined || parameter.name === '_id' || parameter.type === 'text') return [];
   const { system } = parameter;
   const composite = parameter.components && componentsOf(parameter, type);
   return [{ code, extract: compileExpression(parameter.expression, type), encode: encoders[parameter.type], system, composite }];
@@ -118,6 +137,7 @@ const encoders: Readonly<Record<SearchParameter['type'], Encode>> = {
   quantity: addMeasure,
   uri: addUri,
   special: addPlace,
+  text: () => undefined,
   composite: () => undefined,
 };
 

@@ -12,7 +12,7 @@ import { encodeInstant } from './expression.ts';
 import { cleanText, foldText } from './text.ts';
 
 /** Which keys a write makes. Keys of lower rules stay valid but answer less: they need a reindex. */
-export const KEY_RULES = 3;
+export const KEY_RULES = 4;
 
 const SEPARATOR = '\u0001';
 const HASHED = '\u0002';
@@ -41,10 +41,12 @@ const kind = {
   rangeLow: 'g',
   rangeHigh: 'h',
   place: 'z',
+  // Since KEY_RULES 4.
+  term: 'b',
 } as const;
 
 /** Kinds of keys that begin with `~`. */
-const aside = { tuple: 'c', text: 'l', ofType: 'o', long: 'y' } as const;
+const aside = { tuple: 'c', text: 'l', ofType: 'o', long: 'y', runs: 'b' } as const;
 
 export type TokenKind = 'token' | 'identifier';
 
@@ -203,6 +205,16 @@ export function rangeEndPrefix(code: string, prefix: string): string {
 /** Digits of the latitude follow, then the place. */
 export function placePrefix(code: string): string {
   return `${code}${kind.place}`;
+}
+
+/** A word of the resource (words.ts), whatever element it stands in. */
+export function termKey(code: string, term: string): string {
+  return `${code}${kind.term}${fit(term, 120)}`;
+}
+
+/** The words of a text in their order follow. */
+export function runsPrefix(code: string): string {
+  return `~${code}${aside.runs}`;
 }
 
 /** Bytes of the beginning of a URI that its key holds whatever its length. */

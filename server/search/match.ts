@@ -6,11 +6,13 @@ import { rangeOf } from '../fhir/dates.ts';
 import { compileExpression } from './extract.ts';
 import { referenceText } from './index-values.ts';
 import { holdsFormula } from './filter.ts';
+import { saysWords } from './match-words.ts';
 import type { Criteria, Criterion, MissingCriterion, SearchValue } from './query.ts';
 import { componentsOf } from './composite.ts';
 import { distance } from './expression.ts';
 import { LONG_TEXT } from './keys.ts';
 import { type Measure, measureOf } from './measures.ts';
+import { textsOf } from './resource-text.ts';
 import { canonicalUnit, UCUM } from './units.ts';
 import { cleanText, CONTACTS, foldText, hasCase, ignoresCase, isAbove, wordsOf } from './text.ts';
 
@@ -25,6 +27,7 @@ export function match(resource: Resource, query: Criteria, base = ''): boolean {
 
 function satisfies(resource: Resource, criterion: Criterion | MissingCriterion, base: string): boolean {
   const { parameter } = criterion;
+  if (parameter.type === 'text') return criterion.test !== 'missing' && criterion.values.some((value) => isSaid(resource, value, parameter.name));
   const all = compileExpression(parameter.expression, resource.resourceType)(resource);
   const composite = parameter.components && componentsOf(parameter, resource.resourceType);
   const elements = composite ? all.map((one) => composite.partsOf(one, resource)).filter((parts) => parts.every((part) => part.length > 0)) : all;
@@ -33,6 +36,11 @@ function satisfies(resource: Resource, criterion: Criterion | MissingCriterion, 
     return elements.some((element) => itemsOf(element, criterion, base).some((item) => !criterion.values.some((value) => isItem(item, value))));
   const some = criterion.values.some((value) => elements.some((element) => says(element, value, { criterion, base })));
   return criterion.test === 'not' ? !some : some;
+}
+
+function isSaid(resource: Resource, value: SearchValue, name: string): boolean {
+  const { narrative, rest } = textsOf(resource);
+  return value.kind === 'words' && saysWords(name === '_text' ? narrative : [...narrative, ...rest], value.query);
 }
 
 /** What an element counts as in a comparison that asks for another value: folded texts, URIs, references, pairs of system and code. */
@@ -89,6 +97,8 @@ function says(element: unknown, value: SearchValue, asked: Asked): boolean {
       return typeof element === 'string' && [element, element.split('|')[0] ?? ''].some((uri) => isUri(uri, value.uri, asked.criterion.test));
     case 'date':
       return isDate(element, value);
+    case 'words':
+      return false; // asked of the whole resource
     case 'number':
       return isNumber(element, value);
   }

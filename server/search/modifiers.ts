@@ -85,6 +85,7 @@ const OFFERED: Readonly<Partial<Record<SearchParameter['type'], ReadonlySet<stri
 
 export function allows(parameter: SearchParameter, modifier: string): boolean {
   if (parameter.name === '_id') return modifier === 'not';
+  if (parameter.type === 'text') return false;
   if (modifier === 'missing') return true;
   if (modifier === 'of-type') return parameter.type === 'token' && /identifier/i.test(parameter.expression);
   if (parameter.type !== 'reference') return OFFERED[parameter.type]?.has(modifier) ?? false;

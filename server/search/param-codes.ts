@@ -23,6 +23,16 @@ export function paramNameOf(code: string): string | undefined {
 const OTHERS = '9zzc';
 const others = new Map<string, string>();
 
+/** Under which words are found: those of the narrative, and all of them. */
+export const NARRATIVE_CODE = codeIn('DomainResource._text');
+export const CONTENT_CODE = codeIn('Resource._content');
+
+function codeIn(row: string): string {
+  const code = codes.get(row);
+  if (code === undefined) throw new Error(`${row} has no code.`);
+  return code;
+}
+
 /** Undefined for a parameter that has no row: it cannot be indexed. */
 export function paramCode({ base, name, definition }: Pick<SearchParameter, 'base' | 'name' | 'definition'>): string | undefined {
   if (definition === undefined) return codes.get(`${base}.${name}`);

@@ -2,7 +2,7 @@
  * Reads the query of a search. https://hl7.org/fhir/R4/search.html
  *
  * Invariant: whatever cannot be used is named: strict handling refuses it, lenient handling adds a warning. Joins (chains, _has, _list),
- * filters and _contained, which would make it another answer when left out, are refused either way.
+ * filters, words and _contained, which would make it another answer when left out, are refused either way.
  */
 import { AssentError } from '../errors.ts';
 import { type SearchParameter, type SearchParameters, searchParameters } from '../fhir/search-parameters.ts';
@@ -152,7 +152,7 @@ function readCriterion({ name, value, type }: Given, options: ParseOptions, crit
   if (!parameter || !isSearchable(parameter)) return unused(`is not known for ${type}`);
   if (more.length > 0) return unused('has a modifier that this server does not offer for it');
   const found = readTest({ parameter, modifier, value }, { terms: noTerms, ...options });
-  if (found.test === 'unusable') return unused(found.why);
+  if (found.test === 'unusable') return parameter.type === 'text' ? refused(found.why) : unused(found.why);
   criteria.push(found);
   return used;
 }

@@ -2,6 +2,7 @@
 import type { SearchParameter } from '../fhir/search-parameters.ts';
 import type { Include } from './join.ts';
 import type { Place } from './expression.ts';
+import type { TextQuery } from './text-query.ts';
 
 export type Prefix = 'eq' | 'ne' | 'gt' | 'lt' | 'ge' | 'le' | 'sa' | 'eb' | 'ap';
 
@@ -28,6 +29,7 @@ export type SearchValue =
   | { readonly kind: 'uri'; readonly uri: string }
   /** One value for each component of the parameter; all of one element. */
   | { readonly kind: 'composite'; readonly parts: readonly SearchValue[] }
+  | { readonly kind: 'words'; readonly query: TextQuery }
   | { readonly kind: 'near'; readonly place: Place; readonly metres: number };
 
 export type Criterion = {

@@ -12,6 +12,7 @@ import { parseDate } from '../fhir/dates.ts';
 import type { Prefix, SearchValue } from './query.ts';
 import { STRING_BYTES } from './keys.ts';
 import { foldText } from './text.ts';
+import { readTextQuery } from './text-query.ts';
 import { canonicalUnit } from './units.ts';
 
 /** Why a value cannot be used; shown to the caller, so it does not repeat the value. */
@@ -51,6 +52,8 @@ export function readValue(raw: string, context: ValueContext): SearchValue | Pro
       return readComposite(raw, context);
     case 'special':
       return readNear(raw);
+    case 'text':
+      return readWords(unescape(raw));
   }
 }
 
@@ -68,6 +71,11 @@ export function splitValue(text: string, separator: ',' | '|' | '$'): string[] {
 
 function unescape(text: string): string {
   return text.replace(/\\([\\,|$])/g, '$1');
+}
+
+function readWords(text: string): SearchValue | Problem {
+  const query = readTextQuery(text);
+  return 'why' in query ? problem(query.why) : { kind: 'words', query };
 }
 
 function readToken(raw: string): SearchValue | Problem {

@@ -36,6 +36,8 @@ let consent = '';
 /** What would confirm a guess of the Consent, or of its entry in the log. */
 let confirming: string[] = [];
 const remembered: Buffer[] = [];
+/** As `_content` looks for them. */
+const WORDS = ['marker first lost', 'marker second lost', 'marker gone lost'];
 
 const pathOf = (url: string) => url.slice(server.bootstrap.fhirBaseUrl.length + 1);
 
@@ -123,7 +125,7 @@ describe('$purge', () => {
     const batches = await logRecords();
     expect(salts.filter((salt) => batches.includes(salt))).toHaveLength(1);
     if (onFiles) expect(confirming.filter(inFiles)).toHaveLength(3);
-    if (onFiles) for (const marker of ['MARKER-lost', 'MARKER-second-lost', ...remembered]) expect(inFiles(marker)).toBe(true);
+    if (onFiles) for (const marker of ['MARKER-lost', 'MARKER-second-lost', ...WORDS, ...remembered]) expect(inFiles(marker)).toBe(true);
     const waiting = await insurer.session.call('GET', 'Patient/lost', undefined, { prefer: 'respond-async' });
     const waits = pathOf(waiting.headers.get('content-location') ?? '');
     expect((await settled(insurer.session, waits)).status).toBe(200);
@@ -159,7 +161,7 @@ describe('$purge', () => {
 
   if (onFiles)
     it('leaves no byte of it in the files of the database', () => {
-      for (const marker of ['MARKER-lost', 'MARKER-first-lost', 'MARKER-second-lost', 'MARKER-gone-lost'])
+      for (const marker of ['MARKER-lost', 'MARKER-first-lost', 'MARKER-second-lost', 'MARKER-gone-lost', ...WORDS])
         expect([marker, inFiles(marker)]).toEqual([marker, false]);
       expect(inFiles(remembered[0] as Buffer)).toBe(false);
       expect(inFiles('MARKER-other')).toBe(true);

@@ -50,7 +50,6 @@ describe('what cannot be used', () => {
     '_count=1&_count=2',
     '_summary=most',
     '_total=some',
-    '_text=x',
     '__proto__=1',
     'constructor=1',
   ];
@@ -64,6 +63,39 @@ describe('what cannot be used', () => {
     expect(plan.warnings).toHaveLength(1);
     expect(plan.warnings[0]).toContain(query.split('=')[0]);
     expect(plan.used.replace('&_count=1', '')).toBe('gender=female');
+  });
+
+  const unread = [
+    ['_text=', 'empty'],
+    ['_content="a', 'quotation mark'],
+    ['_content=a, ', 'needs a word'],
+    ['_content=(a', 'not closed'],
+    ['_content=a)', 'without a ('],
+    ['_text=a AND', 'needs a word'],
+    ['_text=OR a', 'needs a word'],
+    ['_text=a OR OR b', 'needs a word'],
+    ['_text=()', 'needs a word'],
+    ['_text=NOT', 'needs a word'],
+    ['_content="a,b"', 'quotation mark'],
+    ['_content=--', 'neither letters nor digits'],
+    ['_content=hyper*', '* in a word'],
+    [`_content=${'('.repeat(11)}a${')'.repeat(11)}`, 'levels'],
+    [`_content=${'NOT '.repeat(11)}a`, 'levels'],
+    [`_content=${'a '.repeat(101)}`, 'more than 100 words'],
+    [`_content=${'x'.repeat(1_001)}`, 'longer than'],
+    ['_content:exact=a', 'modifier'],
+    ['_text:missing=true', 'modifier'],
+    ['_filter=_text pr true', 'pr'],
+  ] as const;
+  test.each(unread)('words that cannot be read are refused and named, in lenient handling too: %s', (query, why) => {
+    for (const handling of ['strict', 'lenient'] as const) {
+      expect(refusal('Patient', query, handling)).toContain(`"${query.split(/[:=]/)[0]}`);
+      expect(refusal('Patient', query, handling)).toContain(why);
+    }
+  });
+
+  test.each(['AuditEvent', 'Binary'])('%s is not asked by its words', (type) => {
+    expect(refusal(type, '_content=a')).toContain('is not known for');
   });
 
   test.each(['_has:Observation:patient:code=1', 'general-practitioner.name=x', 'general-practitioner:Practitioner.name=x'])(

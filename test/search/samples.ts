@@ -77,7 +77,20 @@ const meta = fc.record({
   source: maybe(pick(...urls)),
 });
 const timing = fc.record({ event: some(pick(...dates)), repeat: maybe(fc.record({ boundsPeriod: maybe(period) })) });
-const common = { id: pick(...ids), meta: maybe(meta) };
+const said = pick(
+  ...words.filter((word) => word.length < 100),
+  'blood pressure',
+  '<b>Blood</b> <i>p</i>ressure 7.2',
+  '高血壓，用aspirin治療',
+  'covid-19 王小',
+  '고혈압 환자',
+  '72 &amp; blood',
+  '&eacute; ana mar&iacute;a',
+);
+const narrative = fc
+  .array(said, { minLength: 1, maxLength: 3 })
+  .map((parts) => ({ status: 'generated', div: `<div>${parts.map((part) => `<p>${part}</p>`).join('')}</div>` }));
+const common = { id: pick(...ids), meta: maybe(meta), text: maybe(narrative) };
 
 const shapes: Readonly<Record<string, Record<string, fc.Arbitrary<unknown>>>> = {
   Patient: {
@@ -253,8 +266,48 @@ const asked: Readonly<Record<string, fc.Arbitrary<string>>> = {
   ':of-type': fc.tuple(pick(...systems.slice(0, 2)), pick(...codes), pick(...codes)).map((parts) => parts.map(escape).join('|')),
 };
 
+const phrases = pick('ana maria', 'maría ana', 'straße am rhein', '小明', '王 小', '野 治療', 'blood pressure', 'covid 19 王小', '7.2 blood');
+const searched = fc.oneof(
+  pick(
+    'ana',
+    'MÜLLER',
+    'wide',
+    '王',
+    '明',
+    '小明',
+    '王小明',
+    '明王',
+    'ohara',
+    "O'Hara",
+    'οδυσ',
+    'rhein',
+    'blood',
+    '7.2',
+    '72',
+    'covid-19',
+    '用aspirin',
+    'aspirin治',
+    '血',
+    '고혈압',
+    '혈',
+    'male',
+  ),
+  phrases.map((phrase) => `"${phrase}"`),
+);
+/** Words, phrases and what stands between them. */
+const textQueries = fc.letrec<{ node: string }>((tie) => ({
+  node: fc.oneof(
+    { maxDepth: 2, withCrossShrink: true },
+    { arbitrary: searched, weight: 4 },
+    fc.tuple(tie('node'), pick(' ', ' AND ', ' or ', ' OR ', ' and '), tie('node')).map((parts) => parts.join('')),
+    tie('node').map((inner) => `(${inner})`),
+    tie('node').map((inner) => `NOT ${inner}`),
+  ),
+})).node;
+
 function valueOf(parameter: SearchParameter, modifier: string): fc.Arbitrary<string> {
   if (parameter.name === '_id') return pick(...ids);
+  if (parameter.type === 'text') return textQueries;
   if (parameter.type === 'special') return pick('25.05|121.55', '25.05|121.55|20|km', '0|180|5000|m', '-90|0|10000', '0|0|20000');
   if (parameter.components) return fc.tuple(...parameter.components.map((part) => valueOf(part, ''))).map((parts) => parts.join('$'));
   if (parameter.type === 'uri' && modifier !== '')
@@ -282,12 +335,13 @@ const tests: Readonly<Partial<Record<SearchParameter['type'], readonly [operator
   uri: [[['eq', 'ne', 'sw'], filterUris]],
   date: [[[...measuredOperators, 'po'], searchDates]],
   number: [[measuredOperators, pick('-5.4', '5.40', '100', '150.5')]],
+  text: [[['eq'], textQueries.filter((query) => !query.includes("'"))]],
   quantity: [[measuredOperators, pick('5.4', '150', '5.4||mmHg', '100|http://unitsofmeasure.org|mg')]],
 };
 
 function testOf(parameter: SearchParameter): fc.Arbitrary<string> {
   const kinds = parameter.name === '_id' ? [[['eq', 'ne'], pick(...ids)] as const] : (tests[parameter.type] ?? []);
-  const present = parameter.name === '_id' ? [] : [fc.boolean().map((is) => `${parameter.name} pr ${is}`)];
+  const present = !allows(parameter, 'missing') ? [] : [fc.boolean().map((is) => `${parameter.name} pr ${is}`)];
   const others = kinds.map(([operators, given]) =>
     fc.tuple(pick(...operators), given).map(([operator, value]) => `${parameter.name} ${operator} ${JSON.stringify(value)}`),
   );
@@ -322,7 +376,7 @@ export function criterionOf(type: string): fc.Arbitrary<[string, string]> {
         .array(valueOf(parameter, modifier), { minLength: 1, maxLength: 2 })
         .map((list) => [`${parameter.name}${modifier}`, list.join(',')] as [string, string]);
       const missing = fc.boolean().map((is) => [`${parameter.name}:missing`, String(is)] as [string, string]);
-      return parameter.name === '_id' ? given : fc.oneof({ arbitrary: given, weight: 6 }, missing);
+      return !allows(parameter, 'missing') ? given : fc.oneof({ arbitrary: given, weight: 6 }, missing);
     });
   });
 }

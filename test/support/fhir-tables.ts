@@ -35,6 +35,9 @@ export function buildParameterTable(): ParameterTable {
       (parameters[type] ??= []).push(row);
     }
   }
+  // R4 gives these two no expression.
+  parameters['Resource']?.push(['_content', 'text', '', null, null]);
+  parameters['DomainResource'] = [['_text', 'text', '', null, null]];
   for (const rows of Object.values(parameters)) rows.sort((a, b) => (a[0] < b[0] ? -1 : 1));
   return { choices: choiceTypes(elements), parameters: sorted(parameters) };
 }
