@@ -2,7 +2,7 @@
  * A second reading of the consent rules, written from the prose alone: naive, slow, and sharing nothing with server/consent/. It looks at
  * FHIR resources, never at index keys, and answers one question: may this caller read this resource now?
  *
- * Not judged here: records (Consent, AuditEvent, Task, Provenance), Binary and sections of a Composition.
+ * Not judged here: records (Consent, AuditEvent, Task, Provenance) and Binary; reference-view.ts judges those, and whole records with their versions.
  */
 
 // oxlint-disable-next-line typescript/no-explicit-any -- FHIR as it comes; what is wrong in it fails the test
@@ -19,13 +19,15 @@ export type Question = {
   /** Organizations, roles, teams, groups. */
   readonly directory: readonly Json[];
   readonly medications: readonly Json[];
+  /** Of a Composition: what its sections speak of; `unknown`: some of that is not to be found. */
+  readonly sections?: { readonly targets: readonly Json[]; readonly unknown: boolean };
   /** What each resource named as `related` referred to when the Consent was prepared, and which of these resources the caller may see now. */
   readonly frozen?: Readonly<Record<string, readonly string[]>>;
   readonly visible?: readonly string[];
   readonly implicit: { readonly kind: string; readonly labels?: readonly string[]; readonly actors?: readonly string[] };
 };
 
-const OPEN = ['Organization', 'Practitioner', 'Location', 'Medication', 'Questionnaire'];
+const OPEN = ['Organization', 'Practitioner', 'PractitionerRole', 'Location', 'Medication', 'Questionnaire'];
 
 export function mayRead(question: Question): boolean {
   const { resource, caller } = question;
@@ -48,7 +50,7 @@ function patientPermits(patient: string, question: Question): boolean {
 }
 
 /** The deepest match anywhere in the tree; at equal depth deny. */
-function deepest(root: Json, question: Question): 'permit' | 'deny' | undefined {
+export function deepest(root: Json, question: Question): 'permit' | 'deny' | undefined {
   const matches: { depth: number; type: 'permit' | 'deny' }[] = [];
   const descend = (provision: Json, type: 'permit' | 'deny', depth: number): void => {
     if (!who(provision, type, question) || !what(provision, type, question)) return;
@@ -129,28 +131,32 @@ function parentOf(organization: string, directory: readonly Json[]): string | un
 function what(provision: Json, type: 'permit' | 'deny', question: Question): boolean {
   const { resource } = question;
   const { securityLabel, class: classes, code, dataPeriod, data } = provision;
+  const missing = question.sections?.unknown === true;
+  if (missing && type === 'permit' && (securityLabel || dataPeriod)) return false;
+  const unknown = missing && type === 'deny';
   if (data && !data.some((each: Json) => concerns(each, type, question))) return false;
-  if (securityLabel && !labelled(securityLabel, type, resource)) return false;
-  const types = type === 'permit' ? [resource['resourceType']] : partsOf(resource).map(({ resourceType }) => resourceType);
-  if (classes && !classes.some((each: Json) => types.includes(each['code']))) return false;
-  if (code) {
+  if (securityLabel && !unknown && !labelled(securityLabel, type, question)) return false;
+  const types = type === 'permit' ? [resource['resourceType']] : partsIn(question).map(({ resourceType }) => resourceType);
+  if (classes && !unknown && !classes.some((each: Json) => types.includes(each['code']))) return false;
+  if (code && !unknown) {
     const wanted: string[] = code.flatMap(({ coding }: Json) => coding.map(spell));
     const { codes, certain } = type === 'permit' ? primaryCodes(question) : everyCode(question);
     if (!(type === 'deny' && !certain) && !wanted.some((each) => codes.includes(each))) return false;
   }
-  return !dataPeriod || dated(dataPeriod, type, resource);
+  return !dataPeriod || unknown || dated(dataPeriod, type, question);
 }
 
 /** One resource, what it refers to, what refers to it, what it wrote. A deny looks at the parts as well. */
-function concerns({ meaning, reference }: Json, type: 'permit' | 'deny', { resource, frozen = {}, visible = [] }: Question): boolean {
+function concerns({ meaning, reference }: Json, type: 'permit' | 'deny', question: Question): boolean {
+  const { resource, frozen = {}, visible = [], sections } = question;
   const anchor: string = reference.reference;
-  const parts = type === 'permit' ? [resource] : partsOf(resource);
+  const parts = type === 'permit' ? [resource] : partsIn(question);
   const isOneOf = (wanted: readonly string[]) => parts.some((part) => part['id'] && wanted.includes(refOf(part)));
   const reached = type === 'deny' || visible.includes(anchor) ? (frozen[anchor] ?? []) : [];
   if (meaning === 'instance') return isOneOf([anchor]);
   if (meaning === 'related') return isOneOf([anchor, ...reached]);
   if (meaning === 'authoredby') return parts.flatMap(authorsOf).includes(anchor);
-  const refers = referencesIn(resource).includes(anchor) && !(type === 'permit' && resource['resourceType'] === 'Bundle');
+  const refers = referencesIn(type === 'permit' ? resource : [resource, sections?.targets]).includes(anchor) && !(type === 'permit' && resource['resourceType'] === 'Bundle');
   return isOneOf([anchor]) || refers;
 }
 
@@ -161,7 +167,7 @@ const authorsOf = (part: Json): string[] =>
     .filter((each) => each !== undefined);
 
 /** Without our address and the version. */
-function referencesIn(node: Json[string]): string[] {
+export function referencesIn(node: Json[string]): string[] {
   if (typeof node !== 'object' || node === null) return [];
   const here = typeof node.reference === 'string' ? [node.reference.replace('https://records.example/fhir/', '').replace(/\/_history\/.*$/, '')] : [];
   return [...here, ...Object.values(node).flatMap(referencesIn)];
@@ -173,9 +179,9 @@ const SENSITIVITY_BELOW: Readonly<Record<string, readonly string[]>> = {
   SUD: ['ETHUD', 'OPIOIDUD'],
 };
 
-function labelled(labels: readonly Json[], type: 'permit' | 'deny', resource: Json): boolean {
-  const rank = rankOf(resource);
-  const sensitivities = partsOf(resource).flatMap(sensitivitiesOf);
+function labelled(labels: readonly Json[], type: 'permit' | 'deny', question: Question): boolean {
+  const rank = rankOf(question);
+  const sensitivities = partsIn(question).flatMap(sensitivitiesOf);
   const reaches = (code: string, sensitivity: string) => code === sensitivity || SENSITIVITY_BELOW[code]?.includes(sensitivity) === true;
   const ranks = labels.filter(({ system }) => system.endsWith('Confidentiality')).map(({ code }) => RANKS.indexOf(code));
   const codes = labels.filter(({ system }) => system.endsWith('ActCode')).map(({ code }) => code as string);
@@ -184,16 +190,18 @@ function labelled(labels: readonly Json[], type: 'permit' | 'deny', resource: Js
   return ranks.some((highest) => rank <= highest) || coversAll;
 }
 
-/** The highest of its parts; a part without a label takes its container's, and an outermost one without is R. */
-function rankOf(resource: Json): number {
-  const own = ranksOf(resource);
-  return Math.max(...(own.length > 0 ? own : [RANKS.indexOf('R')]), ...partsOf(resource).flatMap(ranksOf));
+/** The highest of its parts; a part without a label takes its container's, and an outermost one without is R, as is what a section speaks of. */
+function rankOf({ resource, sections }: Question): number {
+  const own = (outermost: Json) => (ranksOf(outermost).length > 0 ? ranksOf(outermost) : [RANKS.indexOf('R')]);
+  return Math.max(...[resource, ...(sections?.targets ?? [])].flatMap((each) => [...own(each), ...partsOf(each).flatMap(ranksOf)]));
 }
 
 const security = (part: Json): Json[] => part['meta']?.security ?? [];
 const ranksOf = (part: Json): number[] =>
   security(part).flatMap(({ system, code }) => (system.endsWith('Confidentiality') ? [RANKS.indexOf(code)] : []));
 const sensitivitiesOf = (part: Json): string[] => security(part).flatMap(({ system, code }) => (system.endsWith('ActCode') ? [code] : []));
+
+const partsIn = ({ resource, sections }: Question): Json[] => [resource, ...(sections?.targets ?? [])].flatMap(partsOf);
 
 /** The resource, what it contains, and a Bundle's entries. */
 function partsOf(resource: Json): Json[] {
@@ -218,9 +226,10 @@ function primaryCodes(question: Question): { codes: string[]; certain: boolean }
 
 /** Every coding outside meta, of the medications referred to as well; not certain when one of those is not to be found. */
 function everyCode(question: Question): { codes: string[]; certain: boolean } {
-  const referring = partsOf(question.resource).filter((part) => part['medicationReference']);
+  const referring = partsIn(question).filter((part) => part['medicationReference']);
   const followed = referring.map((part) => medicationOf(part, question));
-  return { codes: [question.resource, ...followed].flatMap(codingsIn), certain: !followed.includes(undefined) };
+  const all = [question.resource, ...(question.sections?.targets ?? []), ...followed];
+  return { codes: all.flatMap(codingsIn), certain: !followed.includes(undefined) };
 }
 
 function codingsIn(node: Json[string]): string[] {
@@ -231,10 +240,10 @@ function codingsIn(node: Json[string]): string[] {
 
 const DATES = 'effective onset recordedDate performed authoredOn occurrence period serviced billablePeriod date authored sent start created issued';
 
-function dated(period: Json, type: 'permit' | 'deny', resource: Json): boolean {
+function dated(period: Json, type: 'permit' | 'deny', question: Question): boolean {
   const [low, high] = [starts(period['start']), ends(period['end'])];
-  const own = datesIn(resource);
-  const dates = partsOf(resource).flatMap(datesIn);
+  const own = datesIn(question.resource);
+  const dates = partsIn(question).flatMap(datesIn);
   if (type === 'permit') return own.length > 0 && dates.every(([from, to]) => low <= from && to <= high);
   return own.length === 0 || dates.some(([from, to]) => from <= high && to >= low);
 }
@@ -263,7 +272,7 @@ function ends(text: string | undefined): number {
 
 // Whom it names, and what holds where nobody consented.
 
-function patientsIn(resource: Json): string[] {
+export function patientsIn(resource: Json): string[] {
   const named = new Set<string>();
   const look = (node: Json[string], contained: boolean): void => {
     if (typeof node !== 'object' || node === null) return;
@@ -278,7 +287,8 @@ function patientsIn(resource: Json): string[] {
   return [...named];
 }
 
-function implicitSays({ implicit, caller, writer, resource }: Question): boolean {
+function implicitSays(question: Question): boolean {
+  const { implicit, caller, writer } = question;
   if (implicit.kind === 'author-treatment') return caller.purpose === 'TREAT' && caller.actor.startsWith('Organization/') && writer === caller.actor;
   if (implicit.kind === 'break-glass') return caller.purpose === 'BTG' && implicit.actors?.includes(caller.actor) === true;
   if (implicit.kind !== 'permit-except') return false;
@@ -286,6 +296,6 @@ function implicitSays({ implicit, caller, writer, resource }: Question): boolean
   return !labelled(
     (implicit.labels ?? []).map((label) => ({ system: system(label), code: label })),
     'deny',
-    resource,
+    question,
   );
 }
