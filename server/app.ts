@@ -30,7 +30,7 @@ import { referenceKeys } from './consent/enforce/integrity.ts';
 import { purgeJob } from './consent/enforce/purge.ts';
 import { completing, openReferenceIndex } from './consent/enforce/reference-index.ts';
 import { type ReindexInput, reindexJob } from './consent/enforce/reindex.ts';
-import { facetsOf } from './consent/facets.ts';
+import { facet, facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
 import { labelOf } from './consent/implicit.ts';
 import type { ImplicitPolicy } from './consent/model.ts';
@@ -277,7 +277,8 @@ function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | '
     const context = { writer: act.actor, base: endpoints.fhir, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) };
     return [...search.keysOf(event).keys, ...facetsOf(event, context)];
   });
-  return createRecorder({ clock, observer: endpoints.issuer, keysOf });
+  const withConcerned: typeof keysOf = (event, act, own) => [...keysOf(event, act, own), ...(act.concerned ?? []).map(facet.concerned)];
+  return createRecorder({ clock, observer: endpoints.issuer, keysOf: withConcerned });
 }
 
 function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs }: GateParts): GateFor {

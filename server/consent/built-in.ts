@@ -42,7 +42,7 @@ export const builtInPolicies: readonly BuiltIn[] = [
     says: 'A requester reads the AuditEvents and Tasks of its own acts; a patient those about themselves; of Consents a patient their own; a Provenance is read by whoever may read all its targets.',
     effect: 'decides',
     applies: (type) => RECORDS.has(type),
-    where: (type, caller) => or([ownActs(type, caller), ownRecord(type, caller)]),
+    where: (type, caller) => or([ownActs(type, caller), ownRecord(type, caller), concerning(type, caller)]),
   },
   {
     name: 'binary',
@@ -66,6 +66,12 @@ function ownActs(type: string, { client, actor }: Caller): Expression {
   if (type === 'AuditEvent') return any([facet.own(client)]);
   if (type === 'Task') return or([any([facet.own(client)]), and([any([facet.writer(actor)]), any([facet.author(actor)])])]);
   return none;
+}
+
+/** Of what concerned several patients each may read the event that names none of them. */
+function concerning(type: string, { actor }: Caller): Expression {
+  const [, id] = SELF.exec(actor) ?? [];
+  return type === 'AuditEvent' && id !== undefined ? any([facet.concerned(id)]) : none;
 }
 
 /** What names this patient and no other; of a Provenance, only if every target is known to be theirs. */

@@ -20,6 +20,8 @@ export const facet = {
   writer: (actor: string) => `@writer/${actor}`,
   /** The client whose act this AuditEvent or Task records, and that may see it. */
   own: (client: string) => `@own/${client}`,
+  /** A patient whom this AuditEvent concerns beside others, none of whom it names. */
+  concerned: (id: string) => `@concerned/${id}`,
   rank: (rank: number) => `~rank/${rank}`,
   sensitivity: (code: string) => `~sens/${code}`,
   /** What a permit by code looks at. */
@@ -65,7 +67,7 @@ export const REFERENCES_KEPT = '~refs';
 
 /** Whether a stored key is a facet rather than a key of a search parameter. */
 export function isFacet(key: string): boolean {
-  return /^(?:@(?:patient|writer|own)\/|~[a-z])/.test(key);
+  return /^(?:@(?:patient|writer|own|concerned)\/|~[a-z])/.test(key);
 }
 
 export type FacetContext = {

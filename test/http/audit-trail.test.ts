@@ -134,6 +134,29 @@ describe('a denial', () => {
   });
 });
 
+describe('a denial of what concerns several patients', () => {
+  it('makes the public log grow by as much as one of what is not there, and each patient sees the event, which names neither', async () => {
+    await put(server, observation('o-both', 'Patient/alice', { performer: [{ reference: 'Patient/carol' }] }));
+    const rows: number[] = [];
+    for (const path of ['Observation/o-both', 'Observation/no-such', 'Observation/o-both/_history', 'Observation/no-such/_history']) {
+      const before = (await server.admin.call('GET', 'AuditEvent?_summary=count')).json['total'] as number;
+      expect((await insurer.call('GET', path)).status).toBe(404);
+      rows.push(((await server.admin.call('GET', 'AuditEvent?_summary=count')).json['total'] as number) - before);
+    }
+    expect(rows).toEqual([rows[0], rows[0], rows[0], rows[0]]);
+    const trailOf = async (reader: Session) => {
+      const { json } = await reader.call('GET', 'AuditEvent?outcome=4&_count=1000');
+      return ((json['entry'] ?? []) as { resource: Json }[]).filter(({ resource }) => JSON.stringify(resource).includes('o-both'));
+    };
+    const carol = (await register(server, { actor: 'Patient/carol' })).session;
+    for (const reader of [alice, carol]) expect([(await trailOf(reader)).length, /Patient\//.test(JSON.stringify(await trailOf(reader)))]).toEqual([2, false]);
+    expect(await trailOf(other)).toEqual([]);
+    // Who read the trail is told of nobody else either.
+    expect((await alice.call('GET', 'AuditEvent?_count=1000')).text).not.toContain('Patient/carol');
+    expect((await alice.call('GET', 'AuditEvent?patient=Patient/carol&_count=1000')).json['total']).toBe(0);
+  });
+});
+
 describe('no audit, no body', () => {
   it.each(['log', 'resources'] as const)('with %s that cannot be written nothing about a patient leaves, and nothing is stored', async (table) => {
     const repair = await server.breakWrites(table);

@@ -19,8 +19,8 @@ export type Question = {
   /** Organizations, roles, teams, groups. */
   readonly directory: readonly Json[];
   readonly medications: readonly Json[];
-  /** Of a Composition: what its sections speak of; `unknown`: some of that is not to be found. */
-  readonly sections?: { readonly targets: readonly Json[]; readonly unknown: boolean };
+  /** Of a Composition: what its sections speak of, by name and as stored; `unknown`: some of that is not to be found. */
+  readonly sections?: { readonly names: readonly string[]; readonly targets: readonly Json[]; readonly unknown: boolean };
   /** What each resource named as `related` referred to when the Consent was prepared, and which of these resources the caller may see now. */
   readonly frozen?: Readonly<Record<string, readonly string[]>>;
   readonly visible?: readonly string[];
@@ -151,10 +151,13 @@ function concerns({ meaning, reference }: Json, type: 'permit' | 'deny', questio
   const { resource, frozen = {}, visible = [], sections } = question;
   const anchor: string = reference.reference;
   const parts = type === 'permit' ? [resource] : partsIn(question);
-  const isOneOf = (wanted: readonly string[]) => parts.some((part) => part['id'] && wanted.includes(refOf(part)));
+  const names = type === 'permit' ? [] : (sections?.names ?? []);
+  const isOneOf = (wanted: readonly string[]) => parts.some((part) => part['id'] && wanted.includes(refOf(part))) || names.some((name) => wanted.includes(name));
   const reached = type === 'deny' || visible.includes(anchor) ? (frozen[anchor] ?? []) : [];
   if (meaning === 'instance') return isOneOf([anchor]);
   if (meaning === 'related') return isOneOf([anchor, ...reached]);
+  // What is not to be found may refer to anything and be anyone's.
+  if (type === 'deny' && sections?.unknown) return true;
   if (meaning === 'authoredby') return parts.flatMap(authorsOf).includes(anchor);
   const refers = referencesIn(type === 'permit' ? resource : [resource, sections?.targets]).includes(anchor) && !(type === 'permit' && resource['resourceType'] === 'Bundle');
   return isOneOf([anchor]) || refers;

@@ -108,8 +108,10 @@ function questionOf({ type, content, writer }: Version, { newest, ...scene }: As
 
 /** Rule 8: a target keeps its own label; one that was deleted is no part any more. */
 function sectionsOf(composition: Json, newest: Newest): NonNullable<Question['sections']> {
-  const targets = referencesIn((composition['section'] ?? []).map(({ entry }: Json) => entry)).map((reference) => newest.get(reference));
+  const names = referencesIn((composition['section'] ?? []).map(({ entry }: Json) => entry));
+  const targets = names.map((reference) => newest.get(reference));
   return {
+    names,
     targets: targets.flatMap((target) => (target && !target.deleted ? [target.content] : [])),
     unknown: targets.includes(undefined),
   };

@@ -187,8 +187,8 @@ export async function recordDisclosure(
 }
 
 /**
- * A read that found nothing visible: the same two events whether the resource is hidden or absent. The requester's holds only what it
- * sent; the other, for the patient and the auditor, says whom it concerned (rule 17).
+ * A read that found nothing visible: the same two events whether the resource is hidden or absent, and whomever it concerns: the log is public, and
+ * so is how much it grows. The requester's holds only what it sent; the other is for the patients and the auditor (rule 17).
  */
 export async function recordMiss(
   deps: Disclosure,
@@ -211,8 +211,16 @@ export async function recordMiss(
     what: [`${asked.type}/${asked.id}`],
     basis: [],
   };
-  const concerned = patients.length === 0 ? [undefined] : patients;
-  await commitActs(deps, [{ act: sent, own: true }, ...concerned.map((patient) => ({ act: { ...sent, patient }, own: false }))], []);
+  const [patient, second] = patients;
+  const whom = second === undefined ? { patient } : { concerned: patients };
+  await commitActs(
+    deps,
+    [
+      { act: sent, own: true },
+      { act: { ...sent, ...whom }, own: false },
+    ],
+    [],
+  );
 }
 
 /** Resolves with the ids of the events, or undefined when a guard did not hold and nothing was recorded. */
