@@ -11,7 +11,7 @@ const mongodb = {
   extends: true as const,
   test: {
     name: 'on MongoDB',
-    include: ['test/http/{consent-ceremony,edited-database}.test.ts'],
+    include: ['test/http/{consent-ceremony,edited-database}.test.ts', 'test/twins/twins.test.ts'],
     env: { ASSENT_TEST_ENGINE: 'mongodb' },
   },
 };

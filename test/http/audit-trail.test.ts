@@ -149,7 +149,8 @@ describe('a denial of what concerns several patients', () => {
       return ((json['entry'] ?? []) as { resource: Json }[]).filter(({ resource }) => JSON.stringify(resource).includes('o-both'));
     };
     const carol = (await register(server, { actor: 'Patient/carol' })).session;
-    for (const reader of [alice, carol]) expect([(await trailOf(reader)).length, /Patient\//.test(JSON.stringify(await trailOf(reader)))]).toEqual([2, false]);
+    for (const reader of [alice, carol])
+      expect([(await trailOf(reader)).length, /Patient\//.test(JSON.stringify(await trailOf(reader)))]).toEqual([2, false]);
     expect(await trailOf(other)).toEqual([]);
     // Who read the trail is told of nobody else either.
     expect((await alice.call('GET', 'AuditEvent?_count=1000')).text).not.toContain('Patient/carol');

@@ -59,6 +59,28 @@ it('tells its writer as little of a hidden target as of an absent one', async ()
   expect(answers[0]?.status).toBe(404);
 });
 
+it('is recorded for its writer alike whosever a hidden target is, and for the patient', async () => {
+  const { session: writer } = await register(server, { actor: 'Organization/writer' });
+  const trailOf = async (session: Session, made: string) => {
+    const entries = ((await session.call('GET', 'AuditEvent?_count=1000')).json['entry'] ?? []) as { resource: Json }[];
+    return entries
+      .map(({ resource }) => resource)
+      .filter((event) => JSON.stringify(event).includes(made) && JSON.stringify(event).includes('"create"'));
+  };
+  const told = async (...targets: readonly string[]) => {
+    const made = await about(writer, ...targets);
+    return (await trailOf(writer, made)).map((event) =>
+      JSON.stringify({ ...event, id: '', recorded: '', meta: {} }).replace(/Provenance\/[\w/]+/g, '…'),
+    );
+  };
+  const absent = await told('Observation/absent');
+  expect(absent.length).toBe(1);
+  for (const targets of [['Observation/of-bob'], ['Observation/of-alice', 'Observation/of-bob']]) expect(await told(...targets)).toEqual(absent);
+  const made = await about(writer, 'Observation/of-bob');
+  expect((await trailOf(bob, made)).length).toBe(1);
+  expect((await trailOf(alice, made)).length).toBe(0);
+});
+
 it('is shown to neither of two patients that one target names', async () => {
   const both = observation('both', 'Patient/alice', { performer: [{ reference: 'Patient/bob' }] });
   await put(server, both);

@@ -152,14 +152,17 @@ function concerns({ meaning, reference }: Json, type: 'permit' | 'deny', questio
   const anchor: string = reference.reference;
   const parts = type === 'permit' ? [resource] : partsIn(question);
   const names = type === 'permit' ? [] : (sections?.names ?? []);
-  const isOneOf = (wanted: readonly string[]) => parts.some((part) => part['id'] && wanted.includes(refOf(part))) || names.some((name) => wanted.includes(name));
+  const isOneOf = (wanted: readonly string[]) =>
+    parts.some((part) => part['id'] && wanted.includes(refOf(part))) || names.some((name) => wanted.includes(name));
   const reached = type === 'deny' || visible.includes(anchor) ? (frozen[anchor] ?? []) : [];
   if (meaning === 'instance') return isOneOf([anchor]);
   if (meaning === 'related') return isOneOf([anchor, ...reached]);
   // What is not to be found may refer to anything and be anyone's.
   if (type === 'deny' && sections?.unknown) return true;
   if (meaning === 'authoredby') return parts.flatMap(authorsOf).includes(anchor);
-  const refers = referencesIn(type === 'permit' ? resource : [resource, sections?.targets]).includes(anchor) && !(type === 'permit' && resource['resourceType'] === 'Bundle');
+  const refers =
+    referencesIn(type === 'permit' ? resource : [resource, sections?.targets]).includes(anchor) &&
+    !(type === 'permit' && resource['resourceType'] === 'Bundle');
   return isOneOf([anchor]) || refers;
 }
 
@@ -295,6 +298,7 @@ function implicitSays(question: Question): boolean {
   if (implicit.kind === 'author-treatment') return caller.purpose === 'TREAT' && caller.actor.startsWith('Organization/') && writer === caller.actor;
   if (implicit.kind === 'break-glass') return caller.purpose === 'BTG' && implicit.actors?.includes(caller.actor) === true;
   if (implicit.kind !== 'permit-except') return false;
+  if (question.sections?.unknown && implicit.labels?.length) return false;
   const system = (label: string) => (RANKS.includes(label) ? 'Confidentiality' : 'ActCode');
   return !labelled(
     (implicit.labels ?? []).map((label) => ({ system: system(label), code: label })),

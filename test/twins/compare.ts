@@ -13,7 +13,13 @@ import { directoryFor, type Step, type World } from './world.ts';
 export type Case = { readonly world: World; readonly requests: readonly Request[] };
 /** `asked`: what went wrong at, and how. */
 export type Difference = { readonly at: number; readonly asked: string; readonly whole: string; readonly twin: string };
-export type Outcome = { readonly difference: Difference | undefined; readonly asked: number; readonly claims: ReadonlySet<string>; readonly hidden: number; readonly shown: number };
+export type Outcome = {
+  readonly difference: Difference | undefined;
+  readonly asked: number;
+  readonly claims: ReadonlySet<string>;
+  readonly hidden: number;
+  readonly shown: number;
+};
 
 export type Bench = {
   readonly program: Program;
@@ -75,9 +81,10 @@ function planOf({ steps, caller }: World): Plan {
     const step = { wait: 0, type: String(content['resourceType']), id: String(content['id']), content };
     return { number: i + 1, at, step, version: versionOf(step, contents) };
   });
-  const all = steps.map((step, i): Planned => {
+  const all = steps.flatMap((step, i): Planned[] => {
     at += step.wait;
-    return { number: 1000 + i, at, step, version: versionOf(step, contents) };
+    if (step.content === 'deleted' && !contents.has(`${step.type}/${step.id}`)) return [];
+    return [{ number: 1000 + i, at, step, version: versionOf(step, contents) }];
   });
   return { all: [...directory.map((each) => ({ ...each, version: undefined })), ...all], until: at };
 }
@@ -91,11 +98,20 @@ function versionOf({ type, id, content }: Step, contents: Map<string, Json>): Ve
 
 /** What the twin holds: of every resource that is shown, the versions that are. What hangs on something it does not hold is dropped from both. */
 function divide(world: World, all: readonly Planned[], consents: readonly Json[]): { kept: readonly Planned[]; shown: ReadonlySet<Version> } {
-  const directory = directoryFor(world.caller.actor).map((content): Version => ({ type: String(content['resourceType']), id: String(content['id']), content, deleted: false, writer: LOADER }));
+  const directory = directoryFor(world.caller.actor).map(
+    (content): Version => ({ type: String(content['resourceType']), id: String(content['id']), content, deleted: false, writer: LOADER }),
+  );
   const view = (versions: readonly Version[]) => {
     const newest = new Map(versions.map((version) => [nameOf(version), version]));
     const frozen = Object.fromEntries(anchorsOf(consents).map((anchor) => [anchor, frozenAt(newest.get(anchor))]));
-    return shownIn({ caller: { ...world.caller, client: 'reader' }, now: START + 1, consents, implicit: world.implicit, versions: [...directory, ...versions], frozen });
+    return shownIn({
+      caller: { ...world.caller, client: 'reader' },
+      now: START + 1,
+      consents,
+      implicit: world.implicit,
+      versions: [...directory, ...versions],
+      frozen,
+    });
   };
   const versions = all.flatMap(({ version }) => (version ? [version] : []));
   const shown = view(versions);
@@ -182,7 +198,8 @@ async function sign(server: TwinServer, { consents }: World, { enrolled, ids, no
     const consent = `Consent/${String(signed['id'])}`;
     consentIds.set(`Consent/${patient}`, String(signed['id']));
     if (fate === 'in force') inForce.push(terms);
-    if (fate === 'withdrawn') await ask(`${consent}/$withdraw`, { name: 'jws', valueString: jws(key, withdrawalOf({ consent, digest: part('digest'), now }), false) });
+    if (fate === 'withdrawn')
+      await ask(`${consent}/$withdraw`, { name: 'jws', valueString: jws(key, withdrawalOf({ consent, digest: part('digest'), now }), false) });
     if (fate === 'superseded') await supersede(ask, { consent, patient, keys: [key, custodian], inForce });
   }
   return { consents: inForce, consentIds };
@@ -204,9 +221,17 @@ function termsFor(patient: string, provision: Json): Json {
 
 type Superseding = { readonly consent: string; readonly patient: string; readonly keys: readonly Key[]; readonly inForce: Json[] };
 
-async function supersede(ask: (path: string, ...parameter: readonly object[]) => Promise<Json>, { consent, patient, keys: signers, inForce }: Superseding): Promise<void> {
+async function supersede(
+  ask: (path: string, ...parameter: readonly object[]) => Promise<Json>,
+  { consent, patient, keys: signers, inForce }: Superseding,
+): Promise<void> {
   const terms = termsFor(patient, { type: 'deny' });
-  const prepared = await ask('Consent/$prepare', { name: 'consent', resource: terms }, { name: 'language', valueCode: 'en' }, { name: 'supersedes', valueReference: { reference: consent } });
+  const prepared = await ask(
+    'Consent/$prepare',
+    { name: 'consent', resource: terms },
+    { name: 'language', valueCode: 'en' },
+    { name: 'supersedes', valueReference: { reference: consent } },
+  );
   const statement = String(prepared['parameter'].find((each: Json) => each['name'] === 'statement').valueString);
   const signatures = signers.map((key) => ({
     name: 'signature',
@@ -223,7 +248,10 @@ async function supersede(ask: (path: string, ...parameter: readonly object[]) =>
 // The comparison.
 
 /** Whether both show what the second reading says, no more and no less. */
-async function comesToTheSame({ whole, twin, ids }: Pick<Asking, 'whole' | 'twin' | 'ids'>, shown: ReadonlySet<Version>): Promise<Difference | undefined> {
+async function comesToTheSame(
+  { whole, twin, ids }: Pick<Asking, 'whole' | 'twin' | 'ids'>,
+  shown: ReadonlySet<Version>,
+): Promise<Difference | undefined> {
   for (const [i, type] of KINDS.entries()) {
     const request = { method: 'GET', path: `${type}?_count=1000` };
     const newest = new Map([...shown].filter((version) => version.type === type).map((version) => [nameOf(version), version.deleted]));
@@ -235,13 +263,20 @@ async function comesToTheSame({ whole, twin, ids }: Pick<Asking, 'whole' | 'twin
       const names: string[] = ((JSON.parse(text) as Json)['entry'] ?? []).map(({ resource }: Json) => `${type}/${resource.id}`);
       // The server signs Provenances of its own.
       const found = names.filter((name) => type !== 'Provenance' || expected.includes(name)).sort();
-      if (found.join() !== expected.join()) return { at: -1, asked: `${request.path}: what is shown by the rules`, whole: found.join(' '), twin: expected.join(' ') };
+      if (found.join() !== expected.join())
+        return { at: -1, asked: `${request.path}: what is shown by the rules`, whole: found.join(' '), twin: expected.join(' ') };
     }
   }
   return undefined;
 }
 
-type Asking = Tools & { readonly whole: Side; readonly twin: Side; readonly requests: readonly Request[]; readonly world: World; readonly plan: Plan };
+type Asking = Tools & {
+  readonly whole: Side;
+  readonly twin: Side;
+  readonly requests: readonly Request[];
+  readonly world: World;
+  readonly plan: Plan;
+};
 
 async function askBoth({ whole, twin, requests, world, plan, ids, clock }: Asking): Promise<Pick<Outcome, 'difference' | 'asked' | 'claims'>> {
   const claims = new Set<string>();
@@ -273,7 +308,12 @@ async function askBoth({ whole, twin, requests, world, plan, ids, clock }: Askin
     const page = first.findIndex((text, i) => text !== second[i]);
     if (page >= 0 || first.length !== second.length) {
       const where = Math.max(page, 0);
-      const difference = { at, asked: `${described(filled)}${where > 0 ? ` (page ${where + 1})` : ''}`, whole: first[where] ?? '', twin: second[where] ?? '' };
+      const difference = {
+        at,
+        asked: `${described(filled)}${where > 0 ? ` (page ${where + 1})` : ''}`,
+        whole: first[where] ?? '',
+        twin: second[where] ?? '',
+      };
       return { difference, asked, claims };
     }
   }
@@ -281,13 +321,18 @@ async function askBoth({ whole, twin, requests, world, plan, ids, clock }: Askin
 }
 
 function described({ method, path, body, headers }: Ask): string {
-  return [method, path, headers ? JSON.stringify(headers) : '', body === undefined ? '' : JSON.stringify(body)].filter((part) => part !== '').join(' ');
+  return [method, path, headers ? JSON.stringify(headers) : '', body === undefined ? '' : JSON.stringify(body)]
+    .filter((part) => part !== '')
+    .join(' ');
 }
 
 /** Versions and Consents by the names that requests give them: those of the server with everything, for both. */
 function fill(request: Ask, { stored, consentIds }: Side): Ask {
   const put1 = (text: string) =>
-    text.replace(/\{([A-Za-z]+\/[\w-]+)@(\d)\}/g, (_, reference: string, n: string) => consentIds.get(reference) ?? stored.get(reference)?.[Number(n)] ?? 'none');
+    text.replace(
+      /\{([A-Za-z]+\/[\w-]+)@(\d)\}/g,
+      (_, reference: string, n: string) => consentIds.get(reference) ?? stored.get(reference)?.[Number(n)] ?? 'none',
+    );
   const headers = request.headers && Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, put1(value)]));
   return { ...request, path: put1(request.path), ...(headers ? { headers } : {}) };
 }
@@ -335,9 +380,15 @@ export function normal({ status, headers, text, logged }: Answered): string {
       .replace(/"(next|previous)":"([\w-]{40,})"/g, (_, name: string, cursor: string) => `"${name}":"‹${cursor.length}›"`)
       .replace(/\$job\/[0-9a-f]{32}/g, '$job/‹job›')
       .replace(/urn:uuid:(?!00000000-)[0-9a-f-]{36}/g, '‹uuid›')
-      .replace(/("query":")([^"]*)"/g, (_, name: string, query: string) => `${name}${Buffer.from(query, 'base64').toString('utf8').replace(/_cursor=[\w-]+/g, '_cursor=‹›')}"`)
+      .replace(
+        /("query":")([^"]*)"/g,
+        (_, name: string, query: string) =>
+          `${name}${Buffer.from(query, 'base64')
+            .toString('utf8')
+            .replace(/_cursor=[\w-]+/g, '_cursor=‹›')}"`,
+      )
       .replace(/\\"(nonce|related)\\":\\"[\w-]+\\"/g, '\\"$1\\":\\"‹›\\"')
       .replace(/("name":"digest","valueString":")[\w-]+"/g, '$1‹›"');
   const lines = headers.filter(([name]) => !IGNORED.has(name)).map(([name, value]) => `${name}: ${plain(value)}`);
-  return [`${status}${process.env["LOGROWS"] === "0" ? "" : `, ${logged} log rows`}`, ...lines, '', plain(text)].join('\n').replaceAll(PUBLIC, '');
+  return [`${status}, ${logged} log rows`, ...lines, '', plain(text)].join('\n').replaceAll(PUBLIC, '');
 }

@@ -61,7 +61,9 @@ export const builders: Readonly<Record<string, Build>> = {
     ...visit(random, around),
     effectiveDateTime: random.one(DATES),
     ...maybe(random, 0.5, () => ({ performer: [random.chance(0.7) ? doctor : reference(oneOf(random, around, 'Patient'))] })),
-    ...maybe(random, 0.7, () => ({ valueQuantity: { value: random.one([71, 72]), unit: '/min', system: 'http://unitsofmeasure.org', code: '/min' } })),
+    ...maybe(random, 0.7, () => ({
+      valueQuantity: { value: random.one([71, 72]), unit: '/min', system: 'http://unitsofmeasure.org', code: '/min' },
+    })),
     ...maybe(random, 0.2, () => ({ contained: [{ resourceType: 'Device', id: 'd' }], device: reference('#d') })),
   }),
   Condition: (random, id, around) => ({
@@ -153,7 +155,9 @@ export const builders: Readonly<Record<string, Build>> = {
     mode: 'working',
     ...identifier(random),
     ...subject(around),
-    entry: Array.from({ length: 1 + random.below(3) }, () => ({ item: reference(oneOf(random, around, 'Observation', 'Condition', 'Encounter', 'Patient')) })),
+    entry: Array.from({ length: 1 + random.below(3) }, () => ({
+      item: reference(oneOf(random, around, 'Observation', 'Condition', 'Encounter', 'Patient')),
+    })),
   }),
   Device: (random, id, { patient }) => ({ resourceType: 'Device', id, ...identifier(random), patient: reference(`Patient/${patient}`) }),
   Basic: (random, id, around) => ({ resourceType: 'Basic', id, code: concept(random), ...maybe(random, 0.8, () => subject(around)) }),

@@ -45,7 +45,10 @@ function kindOf({ of, group, name, detail }: Claim): string[] {
 
 type Make = (given: Given) => Ask | undefined;
 export type Given = { readonly random: Random; readonly world: World; readonly search: SearchTable };
-export type SearchTable = ReadonlyMap<string, { readonly parameters: readonly (readonly [string, string])[]; readonly forward: string[]; readonly backward: string[] }>;
+export type SearchTable = ReadonlyMap<
+  string,
+  { readonly parameters: readonly (readonly [string, string])[]; readonly forward: string[]; readonly backward: string[] }
+>;
 
 export function searchTable(statement: Statement): SearchTable {
   const [rest] = statement['rest'] as { resource: Json[] }[];
@@ -204,7 +207,8 @@ const trail: Make = ({ random }) => ({
 // Everything else, by claim.
 
 const parameters = (...parameter: readonly object[]) => ({ resourceType: 'Parameters', parameter });
-const tagged = (given: Given) => parameters({ name: 'meta', valueMeta: given.random.chance(0.5) ? { tag: [{ code: 'x' }] } : { security: labelled('HIV').securityLabel } });
+const tagged = (given: Given) =>
+  parameters({ name: 'meta', valueMeta: given.random.chance(0.5) ? { tag: [{ code: 'x' }] } : { security: labelled('HIV').securityLabel } });
 const get = (path: string, ...claims: string[]): Ask => ({ method: 'GET', path, claims });
 const post = (path: string, body: unknown, ...claims: string[]): Ask => ({ method: 'POST', path, body, claims });
 const jsonPatch = { 'content-type': 'application/json-patch+json' };
@@ -228,7 +232,13 @@ function preconditions(given: Given, reference: string): Readonly<Record<string,
 
 function update(given: Given): Ask {
   const [type, id] = target(given);
-  return { method: 'PUT', path: `${type}/${id}`, body: contentFor(given, type, id), headers: preconditions(given, `${type}/${id}`), claims: ['interaction update', 'updateCreate true', 'versioning versioned-update'] };
+  return {
+    method: 'PUT',
+    path: `${type}/${id}`,
+    body: contentFor(given, type, id),
+    headers: preconditions(given, `${type}/${id}`),
+    claims: ['interaction update', 'updateCreate true', 'versioning versioned-update'],
+  };
 }
 
 function entryFor(given: Given): object {
@@ -282,52 +292,231 @@ const makers: readonly (readonly [number, Make])[] = [
   [10, (given) => get(named(given), 'interaction read', 'referencePolicy literal')],
   [2, (given) => ({ ...get(named(given), 'interaction read'), method: 'HEAD' })],
   [3, (given) => ((reference) => get(`${reference}/_history/${version(given, reference)}`, 'interaction vread', 'readHistory true'))(named(given))],
-  [4, (given) => get(`${named(given)}/_history?${given.random.one(['', '_count=1', '_count=0', '_at=2026', '_sort=_lastUpdated'])}`, 'interaction history-instance')],
+  [
+    4,
+    (given) =>
+      get(
+        `${named(given)}/_history?${given.random.one(['', '_count=1', '_count=0', '_at=2026', '_sort=_lastUpdated'])}`,
+        'interaction history-instance',
+      ),
+  ],
   [3, (given) => ({ ...get(`${target(given)[0]}/_history?_count=${given.random.below(4)}`, 'interaction history-type'), pages: 3 })],
   [2, (given) => ({ ...get(`_history?_count=${1 + given.random.below(6)}`, 'interaction history-system'), pages: 3 })],
   [20, (given) => ((type) => searching(given, type, type, ['interaction search-type']))(target(given)[0])],
-  [5, (given) => ({ ...get(`?_type=${given.random.some(KINDS, 3).concat('Observation').join(',')}&_count=${given.random.below(6)}&${given.random.one(['', '_sort=_lastUpdated', '_id=obs1', 'identifier=urn:test|i1'])}`, 'interaction search-system'), pages: 3 })],
+  [
+    5,
+    (given) => ({
+      ...get(
+        `?_type=${given.random.some(KINDS, 3).concat('Observation').join(',')}&_count=${given.random.below(6)}&${given.random.one(['', '_sort=_lastUpdated', '_id=obs1', 'identifier=urn:test|i1'])}`,
+        'interaction search-system',
+      ),
+      pages: 3,
+    }),
+  ],
   [2, () => ({ ...post('_search', '_type=Patient,Observation&_lastUpdated=gt2020', 'interaction search-system'), headers: form, pages: 1 })],
-  [4, ({ random, ...given }) => ((type) => searching({ random, ...given }, `${named({ random, ...given }, type)}/${random.one(KINDS)}`, 'Observation', [`compartment http://hl7.org/fhir/CompartmentDefinition/${type.toLowerCase()}`]))(random.one(['Patient', 'Encounter', 'Device']))],
-  [2, ({ random }) => get(`Patient/${random.one(PATIENTS)}/*?_count=4&_type=Observation,Condition,Encounter`, 'compartment http://hl7.org/fhir/CompartmentDefinition/patient')],
-  [1, ({ random }) => ((name) => get(`${name}/${random.one(['doc', 'absent'])}/${random.one(['Observation', 'Condition', 'Composition'])}`, `compartment http://hl7.org/fhir/CompartmentDefinition/${name.charAt(0).toLowerCase()}${name.slice(1)}`))(random.one(['Practitioner', 'RelatedPerson']))],
+  [
+    4,
+    ({ random, ...given }) =>
+      ((type) =>
+        searching({ random, ...given }, `${named({ random, ...given }, type)}/${random.one(KINDS)}`, 'Observation', [
+          `compartment http://hl7.org/fhir/CompartmentDefinition/${type.toLowerCase()}`,
+        ]))(random.one(['Patient', 'Encounter', 'Device'])),
+  ],
+  [
+    2,
+    ({ random }) =>
+      get(
+        `Patient/${random.one(PATIENTS)}/*?_count=4&_type=Observation,Condition,Encounter`,
+        'compartment http://hl7.org/fhir/CompartmentDefinition/patient',
+      ),
+  ],
+  [
+    1,
+    ({ random }) =>
+      ((name) =>
+        get(
+          `${name}/${random.one(['doc', 'absent'])}/${random.one(['Observation', 'Condition', 'Composition'])}`,
+          `compartment http://hl7.org/fhir/CompartmentDefinition/${name.charAt(0).toLowerCase()}${name.slice(1)}`,
+        ))(random.one(['Practitioner', 'RelatedPerson'])),
+  ],
   [1, trail],
   [2, (given) => ((type) => ({ ...post(type, without(contentFor(given, type, 'x'))), claims: ['interaction create'] }))(writable(given.random))],
-  [4, (given) => ((type) => ({ ...post(type, without(contentFor(given, type, 'x')), 'interaction create', 'conditionalCreate true'), headers: { 'if-none-exist': given.random.one(['identifier=urn:test|i1', 'identifier=urn:test|none', `_id=${target(given, type)[1]}`]) } }))(target(given)[0])],
+  [
+    4,
+    (given) =>
+      ((type) => ({
+        ...post(type, without(contentFor(given, type, 'x')), 'interaction create', 'conditionalCreate true'),
+        headers: { 'if-none-exist': given.random.one(['identifier=urn:test|i1', 'identifier=urn:test|none', `_id=${target(given, type)[1]}`]) },
+      }))(target(given)[0]),
+  ],
   [4, update],
-  [2, (given) => ((type) => ({ method: 'PUT', path: `${type}?${given.random.one(['identifier=urn:test|i2', `_id=${target(given, type)[1]}`])}`, body: without(contentFor(given, type, 'x')), claims: ['interaction update', 'conditionalUpdate true'] }))(target(given)[0])],
-  [2, (given) => ((reference) => ({ method: 'DELETE', path: reference, headers: preconditions(given, reference), claims: ['interaction delete'] }))(named(given))],
-  [2, (given) => ((type) => ({ method: 'DELETE', path: `${type}?identifier=urn:test|${given.random.one(['i1', 'i4', 'none'])}`, claims: ['interaction delete', 'conditionalDelete multiple'] }))(target(given)[0])],
-  [2, (given) => ((reference) => ({ method: 'PATCH', path: reference, body: patchOf(given.random), headers: { ...jsonPatch, ...preconditions(given, reference) }, claims: ['interaction patch', 'patchFormat application/json-patch+json'] }))(named(given))],
-  [1, (given) => (([type, id]) => ({ method: 'PATCH', path: `${type}/${id}`, body: fhirPatch(type), claims: ['interaction patch', 'patchFormat application/fhir+json'] }))(target(given))],
-  [1, (given) => (([type, id]) => ({ method: 'PATCH', path: `${type}/${id}`, body: xmlPatch(type), headers: { 'content-type': 'application/fhir+xml' }, claims: ['interaction patch', 'patchFormat application/fhir+xml'] }))(target(given))],
-  [1, (given) => ((type) => ({ method: 'PATCH', path: `${type}?identifier=urn:test|i3`, body: patchOf(given.random), headers: jsonPatch, claims: ['interaction patch'] }))(target(given)[0])],
-  [3, (given) => ((reference) => ({ ...get(reference, 'conditionalRead full-support'), headers: given.random.one([{ 'if-none-match': `W/"${version(given, reference)}"` }, { 'if-none-match': '*' }, { 'if-modified-since': 'Mon, 01 Jan 2035 00:00:00 GMT' }]) }))(named(given))],
+  [
+    2,
+    (given) =>
+      ((type) => ({
+        method: 'PUT',
+        path: `${type}?${given.random.one(['identifier=urn:test|i2', `_id=${target(given, type)[1]}`])}`,
+        body: without(contentFor(given, type, 'x')),
+        claims: ['interaction update', 'conditionalUpdate true'],
+      }))(target(given)[0]),
+  ],
+  [
+    2,
+    (given) =>
+      ((reference) => ({ method: 'DELETE', path: reference, headers: preconditions(given, reference), claims: ['interaction delete'] }))(
+        named(given),
+      ),
+  ],
+  [
+    2,
+    (given) =>
+      ((type) => ({
+        method: 'DELETE',
+        path: `${type}?identifier=urn:test|${given.random.one(['i1', 'i4', 'none'])}`,
+        claims: ['interaction delete', 'conditionalDelete multiple'],
+      }))(target(given)[0]),
+  ],
+  [
+    2,
+    (given) =>
+      ((reference) => ({
+        method: 'PATCH',
+        path: reference,
+        body: patchOf(given.random),
+        headers: { ...jsonPatch, ...preconditions(given, reference) },
+        claims: ['interaction patch', 'patchFormat application/json-patch+json'],
+      }))(named(given)),
+  ],
+  [
+    1,
+    (given) =>
+      (([type, id]) => ({
+        method: 'PATCH',
+        path: `${type}/${id}`,
+        body: fhirPatch(type),
+        claims: ['interaction patch', 'patchFormat application/fhir+json'],
+      }))(target(given)),
+  ],
+  [
+    1,
+    (given) =>
+      (([type, id]) => ({
+        method: 'PATCH',
+        path: `${type}/${id}`,
+        body: xmlPatch(type),
+        headers: { 'content-type': 'application/fhir+xml' },
+        claims: ['interaction patch', 'patchFormat application/fhir+xml'],
+      }))(target(given)),
+  ],
+  [
+    1,
+    (given) =>
+      ((type) => ({
+        method: 'PATCH',
+        path: `${type}?identifier=urn:test|i3`,
+        body: patchOf(given.random),
+        headers: jsonPatch,
+        claims: ['interaction patch'],
+      }))(target(given)[0]),
+  ],
+  [
+    3,
+    (given) =>
+      ((reference) => ({
+        ...get(reference, 'conditionalRead full-support'),
+        headers: given.random.one([
+          { 'if-none-match': `W/"${version(given, reference)}"` },
+          { 'if-none-match': '*' },
+          { 'if-modified-since': 'Mon, 01 Jan 2035 00:00:00 GMT' },
+        ]),
+      }))(named(given)),
+  ],
   [4, (given) => bundled(given, 'batch')],
   [3, (given) => bundled(given, 'transaction')],
-  [2, (given) => ((reference) => ({ ...get(`${reference}?_format=${encodeURIComponent(given.random.one(['xml', 'application/fhir+xml']))}`, 'format xml', 'format application/fhir+xml') }))(named(given))],
+  [
+    2,
+    (given) =>
+      ((reference) => ({
+        ...get(
+          `${reference}?_format=${encodeURIComponent(given.random.one(['xml', 'application/fhir+xml']))}`,
+          'format xml',
+          'format application/fhir+xml',
+        ),
+      }))(named(given)),
+  ],
   [1, (given) => get(`${named(given)}?_format=json`, 'format json', 'format application/fhir+json')],
-  [3, (given) => ({ ...get(`${named(given, 'Patient')}/$everything?${given.random.one(['', '_count=2', '_type=Observation,Encounter', 'start=2024-04-01'])}`, 'operation everything'), pages: 3 })],
+  [
+    3,
+    (given) => ({
+      ...get(
+        `${named(given, 'Patient')}/$everything?${given.random.one(['', '_count=2', '_type=Observation,Encounter', 'start=2024-04-01'])}`,
+        'operation everything',
+      ),
+      pages: 3,
+    }),
+  ],
   [1, (given) => post(`${named(given, 'Encounter')}/$everything`, parameters(), 'operation everything')],
   [2, (given) => get(`${named(given, 'Composition')}/$document`, 'operation document')],
   [2, (given) => get(`Observation/$lastn?patient=${given.random.one(PATIENTS)}&max=2`, 'operation lastn')],
   [2, (given) => get(given.random.one([`${named(given)}/$meta`, `${target(given)[0]}/$meta`]), 'operation meta')],
   [1, () => get('$meta', 'operation of the system meta')],
-  [1, (given) => ((reference) => ({ ...post(`${reference}/$meta-add`, tagged(given), 'operation meta-add'), headers: preconditions(given, reference) }))(named(given))],
+  [
+    1,
+    (given) =>
+      ((reference) => ({ ...post(`${reference}/$meta-add`, tagged(given), 'operation meta-add'), headers: preconditions(given, reference) }))(
+        named(given),
+      ),
+  ],
   [1, (given) => post(`${named(given)}/$meta-delete`, tagged(given), 'operation meta-delete')],
-  [2, (given) => (([type, id]) => given.random.chance(0.5) ? get(`${type}/${id}/$validate`, 'operation validate') : post(`${type}/${id}/$validate`, contentFor(given, type, id), 'operation validate'))(target(given))],
+  [
+    2,
+    (given) =>
+      (([type, id]) =>
+        given.random.chance(0.5)
+          ? get(`${type}/${id}/$validate`, 'operation validate')
+          : post(`${type}/${id}/$validate`, contentFor(given, type, id), 'operation validate'))(target(given)),
+  ],
   [1, (given) => (([type, id]) => post('$convert', contentFor(given, type, id), 'operation of the system convert'))(target(given))],
   [4, graphql],
   [1, (given) => get(`${named(given)}/$graphql?query=${encodeURIComponent('{ id }')}`, 'operation graphql')],
   [1, (given) => post(`${named(given)}/$purge`, parameters(), 'operation purge')],
   [1, () => post('$reindex', parameters(), 'operation of the system reindex')],
   [1, (given) => post(`${target(given)[0]}/$reindex`, parameters(), 'operation reindex')],
-  [2, (given) => post('Consent/$prepare', parameters({ name: 'consent', resource: consentOf(given) }, { name: 'language', valueCode: 'en' }), 'operation prepare')],
+  [
+    2,
+    (given) =>
+      post(
+        'Consent/$prepare',
+        parameters({ name: 'consent', resource: consentOf(given) }, { name: 'language', valueCode: 'en' }),
+        'operation prepare',
+      ),
+  ],
   [1, () => post('Consent/$sign', parameters({ name: 'statement', valueString: '{}' }), 'operation sign')],
-  [1, ({ random }) => post(`Consent/${random.one(['{Consent/alice@0}', 'absent'])}/$withdraw`, parameters({ name: 'jws', valueString: 'a.b.c' }), 'operation withdraw')],
-  [1, ({ random }) => ({ ...get(`${random.one(['Consent/{Consent/alice@0}', 'Consent/absent', 'AuditEvent/absent'])}/$receipt`, 'operation receipt'), only: 'status' })],
+  [
+    1,
+    ({ random }) =>
+      post(
+        `Consent/${random.one(['{Consent/alice@0}', 'absent'])}/$withdraw`,
+        parameters({ name: 'jws', valueString: 'a.b.c' }),
+        'operation withdraw',
+      ),
+  ],
+  [
+    1,
+    ({ random }) => ({
+      ...get(`${random.one(['Consent/{Consent/alice@0}', 'Consent/absent', 'AuditEvent/absent'])}/$receipt`, 'operation receipt'),
+      only: 'status',
+    }),
+  ],
   [1, () => get('Consent/{Consent/alice@0}', 'interaction read')],
-  [1, (given) => ({ ...get(given.random.one([`${named(given)}`, `${target(given)[0]}?_count=5`, `${named(given, 'Patient')}/$everything`])), headers: { prefer: 'respond-async' }, waits: true })],
+  [
+    1,
+    (given) => ({
+      ...get(given.random.one([`${named(given)}`, `${target(given)[0]}?_count=5`, `${named(given, 'Patient')}/$everything`])),
+      headers: { prefer: 'respond-async' },
+      waits: true,
+    }),
+  ],
 ];
 
 export function makeRequests(given: Given, most: number): Request[] {

@@ -9,7 +9,14 @@ import { databases } from './databases.ts';
 import { shrink } from './shrink.ts';
 import { caseOf, describeCase, runWorlds, statementOf } from './worlds.ts';
 
-const { values } = parseArgs({ options: { requests: { type: 'string', default: '2000' }, seed: { type: 'string', default: '1' }, each: { type: 'string', default: '200' }, mongodb: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: {
+    requests: { type: 'string', default: '2000' },
+    seed: { type: 'string', default: '1' },
+    each: { type: 'string', default: '200' },
+    mongodb: { type: 'boolean', default: false },
+  },
+});
 const from = Number(values.seed);
 const each = Number(values.each);
 const source = await databases(values.mongodb);
@@ -19,7 +26,9 @@ const began = performance.now();
 const told = (line: string) => void process.stdout.write(`${line}\n`);
 const run = await runWorlds({ from, requests: Number(values.requests), each, bench, statement, told });
 const seconds = ((performance.now() - began) / 1000).toFixed(0);
-told(`${run.asked} requests in ${run.worlds} worlds, ${run.shown} versions shown and ${run.hidden} hidden, ${run.unsettled} worlds without a twin, ${seconds} s`);
+told(
+  `${run.asked} requests in ${run.worlds} worlds, ${run.shown} versions shown and ${run.hidden} hidden, ${run.unsettled} worlds without a twin, ${seconds} s`,
+);
 if (run.failed !== undefined) {
   told(`World ${run.failed} differs; making it small…`);
   const small = await shrink(caseOf(run.failed, { requests: each, statement }), bench);

@@ -88,7 +88,11 @@ export async function startTwinServer({ program, clock, settings, mongo }: Start
 
   const ask: TwinServer['ask'] = async (token, { method, path, body, headers = {} }) => {
     const before = logged;
-    const url = path.startsWith(PUBLIC) ? path.replace(PUBLIC, here) : path.startsWith('/') ? here + path : `${here}/fhir${path === '' || path.startsWith('?') ? path : `/${path}`}`;
+    const url = path.startsWith(PUBLIC)
+      ? path.replace(PUBLIC, here)
+      : path.startsWith('/')
+        ? here + path
+        : `${here}/fhir${path === '' || path.startsWith('?') ? path : `/${path}`}`;
     const isForm = typeof body === 'string';
     const type = path.startsWith('/admin') ? 'application/json' : 'application/fhir+json';
     const response = await fetch(url, {
@@ -118,13 +122,25 @@ export async function startTwinServer({ program, clock, settings, mongo }: Start
     admin,
     async tokenOf({ id, actor, purpose, scope }) {
       const secret = randomBytes(24).toString('base64url');
-      const client = { client_id: id, client_name: id, client_secret: secret, scope, actor, purposes: [purpose], grant_types: ['client_credentials'] };
+      const client = {
+        client_id: id,
+        client_name: id,
+        client_secret: secret,
+        scope,
+        actor,
+        purposes: [purpose],
+        grant_types: ['client_credentials'],
+      };
       const made = await ask(admin, { method: 'POST', path: '/admin/clients', body: client });
       if (made.status !== 201) throw new Error(`No client: ${made.text}`);
       return grant(id, secret, { scope });
     },
     async enrol({ owner, pair }) {
-      const made = await ask(admin, { method: 'POST', path: '/admin/keys', body: { owner, jwk: pair.publicKey.export({ format: 'jwk' }), proofing: 'in-person' } });
+      const made = await ask(admin, {
+        method: 'POST',
+        path: '/admin/keys',
+        body: { owner, jwk: pair.publicKey.export({ format: 'jwk' }), proofing: 'in-person' },
+      });
       if (made.status !== 201) throw new Error(`No key: ${made.text}`);
       return { owner, kid: String((JSON.parse(made.text) as Json)['kid']), privateKey: pair.privateKey };
     },
@@ -150,7 +166,8 @@ export function plannedIds({ newVersion }: Pick<Program, 'newVersion'>): { at(st
   crypto.randomFillSync = ((buffer: NodeJS.ArrayBufferView, ...rest: number[]) => {
     if (!(buffer instanceof BigUint64Array)) return (real as (...all: unknown[]) => unknown)(buffer, ...rest);
     const random = createRandom(step);
-    for (let i = 0; i < buffer.length; i++) buffer[i] = (BigInt(Math.floor(random.next() * 4_294_967_296)) << 32n) | BigInt(Math.floor(random.next() * 4_294_967_296));
+    for (let i = 0; i < buffer.length; i++)
+      buffer[i] = (BigInt(Math.floor(random.next() * 4_294_967_296)) << 32n) | BigInt(Math.floor(random.next() * 4_294_967_296));
     filled = true;
     return buffer;
   }) as typeof crypto.randomFillSync;

@@ -24,9 +24,24 @@ export async function shrink(given: Case, bench: Bench, most = 400): Promise<Sma
   // Each list in turn, in ever smaller pieces, until a whole round leaves nothing out.
   for (let before = ''; before !== sizeOf(small.case); ) {
     before = sizeOf(small.case);
-    small = await shorten<Request>(small, fails, (all, requests) => ({ ...all, requests }), ({ requests }) => requests);
-    small = await shorten<Step>(small, fails, (all, steps) => ({ ...all, world: { ...all.world, steps } }), ({ world }) => world.steps);
-    small = await shorten<Planned>(small, fails, (all, consents) => ({ ...all, world: { ...all.world, consents } }), ({ world }) => world.consents);
+    small = await shorten<Request>(
+      small,
+      fails,
+      (all, requests) => ({ ...all, requests }),
+      ({ requests }) => requests,
+    );
+    small = await shorten<Step>(
+      small,
+      fails,
+      (all, steps) => ({ ...all, world: { ...all.world, steps } }),
+      ({ world }) => world.steps,
+    );
+    small = await shorten<Planned>(
+      small,
+      fails,
+      (all, consents) => ({ ...all, world: { ...all.world, consents } }),
+      ({ world }) => world.consents,
+    );
   }
   return small;
 }

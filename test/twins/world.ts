@@ -107,22 +107,25 @@ function makeSteps(random: Random): Step[] {
     counts.set(type, n);
     return [type, `${type.slice(0, 3).toLowerCase()}${n}`];
   });
-  const ids = [...named, ...drawn];
+  // What a prescription is of is looked up as it is written.
+  const order = (type: string) => (type === 'Medication' ? 0 : 1);
+  const ids = [...named, ...drawn.sort(([a], [b]) => order(a) - order(b))];
   const references = ids.map(([type, id]) => `${type}/${id}`);
-  const order: Step[] = [];
+  const steps: Step[] = [];
   for (const [type, id] of ids) {
-    const versions = type === 'Patient' || !random.chance(0.4) ? 1 : 1 + random.below(3);
+    const versions = ['Patient', 'Medication'].includes(type) || !random.chance(0.4) ? 1 : 1 + random.below(3);
     const build = builders[type];
     // What decides about it stays what it was: rule 19 is about its own labels.
     const fixed = build?.(random, id, { references, patient: random.one(PATIENTS) }) ?? {};
     const keeps = ['Composition', 'Binary', 'Provenance'].includes(type);
     for (let i = 0; i < versions; i++) {
-      const again = i === 0 || keeps ? fixed : (build?.(random, id, { references, patient: random.chance(0.8) ? patientOf(fixed) : random.one(PATIENTS) }) ?? {});
-      order.push({ wait: i > 0 ? 1000 : random.one([0, 1000, 1000, 61_000]), type, id, content: { ...again, meta: metaOf(random) } });
+      const again =
+        i === 0 || keeps ? fixed : (build?.(random, id, { references, patient: random.chance(0.8) ? patientOf(fixed) : random.one(PATIENTS) }) ?? {});
+      steps.push({ wait: i > 0 ? 1000 : random.one([0, 1000, 1000, 61_000]), type, id, content: { ...again, meta: metaOf(random) } });
     }
-    if (type !== 'Patient' && random.chance(0.15)) order.push({ wait: 1000, type, id, content: 'deleted' });
+    if (!['Patient', 'Medication'].includes(type) && random.chance(0.15)) steps.push({ wait: 1000, type, id, content: 'deleted' });
   }
-  return order;
+  return steps;
 }
 
 function patientOf(content: Json): string {
@@ -143,20 +146,33 @@ function makeConsents(random: Random, actor: string, references: readonly string
   const [first = '', ...others] = PATIENTS;
   const broad = { patient: first, provision: provisionOf(random, { actor, references, depth: 0, broad: true }), fate: 'in force' } as const;
   const rest = others.flatMap((patient): Planned[] =>
-    random.chance(0.6) ? [{ patient, provision: provisionOf(random, { actor, references, depth: 0, broad: random.chance(0.4) }), fate: random.one(fates) }] : [],
+    random.chance(0.6)
+      ? [{ patient, provision: provisionOf(random, { actor, references, depth: 0, broad: random.chance(0.4) }), fate: random.one(fates) }]
+      : [],
   );
-  const more = random.chance(0.3) ? [{ patient: first, provision: provisionOf(random, { actor, references, depth: 0, broad: false }), fate: random.one(fates) }] : [];
+  const more = random.chance(0.3)
+    ? [{ patient: first, provision: provisionOf(random, { actor, references, depth: 0, broad: false }), fate: random.one(fates) }]
+    : [];
   return [broad, ...rest, ...more];
 }
 
 type Provided = { readonly actor: string; readonly references: readonly string[]; readonly depth: number; readonly broad: boolean };
 
 function provisionOf(random: Random, { actor, references, depth, broad }: Provided): Json {
-  const mine = [actor, actor, ...(actor === INSURER ? ['Organization/group', 'CareTeam/team'] : []), ...(actor === 'Practitioner/doc' ? ['Group/crew'] : [])];
+  const mine = [
+    actor,
+    actor,
+    ...(actor === INSURER ? ['Organization/group', 'CareTeam/team'] : []),
+    ...(actor === 'Practitioner/doc' ? ['Group/crew'] : []),
+  ];
   const maybe = (probability: number, make: () => Json): Json => (random.chance(probability) ? make() : {});
   const narrow = broad ? 0 : depth === 0 ? 0.25 : 0.4;
-  const nested = depth < 2 ? Array.from({ length: random.below(depth === 0 ? 3 : 2) }, () => provisionOf(random, { actor, references, depth: depth + 1, broad: false })) : [];
-  const type = depth === 0 ? random.one(broad ? ['permit'] : ['permit', 'permit', 'deny', undefined]) : random.one(['permit', 'deny', 'deny', undefined]);
+  const nested =
+    depth < 2
+      ? Array.from({ length: random.below(depth === 0 ? 3 : 2) }, () => provisionOf(random, { actor, references, depth: depth + 1, broad: false }))
+      : [];
+  const type =
+    depth === 0 ? random.one(broad ? ['permit'] : ['permit', 'permit', 'deny', undefined]) : random.one(['permit', 'deny', 'deny', undefined]);
   return {
     ...(type ? { type } : {}),
     ...maybe(depth === 0 ? 1 : 0.2, () => by(broad || random.chance(0.7) ? random.one(mine) : 'Organization/other')),
@@ -166,7 +182,9 @@ function provisionOf(random: Random, { actor, references, depth, broad }: Provid
     ...maybe(narrow / 2, () => ({ code: [{ coding: [random.one(CODES)] }] })),
     ...maybe(narrow / 3, () => ({ dataPeriod: { start: random.one(DATES) } })),
     ...maybe(narrow / 2, () => ({ data: [data(random.one(['instance', 'related', 'dependents', 'authoredby']), random.one(references))] })),
-    ...maybe(depth === 0 ? 0.1 : 0.05, () => ({ period: random.one([{ start: '2020-01-01', end: '2021-01-01' }, { start: '2020-01-01' }, { end: '2090' }]) })),
+    ...maybe(depth === 0 ? 0.1 : 0.05, () => ({
+      period: random.one([{ start: '2020-01-01', end: '2021-01-01' }, { start: '2020-01-01' }, { end: '2090' }]),
+    })),
     ...(nested.length > 0 ? { provision: nested } : {}),
   };
 }

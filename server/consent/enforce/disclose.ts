@@ -211,16 +211,16 @@ export async function recordMiss(
     what: [`${asked.type}/${asked.id}`],
     basis: [],
   };
-  const [patient, second] = patients;
-  const whom = second === undefined ? { patient } : { concerned: patients };
-  await commitActs(
-    deps,
-    [
-      { act: sent, own: true },
-      { act: { ...sent, ...whom }, own: false },
-    ],
-    [],
-  );
+  await commitActs(deps, twofold(sent, patients), []);
+}
+
+/** Told to whoever acted as far as they know of it, and in one more event to those it concerned, however many they are. */
+export function twofold(sent: Act, concerned: readonly string[]): { readonly act: Act; readonly own: boolean }[] {
+  const [patient, second] = concerned;
+  return [
+    { act: sent, own: true },
+    { act: { ...sent, ...(second === undefined ? { patient } : { concerned }) }, own: false },
+  ];
 }
 
 /** Resolves with the ids of the events, or undefined when a guard did not hold and nothing was recorded. */

@@ -16,7 +16,7 @@ import type { Guard, StoredResource } from '../../store/port.ts';
 import { SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
 import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
-import { actBase, type Disclosure, rowOf, versionReference } from './disclose.ts';
+import { actBase, type Disclosure, rowOf, twofold, versionReference } from './disclose.ts';
 import { type Change, integrityGuards } from './integrity.ts';
 import { inView, newestFirst, patientsOf } from './view.ts';
 
@@ -296,14 +296,18 @@ function writeActs(deps: Writing, operations: readonly WriteOperation[], stored:
     what: written.map(versionReference),
     basis: [],
   });
-  const acts = [...byPatient(stored)].map(([patient, written]) => actOn(patient, written));
+  // Whose the targets of a Provenance are its writer may not know: there may be none.
+  const ofTargets = deps.caller.admin ? [] : stored.filter(({ type }) => type === 'Provenance');
+  const told = ofTargets.length === 0 ? [] : twofold(actOn(undefined, ofTargets), patientsOf(ofTargets));
+  const others = stored.filter((row) => !ofTargets.includes(row));
+  const acts = [...byPatient(others)].map(([patient, written]) => actOn(patient, written));
   // Who may choose ids may replace what it never saw: whose that was is for the patient and the auditor (rule 17).
   const unseen =
     deps.caller.choosesIds &&
     !deps.caller.admin &&
     operations.some((operation) => ['update', 'delete'].includes(operation.kind) && !('madeFrom' in operation));
-  if (!unseen) return acts.map((act) => ({ act, own: true }));
-  return [{ act: actOn(undefined, stored), own: true }, ...acts.map((act) => ({ act, own: false }))];
+  if (!unseen || others.length === 0) return [...told, ...acts.map((act) => ({ act, own: true }))];
+  return [...told, { act: actOn(undefined, others), own: true }, ...acts.map((act) => ({ act, own: false }))];
 }
 
 /** Each version under every patient it names, and under none where it names none. One pass: a transaction may be about a thousand patients. */

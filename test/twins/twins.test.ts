@@ -1,0 +1,78 @@
+/**
+ * Non-interference: a server with everything answers as one that never held what its caller may not see, whatever is asked. consent.md §1
+ * `npx node test/twins/run.ts --requests 100000 --seed 1` asks longer; ASSENT_TEST_SEED asks others.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createApp } from '../../server/app.ts';
+import { newVersion } from '../../server/fhir/ids.ts';
+import type { Statement } from '../http/walk/claims.ts';
+import type { Bench } from './compare.ts';
+import { databases } from './databases.ts';
+import { leaks, planted } from './leaks.ts';
+import { claimKinds } from './requests.ts';
+import { shrink } from './shrink.ts';
+import { caseOf, describeCase, runWorlds, statementOf } from './worlds.ts';
+
+const onMongo = process.env['ASSENT_TEST_ENGINE'] === 'mongodb';
+const seed = Number(process.env['ASSENT_TEST_SEED'] ?? 1);
+const requests = onMongo ? 600 : 2000;
+const each = 200;
+
+let source: Awaited<ReturnType<typeof databases>>;
+let bench: Bench;
+let statement: Statement;
+beforeAll(async () => {
+  source = await databases(onMongo);
+  bench = { program: { createApp, newVersion }, database: source.next };
+  statement = await statementOf(bench);
+});
+afterAll(() => source.stop());
+
+describe('twin servers', () => {
+  it(`answer ${requests} requests alike, over everything that is claimed`, async () => {
+    const run = await runWorlds({ from: seed, requests, each, bench, statement });
+    if (run.failed !== undefined) expect.fail(describeCase(await shrink(caseOf(run.failed, { requests: each, statement }), bench, 100)));
+    expect(run.asked).toBeGreaterThanOrEqual(requests);
+    // Worlds in which all is shown, or nothing, would be alike whatever the server does.
+    expect(run.hidden).toBeGreaterThan(run.worlds * 5);
+    expect(run.shown).toBeGreaterThan(run.worlds * 5);
+    expect(run.unsettled).toBeLessThan(run.worlds);
+    if (!onMongo) expect(run.unexercised).toEqual([]);
+  }, 240_000);
+
+  it('notice a claim that nothing asks', async () => {
+    const [rest, ...others] = statement['rest'] as { interaction: object[] }[];
+    const more = { ...statement, rest: [{ ...rest, interaction: [...(rest?.interaction ?? []), { code: 'telepathy' }] }, ...others] };
+    expect(claimKinds(more)).toContain('interaction telepathy');
+    expect(claimKinds(statement)).not.toContain('interaction telepathy');
+  });
+});
+
+describe('a leak that is planted', () => {
+  it.each(leaks)(
+    '$name is found',
+    async ({ world, changes }) => {
+      const { program, remove } = await planted(changes);
+      try {
+        const run = await runWorlds({ from: world, requests: 3000, each: 100, bench: { program, database: bench.database }, statement });
+        expect(run.difference).toBeDefined();
+      } finally {
+        remove();
+      }
+    },
+    240_000,
+  );
+
+  it('is made small', async () => {
+    const [{ world, changes } = { world: 0, changes: [] }] = leaks;
+    const { program, remove } = await planted(changes);
+    try {
+      const given = caseOf(world, { requests: 100, statement });
+      const { case: small, difference } = await shrink(given, { program, database: bench.database }, 25);
+      expect([small.requests.length, difference.asked.includes('?')]).toEqual([1, true]);
+      expect(small.world.steps.length).toBeLessThan(given.world.steps.length / 2);
+    } finally {
+      remove();
+    }
+  }, 240_000);
+});
