@@ -10,7 +10,7 @@ import type { Engine } from '../../server/store/port.ts';
 import { idsFound, query } from '../contract/subject.ts';
 import type { Member, ReplicaSet } from '../support/mongod.ts';
 import { PATIENTS, startLoad, WRITTEN } from './load.ts';
-import { freeze, kill, primaryOf, until, wake } from './members.ts';
+import { allFollow, freeze, kill, primaryOf, until, wake } from './members.ts';
 import { cuts, ISLANDER, type Network } from './network.ts';
 import { createUnknowingReader } from './unknowing-reader.ts';
 import { createWitness, type Witness } from './witness.ts';
@@ -69,6 +69,7 @@ async function underLoad(stage: Stage, plan: Plan, say: Say): Promise<Outcome['d
 
 async function round(stage: Stage, fault: Fault): Promise<void> {
   await progress(stage);
+  await allFollow(stage.set);
   await sleep(stage.random.below(200));
   try {
     await cause[fault](stage);

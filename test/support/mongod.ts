@@ -27,6 +27,11 @@ const FRONTED = ['enableTestCommands=1', 'oplogNetworkTimeoutBufferSeconds=1', '
   '--setParameter',
   set,
 ]);
+/**
+ * A fifth of the defaults. Members have to take a silent one for lost before they look for another source of their oplog, or they choose it again and
+ * wait for it for as long as MongoDB waits for a connection, 20 s.
+ */
+const SETTINGS = { electionTimeoutMillis: 2_000, heartbeatIntervalMillis: 500, heartbeatTimeoutSecs: 2 };
 const MONGOD_SHA256 = '268063f487a8ba75bf832d1f7938882b8bda1029825bb58d0611725f8fe16ce8';
 
 export type Found = { readonly uri: string } | { readonly mongod: string; readonly from: string };
@@ -151,7 +156,7 @@ async function initiate(started: readonly Member[], addresses: readonly number[]
     const admin = client.db('admin');
     const members = addresses.map((port, i) => ({ _id: i, host: `127.0.0.1:${port}`, priority: i === 0 ? 2 : 1 }));
     for (const port of addresses) await answers(port);
-    await admin.command({ replSetInitiate: { _id: 'rs0', members, settings: { electionTimeoutMillis: 2_000, heartbeatIntervalMillis: 500 } } });
+    await admin.command({ replSetInitiate: { _id: 'rs0', members, settings: SETTINGS } });
     while (!(await admin.command({ hello: 1 }))['isWritablePrimary']) await sleep(50);
   } finally {
     await client.close();
