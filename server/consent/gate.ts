@@ -154,7 +154,7 @@ export type WriteOperation =
       readonly resource: ResourceDocument;
       /** Made by newVersion(); absent: the Gate makes one. */
       readonly version?: string;
-      readonly ifNoneExist?: Expression;
+      readonly ifNoneExist?: Condition;
       /** What a match of `ifNoneExist` means; absent: it stands in for the new resource. */
       readonly ifMatched?: 'conflict';
     }
@@ -166,7 +166,7 @@ export type WriteOperation =
       readonly ifMatch?: string;
       /** Only where there is none yet. */
       readonly ifNoneMatch?: '*';
-      readonly ifNoneExist?: Expression;
+      readonly ifNoneExist?: Condition;
       /** The version this content was made from, or was chosen by. */
       readonly madeFrom?: string;
       /** For the audit trail. */

@@ -7,41 +7,43 @@
  */
 import type { Row } from '../consent/gate.ts';
 import { AssentError } from '../errors.ts';
-import type { Expression } from '../search/expression.ts';
+import type { Condition } from '../search/join.ts';
 import type { FhirRequest } from './interaction.ts';
 import { criteriaOf } from './parameters.ts';
 import type { Services } from './services.ts';
 
 type Conditional = Pick<FhirRequest, 'type' | 'header' | 'gate'>;
 
-export function conditionOf(request: Conditional, services: Services): { readonly ifNoneExist?: Expression } {
+export function conditionOf(request: Conditional, services: Services): { readonly ifNoneExist?: Condition } {
   const header = request.header('if-none-exist');
   if (header === undefined) return {};
   return { ifNoneExist: whereOf(request, new URLSearchParams(header.replace(/^.*\?/, '')), services) };
 }
 
 /** What the criteria in the URL ask for. */
-export function urlConditionOf(request: FhirRequest, services: Services): Expression {
+export function urlConditionOf(request: FhirRequest, services: Services): Condition {
   return whereOf(request, criteriaOf(request), services);
 }
 
-function whereOf({ type, gate }: Pick<FhirRequest, 'type' | 'gate'>, criteria: URLSearchParams, services: Services): Expression {
+function whereOf({ type, gate }: Pick<FhirRequest, 'type' | 'gate'>, criteria: URLSearchParams, services: Services): Condition {
   // Whether something matches is what a search would tell.
   if (!services.allows(gate.caller, 's', type)) throw new AssentError('forbidden', 'A condition needs the scope to search its type.');
-  return expressionOf(type, criteria, services);
+  return criteriaFor({ type, gate }, criteria, services);
 }
 
-export function expressionOf(type: string, criteria: URLSearchParams, { search }: Services): Expression {
-  const modifiers = [...criteria.keys()].filter((name) => RESULT_PARAMETERS.has(name));
+/** With chains and _has, each within the reach of the caller's token. */
+export function criteriaFor({ type, gate }: Pick<FhirRequest, 'type' | 'gate'>, criteria: URLSearchParams, { search, allows }: Services): Condition {
+  const modifiers = [...criteria.keys()].filter((name) => RESULT_PARAMETERS.has(name.replace(/:.*$/s, '')));
   if (modifiers.length > 0) throw new AssentError('invalid-search', `${modifiers[0]} has no meaning in a condition.`);
-  const { where } = search.plan(type, criteria, 'strict');
+  const reach = (of: string, letter: 's' | 'r') => allows(gate.caller, letter, of);
+  const { where } = search.planJoined(type, criteria, { handling: 'strict', reach });
   if (where.kind === 'all') throw new AssentError('invalid-search', 'The condition names no criterion.');
   return where;
 }
 
 const RESULT_PARAMETERS = new Set(['_count', '_sort', '_summary', '_total', '_cursor', '_elements', '_include', '_revinclude']);
 
-type Wanted = { readonly type: string; readonly where: Expression; readonly query: string };
+type Wanted = { readonly type: string; readonly where: Condition; readonly query: string };
 
 /** Up to `most` matches the caller may see. Throws multiple-matches when there are more. */
 export async function matchesOf(

@@ -8,8 +8,9 @@
 import type { Row } from '../consent/gate.ts';
 import { AssentError } from '../errors.ts';
 import { type BundleEntry, conditionalReferences, entryPath } from '../fhir/bundle.ts';
-import { and, type Expression, not } from '../search/expression.ts';
-import { conditionOf, expressionOf, matchesOf, urlConditionOf } from './condition.ts';
+import { not } from '../search/expression.ts';
+import { allOf, type Condition } from '../search/join.ts';
+import { conditionOf, criteriaFor, matchesOf, urlConditionOf } from './condition.ts';
 import { refuseVagueMatch } from './delete.ts';
 import { locate } from './dispatch.ts';
 import { entryCall } from './entry-call.ts';
@@ -20,7 +21,7 @@ import { expectedVersion } from './preconditions.ts';
 import type { Services } from './services.ts';
 
 /** What an entry's criteria ask for, and the one resource they match. */
-export type Found = { readonly where: Expression; readonly match: Row | undefined };
+export type Found = { readonly where: Condition; readonly match: Row | undefined };
 
 export type Settled = {
   /** A conditional delete has become one delete for each match. */
@@ -45,7 +46,7 @@ export async function settle(request: FhirRequest, entries: readonly BundleEntry
     if (!isConditional(entry) || entry.method === 'DELETE') continue;
     const { type, where, query } = atEntry(entry.index, () => criteriaOf(request, entry, services));
     const without = gone.get(type);
-    const open = without ? and([where, not({ kind: 'id', ids: without })]) : where;
+    const open = without ? allOf([where, not({ kind: 'id', ids: without })]) : where;
     const [match] = await atEntryAsync(entry.index, () => matchesOf(request, { type, where: open, query }, { most: 1 }));
     if (!match) refuseSameCriteria(asked, entry.index, query);
     found.set(entry.index, { where: open, match });
@@ -138,9 +139,9 @@ async function usersOf(entries: readonly BundleEntry[]): Promise<ReadonlyMap<str
   return users;
 }
 
-function targetOf(text: string, { gate }: FhirRequest, services: Services): { readonly type: string; readonly where: Expression } {
+function targetOf(text: string, { gate }: FhirRequest, services: Services): { readonly type: string; readonly where: Condition } {
   const at = text.indexOf('?');
   const type = text.slice(0, at);
   if (!services.allows(gate.caller, 's', type)) throw new AssentError('forbidden', 'A conditional reference needs the scope to search its type.');
-  return { type, where: expressionOf(type, new URLSearchParams(text.slice(at + 1)), services) };
+  return { type, where: criteriaFor({ type, gate }, new URLSearchParams(text.slice(at + 1)), services) };
 }

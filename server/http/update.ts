@@ -7,7 +7,7 @@ import { AssentError } from '../errors.ts';
 import { isId } from '../fhir/ids.ts';
 import { newIdFor } from '../fhir/new-ids.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
-import type { Expression } from '../search/expression.ts';
+import type { Condition } from '../search/join.ts';
 import { notFound } from './answer.ts';
 import { lookAgain, matchesOf, urlConditionOf } from './condition.ts';
 import { refuseConsentProvenance, refuseInlineSignature } from './inline-signature.ts';
@@ -55,7 +55,7 @@ export async function conditionalUpdate(request: FhirRequest, services: Services
 }
 
 type Found = {
-  readonly where: Expression;
+  readonly where: Condition;
   readonly match: { readonly id: string; readonly version: string } | undefined;
   readonly ifMatch?: string;
   readonly ifNoneMatch?: '*';

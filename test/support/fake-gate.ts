@@ -7,8 +7,8 @@ import type { Gate, GateFor, Row, SearchRequest, WriteOperation, WriteResult } f
 import type { Caller } from '../../server/consent/model.ts';
 import { AssentError } from '../../server/errors.ts';
 import { withMembers } from '../../server/fhir/json-text.ts';
-import { type Expression, holds } from '../../server/search/expression.ts';
-import { isPlain } from '../../server/search/join.ts';
+import { holds } from '../../server/search/expression.ts';
+import { type Condition, isPlain } from '../../server/search/join.ts';
 import { indexKeys } from '../../server/search/index-values.ts';
 
 export type FakeRecord = {
@@ -144,7 +144,8 @@ function writeAll(
   return planned;
 }
 
-function matchOf(versions: ReadonlyMap<string, Row[]>, type: string, where: Expression): Row | undefined {
+function matchOf(versions: ReadonlyMap<string, Row[]>, type: string, where: Condition): Row | undefined {
+  if (!isPlain(where)) throw new AssentError('not-supported');
   return [...versions.values()]
     .flatMap((list) => list.at(-1) ?? [])
     .find((row) => row.type === type && !row.deleted && holds(where, row.id, keysOf(row)));

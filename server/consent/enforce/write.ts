@@ -11,13 +11,14 @@ import { AssentError } from '../../errors.ts';
 import { withMembers } from '../../fhir/json-text.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import { newVersion } from '../../fhir/ids.ts';
-import type { Expression } from '../../search/expression.ts';
+import type { Condition } from '../../search/join.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
 import { SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
 import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
 import { actBase, type Disclosure, rowOf, twofold, versionReference } from './disclose.ts';
 import { type Change, integrityGuards } from './integrity.ts';
+import { resolveJoins } from './joins.ts';
 import { inView, newestFirst, patientsOf } from './view.ts';
 
 export type Writing = Disclosure & {
@@ -162,16 +163,24 @@ async function planCreate(deps: Writing, operation: WriteOperation & { kind: 'cr
   return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(match) } };
 }
 
-/** Looked for in the caller's view only: a hidden match neither blocks nor shows. `guard`: that there is still none in that view. */
+/**
+ * Looked for in the caller's view only: a hidden match neither blocks nor shows, nor does one that a join would lead to through what is hidden.
+ * `guard`: that there is still none in that view, joins leading where they led.
+ */
 async function matchOf(
   deps: Writing,
   type: string,
-  where: Expression,
+  asked: Condition,
 ): Promise<{ readonly match: StoredResource | undefined; readonly guard: Guard }> {
-  const { found, scope } = await inView(deps.views, {
-    read: (view) => deps.resources.find({ type, where, scope: view.scope(type), order: newestFirst, limit: 2 }),
-    restsOn: ({ rows }) => patientsOf(rows),
-    conclude: async ({ rows }, view) => ({ found: rows, scope: view.scope(type) }),
+  const { found, scope, where } = await inView(deps.views, {
+    read: async (view) => {
+      const joined = await resolveJoins(deps, view, { type, where: asked });
+      if (joined.kind === 'stale') return joined;
+      const { where, through } = joined;
+      return { ...(await deps.resources.find({ type, where, scope: view.scope(type), order: newestFirst, limit: 2 })), where, through };
+    },
+    restsOn: ({ rows, through }) => [...patientsOf(rows), ...through],
+    conclude: async ({ rows, where }, view) => ({ found: rows, scope: view.scope(type), where }),
   });
   const [match, second] = found;
   if (second) throw new AssentError('multiple-matches');
