@@ -28,6 +28,7 @@ import { resourceTypes } from './fhir/resource-types.ts';
 import { createGateFor, type GateDeps } from './consent/enforce.ts';
 import { referenceKeys } from './consent/enforce/integrity.ts';
 import { purgeJob } from './consent/enforce/purge.ts';
+import { createStoredParameters, type StoredParameters } from './consent/enforce/parameters.ts';
 import { completing, openReferenceIndex } from './consent/enforce/reference-index.ts';
 import { type ReindexInput, reindexJob } from './consent/enforce/reindex.ts';
 import { facet, facetsOf } from './consent/facets.ts';
@@ -48,7 +49,7 @@ import type { JobHandler } from './jobs/job.ts';
 import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createSearch, type Search } from './search/create-search.ts';
 import { type Cursors, createCursors } from './search/page.ts';
-import { createParameters } from './search/registry.ts';
+import { createParameters, type Registry as SearchRegistry } from './search/registry.ts';
 import { createEmbeddedEngine } from './store/embedded/engine.ts';
 import type { Engine, RecordStore, WriteSet } from './store/port.ts';
 import { loadPackages, type Package, profilesByType } from './validation/packages/package.ts';
@@ -98,13 +99,16 @@ export async function createApp(config: Config, { clock, through = (engine) => e
     server.log.warn(
       'what refers to what is not known of all resources: until POST /fhir/$reindex is done, deletions look only at what was written since',
     );
-  const nudging = nudgeAfterCommit(engine, anchoring);
+  const onBoard = parametersOf(packages.packages, (sentence) => server.log.warn(sentence));
+  const parameters = createStoredParameters(engine, onBoard);
+  await parameters.refresh();
+  const nudging = parameters.noticing(nudgeAfterCommit(engine, anchoring));
   const registry = createRegistry(nudging, { clock, config, anchoring });
-  const { search, keyRules } = searchOver(packages.packages, { base: endpoints.fhir, clock, warn: (sentence) => server.log.warn(sentence) });
-  const keyMark = await readKeyMark(engine.records, keyRules, () => server.log.warn(STALE_KEYS));
+  const search = createSearch({ base: endpoints.fhir, clock, known: parameters.known, terms: createSearchTerms(packages.packages) });
+  const keyMark = await readKeyMark(engine.records, onBoard.keyRules, () => server.log.warn(STALE_KEYS));
   const recorder = recorderOver({ search, clock, endpoints });
-  const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark });
-  const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs });
+  const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark, parameters });
+  const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters });
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const metrics = createMetrics();
@@ -147,7 +151,8 @@ function buildJobs(
     server,
     recorder,
     keyMark,
-  }: Pick<GateParts, 'search' | 'clock' | 'config' | 'endpoints' | 'server' | 'recorder'> & { readonly keyMark: KeyMark },
+    parameters,
+  }: Pick<GateParts, 'search' | 'clock' | 'config' | 'endpoints' | 'server' | 'recorder' | 'parameters'> & { readonly keyMark: KeyMark },
 ): Jobs {
   const jobs = createJobs({
     records,
@@ -162,19 +167,17 @@ function buildJobs(
     },
     report: (fault) => server.log.error(described(fault), 'a job failed'),
   });
-  const reindex = keyMark.after(reindexJob({ resources, recorder, logRow, indexKeys: createKeys(config, search, endpoints.fhir) }));
+  const reindex = keyMark.after(reindexJob({ resources, recorder, logRow, parameters, indexKeys: createKeys(config, search, endpoints.fhir) }));
   jobs.handle('reindex', config.REFERENTIAL_INTEGRITY === 'on' ? completing(reindex, { records }) : reindex);
   return jobs;
 }
 
-type SearchNeeds = { readonly base: string; readonly clock: Clock; readonly warn: (sentence: string) => void };
-
-/** With the search parameters, value sets and hierarchies of the packages on board. */
-function searchOver(packages: readonly Package[], { base, clock, warn }: SearchNeeds): { readonly search: Search; readonly keyRules: string } {
+/** R4's search parameters and those of the packages on board. */
+function parametersOf(packages: readonly Package[], warn: (sentence: string) => void): SearchRegistry {
   const definitions = packages.flatMap(({ searchParameters }) => searchParameters.map(({ text }) => JSON.parse(text) as unknown));
-  const { parameters, refused, keyRules } = createParameters(definitions);
-  for (const sentence of refused) warn(sentence);
-  return { search: createSearch({ base, clock, parameters, terms: createSearchTerms(packages) }), keyRules };
+  const registry = createParameters(definitions);
+  for (const sentence of registry.refused) warn(sentence);
+  return registry;
 }
 
 const STALE_KEYS =
@@ -270,6 +273,7 @@ type GateParts = {
   readonly server: FastifyInstance;
   readonly recorder: Recorder;
   readonly jobs: Jobs;
+  readonly parameters: StoredParameters;
 };
 
 function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | 'clock' | 'endpoints'>): Recorder {
@@ -281,7 +285,10 @@ function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | '
   return createRecorder({ clock, observer: endpoints.issuer, keysOf: withConcerned });
 }
 
-function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs }: GateParts): GateFor {
+function buildGate(
+  engine: Engine,
+  { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters }: GateParts,
+): GateFor {
   const { tail, receipts, erasure } = anchoring;
   const { keyLog } = registry;
   const base = endpoints.fhir;
@@ -297,6 +304,7 @@ function buildGate(engine: Engine, { anchoring, registry, search, endpoints, clo
     approvals: config.APPROVALS,
     integrity: config.REFERENTIAL_INTEGRITY === 'on',
     indexKeys: createKeys(config, search, base),
+    parameters,
     where: (type, query) => search.plan(type, query, 'strict').where,
     log: {
       catchUp: tail.catchUp,
@@ -343,7 +351,7 @@ async function sharedSecret(records: RecordStore, name: string): Promise<Uint8Ar
   return (await records.get('secret', name))?.value as Uint8Array;
 }
 
-type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder'> & {
+type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters'> & {
   readonly engine: Engine;
   readonly gateFor: GateFor;
   readonly validator: Validator;

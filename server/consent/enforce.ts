@@ -24,7 +24,7 @@ import { visibleAmong } from './enforce/related.ts';
 import { readSources } from './enforce/sourced.ts';
 import { createViews } from './enforce/views.ts';
 import { readWhileWanted } from './enforce/while-wanted.ts';
-import { write } from './enforce/write.ts';
+import { write, type Writing } from './enforce/write.ts';
 import { facetsOf } from './facets.ts';
 import type { Gate, GateFor, ReceiptResult } from './gate.ts';
 import { maySign, type SigningKey } from './keys.ts';
@@ -63,6 +63,8 @@ export type GateDeps = {
   /** Our own FHIR base URL. */
   readonly base: string;
   readonly alarm: PoliciesDeps['alarm'];
+  /** What `indexKeys` makes keys for. */
+  readonly parameters: Writing['parameters'];
   /** Whether references have to lead somewhere; then `indexKeys` makes referenceKeys as well. */
   readonly integrity: boolean;
 };
@@ -124,6 +126,7 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
     },
     kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key) ? [key.kid] : [])).sort(),
     isCustodian: () => isCustodian(deps, caller),
+    parameters: deps.parameters,
     keysOf: (resource, { writer, previous, concepts, sealed }) => {
       const { keys, instant } = deps.indexKeys(resource);
       const lookup = (reference: string) => concepts.get(reference);

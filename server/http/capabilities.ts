@@ -1,5 +1,5 @@
 /**
- * GET /fhir/metadata: what this server does, made from the table of routes.ts and the search registry, once.
+ * GET /fhir/metadata: what this server does, made from the table of routes.ts and the search registry, once for each state of it.
  * https://hl7.org/fhir/R4/capabilitystatement.html, SMART App Launch 2.2 §4
  */
 import { resourceTypes } from '../fhir/resource-types.ts';
@@ -8,12 +8,14 @@ import type { Answer, Route } from './interaction.ts';
 import { typeOfRow } from './router.ts';
 import type { Services } from './services.ts';
 
-const cache = new WeakMap<Services, Answer>();
+const cache = new WeakMap<Services, { readonly known: object; readonly answer: Answer }>();
 
 export async function capabilities(services: Services): Promise<Answer> {
-  const made = cache.get(services) ?? json(200, statement(services));
-  cache.set(services, made);
-  return { ...made, headers: { ...made.headers, 'cache-control': 'public, max-age=300' } };
+  const known = services.search.known();
+  const kept = cache.get(services);
+  const answer = kept?.known === known ? kept.answer : json(200, statement(services));
+  cache.set(services, { known, answer });
+  return { ...answer, headers: { ...answer.headers, 'cache-control': 'public, max-age=300' } };
 }
 
 function statement(services: Services): object {

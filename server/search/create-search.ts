@@ -1,12 +1,13 @@
 /** The search room as the interactions see it: parameters in, plan out. fhir.md §2 */
 import { resourceTypes } from '../fhir/resource-types.ts';
-import { type SearchParameters, searchParameters } from '../fhir/search-parameters.ts';
+import { searchParameters, type SearchParameters } from '../fhir/search-parameters.ts';
 import { type IndexKeys, indexKeys } from './index-values.ts';
 import { linkOf } from './links.ts';
 import { isSearchable, parseSearch } from './parse.ts';
 import type { Reach } from './parse-joins.ts';
 import { type JoinedPlan, planJoined, planSearch, type SearchPlan } from './plan.ts';
 import { planSeveral, type SeveralOptions, type SeveralPlan } from './plan-several.ts';
+import type { Known } from './stored-parameters.ts';
 import { noTerms, type Terms } from './terms.ts';
 
 export type Search = {
@@ -26,23 +27,33 @@ export type Search = {
   includesOf(type: string): { readonly forward: readonly string[]; readonly backward: readonly string[] };
   /** The search parameters of a type that work here, in the order of their names, with R4's words for their kinds. */
   parametersOf(type: string): readonly { readonly name: string; readonly kind: string }[];
+  /** What includesOf and parametersOf say is the same as long as this is the same object. */
+  readonly known: () => Known;
 };
 
-/** `parameters`, `terms`: R4's own and none, unless said. */
-type Parts = { readonly base: string; readonly clock: () => number; readonly parameters?: SearchParameters; readonly terms?: Terms };
+/** `known`, `terms`: R4's own and none, unless said. */
+type Parts = { readonly base: string; readonly clock: () => number; readonly known?: () => Known; readonly terms?: Terms };
+
+const ofR4: Known = { asked: searchParameters, written: searchParameters };
 
 /** `base`: our own FHIR base URL, without a slash at its end. `clock`: ms since 1970. */
-export function createSearch({ base, clock, parameters = searchParameters, terms = noTerms }: Parts): Search {
-  let referrers: ReadonlyMap<string, readonly string[]> | undefined;
-  const read = () => ({ base, now: clock(), parameters, terms });
+export function createSearch({ base, clock, known = () => ofR4, terms = noTerms }: Parts): Search {
+  const referrers = new WeakMap<Known, ReadonlyMap<string, readonly string[]>>();
+  const read = () => ({ base, now: clock(), parameters: known().asked, terms });
+  const referrersNow = () => {
+    const found = referrers.get(known()) ?? referrersOf(known().asked);
+    referrers.set(known(), found);
+    return found;
+  };
   return {
     plan: (type, query, handling) => planSearch(parseSearch(type, query, { handling, ...read() })),
     planJoined: (type, query, options) => planJoined(parseSearch(type, query, { ...options, ...read() })),
     planSeveral: (types, query, options) => planSeveral(types, query, { ...options, ...read() }),
-    keysOf: (resource) => indexKeys(resource, base, parameters),
-    includesOf: (type) => ({ forward: forwardOf(type, parameters), backward: (referrers ??= referrersOf(parameters)).get(type) ?? [] }),
+    keysOf: (resource) => indexKeys(resource, base, known().written),
+    includesOf: (type) => ({ forward: forwardOf(type, known().asked), backward: referrersNow().get(type) ?? [] }),
     parametersOf: (type) =>
-      [...parameters(type).values()].filter(isSearchable).map(({ name, type }) => ({ name, kind: type === 'text' ? 'string' : type })),
+      [...known().asked(type).values()].filter(isSearchable).map(({ name, type }) => ({ name, kind: type === 'text' ? 'string' : type })),
+    known,
   };
 }
 

@@ -15,10 +15,12 @@ export type Registry = {
   readonly refused: readonly string[];
   /** Which keys are written by it: another text, other keys. */
   readonly keyRules: string;
+  /** Addresses of the definitions. */
+  readonly urls: ReadonlySet<string>;
 };
 
 type Json = Readonly<Record<string, unknown>>;
-type Definition = {
+export type Definition = {
   readonly url: string;
   readonly code: string;
   readonly type: SearchParameterType;
@@ -28,7 +30,7 @@ type Definition = {
   readonly components: readonly Json[];
 };
 
-const TYPES: ReadonlySet<string> = new Set(['number', 'date', 'string', 'token', 'reference', 'composite', 'quantity', 'uri']);
+export const TYPES: ReadonlySet<string> = new Set(['number', 'date', 'string', 'token', 'reference', 'composite', 'quantity', 'uri']);
 /** Names that begin with `_` are R4's own. */
 const NAME = /^(?:_(?:id|lastUpdated|tag|profile|security|source)|[A-Za-z][\w-]{0,63})$/;
 
@@ -49,7 +51,12 @@ export function createParameters(definitions: readonly unknown[]): Registry {
   }
   const merged = new Map([...added].map(([type, own]) => [type, new Map([...searchParameters(type), ...own])]));
   const own = [...added.values()].flatMap((byName) => [...byName.values()].flatMap((parameter) => paramCode(parameter) ?? []));
-  return { parameters: (type) => merged.get(type) ?? searchParameters(type), refused, keyRules: [KEY_RULES, ...own.sort()].join(' ') };
+  return {
+    parameters: (type) => merged.get(type) ?? searchParameters(type),
+    refused,
+    keyRules: [KEY_RULES, ...own.sort()].join(' '),
+    urls: new Set(read.map(({ url }) => url)),
+  };
 }
 
 function readDefinition(resource: Json, refused: string[]): Definition[] {
@@ -69,13 +76,23 @@ function readDefinition(resource: Json, refused: string[]): Definition[] {
 
 type ByName = (name: string) => SearchParameter | undefined;
 
-function parameterOf({ url, code, type, expression, targets, components }: Definition, base: string, known: ByName): SearchParameter | undefined {
+/** Undefined: what it needs cannot be read. `known`: the parameters of the base that its components may name. */
+export function parameterOf(
+  { url, code, type, expression, targets, components }: Definition,
+  base: string,
+  known: ByName,
+): SearchParameter | undefined {
   const own = type === 'token' ? withSystems(partsFor(base, expression)) : partsFor(base, expression);
   if (own === '' || !isPath(own)) return undefined;
   const plain = { base, name: code, type, expression: own, targets, system: undefined, definition: `${url} ${type} ${own}` };
   if (type !== 'composite') return plain;
-  const parts = components.map((one) => componentOf(one, known));
-  return parts.length > 1 && parts.every((part) => part !== undefined) ? { ...plain, components: parts } : undefined;
+  const parts = components.map((one) => {
+    const part = componentOf(one, known);
+    return part && unlessAlone(part, known(part.name), own);
+  });
+  if (parts.length < 2 || !parts.every((part) => part !== undefined)) return undefined;
+  const made = parts.map((part) => `${String(paramCode(part))} ${part.expression}`);
+  return { ...plain, definition: [plain.definition, ...made].join(' '), components: parts };
 }
 
 /** A path to the bare code of a Coding loses its system, without which `system|code` would find nothing: the Coding itself is meant. */
@@ -84,11 +101,28 @@ function withSystems(expression: string): string {
 }
 
 /** A component names its parameter by an address whose last part is `Type-name`, `clinical-name` or the like. */
-function componentOf({ definition, expression }: Json, known: ByName): SearchParameter | undefined {
+export function componentOf({ definition, expression }: Json, known: ByName): SearchParameter | undefined {
   const id = typeof definition === 'string' ? (definition.split('/').at(-1) ?? '') : '';
   const names = [...id.matchAll(/-/g)].map(({ index }) => id.slice(index + 1));
   const found = names.map(known).find((one) => one !== undefined && one.type !== 'composite');
   return found && typeof expression === 'string' && isPath(expression) ? { ...found, expression } : undefined;
+}
+
+/** Says of a component that its parameter, asked alone, may miss what the component finds, unless the two are seen to lead to the same. */
+function unlessAlone(component: SearchParameter, alone: SearchParameter | undefined, whole: string): SearchParameter {
+  const path = component.expression.startsWith('%resource.') ? component.expression.slice('%resource.'.length) : `${whole}.${component.expression}`;
+  const isSame = alone !== undefined && pathsOf(alone.expression, component.base).some((one) => pathsOf(path, component.base).includes(one));
+  return isSame ? component : { ...component, definition: component.definition ?? 'component' };
+}
+
+function pathsOf(expression: string, base: string): string[] {
+  return expression.split('|').map((part) =>
+    part
+      .trim()
+      .replace(/^\((.*) as (\w+)\)/, '$1.ofType($2)')
+      .replace(/\.as\((\w+)\)/g, '.ofType($1)')
+      .replace(new RegExp(`^(?:${base}\\.)*`), ''),
+  );
 }
 
 function isPath(expression: string): boolean {

@@ -181,8 +181,11 @@ export type Guard =
    */
   | { readonly kind: 'unused'; readonly key: string; readonly types: readonly string[]; readonly allowed: readonly Allowed[] }
   | { readonly kind: 'epoch'; readonly epoch: number }
-  /** The record is at this revision; null: there is no such record. */
-  | { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: number | null };
+  /**
+   * The record is at this revision; null: there is no such record. `shared`: many rely on it at once, without waiting for one another; whoever
+   * changes it says so as well.
+   */
+  | { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: number | null; readonly shared?: true };
 
 export type Allowed = { readonly type: string; readonly where: Expression; readonly scope: ScopeOrInternal };
 
@@ -198,6 +201,8 @@ export type RecordWrite =
       readonly value: RecordValue;
       readonly lookup?: readonly string[];
       readonly expires?: number;
+      /** There are guards that share it. */
+      readonly shared?: true;
     }
   | { readonly kind: 'delete'; readonly recordKind: string; readonly id: string };
 
@@ -242,8 +247,14 @@ export type ResourceStore = {
   readLog(from: number, limit: number): Promise<readonly LogRow[]>;
   /** Whether this process may seal and number log rows now; a fencing number that grows with every change of holder, or undefined. */
   lease(name: string, holder: string, ttlMs: number): Promise<number | undefined>;
-  /** Recomputes the keys of some live resources of a type, in id order from behind the id `after` on. A resource changed meanwhile has new keys already. */
-  reindex(slice: { readonly type: string; readonly after?: string }, keysOf: (resource: StoredResource) => Rekeyed): Promise<Reindexed>;
+  /**
+   * Recomputes the keys of some live resources of a type, in id order from behind the id `after` on. A resource changed meanwhile has new keys
+   * already. `guard` holds in the commit of the slice; where it does not, AssentError('conflict') and nothing is written.
+   */
+  reindex(
+    slice: { readonly type: string; readonly after?: string; readonly guard?: Guard & { kind: 'record' } },
+    keysOf: (resource: StoredResource) => Rekeyed,
+  ): Promise<Reindexed>;
   /** Throws AssentError('unavailable') unless the store can read and write now. */
   check(): Promise<void>;
   close(): Promise<void>;

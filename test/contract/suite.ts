@@ -11,6 +11,7 @@ import { recordContract } from './records.ts';
 import { scopeContract } from './scope.ts';
 import { searchPropertyContract } from './search-property.ts';
 import { searchSeveralContract } from './search-several.ts';
+import { sharedContract } from './shared.ts';
 import type { OpenSubject } from './subject.ts';
 import { unusedContract } from './unused.ts';
 
@@ -26,6 +27,7 @@ export function contractSuite(engine: string, open: OpenSubject): void {
     describe('commits', () => commitContract(open));
     describe('erases', () => eraseContract(open));
     describe('knows what is referred to', () => unusedContract(open));
+    describe('shares a record', () => sharedContract(open));
     describe('numbers the log', () => logContract(open));
     describe('keeps records', () => recordContract(open));
   });

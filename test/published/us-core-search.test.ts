@@ -18,7 +18,11 @@ async function guide(): Promise<{ search: Search; definitions: Definition[]; ref
   const packages = await loadPackages([published('us-core', 'us_core_610.tgz')]);
   const definitions = packages.flatMap(({ searchParameters }) => searchParameters.map(({ text }) => JSON.parse(text) as Definition));
   const { parameters, refused } = createParameters(definitions);
-  return { search: createSearch({ base, clock: () => 0, parameters, terms: createSearchTerms(packages) }), definitions, refused };
+  return {
+    search: createSearch({ base, clock: () => 0, known: () => ({ asked: parameters, written: parameters }), terms: createSearchTerms(packages) }),
+    definitions,
+    refused,
+  };
 }
 
 /** Its entries refer to one another as a transaction does: here as they do once they are stored. */

@@ -270,6 +270,7 @@ type SigningStep = {
 };
 
 async function commitSigning(deps: Ceremony, step: SigningStep, revision: number | null): Promise<Row | undefined> {
+  const indexed = deps.parameters.guard();
   const { compiled, id, prepared, record, stored, statement, before, unchanged } = step;
   const consent = versionOf(deps, {
     text: prepared.consent,
@@ -288,6 +289,7 @@ async function commitSigning(deps: Ceremony, step: SigningStep, revision: number
       ...unchanged,
       { kind: 'record', recordKind: SIGNED, id, revision },
       { kind: 'version', type: 'Consent', id, version: stored?.version ?? null },
+      indexed,
     ],
   });
   return committed ? rowOf(consent) : undefined;
@@ -325,13 +327,14 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
     const outcome = await acceptWithdrawal(jws, { ...asked, now: deps.now(), keyOf: keys.of });
     if (!kept || !stored || !compiled) throw new AssentError('invalid-signature');
     if (kept.value.state === 'withdrawn' || kept.value.state === 'superseded' || kept.value.state === outcome) return rowOf(stored);
+    const indexed = deps.parameters.guard();
     const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: compiled.patient, after: stored });
     const step = { row, record: { ...kept.value, state: outcome }, revision: kept.revision };
     const committed = await commitConsents(deps, {
       patient: compiled.patient,
       consents: [step],
       provenance: undefined,
-      guards: [...keys.unchanged(), { kind: 'version', type: 'Consent', id, version: stored.version }],
+      guards: [...keys.unchanged(), { kind: 'version', type: 'Consent', id, version: stored.version }, indexed],
     });
     if (committed) return rowOf(row);
   }

@@ -6,17 +6,20 @@
  * asked for it, and how.
  */
 import type { Recorder } from '../../audit/record.ts';
+import { AssentError } from '../../errors.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { JobHandler } from '../../jobs/job.ts';
-import type { ResourceStore, StoredResource } from '../../store/port.ts';
+import type { Reindexed, ResourceStore, StoredResource } from '../../store/port.ts';
 import { isFacet } from '../facets.ts';
 import type { Caller } from '../model.ts';
 import { actBase, type Disclosure } from './disclose.ts';
+import type { StoredParameters } from './parameters.ts';
 
 type Dependencies = {
   readonly resources: Pick<ResourceStore, 'reindex' | 'commit'>;
   readonly recorder: Recorder;
   readonly logRow: Disclosure['logRow'];
+  readonly parameters: Pick<StoredParameters, 'guard' | 'refresh' | 'seen' | 'ready'>;
   readonly indexKeys: (resource: ResourceValue) => { readonly keys: readonly string[]; readonly instant: number | undefined };
 };
 
@@ -24,11 +27,11 @@ type Dependencies = {
 export type ReindexInput = { readonly types: readonly string[]; readonly caller: Caller; readonly request: string };
 export type ReindexCounts = { readonly read: number; readonly written: number };
 
-/** `at`: the type under work, by its place in the input. */
-type Checkpoint = ReindexCounts & { readonly at: number; readonly after?: string };
+/** `at`: the type under work, by its place in the input. `seen`: what search parameters were waiting for it when it began. */
+type Checkpoint = ReindexCounts & { readonly at: number; readonly after?: string; readonly seen?: readonly string[] };
 
 export function reindexJob(deps: Dependencies): JobHandler {
-  const { resources, indexKeys } = deps;
+  const { indexKeys, parameters } = deps;
   const keysOf = (stored: StoredResource) => {
     const { keys, instant = stored.lastUpdated } = indexKeys(JSON.parse(stored.body) as ResourceValue);
     const fresh = new Set([...keys, ...stored.keys.filter(isFacet)]);
@@ -41,21 +44,37 @@ export function reindexJob(deps: Dependencies): JobHandler {
       const { types } = input as unknown as ReindexInput;
       // A run that ended before its first checkpoint is told of once more: rather twice than never.
       if (checkpoint === undefined) await record(deps, input as unknown as ReindexInput);
+      await parameters.refresh();
       let { at, after, read, written } = (checkpoint as Checkpoint | undefined) ?? { at: 0, after: undefined, read: 0, written: 0 };
+      // Of an earlier version of the server a checkpoint has none.
+      const seen = checkpoint === undefined ? parameters.seen() : ((checkpoint as Checkpoint).seen ?? []);
       for (let type = types[at]; type !== undefined; type = types[at]) {
         cancelled.throwIfAborted();
-        const slice = await resources.reindex({ type, ...(after === undefined ? {} : { after }) }, keysOf);
+        const slice = await reindexSlice(deps, { type, ...(after === undefined ? {} : { after }) }, keysOf);
         read += slice.read;
         written += slice.written;
         after = slice.next;
         if (after === undefined) at++;
         // Types without resources are passed in one go.
         if (slice.read > 0)
-          await save({ at, read, written, ...(after === undefined ? {} : { after }) }, `${read} resources read, ${written} changed`);
+          await save({ at, read, written, seen, ...(after === undefined ? {} : { after }) }, `${read} resources read, ${written} changed`);
       }
+      await parameters.ready(types, seen);
       return { read, written } satisfies ReindexCounts;
     },
   };
+}
+
+/** By the search parameters of the moment of its commit. */
+async function reindexSlice({ resources, parameters }: Dependencies, ...[slice, keysOf]: Parameters<ResourceStore['reindex']>): Promise<Reindexed> {
+  for (;;) {
+    try {
+      return await resources.reindex({ ...slice, guard: parameters.guard() }, keysOf);
+    } catch (error) {
+      if (!(error instanceof AssentError) || error.code !== 'conflict') throw error;
+      await parameters.refresh();
+    }
+  }
 }
 
 async function record({ resources, recorder, logRow }: Dependencies, { caller, request }: ReindexInput): Promise<void> {

@@ -19,6 +19,7 @@ import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
 import { actBase, type Disclosure, rowOf, twofold, versionReference } from './disclose.ts';
 import { type Change, integrityGuards } from './integrity.ts';
 import { resolveJoins } from './joins.ts';
+import type { Change as ParameterChange, StoredParameters } from './parameters.ts';
 import { inView, newestFirst, patientsOf } from './view.ts';
 
 export type Writing = Disclosure & {
@@ -41,6 +42,8 @@ export type Writing = Disclosure & {
   readonly integrity: boolean;
   /** Scope admin, or the client of an organization with a custodian's key (rule 21). */
   readonly isCustodian: () => Promise<boolean>;
+  /** What keysOf makes keys for. */
+  readonly parameters: Pick<StoredParameters, 'guard' | 'changedBy'>;
 };
 
 /** Types a Consent's actors are resolved through: written by admins and custodians only, and they move the consent epoch. */
@@ -61,21 +64,37 @@ type Step = {
 export async function write(deps: Writing, operations: readonly WriteOperation[]): Promise<readonly WriteResult[]> {
   await refuseForeignDirectory(deps, operations);
   for (let attempt = 0; attempt < (deps.integrity ? ATTEMPTS_WITH_TARGETS : ATTEMPTS); attempt++) {
+    // Before the first key is made.
+    const indexed = deps.parameters.guard();
     const steps = await planSteps(deps, operations);
     const links = deps.integrity ? await linkGuards(deps, operations, steps) : [];
     const stored = steps.flatMap((step) => (step.stored ? [step.stored] : []));
+    const parameters = changedParameters(deps, steps);
     const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own }));
     const outcome = await deps.resources.commit({
-      guards: [...steps.flatMap(({ guards }) => guards), ...links],
+      guards: [...steps.flatMap(({ guards }) => guards), ...links, ...(stored.length > 0 ? [indexed] : [])],
       resources: [...stored, ...audit.map(({ resource }) => resource)],
-      records: [],
+      records: parameters ? [parameters.record] : [],
       log: audit.map(({ entry }) => deps.logRow(entry)),
-      bumpEpoch: stored.some(({ type }) => RESOLVES_ACTORS.has(type)),
+      bumpEpoch: parameters !== undefined || stored.some(({ type }) => RESOLVES_ACTORS.has(type)),
     });
     if (outcome.kind === 'committed') return steps.map(({ result }) => result);
     refuseLostPrecondition(operations, outcome.guard);
   }
   throw new AssentError('conflict');
+}
+
+/** What the SearchParameters among the steps change of what is searched by. */
+function changedParameters(deps: Writing, steps: readonly Step[]): ParameterChange | undefined {
+  let change: ParameterChange | undefined;
+  for (const [i, { stored }] of steps.entries()) {
+    try {
+      if (stored) change = deps.parameters.changedBy(stored, change, deps.caller);
+    } catch (error) {
+      throw steps.length > 1 ? blamed(error, i) : error;
+    }
+  }
+  return change;
 }
 
 function linkGuards(deps: Writing, operations: readonly WriteOperation[], steps: readonly Step[]): Promise<readonly Guard[]> {

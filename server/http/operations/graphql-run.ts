@@ -85,12 +85,13 @@ async function runField(run: Run, field: PlanField, at: At): Promise<void> {
   }
 }
 
-const schemas = new WeakMap<Services['search'], Schema>();
+const schemas = new WeakMap<object, Schema>();
 
 /** Made when first asked for, and kept: its types are made one by one in the same way. */
 function schemaOf({ search }: Services): Schema {
-  const made = schemas.get(search) ?? createSchema((type) => search.parametersOf(type).map(({ name }) => name));
-  schemas.set(search, made);
+  const known = search.known();
+  const made = schemas.get(known) ?? createSchema((type) => search.parametersOf(type).map(({ name }) => name));
+  schemas.set(known, made);
   return made;
 }
 

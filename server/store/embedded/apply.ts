@@ -22,7 +22,7 @@ export function applyJob(database: Database, job: Job, now: number): Answer {
     case 'lease':
       return takeLease(database, job, now);
     case 'reindex':
-      return rewriteKeys(database, job.type, job.rows);
+      return job.guard && !isMet(database, job.guard, now) ? null : rewriteKeys(database, job.type, job.rows);
     case 'check':
       // Another value each time: SQLite does not write a row that stays the same, and then nothing would have been tried.
       database.statement("INSERT INTO meta VALUES ('checks', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1").run();

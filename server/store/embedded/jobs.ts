@@ -35,8 +35,8 @@ export type Job =
   | { readonly kind: 'delete'; readonly recordKind: string; readonly id: string }
   /** Answered with the fencing number, or null. */
   | { readonly kind: 'lease'; readonly name: string; readonly holder: string; readonly ttlMs: number }
-  /** Answered with the number of rows written. */
-  | { readonly kind: 'reindex'; readonly type: string; readonly rows: readonly ReindexRow[] }
+  /** Answered with the number of rows written, or null: the guard was not met. */
+  | { readonly kind: 'reindex'; readonly type: string; readonly rows: readonly ReindexRow[]; readonly guard: Guard | undefined }
   /** Answered with true after a real commit. */
   | { readonly kind: 'check' };
 

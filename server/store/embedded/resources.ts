@@ -84,7 +84,7 @@ const REINDEX_SLICE = 100;
 
 async function reindex(
   { database, writer }: Pick<Dependencies, 'database' | 'writer'>,
-  { type, after }: Parameters<ResourceStore['reindex']>[0],
+  { type, after, guard }: Parameters<ResourceStore['reindex']>[0],
   keysOf: Parameters<ResourceStore['reindex']>[1],
 ): Promise<Reindexed> {
   const slice = snapshot(database, () => resourcesAfter(database, type, after));
@@ -93,7 +93,8 @@ async function reindex(
     const { keys, instant } = keysOf(resource);
     return [resource.id, resource.version, 0 - instant, packKeys(keys)];
   });
-  const written = await writer.submit<number>({ kind: 'reindex', type, rows });
+  const written = await writer.submit<number | null>({ kind: 'reindex', type, rows, guard });
+  if (written === null) throw new AssentError('conflict');
   return { read: slice.length, written, next: slice.length < REINDEX_SLICE ? undefined : slice.at(-1)?.id };
 }
 

@@ -4,7 +4,7 @@
  *
  * Invariant: snapshot isolation notices only documents that two transactions change. So what a guard relies on is changed as well: the
  * document it names, or for a conditional create the guard document of its type; for the epoch one of a few documents that every
- * (small) commit which moves the epoch changes all of. So a disclosure is committed before a withdrawal or judged again, never beside it.
+ * (small) commit which moves the epoch changes all of, and likewise for records that many rely on at once. So a disclosure is committed before a withdrawal or judged again, never beside it.
  */
 import type { ClientSession } from 'mongodb';
 import { AssentError } from '../../errors.ts';
@@ -19,6 +19,7 @@ import { type Reader, transactionReader } from './reader.ts';
 import { createLogChanges, type LogChanges } from './log-changes.ts';
 import { createRecordChanges, type KnownRecord, type RecordChanges } from './record-changes.ts';
 import { createResourceChanges, type KnownResource, type ResourceChanges } from './resource-changes.ts';
+import { changesShared, reliesOnShared, type SharedGate } from './shared-gate.ts';
 
 type Inside = {
   readonly connection: Connection;
@@ -26,16 +27,18 @@ type Inside = {
   readonly now: number;
   readonly attempt: number;
   readonly gate: EpochGate;
+  readonly shared: SharedGate;
 };
 
 export async function applyWriteSets(
-  { connection, session, now, attempt, gate }: Inside,
+  { connection, session, now, attempt, gate, shared }: Inside,
   sets: readonly WriteSet[],
 ): Promise<readonly CommitResult[]> {
   const { inSession } = connection;
   const closes = gate.closes && sets.some((set) => set.bumpEpoch);
   // First of all, so that the snapshot is of this moment and nobody has passed since.
   if (closes) await gate.close(inSession, session);
+  if (sets.some(changesShared)) await shared.close(inSession, session);
   // After a lost race the epoch is taken first, so that a long write set does not lose to short ones for ever.
   const early = attempt > 0 ? sets.filter((set) => set.bumpEpoch).length : 0;
   const before = sets.some(needsEpoch) ? await epochOf(inSession, session) : 0;
@@ -57,8 +60,10 @@ export async function applyWriteSets(
     if (set.bumpEpoch) moved++;
   }
   await flush(state);
+  const done = sets.filter((_set, i) => results[i]?.kind === 'committed');
+  if (done.some(reliesOnShared)) await shared.pass(inSession, session);
   // Last of all, so that a withdrawal has to wait for the shortest time.
-  if (!closes && sets.some((set, i) => results[i]?.kind === 'committed' && needsEpoch(set))) await gate.pass(inSession, session);
+  if (!closes && done.some(needsEpoch)) await gate.pass(inSession, session);
   if (moved !== early) await gate.move(inSession, session, moved - early);
   return results;
 }
@@ -68,7 +73,7 @@ type State = { readonly resources: ResourceChanges; readonly records: RecordChan
 function write(state: State, { guards, resources, records, log, erase = [], redact = [] }: WriteSet): void {
   for (const guard of guards) {
     if (guard.kind === 'version') state.resources.rely(resourceId(guard.type, guard.id));
-    if (guard.kind === 'record') state.records.rely(recordId(guard.recordKind, guard.id));
+    if (guard.kind === 'record' && !guard.shared) state.records.rely(recordId(guard.recordKind, guard.id));
   }
   for (const resource of resources) state.resources.write(resource);
   for (const { type, id } of erase) state.resources.erase(resourceId(type, id));

@@ -16,6 +16,7 @@ import { prepareDatabase } from './migrations.ts';
 import { patiently } from './patience.ts';
 import { createRecordStore } from './records.ts';
 import { createResourceStore } from './resources.ts';
+import { prepareSharedGate } from './shared-gate.ts';
 
 /**
  * `routed`: whether there is a router; as the server says, unless a test wants to see what a router would be asked. `waiting`: told each time
@@ -53,6 +54,7 @@ async function openPrepared(uri: string): Promise<Connection> {
   try {
     await prepareDatabase(connection);
     await prepareEpochGate(connection);
+    await prepareSharedGate(connection);
     return connection;
   } catch (error) {
     await connection.close();

@@ -14,6 +14,7 @@ import { marksOf } from './astray.ts';
 import type { Connection } from './connection.ts';
 import { createEpochGate, type EpochGate } from './epoch-gate.ts';
 import { ANSWER_MS, inTime, LATE, unavailable } from './faults.ts';
+import { createSharedGate, type SharedGate } from './shared-gate.ts';
 import { transact, type Work } from './transaction.ts';
 
 export type Committer = {
@@ -43,15 +44,19 @@ const LAST_ATTEMPT_MS = 1_000;
 
 export function createCommitter({ connection, clock }: { readonly connection: Connection; readonly clock: Clock }): Committer {
   const run =
-    (gate: EpochGate) =>
+    (gate: EpochGate, shared: SharedGate) =>
     async (sets: readonly WriteSet[], deadline: number): Promise<readonly CommitResult[]> => {
-      const apply: Work<readonly CommitResult[]> = (session, attempt) => applyWriteSets({ connection, session, now: clock(), attempt, gate }, sets);
+      const apply: Work<readonly CommitResult[]> = (session, attempt) =>
+        applyWriteSets({ connection, session, now: clock(), attempt, gate, shared }, sets);
       const results = await transact(connection, deadline, apply);
       const written = sets.flatMap(({ resources }, i) => (results[i]?.kind === 'committed' ? resources : []));
       connection.marks.add(written.flatMap(marksOf));
       return results;
     };
-  const lanes = { small: createLane(run(createEpochGate({ closes: true }))), large: createLane(run(createEpochGate({ closes: false }))) };
+  const lanes = {
+    small: createLane(run(createEpochGate({ closes: true }), createSharedGate('small'))),
+    large: createLane(run(createEpochGate({ closes: false }), createSharedGate('large'))),
+  };
   let closed = false;
   return {
     commit: (writes) => {

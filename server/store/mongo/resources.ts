@@ -1,12 +1,13 @@
 /** ResourceStore over MongoDB: what each call reads, and that the epoch is compared after all of it. */
 import type { Clock } from '../../clock.ts';
+import { AssentError } from '../../errors.ts';
 import { packKeys } from '../packed-keys.ts';
 import { createTrace, withTrace } from '../trace.ts';
 import type { CountResult, FindResult, Query, Reindexed, ResourceStore, StoredResource } from '../port.ts';
 import { mark, marksOf } from './astray.ts';
 import { carriers } from './carriers.ts';
 import { type Connection, COMMAND_MS } from './connection.ts';
-import { byId, indexedKeys, resourceId, toResource } from './documents.ts';
+import { byId, indexedKeys, recordId, resourceId, toResource } from './documents.ts';
 import type { EpochReader } from './epoch.ts';
 import { guarded, promptly } from './faults.ts';
 import { countRows, findOne, findRows } from './find.ts';
@@ -17,6 +18,9 @@ import { takeLease } from './lease.ts';
 import type { Log } from './log.ts';
 import { createLookUp } from './look-up.ts';
 import { inSnapshot, type Reader } from './reader.ts';
+import { isLive } from './records.ts';
+import { createSharedGate, type SharedGate } from './shared-gate.ts';
+import { transact } from './transaction.ts';
 
 type Dependencies = {
   readonly connection: Connection;
@@ -34,6 +38,7 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
     return scope !== 'internal' && scope.epoch !== (await epoch()) ? { kind: 'stale' } : result;
   };
   const lookUp = createLookUp(connection);
+  const reindexGate = createSharedGate('reindex');
   const read = <T extends FindResult | CountResult>(
     { explain, budget }: Pick<Query, 'explain' | 'budget'>,
     work: (reader: Reader) => Promise<T>,
@@ -57,7 +62,7 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
     epoch,
     readLog: (from, limit) => log.read(from, limit),
     lease: (name, holder, ttlMs) => takeLease(connection, clock, { name, holder, ttlMs }),
-    reindex: (slice, keysOf) => guarded(() => reindex(connection, slice, keysOf)),
+    reindex: (slice, keysOf) => guarded(() => reindex({ connection, gate: reindexGate, clock }, slice, keysOf)),
     check: () => promptly(() => check(connection, epoch, clock)),
     close,
   };
@@ -71,18 +76,31 @@ function onlyId({ where, after }: Query): string | undefined {
 }
 
 const REINDEX_SLICE = 100;
+/** Losing to writers of the same resources again and again. */
+const REINDEX_MS = 10_000;
 
 async function reindex(
-  { collections }: Connection,
-  { type, after = '' }: Parameters<ResourceStore['reindex']>[0],
+  { connection, gate, clock }: { readonly connection: Connection; readonly gate: SharedGate; readonly clock: Clock },
+  { type, after = '', guard }: Parameters<ResourceStore['reindex']>[0],
   keysOf: Parameters<ResourceStore['reindex']>[1],
 ): Promise<Reindexed> {
+  const { collections } = connection;
   const filter = { _id: { $gt: resourceId(type, after), $lt: resourceId(type, '\u{10FFFF}') }, del: false };
   const slice = await collections.resources.find(filter, { hint: '_id_', sort: { _id: 1 }, limit: REINDEX_SLICE }).toArray();
   if (slice.length === 0) return { read: 0, written: 0, next: undefined };
   const rekeyed = slice.map(toResource).map((resource) => ({ ...resource, ...keysOf(resource) }));
   await mark(collections, rekeyed.flatMap(marksOf));
-  const { modifiedCount: written } = await collections.resources.bulkWrite(rekeyed.map(rekey), { ordered: false });
+  const updates = rekeyed.map(rekey);
+  const { modifiedCount: written } = await (guard
+    ? transact(connection, performance.now() + REINDEX_MS, async (session) => {
+        const { resources, records } = connection.inSession;
+        const found = await records.findOne({ _id: recordId(guard.recordKind, guard.id) }, { session, projection: { rev: 1, exp: 1 } });
+        if ((found && isLive(found, clock()) ? found.rev : null) !== guard.revision) throw new AssentError('conflict');
+        const done = await resources.bulkWrite(updates, { ordered: true, session });
+        await gate.pass(connection.inSession, session);
+        return done;
+      })
+    : collections.resources.bulkWrite(updates, { ordered: false }));
   return { read: slice.length, written, next: slice.length < REINDEX_SLICE ? undefined : rekeyed.at(-1)?.id };
 }
 
