@@ -509,6 +509,19 @@ const makers: readonly (readonly [number, Make])[] = [
     }),
   ],
   [1, () => get('Consent/{Consent/alice@0}', 'interaction read')],
+  [1, ({ random }) => get(random.one(['RiskAssessment?probability=gt0.5', 'MolecularSequence?variant-start=lt9']), 'searchParam number')],
+  [1, () => get('Location?near=52.5|13.4|10|km', 'searchParam special')],
+  [1, () => get('Observation?value-quantity=gt71', 'searchParam quantity')],
+  [
+    1,
+    (given) =>
+      get(
+        `${named(given)}/$explain-access?${given.random.one(['', 'actor=Organization/other', 'actor=Organization/insurer&purpose=TREAT'])}`,
+        'operation explain-access',
+      ),
+  ],
+  // How long the log is, is no secret, and differs.
+  [1, (given) => ({ ...get(`${named(given, 'Patient')}/$disclosures`, 'operation disclosures'), only: 'status' })],
   [
     1,
     (given) => ({

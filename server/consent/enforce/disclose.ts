@@ -201,6 +201,8 @@ export async function recordMiss(
     order: newestFirst,
     limit: 1,
     deleted: true,
+    // How much there is to read would tell that something is there.
+    bodies: false,
   });
   if (opensByScopeAlone(asked.type)) return;
   const patients = hidden.kind === 'rows' ? patientsOf(hidden.rows) : [];

@@ -1,0 +1,133 @@
+/**
+ * A withdrawal against everything that was under way: what is asked after its 200, and what was begun before and is asked for after it (pages,
+ * results of jobs), holds nothing of the patient. consent.md §1, §3
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Answer, enrolKey, type Key, type Session } from '../../server/commands/demo/session.ts';
+import { systemClock } from '../../server/clock.ts';
+import { agree, HOSPITAL, observation, organization, patient, put, withdrawNow } from '../support/real-server.ts';
+import { termsOf } from '../support/real-server.ts';
+
+export const INSURER = 'Organization/insurer';
+/** One server with both callers' sessions; several sides are processes on one database. */
+export type Side = { readonly admin: Session; readonly insurer: Session };
+type Racer = { readonly id: string; readonly mark: string; readonly key: Key };
+export type Raced = { races: number; before: number; after: number; leaks: string[] };
+
+export const directory = [HOSPITAL, INSURER].map(organization);
+
+/** Asked by name, so that a leak says what let it out. */
+type Way = { readonly name: string; readonly ask: (session: Session, id: string) => Promise<Answer> };
+const graphql = (query: string) => `$graphql?query=${encodeURIComponent(query)}`;
+const get = (name: string, path: (id: string) => string): Way => ({ name, ask: (session, id) => session.call('GET', path(id)) });
+
+export const ways: readonly Way[] = [
+  get('read', (id) => `Patient/${id}`),
+  get('search', (id) => `Observation?patient=${id}`),
+  get('include', (id) => `Observation?patient=${id}&_include=Observation:subject&_count=1`),
+  get('revinclude', (id) => `Patient?_id=${id}&_revinclude=Observation:subject`),
+  get('chain', (id) => `Observation?subject:Patient.active=true&subject:Patient._id=${id}`),
+  get('count', (id) => `Observation?patient=${id}&_summary=count`),
+  get('history of one', (id) => `Observation/${id}-1/_history`),
+  get('history of a type', () => 'Observation/_history?_count=5'),
+  get('history of the system', () => '_history?_count=5'),
+  get('$everything', (id) => `Patient/${id}/$everything`),
+  get('compartment', (id) => `Patient/${id}/*`),
+  get('$lastn', (id) => `Observation/$lastn?patient=${id}`),
+  get('$graphql', (id) =>
+    graphql(`{ Patient(id: "${id}") { id identifier { value } ObservationList(_reference: subject) { id identifier { value } } } }`),
+  ),
+  get('several types', (id) => `?_type=Patient,Observation&_id=${id},${id}-1`),
+  {
+    name: 'batch',
+    ask: (session, id) =>
+      session.call('POST', '', {
+        resourceType: 'Bundle',
+        type: 'batch',
+        entry: [`Patient/${id}`, `Observation/${id}-1`].map((url) => ({ request: { method: 'GET', url } })),
+      }),
+  },
+];
+
+const MARK = 'urn:mark';
+
+async function makeRacer(admin: Session, id: string): Promise<Racer> {
+  const mark = `mark-${id}`;
+  const identifier = [{ system: MARK, value: mark }];
+  await put({ admin }, { ...patient(id), identifier });
+  for (const n of [1, 2, 3]) await put({ admin }, observation(`${id}-${n}`, `Patient/${id}`, { identifier }));
+  return { id, mark, key: await enrolKey(admin, `Patient/${id}`) };
+}
+
+/** What was begun while it was permitted, to be asked for later: links to next pages, and jobs. */
+async function begun({ insurer }: Side, { id }: Racer): Promise<Way[]> {
+  const paged = [
+    `Observation?patient=${id}&_count=1`,
+    `Observation/_history?_count=1`,
+    `Patient/${id}/$everything?_count=1`,
+    `Patient/${id}/*?_count=1`,
+  ];
+  const links: Way[] = [];
+  for (const path of paged) {
+    const { json } = await insurer.call('GET', path);
+    const next = ((json['link'] ?? []) as { relation: string; url: string }[]).find(({ relation }) => relation === 'next')?.url;
+    if (next !== undefined) links.push({ name: `next page of ${path}`, ask: (session) => session.call('GET', here(next)) });
+  }
+  const jobs: Way[] = [];
+  for (const path of [`Observation?patient=${id}`, `Patient/${id}/$everything`]) {
+    const at = (await insurer.call('GET', path, undefined, { prefer: 'respond-async' })).headers.get('content-location');
+    if (at !== null) jobs.push({ name: `job of ${path}`, ask: (session) => finished(session, here(at)) });
+  }
+  return [...links, ...jobs];
+}
+
+/** Whichever server a link names. */
+const here = (url: string): string => url.replace(/^https?:\/\/[^/]+\/fhir\//, '');
+
+async function finished(session: Session, at: string): Promise<Answer> {
+  for (let tries = 0; ; tries++) {
+    const answer = await session.call('GET', at);
+    if (answer.status !== 202 || tries > 2000) return answer;
+    await sleep(5);
+  }
+}
+
+async function raceOnce(
+  { here: one, there }: { readonly here: Side; readonly there: Side },
+  racer: Racer,
+  { custodian, raced }: { readonly custodian: Key; readonly raced: Raced },
+): Promise<void> {
+  const { id, mark, key } = racer;
+  const now = systemClock;
+  const inForce = await agree(one, termsOf({ now }, { patient: `Patient/${id}`, grantee: INSURER }), [key, custodian]);
+  const left = await begun(there, racer);
+  const under = ways.map(({ ask }, i) => ask(i % 2 === 0 ? there.insurer : one.insurer, id));
+  const withdrawal = await withdrawNow({ admin: one.admin, now }, inForce, key);
+  if (withdrawal.status !== 200) throw new Error(`A withdrawal was answered ${withdrawal.status}: ${withdrawal.text}`);
+  // From here on nothing leaves. Both servers are asked at once.
+  const late = [...left, ...ways].flatMap((way) => [there, one].map(async ({ insurer }) => ({ way, answer: await way.ask(insurer, id) })));
+  for (const { way, answer } of await Promise.all(late)) {
+    if (answer.text.includes(mark) || (way.name === 'count' && answer.json['total'] !== 0) || answer.status >= 500)
+      raced.leaks.push(`${way.name}: ${answer.status} ${answer.text.slice(0, 300)}`);
+    raced.after += 1;
+  }
+  for (const { text } of await Promise.all(under)) if (text.includes(mark)) raced.before += 1;
+  raced.races += 1;
+}
+
+/** `sides`: one, or two that take turns in being the one that is told. */
+export async function race(sides: readonly [Side, Side], races: number, named = 'racer'): Promise<Raced> {
+  const [{ admin }] = sides;
+  const raced: Raced = { races: 0, before: 0, after: 0, leaks: [] };
+  const custodian = await enrolKey(admin, HOSPITAL);
+  const racers = await Promise.all([1, 2, 3].map((n) => makeRacer(admin, `${named}${n}`)));
+  await Promise.all(
+    racers.map(async (racer, i) => {
+      for (let n = i; n < races && raced.leaks.length === 0; n += racers.length) {
+        const [one, other] = n % 2 === 0 ? sides : [sides[1], sides[0]];
+        await raceOnce({ here: one, there: other }, racer, { custodian, raced });
+      }
+    }),
+  );
+  return raced;
+}
