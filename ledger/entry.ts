@@ -20,6 +20,9 @@ export const entryKinds = [
   'erasure',
   'key-registered',
   'key-revoked',
+  /** A new key waits for the delay of a recovery; somebody stopped it. */
+  'key-recovery-opened',
+  'key-recovery-stopped',
 ] as const;
 export type EntryKind = (typeof entryKinds)[number];
 

@@ -316,11 +316,15 @@ function buildGate(
         return { references: named('Consent/'), kids: named('Key/').map((key) => key.slice('Key/'.length)), position: tail.position() };
       },
     },
-    keys: createLoggedKeys({
-      keyLog,
-      tail,
-      alarm: (logIndex) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing'),
-    }),
+    keys: {
+      ...createLoggedKeys({
+        keyLog,
+        tail,
+        alarm: (logIndex) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing'),
+      }),
+      changes: keyLog.changes,
+      recoveryDelayMs: config.KEY_RECOVERY_HOURS * 60 * MINUTE_MS,
+    },
     chains: anchoring.chains,
     receiptFor: receipts.receiptFor,
     erasures: {

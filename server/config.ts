@@ -52,6 +52,12 @@ const settings = {
     meaning: 'Whose signatures a Consent needs before it acts.',
     parse: oneOf('both', 'patient'),
   },
+  KEY_RECOVERY_HOURS: {
+    fallback: '72',
+    type: 'hours',
+    meaning: 'How long a recovery of a patient’s keys waits, so that a key of theirs can stop it.',
+    parse: integer(0, 8760),
+  },
   IMPLICIT_POLICY: {
     fallback: 'deny',
     type: 'deny | author-treatment | permit-except | break-glass',

@@ -1,6 +1,6 @@
 /**
  * The events of a signing key and what they amount to. consent.md §6
- * Invariant: a revocation can only be added to, and only in the direction of less trust.
+ * Invariant: a revocation can only be added to, and only in the direction of less trust; a recovery that was stopped stays stopped.
  */
 
 /** What a key signs as. An Organization's is a custodian's unless it was registered as a requester's. */
@@ -10,6 +10,10 @@ export type PublicJwk =
   | { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }
   | { readonly kty: 'OKP'; readonly crv: 'Ed25519'; readonly x: string };
 
+/** The exact text that keys signed, as detached compact JWS. */
+export type Authorization = { readonly statement: string; readonly signatures: readonly string[] };
+type Actor = { readonly client: string; readonly actor: string };
+
 export type KeyEvent =
   | {
       readonly event: 'registered';
@@ -18,7 +22,9 @@ export type KeyEvent =
       readonly role: KeyRole;
       readonly jwk: PublicJwk;
       readonly proofing: string;
-      readonly enrolledBy: { readonly client: string; readonly actor: string };
+      readonly enrolledBy: Actor;
+      /** By keys, where it was not an administrator alone. */
+      readonly authorizedBy?: Authorization;
       /** ISO instant. */
       readonly occurredAt: string;
     }
@@ -30,7 +36,24 @@ export type KeyEvent =
       readonly compromisedSince?: string;
       /** The same as a place in the log: what was signed at this index or later. */
       readonly compromisedFromIndex?: number;
-      readonly revokedBy: { readonly client: string; readonly actor: string };
+      readonly revokedBy: Actor;
+      readonly occurredAt: string;
+    }
+  | {
+      readonly event: 'recovery-opened';
+      readonly kid: string;
+      readonly owner: string;
+      readonly authorizedBy: Authorization;
+      /** From when it can be completed. */
+      readonly dueAt: string;
+      readonly openedBy: Actor;
+      readonly occurredAt: string;
+    }
+  | {
+      readonly event: 'recovery-stopped';
+      readonly kid: string;
+      readonly authorizedBy: Authorization;
+      readonly stoppedBy: Actor;
       readonly occurredAt: string;
     };
 
@@ -50,6 +73,16 @@ export type RegisteredKey = {
   };
 };
 
+/** A key that is to take the place of lost ones. */
+export type KeyRecovery = {
+  readonly kid: string;
+  readonly owner: string;
+  readonly openedAt: string;
+  readonly dueAt: string;
+  readonly authorizedBy: Authorization;
+  readonly state: 'open' | 'stopped' | 'completed';
+};
+
 /** Events of one key, in order. The first revocation ends its validity; a later one may only move `compromisedSince` back. */
 export function foldEvents(texts: readonly string[]): RegisteredKey | undefined {
   let key: RegisteredKey | undefined;
@@ -57,12 +90,26 @@ export function foldEvents(texts: readonly string[]): RegisteredKey | undefined 
     if (event.event === 'registered') {
       const { kid, owner, role, jwk, proofing, occurredAt } = event;
       key ??= { kid, owner, role, jwk, proofing, registeredAt: occurredAt };
-    } else if (key) {
+    } else if (key && event.event === 'revoked') {
       const { at, reason } = key.revoked ?? { at: event.occurredAt, reason: event.reason };
       key = { ...key, revoked: { at, reason, ...compromiseOf(event, key.revoked) } };
     }
   }
   return key;
+}
+
+/** Undefined: the key was registered without one. */
+export function foldRecovery(texts: readonly string[]): KeyRecovery | undefined {
+  let recovery: KeyRecovery | undefined;
+  for (const event of texts.map((record) => JSON.parse(record) as KeyEvent)) {
+    if (event.event === 'recovery-opened') {
+      const { kid, owner, occurredAt, dueAt, authorizedBy } = event;
+      recovery ??= { kid, owner, openedAt: occurredAt, dueAt, authorizedBy, state: 'open' };
+    } else if (recovery?.state === 'open' && event.event !== 'revoked') {
+      recovery = { ...recovery, state: event.event === 'registered' ? 'completed' : 'stopped' };
+    }
+  }
+  return recovery;
 }
 
 type Compromise = Pick<NonNullable<RegisteredKey['revoked']>, 'compromisedSince' | 'compromisedFromIndex'>;

@@ -2,40 +2,63 @@
  * The append-only key log: who signs with which public key, since when, until when. consent.md §6, interface.md §2
  *
  * Invariants: an event is never changed or removed; its record, its entry in the Merkle log and the move of the epoch are one commit,
- * and the entry holds the digest of the record's exact text; a key is registered once, for one owner, for ever.
+ * and the entry holds the digest of the record's exact text; a key is registered once, for one owner, for ever; whoever administers registers a
+ * patient's first key and no further one.
  */
 import { createHash } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
-import type { NewLogRow, RecordStore, StoredRecord } from '../store/port.ts';
+import type { NewLogRow, RecordStore, RecordWrite, StoredRecord } from '../store/port.ts';
 import type { RecordCommit, RecordGuard } from './commit.ts';
 import { issue, refuse } from './input.ts';
-import { foldEvents, type KeyEvent, type RegisteredKey } from './key-event.ts';
+import { type Authorization, foldEvents, type KeyEvent, type KeyRole, type PublicJwk, type RegisteredKey } from './key-event.ts';
 import { checkOwner, readKey, readRevocation } from './key-input.ts';
 
 const KIND = 'key-event';
 
 /** A row of the Merkle log, before it is encoded. `subject`: the Patient it is about, or null. */
 export type KeyLogEntry = {
-  readonly kind: 'key-registered' | 'key-revoked';
+  readonly kind: 'key-registered' | 'key-revoked' | 'key-recovery-opened' | 'key-recovery-stopped';
   readonly occurredAt: string;
   readonly subject: string | null;
   readonly reference: string;
   readonly digest: string;
 };
 
+/** Parts of a commit that adds an event: it holds only while the key has no other one. */
+export type KeyWrites = { readonly guards: readonly RecordGuard[]; readonly records: readonly RecordWrite[]; readonly log: readonly NewLogRow[] };
+type NewKey = { readonly kid: string; readonly jwk: PublicJwk; readonly writes: KeyWrites };
+
+type Authorized = { readonly by: Caller; readonly authorizedBy: Authorization };
+
+/** Events by signatures, for commits that hold more than them. `owner`, `jwk`: as sent. Throw AssentError('invalid-request'), 'conflict'. */
+export type KeyChanges = {
+  /** With the role of a key the owner has; `recovered`: one that was waiting for it. */
+  register(
+    key: { readonly owner: string; readonly jwk: unknown; readonly role: KeyRole; readonly recovered?: true },
+    how: Authorized,
+  ): Promise<NewKey>;
+  revoke(kid: string, reason: string, by: Caller): Promise<KeyWrites>;
+  /** The key waits until `dueAt`, an ISO instant. */
+  openRecovery(key: { readonly owner: string; readonly jwk: unknown }, how: Authorized & { readonly dueAt: string }): Promise<NewKey>;
+  stopRecovery(kid: string, how: Authorized): Promise<KeyWrites>;
+};
+
 export type KeyLog = {
-  /** Throws AssentError: invalid-request, conflict (a key that is or was registered). */
+  /** Throws AssentError: invalid-request, conflict (a key that is or was registered; a patient who has or had one). */
   register(input: unknown, by: Caller): Promise<RegisteredKey>;
   /** Throws AssentError: invalid-request, not-found, conflict (revoked already, and nothing added). */
   revoke(kid: string, input: unknown, by: Caller): Promise<RegisteredKey>;
   /** The owner's keys, in the order of their kids; revoked ones too. Throws AssentError('invalid-request'). */
   list(filter: { readonly owner: string }): Promise<readonly RegisteredKey[]>;
   get(kid: string): Promise<RegisteredKey | undefined>;
+  /** Of the owner: of keys that wait for their recovery as well. */
+  kids(owner: string): Promise<readonly string[]>;
   /** The exact texts of a key's events, in order: what the digests in the log are made from. */
   events(kid: string): Promise<readonly string[]>;
+  readonly changes: KeyChanges;
 };
 
 export type KeyLogDeps = {
@@ -49,15 +72,18 @@ export type KeyLogDeps = {
 
 export function createKeyLog(deps: KeyLogDeps): KeyLog {
   const { records, clock } = deps;
+  const stamp = () => new Date(clock()).toISOString();
   const events = async (kid: string) => (await records.list(KIND, { lookup: `kid:${kid}` })).map(textOf);
   const get = async (kid: string) => foldEvents(await events(kid));
+  const kids = async (owner: string) =>
+    (await records.list(KIND, { lookup: `owner:${owner}` })).map((record) => (JSON.parse(textOf(record)) as KeyEvent).kid);
   return {
     async register(input, by) {
       const { owner, role, jwk, proofing } = readKey(input);
+      if (owner.startsWith('Patient/') && (await kids(owner)).length > 0) throw new AssentError('conflict', FURTHER);
       const kid = await calculateJwkThumbprint(jwk);
-      const occurredAt = new Date(clock()).toISOString();
-      const event: KeyEvent = { event: 'registered', kid, owner, role, jwk, proofing, enrolledBy: actorOf(by), occurredAt };
-      await append(deps, { event, owner, count: 0 });
+      const occurredAt = stamp();
+      await append(deps, writesOf(deps, { event: 'registered', kid, owner, role, jwk, proofing, enrolledBy: actorOf(by), occurredAt }, owner, 0));
       return { kid, owner, role, jwk, proofing, registeredAt: occurredAt };
     },
     async revoke(kid, input, by) {
@@ -68,42 +94,79 @@ export function createKeyLog(deps: KeyLogDeps): KeyLog {
       if (!addsTo(key, compromisedSince)) throw new AssentError('conflict', 'The key is revoked already.');
       const since =
         compromisedSince === undefined ? {} : { compromisedSince, compromisedFromIndex: await deps.indexAt(Date.parse(compromisedSince)) };
-      const event: KeyEvent = { event: 'revoked', kid, reason, ...since, revokedBy: actorOf(by), occurredAt: new Date(clock()).toISOString() };
-      await append(deps, { event, owner: key.owner, count: before.length });
+      const event: KeyEvent = { event: 'revoked', kid, reason, ...since, revokedBy: actorOf(by), occurredAt: stamp() };
+      await append(deps, writesOf(deps, event, key.owner, before.length));
       return foldEvents([...before, JSON.stringify(event)]) ?? key;
     },
     async list({ owner }) {
       const problem = checkOwner(owner);
       if (problem !== undefined) refuse([issue('owner', problem)]);
-      const registered = await records.list(KIND, { lookup: `owner:${owner}` });
-      const keys = await Promise.all(registered.map((record) => get((JSON.parse(textOf(record)) as KeyEvent).kid)));
-      return keys.filter((key) => key !== undefined);
+      return (await Promise.all((await kids(owner)).map(get))).filter((key) => key !== undefined);
     },
     get,
+    kids,
     events,
+    changes: createChanges(deps, { events, stamp }),
+  };
+}
+
+const FURTHER = 'A patient who has a key registers further ones by its signature ($rotate-key), or recovers ($recover-key).';
+const BY_SIGNATURE = 'by signature';
+
+function createChanges(
+  deps: KeyLogDeps,
+  { events, stamp }: { readonly events: (kid: string) => Promise<readonly string[]>; readonly stamp: () => string },
+): KeyChanges {
+  const read = async (owner: string, jwk: unknown, role?: KeyRole) => {
+    const organization = owner.startsWith('Organization/') && role !== undefined ? { role } : {};
+    const key = readKey({ owner, jwk, proofing: BY_SIGNATURE, ...organization });
+    const kid = await calculateJwkThumbprint(key.jwk);
+    return { ...key, kid };
+  };
+  return {
+    async register({ owner, jwk: sent, role, recovered }, { by, authorizedBy }) {
+      const { kid, jwk, proofing } = await read(owner, sent, role);
+      const event: KeyEvent = { event: 'registered', kid, owner, role, jwk, proofing, enrolledBy: actorOf(by), authorizedBy, occurredAt: stamp() };
+      return { kid, jwk, writes: writesOf(deps, event, owner, recovered ? 1 : 0) };
+    },
+    async revoke(kid, reason, by) {
+      const before = await events(kid);
+      const event: KeyEvent = { event: 'revoked', kid, reason, revokedBy: actorOf(by), occurredAt: stamp() };
+      return writesOf(deps, event, foldEvents(before)?.owner ?? '', before.length);
+    },
+    async openRecovery({ owner, jwk: sent }, { by, authorizedBy, dueAt }) {
+      const { kid, jwk } = await read(owner, sent);
+      const event: KeyEvent = { event: 'recovery-opened', kid, owner, authorizedBy, dueAt, openedBy: actorOf(by), occurredAt: stamp() };
+      return { kid, jwk, writes: writesOf(deps, event, owner, 0) };
+    },
+    async stopRecovery(kid, { by, authorizedBy }) {
+      const before = await events(kid);
+      const [opened] = before.map((text) => JSON.parse(text) as KeyEvent);
+      const event: KeyEvent = { event: 'recovery-stopped', kid, authorizedBy, stoppedBy: actorOf(by), occurredAt: stamp() };
+      return writesOf(deps, event, opened?.event === 'recovery-opened' ? opened.owner : '', before.length);
+    },
   };
 }
 
 /** `count`: how many events of the key there are already; another one in between is a conflict. */
-async function append(
-  { commit, logRow }: KeyLogDeps,
-  { event, owner, count }: { readonly event: KeyEvent; readonly owner: string; readonly count: number },
-): Promise<void> {
-  const { id } = nextEvent(event.kid, count);
+function writesOf({ logRow }: KeyLogDeps, event: KeyEvent, owner: string, count: number): KeyWrites {
+  const guard = nextEvent(event.kid, count);
   const record = JSON.stringify(event);
   const entry: KeyLogEntry = {
-    kind: event.event === 'registered' ? 'key-registered' : 'key-revoked',
+    kind: `key-${event.event}`,
     occurredAt: event.occurredAt,
     subject: owner.startsWith('Patient/') ? owner : null,
     reference: `Key/${event.kid}`,
     digest: digestOfEvent(record),
   };
-  const done = await commit({
-    guards: [nextEvent(event.kid, count)],
-    records: [{ kind: 'put', recordKind: KIND, id, value: record, lookup: [`kid:${event.kid}`, ...(count === 0 ? [`owner:${owner}`] : [])] }],
-    log: [logRow(entry)],
-  });
-  if (done.kind === 'conflict') throw new AssentError('conflict', count === 0 ? 'This key is registered already.' : undefined);
+  const lookup = [`kid:${event.kid}`, ...(count === 0 ? [`owner:${owner}`] : [])];
+  return { guards: [guard], records: [{ kind: 'put', recordKind: KIND, id: guard.id, value: record, lookup }], log: [logRow(entry)] };
+}
+
+async function append({ commit }: KeyLogDeps, writes: KeyWrites): Promise<void> {
+  const done = await commit(writes);
+  const isFirst = writes.guards.every(({ id }) => id.endsWith('.000000'));
+  if (done.kind === 'conflict') throw new AssentError('conflict', isFirst ? 'This key is registered already.' : undefined);
 }
 
 /** base64url SHA-256 of the exact text. */

@@ -5,7 +5,7 @@
  * Invariant: a key comes with the places of its events in the log, by which whatever it signed is judged.
  */
 import type { RecordGuard } from './commit.ts';
-import { foldEvents, type RegisteredKey } from './key-event.ts';
+import { foldEvents, foldRecovery, type KeyRecovery, type RegisteredKey } from './key-event.ts';
 import { digestOfEvent, type KeyLog, nextEvent } from './key-log.ts';
 
 export type LoggedKey = RegisteredKey & {
@@ -14,10 +14,13 @@ export type LoggedKey = RegisteredKey & {
   readonly unchanged: RecordGuard & { readonly revision: null };
 };
 
+/** Of a recovery, where it was opened. */
+export type LoggedRecovery = KeyRecovery & { readonly openedIndex: number; readonly unchanged: LoggedKey['unchanged'] };
+
 type Entry = { readonly index: number; readonly kind: string; readonly digest: string };
 
 export type LoggedKeysDeps = {
-  readonly keyLog: Pick<KeyLog, 'events' | 'list'>;
+  readonly keyLog: Pick<KeyLog, 'events' | 'kids'>;
   readonly tail: { catchUp(): Promise<void>; entries(reference: string): readonly Entry[] };
   /** A stored key is not the one in the log; given its newest entry there. */
   readonly alarm: (logIndex: number | undefined) => void;
@@ -26,6 +29,9 @@ export type LoggedKeysDeps = {
 export type LoggedKeys = {
   get(kid: string): Promise<LoggedKey | undefined>;
   list(owner: string): Promise<readonly LoggedKey[]>;
+  /** Undefined: no recovery is about this key. */
+  recovery(kid: string): Promise<LoggedRecovery | undefined>;
+  recoveries(owner: string): Promise<readonly LoggedRecovery[]>;
   /** The exact text of the key's registration. */
   registration(kid: string): Promise<string | undefined>;
 };
@@ -34,21 +40,27 @@ export type LoggedKeys = {
 const ATTEMPTS = 3;
 
 export function createLoggedKeys({ keyLog, tail, alarm }: LoggedKeysDeps): LoggedKeys {
-  const get = async (kid: string): Promise<LoggedKey | undefined> => {
+  const logged = async <T>(kid: string, made: (events: readonly string[], entries: readonly Entry[]) => T | undefined): Promise<T | undefined> => {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const events = await keyLog.events(kid);
       if (events.length === 0) return undefined;
       if (attempt > 0) await tail.catchUp();
       const entries = tail.entries(`Key/${kid}`);
-      if (areLogged(events, entries)) return placed(events, entries);
+      if (areLogged(events, entries)) return made(events, entries);
     }
     alarm(tail.entries(`Key/${kid}`).at(-1)?.index);
     return undefined;
   };
+  const get = (kid: string) => logged(kid, placedKey);
+  const recovery = (kid: string) => logged(kid, placedRecovery);
+  const each = async <T>(owner: string, one: (kid: string) => Promise<T | undefined>): Promise<T[]> =>
+    (await Promise.all((await keyLog.kids(owner)).map(one))).filter((found) => found !== undefined);
   return {
     get,
-    list: async (owner) => (await Promise.all((await keyLog.list({ owner })).map(({ kid }) => get(kid)))).filter((key) => key !== undefined),
-    registration: async (kid) => (await keyLog.events(kid))[0],
+    list: (owner) => each(owner, get),
+    recovery,
+    recoveries: (owner) => each(owner, recovery),
+    registration: async (kid) => (await keyLog.events(kid)).find((event) => event.startsWith('{"event":"registered"')),
   };
 }
 
@@ -56,10 +68,16 @@ function areLogged(events: readonly string[], entries: readonly Entry[]): boolea
   return entries.length === events.length && events.every((event, i) => digestOfEvent(event) === entries[i]?.digest);
 }
 
-function placed(events: readonly string[], entries: readonly Entry[]): LoggedKey | undefined {
+function placedKey(events: readonly string[], entries: readonly Entry[]): LoggedKey | undefined {
   const key = foldEvents(events);
   const indexOf = (kind: string) => entries.find((entry) => entry.kind === kind)?.index;
   const [registered, revoked] = [indexOf('key-registered'), indexOf('key-revoked')];
   if (!key || registered === undefined) return undefined;
   return { ...key, logged: { registered, ...(revoked === undefined ? {} : { revoked }) }, unchanged: nextEvent(key.kid, events.length) };
+}
+
+function placedRecovery(events: readonly string[], entries: readonly Entry[]): LoggedRecovery | undefined {
+  const recovery = foldRecovery(events);
+  const openedIndex = entries.find(({ kind }) => kind === 'key-recovery-opened')?.index;
+  return recovery && openedIndex !== undefined ? { ...recovery, openedIndex, unchanged: nextEvent(recovery.kid, events.length) } : undefined;
 }

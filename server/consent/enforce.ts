@@ -15,6 +15,7 @@ import { type Disclosure, read, readVersion, search } from './enforce/disclose.t
 import { type ConsentVersion, createEvidence, type Evidence } from './enforce/evidence.ts';
 import { explain } from './enforce/explain.ts';
 import { gather } from './enforce/gather.ts';
+import { type KeyCeremony, recoverKey, rotateKey, stopRecovery } from './enforce/key-ceremony.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { history } from './enforce/versions.ts';
 import { latest } from './enforce/latest.ts';
@@ -48,6 +49,10 @@ export type GateDeps = {
     readonly list: (owner: string) => Promise<readonly SigningKey[]>;
     /** The exact text of the key's registration, as logged. */
     readonly registration: (kid: string) => Promise<string | undefined>;
+    readonly recovery: KeyCeremony['recovery'];
+    readonly recoveries: KeyCeremony['recoveries'];
+    readonly changes: KeyCeremony['changes'];
+    readonly recoveryDelayMs: number;
   };
   readonly chains: ChainReader;
   readonly receiptFor: (reference: string, evidence: Evidence) => Promise<ReceiptResult>;
@@ -141,6 +146,7 @@ function gateOf(
   deps: GateDeps & { readonly wanted: (() => AbortSignal) | undefined },
   evidence: ReturnType<typeof createEvidence>,
 ): Omit<Gate, 'explain' | 'explainAccess'> {
+  const keyCeremony: KeyCeremony = { ...ceremony, ...deps.keys, keysOfOwner: deps.keys.list };
   const reading: Ceremony = { ...ceremony, resources: readWhileWanted(ceremony.resources, deps.wanted) };
   return {
     caller: ceremony.caller,
@@ -157,6 +163,9 @@ function gateOf(
     signConsent: (request) => signConsent(ceremony, request),
     signPreparedConsent: (request) => signPrepared(ceremony, request),
     withdrawConsent: (id, jws) => withdrawConsent(ceremony, id, jws),
+    rotateKey: (request) => rotateKey(keyCeremony, request),
+    recoverKey: (request) => recoverKey(keyCeremony, request),
+    stopRecovery: (request) => stopRecovery(keyCeremony, request),
     async standing() {
       const { patients } = await ceremony.views.current();
       // Whatever is not as the log knows it is void from here on, which the mark tells.

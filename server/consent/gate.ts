@@ -192,6 +192,13 @@ export type PreparedConsent = {
 export type Signatures = readonly { readonly who: string; readonly jws: string }[];
 export type SignedConsent = { readonly kind: 'activated' | 'proposed' | 'already-active'; readonly row: Row };
 
+/** What was signed about keys, as its exact text, and the detached JWS over it. */
+export type KeyRequest = { readonly statement: string; readonly signatures: readonly string[] };
+export type KeyChanged =
+  | { readonly kind: 'registered' | 'stopped'; readonly kid: string }
+  /** `due`: ms since 1970, from when the recovery can be completed. */
+  | { readonly kind: 'pending'; readonly kid: string; readonly due: number };
+
 export type ReceiptResult =
   | { readonly kind: 'ready'; readonly receipt: string }
   /** Not yet in a signed checkpoint. */
@@ -350,6 +357,10 @@ export type Gate = {
   /** The same for a Consent sent as it was prepared, beside its signatures. */
   signPreparedConsent(request: { readonly consent: ResourceValue; readonly signatures: Signatures }): Promise<SignedConsent>;
   withdrawConsent(id: string, jws: string): Promise<Row>;
+  /** consent.md §6. Throw AssentError: invalid-signature, invalid-request, conflict, forbidden (a recovery takes scope admin). */
+  rotateKey(request: KeyRequest): Promise<KeyChanged>;
+  recoverKey(request: KeyRequest): Promise<KeyChanged>;
+  stopRecovery(request: KeyRequest): Promise<KeyChanged>;
   /**
    * A mark of everything this caller's view rests on now: Consents, roles, policies and where their periods stand. While it is the same, what was
    * released may still be handed out.

@@ -69,7 +69,7 @@ export function isComplete(approvals: readonly Approval[], needed: Approvals): b
 }
 
 /** Withdrawals are fresh: an old one found somewhere does nothing. */
-const FRESH_MS = 10 * 60_000;
+export const FRESH_MS = 10 * 60_000;
 const WITHDRAWAL_TYPE = 'urn:assent:withdrawal:1';
 
 type Withdrawing = {

@@ -16,6 +16,7 @@ import { everything } from './operations/everything.ts';
 import { explainAccess } from './operations/explain-access.ts';
 import { graphql } from './operations/graphql.ts';
 import { jobCancel, jobStatus } from './job.ts';
+import { recoverKey, rotateKey, stopRecovery } from './operations/keys.ts';
 import { lastn } from './operations/lastn.ts';
 import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
 import { prepare } from './operations/prepare.ts';
@@ -92,6 +93,9 @@ export const routes: readonly Route[] = [
   { interaction: '$prepare',         method: 'POST',   path: '/Consent/$prepare',              scope: 'token',  takes: 'resource', handler: prepare },
   { interaction: '$sign',            method: 'POST',   path: '/Consent/$sign',                 scope: 'token',  takes: 'resource', handler: sign },
   { interaction: '$withdraw',        method: 'POST',   path: '/Consent/:id/$withdraw',         scope: 'token',  takes: 'resource', handler: withdraw },
+  { interaction: '$rotate-key',      method: 'POST',   path: '/$rotate-key',                  scope: 'token',  takes: 'resource', handler: rotateKey },
+  { interaction: '$recover-key',     method: 'POST',   path: '/$recover-key',                 scope: 'token',  takes: 'resource', handler: recoverKey },
+  { interaction: '$stop-recovery',   method: 'POST',   path: '/$stop-recovery',               scope: 'token',  takes: 'resource', handler: stopRecovery },
   { interaction: '$receipt',         method: 'GET',    path: '/Consent/:id/$receipt',          scope: 'r',      takes: 'nothing',  handler: receipt },
   { interaction: '$receipt',         method: 'GET',    path: '/AuditEvent/:id/$receipt',       scope: 'token',  takes: 'nothing',  handler: receipt },
 ];

@@ -17,6 +17,7 @@ import {
   submit,
   withdraw,
 } from '../../server/commands/demo/session.ts';
+import { freshKey, rotate } from '../support/key-ceremony.ts';
 import {
   agree,
   HOSPITAL,
@@ -184,11 +185,12 @@ describe('what does not establish a Consent is 422 and stores nothing', () => {
   it('a revoked key', async () => {
     const { admin } = world.server;
     const { key, terms, reference } = await world.person();
+    const second = freshKey(reference);
+    expect((await rotate(world.server, { present: key, next: second, retires: false })).status).toBe(201);
     const statement = partOf(await prepare(admin, terms), 'statement');
     const revoked = await admin.call('POST', `/admin/keys/${key.kid}/revoke`, { reason: 'lost' });
     expect(revoked.status).toBe(200);
     await unchangedBy(() => submit(admin, statement, [key, world.custodian]));
-    const second = await enrolKey(admin, reference);
     expect((await submit(admin, statement, [second, world.custodian])).status).toBe(201);
   });
 

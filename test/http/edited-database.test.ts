@@ -82,7 +82,7 @@ describe('a signed Consent', () => {
     await expectClosedWithAlarm();
     await setBody(body);
     // It acts again at the latest when anything about Consents changes, and never as anything but what was signed.
-    await enrolKey(server.admin, `Patient/${id}`);
+    await enrolKey(server.admin, HOSPITAL);
     expect(await reads()).toBe(200);
   });
 
@@ -112,7 +112,7 @@ describe('a signed Consent', () => {
     const activated = (record: string) => JSON.stringify({ ...(JSON.parse(record) as Json), state: 'active' });
     expect(await server.hand.editRecords('signed-consent', consentId(), activated)).toBe(1);
     expect([await reads(), await total()]).toEqual([404, 0]);
-    await enrolKey(server.admin, `Patient/${id}`);
+    await enrolKey(server.admin, HOSPITAL);
     expect(await reads()).toBe(404);
     expect((await submit(server.admin, inForce.statement, [key, custodian])).status).not.toBe(201);
     expect(await reads()).toBe(404);
@@ -138,7 +138,7 @@ describe('what was never signed', () => {
     await put(server, organization('Organization/thief'));
     const { session: thief } = await register(server, { actor: 'Organization/thief' });
     await forge(`forged-${id}`, (await bodyNow()).replaceAll(consentId(), `forged-${id}`).replaceAll(INSURER, 'Organization/thief'));
-    await enrolKey(server.admin, `Patient/${id}`);
+    await enrolKey(server.admin, HOSPITAL);
     expect((await thief.call('GET', `Observation/o-${id}`)).status).toBe(404);
     expect(await reads()).toBe(200);
   });
@@ -151,7 +151,7 @@ describe('what was never signed', () => {
     const digest = createHash('sha256').update(body).digest('base64url');
     const row = JSON.parse((await logged()).entry) as Json;
     await server.hand.appendRow(`forged-${id}`, JSON.stringify({ ...row, reference: `Consent/logged-${id}`, digest }));
-    await enrolKey(server.admin, `Patient/${id}`);
+    await enrolKey(server.admin, HOSPITAL);
     expect((await thief.call('GET', `Observation/o-${id}`)).status).toBe(404);
     expect(await reads()).toBe(404);
     expect(alarms().length).toBeGreaterThan(0);
@@ -179,7 +179,7 @@ describe('the record of the signatures', () => {
 
   it('edited beside the running server widens nothing', async () => {
     expect(await edit()).toBe(1);
-    await enrolKey(server.admin, `Patient/${id}`);
+    await enrolKey(server.admin, HOSPITAL);
     const { session: payer } = await register(server, { actor: INSURER, purposes: ['HPAYMT'] });
     expect((await payer.call('GET', `Observation/o-${id}`)).status).toBe(404);
   });

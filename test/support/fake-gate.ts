@@ -94,6 +94,9 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     }),
     withdrawConsent: async (id) => rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
     standing: async () => 'as it was',
+    rotateKey: async () => ({ kind: 'registered', kid: 'kid' }),
+    recoverKey: async () => ({ kind: 'pending', kid: 'kid', due: store.now() }),
+    stopRecovery: async () => ({ kind: 'stopped', kid: 'kid' }),
     receipt: async (_type, id) =>
       id === 'audit-1' ? { kind: 'ready', receipt: '{"format":"receipt"}' } : id === 'audit-2' ? { kind: 'pending' } : { kind: 'absent' },
   };

@@ -208,7 +208,7 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
 }
 
 /** Keys as they are found at first, and what holds in a commit as long as they still are so. */
-function lookedUpOnce(keyOf: Ceremony['keyOf']): { readonly of: Ceremony['keyOf']; unchanged(): readonly Guard[] } {
+export function lookedUpOnce(keyOf: Ceremony['keyOf']): { readonly of: Ceremony['keyOf']; unchanged(): readonly Guard[] } {
   const found = new Map<string, SigningKey | undefined>();
   return {
     async of(kid) {
@@ -238,17 +238,24 @@ async function stillTrusted(
  * the patient.
  */
 async function requireCustody(deps: Ceremony, { patient, organizations }: CompiledConsent, accepted: readonly Approval[]): Promise<void> {
+  const custodians = await custodiansOf(deps, patient);
+  if (!custodians) return;
+  const named = organizations.some((organization) => custodians.has(organization));
+  const signed = accepted.every(({ role, who }) => role !== 'custodian' || custodians.has(who));
+  if (!named || !signed) throw new AssentError('invalid-signature', 'The custodian named is not the one that manages this record.');
+}
+
+/** The patient's managing organization and those above it; undefined: none is stated. */
+export async function custodiansOf(deps: Ceremony, patient: string): Promise<ReadonlySet<string> | undefined> {
   const managing = ((await newest(deps, 'Patient', patient))?.['managingOrganization'] as { reference?: string } | undefined)?.reference;
-  if (managing === undefined) return;
+  if (managing === undefined) return undefined;
   const custodians = new Set<string>();
   for (let reference: string | undefined = managing; reference !== undefined && !custodians.has(reference); ) {
     custodians.add(reference);
     const organization: ResourceValue | undefined = await newest(deps, 'Organization', reference.slice('Organization/'.length));
     reference = (organization?.['partOf'] as { reference?: string } | undefined)?.reference;
   }
-  const named = organizations.some((organization) => custodians.has(organization));
-  const signed = accepted.every(({ role, who }) => role !== 'custodian' || custodians.has(who));
-  if (!named || !signed) throw new AssentError('invalid-signature', 'The custodian named is not the one that manages this record.');
+  return custodians;
 }
 
 async function newest(deps: Ceremony, type: string, id: string): Promise<ResourceValue | undefined> {
@@ -403,17 +410,17 @@ function provenanceVersion(deps: Ceremony, consent: StoredResource, record: Cons
   return sealedVersion(deps, text, { id: newIdFor(provenance, deps.base), after: undefined });
 }
 
-/** A version nobody changes but by the matching signature. */
-function sealedVersion(
+/** A version nobody changes but by the matching signature. `writer`: other than the caller. */
+export function sealedVersion(
   deps: Ceremony,
   text: string,
-  { id, after }: { readonly id: string; readonly after: StoredResource | undefined },
+  { id, after, writer = deps.caller.actor }: { readonly id: string; readonly after: StoredResource | undefined; readonly writer?: string },
 ): StoredResource {
   const version = newVersion();
   const lastUpdated = Math.max(deps.now(), (after?.lastUpdated ?? 0) + 1);
   const body = withMembers(text, { id, meta: { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() } });
   const value = JSON.parse(body) as ResourceValue;
-  const { keys, instant } = deps.keysOf(value, { writer: deps.caller.actor, previous: undefined, concepts: new Map(), sealed: true });
+  const { keys, instant } = deps.keysOf(value, { writer, previous: undefined, concepts: new Map(), sealed: true });
   return { type: value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
 }
 

@@ -1,6 +1,7 @@
 /** An exercise of each operation at each level it is offered on: of the system, of a type, of one resource; by GET and by POST. */
-import { settled, type InForce } from '../../support/real-server.ts';
-import { createSession } from '../../../server/commands/demo/session.ts';
+import { freshKey, keyStatement, rotate, sendSigned } from '../../support/key-ceremony.ts';
+import { HOSPITAL, type InForce, patient, put, type RealServer, settled } from '../../support/real-server.ts';
+import { type Answer, createSession, enrolKey, type Key } from '../../../server/commands/demo/session.ts';
 import type { Exercise } from './interactions.ts';
 import { demand, type Walker } from './walker.ts';
 
@@ -41,7 +42,28 @@ export const systemOperations: Operations = {
   async reindex(walker) {
     await started(walker, '$reindex');
   },
+  async 'rotate-key'({ app: { server } }) {
+    const [present, next] = [await enrolKey(server.admin, 'Organization/rotating'), freshKey('Organization/rotating')];
+    demand('registered', (await rotate(server, { present, next })).status === 201);
+  },
+  async 'recover-key'({ app: { server } }) {
+    demand('waits', (await recoveryOf(server, 'recovered')).answer.status === 202);
+  },
+  async 'stop-recovery'({ app: { server } }) {
+    const { next, key } = await recoveryOf(server, 'not-recovered');
+    const statement = keyStatement(server, 'key-recovery-stop', { owner: key.owner, kid: next.kid });
+    demand('stopped', (await sendSigned(server.admin, '$stop-recovery', statement, [key])).status === 200);
+  },
 };
+
+/** Of a patient of its own. */
+async function recoveryOf(server: RealServer, id: string): Promise<{ readonly answer: Answer; readonly next: Key; readonly key: Key }> {
+  const owner = `Patient/${id}`;
+  await put(server, patient(id));
+  const [key, custodian, next] = [await enrolKey(server.admin, owner), await enrolKey(server.admin, HOSPITAL), freshKey(owner)];
+  const statement = keyStatement(server, 'key-recovery', { owner, jwk: next.jwk, reason: 'lost' });
+  return { answer: await sendSigned(server.admin, '$recover-key', statement, [custodian, next]), next, key };
+}
 
 /** Of any type. */
 export const typeOperations: Operations = {

@@ -1,0 +1,214 @@
+/**
+ * Keys by signature: another key of the owner, and the recovery of a patient who has none left. Each step is one commit of the key's events, their
+ * log entries, the AuditEvent and the notice to the patient. consent.md §6
+ *
+ * Invariants: a patient's key is changed by a key of theirs, or by two roles of the institution (whoever administers, and the custodian's key)
+ * after a delay of which the patient was told and in which a key of theirs stops it; a key is registered only if it signed as well.
+ */
+import { AssentError } from '../../errors.ts';
+import { newIdFor } from '../../fhir/new-ids.ts';
+import type { Guard, NewLogRow, RecordWrite } from '../../store/port.ts';
+import type { KeyChanged } from '../gate.ts';
+import { areSignedBy, readKeyStatement, type Said } from '../key-statements.ts';
+import { maySign, type SigningKey, stillCounts } from '../keys.ts';
+import type { Caller } from '../model.ts';
+import { type Notice, noticeOf } from '../notice.ts';
+import { type ParsedJws, parseJws } from '../signature.ts';
+import { type Ceremony, custodiansOf, lookedUpOnce, sealedVersion } from './ceremony.ts';
+import { actBase, versionReference } from './disclose.ts';
+
+type Authorization = { readonly statement: string; readonly signatures: readonly string[] };
+export type KeyWrites = { readonly guards: readonly Guard[]; readonly records: readonly RecordWrite[]; readonly log: readonly NewLogRow[] };
+type Authorized = { readonly by: Caller; readonly authorizedBy: Authorization };
+type NewKey = Pick<SigningKey, 'kid' | 'jwk'> & { readonly writes: KeyWrites };
+
+/** Events of the key log, as parts of a commit. Throw AssentError('invalid-request') where the jwk or the owner cannot be one. */
+export type KeyChanges = {
+  register(
+    key: { readonly owner: string; readonly jwk: unknown; readonly role: SigningKey['role']; readonly recovered?: true },
+    how: Authorized,
+  ): Promise<NewKey>;
+  revoke(kid: string, reason: string, by: Caller): Promise<KeyWrites>;
+  openRecovery(key: { readonly owner: string; readonly jwk: unknown }, how: Authorized & { readonly dueAt: string }): Promise<NewKey>;
+  stopRecovery(kid: string, how: Authorized): Promise<KeyWrites>;
+};
+
+export type Recovery = {
+  readonly kid: string;
+  readonly owner: string;
+  readonly dueAt: string;
+  readonly authorizedBy: Authorization;
+  readonly state: 'open' | 'stopped' | 'completed';
+  /** Where in the log it was opened. */
+  readonly openedIndex: number;
+  readonly unchanged: SigningKey['unchanged'];
+};
+
+export type KeyCeremony = Ceremony & {
+  readonly changes: KeyChanges;
+  readonly keysOfOwner: (owner: string) => Promise<readonly SigningKey[]>;
+  readonly recovery: (kid: string) => Promise<Recovery | undefined>;
+  readonly recoveries: (owner: string) => Promise<readonly Recovery[]>;
+  readonly recoveryDelayMs: number;
+};
+
+const uniform =
+  'It is not signed by the keys it takes, not about this server or this owner, or not fresh: nothing was changed, and what exists is not told.';
+const refused = () => new AssentError('invalid-signature', uniform);
+const PATIENT = /^Patient\/([A-Za-z0-9.-]{1,64})$/;
+
+/** A key of the owner adds another one, or is replaced by it. Throws AssentError: invalid-signature, invalid-request, conflict. */
+export async function rotateKey(deps: KeyCeremony, { statement, signatures }: Authorization): Promise<KeyChanged> {
+  const said = readKeyStatement('key-rotation', statement, { audience: deps.base, now: deps.now() });
+  if (!said || signatures.length !== 2) throw refused();
+  const parsed = signatures.map(parseJws);
+  const present = await presentKey(deps, parsed, said);
+  const authorizedBy = { statement, signatures };
+  const { kid, jwk, writes } = await deps.changes.register(
+    { owner: said.owner, jwk: said.jwk, role: present.role },
+    { by: deps.caller, authorizedBy },
+  );
+  if (kid === present.kid || !areSignedBy(parsed, [present, { kid, jwk }], statement)) throw refused();
+  // The same guard either way: a revocation in between makes it a conflict.
+  const retiring = said.retires ? [await deps.changes.revoke(present.kid, `replaced by ${kid}`, deps.caller)] : [];
+  const text = said.retires
+    ? 'A new signing key replaced your key, signed by the old one.'
+    : 'Another signing key was registered for you, signed by one you have.';
+  await commitKeys(deps, {
+    owner: said.owner,
+    writes: [writes, ...retiring, { guards: [present.unchanged], records: [], log: [] }],
+    notice: { code: 'key-registered', text: `${text} New key: ${kid}. If it was not you, tell your custodian to revoke it.` },
+  });
+  return { kind: 'registered', kid };
+}
+
+/** The live key of this owner among those that signed. */
+async function presentKey(deps: KeyCeremony, parsed: readonly ParsedJws[], { owner }: Said<'key-rotation'>): Promise<SigningKey> {
+  const keys = lookedUpOnce(deps.keyOf);
+  for (const { kid } of parsed) {
+    const key = await keys.of(kid);
+    if (key && key.owner === owner && maySign(key)) return key;
+  }
+  throw refused();
+}
+
+/**
+ * Opens a recovery, and completes it once its delay is over; the same statement both times. Throws AssentError: forbidden (scope admin is one of the
+ * two roles), invalid-signature, conflict (another one is open).
+ */
+export async function recoverKey(deps: KeyCeremony, { statement, signatures }: Authorization): Promise<KeyChanged> {
+  if (!deps.caller.admin) throw new AssentError('forbidden', 'A recovery is carried by an administrator and signed by a custodian.');
+  const said = readKeyStatement('key-recovery', statement, { audience: deps.base });
+  if (!said) throw refused();
+  const known = (await deps.recoveries(said.owner)).find(({ authorizedBy }) => authorizedBy.statement === statement);
+  return known ? continueRecovery(deps, known, said) : openRecovery(deps, { statement, signatures });
+}
+
+async function openRecovery(deps: KeyCeremony, authorizedBy: Authorization): Promise<KeyChanged> {
+  const { statement, signatures } = authorizedBy;
+  const now = deps.now();
+  const said = readKeyStatement('key-recovery', statement, { audience: deps.base, now });
+  const patient = PATIENT.exec(said?.owner ?? '')?.[1];
+  if (!said || patient === undefined || signatures.length !== 2) throw refused();
+  const parsed = signatures.map(parseJws);
+  const due = now + deps.recoveryDelayMs;
+  const dueAt = new Date(due).toISOString();
+  const { kid, jwk, writes } = await deps.changes.openRecovery({ owner: said.owner, jwk: said.jwk }, { by: deps.caller, authorizedBy, dueAt });
+  const custodian = await attesting(deps, parsed.find((jws) => jws.kid !== kid)?.kid, patient);
+  const keys = await deps.keysOfOwner(said.owner);
+  if (!custodian || keys.length === 0 || !areSignedBy(parsed, [custodian, { kid, jwk }], statement)) throw refused();
+  if ((await deps.recoveries(said.owner)).some(({ state }) => state === 'open')) throw new AssentError('conflict', 'Another recovery is open.');
+  const text = `${custodian.owner} wants to replace your signing keys by a new one, because: ${said.reason}. It happens on ${dueAt} at the earliest. If you did not ask for it, stop it with a key you have, or tell your custodian.`;
+  await commitKeys(deps, {
+    owner: said.owner,
+    writes: [writes, { guards: [custodian.unchanged], records: [], log: [] }],
+    notice: { code: 'key-recovery-opened', text, until: due },
+  });
+  return { kind: 'pending', kid, due };
+}
+
+/** The custodian's live key, if it is of the organization that manages this patient, or of one above it. */
+async function attesting(deps: KeyCeremony, kid: string | undefined, patient: string): Promise<SigningKey | undefined> {
+  const key = kid === undefined ? undefined : await deps.keyOf(kid);
+  return key?.role === 'custodian' && maySign(key) && (await custodiansOf(deps, patient))?.has(key.owner) ? key : undefined;
+}
+
+async function continueRecovery(deps: KeyCeremony, recovery: Recovery, said: Said<'key-recovery'>): Promise<KeyChanged> {
+  const { kid, owner, state } = recovery;
+  if (state === 'completed') return { kind: 'registered', kid };
+  if (state === 'stopped') return { kind: 'stopped', kid };
+  const due = Date.parse(recovery.dueAt);
+  if (deps.now() < due) return { kind: 'pending', kid, due };
+  const attested = await Promise.all(recovery.authorizedBy.signatures.map((jws) => deps.keyOf(parseJws(jws).kid)));
+  // The custodian's key may be revoked by now, but not have been in other hands when it signed.
+  const custodian = attested.find((key) => key?.role === 'custodian');
+  if (!custodian || !stillCounts(custodian, recovery.openedIndex)) throw refused();
+  const { writes } = await deps.changes.register(
+    { owner, jwk: said.jwk, role: 'patient', recovered: true },
+    { by: deps.caller, authorizedBy: recovery.authorizedBy },
+  );
+  const replaced = (await deps.keysOfOwner(owner)).filter(maySign);
+  const revocations = await Promise.all(replaced.map((key) => deps.changes.revoke(key.kid, `recovered: replaced by ${kid}`, deps.caller)));
+  const unchanged = [recovery, custodian, ...replaced].map((each) => each.unchanged);
+  await commitKeys(deps, {
+    owner,
+    writes: [writes, ...revocations, { guards: unchanged, records: [], log: [] }],
+    notice: {
+      code: 'key-recovered',
+      text: `Your signing keys were replaced by a new one after the delay: ${kid}. What you signed before stays in force.`,
+    },
+  });
+  return { kind: 'registered', kid };
+}
+
+/** By a key of the patient, lost ones included, or by the custodian. Throws AssentError('invalid-signature'). */
+export async function stopRecovery(deps: KeyCeremony, { statement, signatures }: Authorization): Promise<KeyChanged> {
+  const said = readKeyStatement('key-recovery-stop', statement, { audience: deps.base, now: deps.now() });
+  const [jws, ...more] = signatures;
+  if (!said || jws === undefined || more.length > 0) throw refused();
+  const parsed = parseJws(jws);
+  const [key, recovery] = [await deps.keyOf(parsed.kid), await deps.recovery(said.kid)];
+  if (!key || recovery?.owner !== said.owner || !(await mayStop(deps, key, said.owner)) || !areSignedBy([parsed], [key], statement)) throw refused();
+  if (recovery.state === 'completed') throw new AssentError('conflict', 'The recovery is completed.');
+  if (recovery.state === 'open')
+    await commitKeys(deps, {
+      owner: said.owner,
+      writes: [
+        await deps.changes.stopRecovery(said.kid, { by: deps.caller, authorizedBy: { statement, signatures } }),
+        { guards: [recovery.unchanged], records: [], log: [] },
+      ],
+      notice: { code: 'key-recovery-stopped', text: `The replacement of your signing keys was stopped by ${key.owner}. Your keys stay as they are.` },
+    });
+  return { kind: 'stopped', kid: said.kid };
+}
+
+/** A key reported lost was found again, if its owner signs with it; one reported stolen may be in other hands. */
+async function mayStop(deps: KeyCeremony, key: SigningKey, owner: string): Promise<boolean> {
+  if (key.role === 'patient' && key.owner === owner) return key.revoked?.compromisedFromIndex === undefined;
+  return (await attesting(deps, key.kid, owner.slice('Patient/'.length))) !== undefined;
+}
+
+type Commit = { readonly owner: string; readonly writes: readonly KeyWrites[]; readonly notice: Omit<Notice, 'patient' | 'at'> };
+
+async function commitKeys(deps: KeyCeremony, { owner, writes, notice }: Commit): Promise<void> {
+  const patient = PATIENT.exec(owner)?.[1];
+  const told = patient === undefined ? [] : [noticeVersion(deps, { ...notice, patient, at: deps.now() })];
+  const audit = deps.record({ ...actBase(deps.caller, 'operation'), patient, what: told.map(versionReference), basis: [] }, { own: true });
+  const done = await deps.resources.commit({
+    guards: distinct(writes.flatMap(({ guards }) => guards)),
+    resources: [...told, audit.resource],
+    records: writes.flatMap(({ records }) => records),
+    log: [...writes.flatMap(({ log }) => log), deps.logRow(audit.entry)],
+    bumpEpoch: true,
+  });
+  if (done.kind === 'conflict') throw new AssentError('conflict', 'The keys were changed meanwhile, or the new one is registered already.');
+}
+
+function distinct(guards: readonly Guard[]): Guard[] {
+  return [...new Map(guards.map((guard) => [JSON.stringify(guard), guard])).values()];
+}
+
+function noticeVersion(deps: Ceremony, notice: Notice): ReturnType<typeof sealedVersion> {
+  const task = noticeOf(notice);
+  return sealedVersion(deps, JSON.stringify(task), { id: newIdFor(task, deps.base), after: undefined, writer: '' });
+}

@@ -1,0 +1,65 @@
+/**
+ * What is signed about keys: that another key joins or replaces one, that lost keys are replaced, that this is stopped. Pure. consent.md §6
+ *
+ * Invariant: a statement names itself, this server, whose keys it is about and when it was made, and holds nothing that is not understood; so no
+ * other signed text can stand for it, and an old one found somewhere does nothing.
+ */
+import { isObject } from '../fhir/resource.ts';
+import { isSignedBy, type ParsedJws } from './signature.ts';
+import { FRESH_MS } from './workflow.ts';
+
+type Members = Readonly<Record<string, 'text' | 'flag' | 'object'>>;
+
+/** By the last word of their type. `retires`: the key that signs is not used any more. `kid`: the key whose recovery is stopped. */
+const kinds = {
+  'key-rotation': { owner: 'text', jwk: 'object', retires: 'flag' },
+  'key-recovery': { owner: 'text', jwk: 'object', reason: 'text' },
+  'key-recovery-stop': { owner: 'text', kid: 'text' },
+} as const satisfies Record<string, Members>;
+
+type Kinds = typeof kinds;
+type Value = { readonly text: string; readonly flag: boolean; readonly object: object };
+export type Said<K extends keyof Kinds> = { readonly [M in keyof Kinds[K]]: Kinds[K][M] extends keyof Value ? Value[Kinds[K][M]] : never };
+
+/** Undefined where the text is not one of this kind, for this server. `now`: it must be fresh; absent: its time was looked at when it was accepted. */
+export function readKeyStatement<K extends keyof Kinds>(
+  kind: K,
+  text: string,
+  { audience, now }: { readonly audience: string; readonly now?: number },
+): Said<K> | undefined {
+  const value = parse(text);
+  if (!isObject(value)) return undefined;
+  const { type, audience: stated, created, ...said } = value;
+  const fresh = now === undefined || (typeof created === 'string' && Math.abs(Date.parse(created) - now) <= FRESH_MS);
+  if (type !== `urn:assent:${kind}:1` || stated !== audience || !fresh) return undefined;
+  const members: Members = kinds[kind];
+  const whole = Object.keys(said).length === Object.keys(members).length;
+  return whole && Object.entries(members).every(([name, form]) => isOf(form, said[name])) ? (said as Said<K>) : undefined;
+}
+
+function isOf(form: keyof Value, value: unknown): boolean {
+  if (form === 'object') return isObject(value);
+  return form === 'flag' ? typeof value === 'boolean' : typeof value === 'string' && value !== '' && value.length <= LONGEST;
+}
+
+const LONGEST = 500;
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether exactly these keys signed the text, each once. */
+export function areSignedBy(
+  signatures: readonly ParsedJws[],
+  keys: readonly (Pick<ParsedJws, 'kid'> & Parameters<typeof isSignedBy>[1])[],
+  text: string,
+): boolean {
+  return (
+    signatures.length === keys.length &&
+    keys.every((key) => signatures.some((jws) => jws.kid === key.kid && jws.payload === '' && isSignedBy(jws, key, text)))
+  );
+}
