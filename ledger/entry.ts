@@ -11,6 +11,8 @@ export const entryKinds = [
   'disclosure',
   'denial',
   'write',
+  /** Somebody may see a patient’s record for some minutes without a Consent, for a reason they gave. */
+  'break-glass',
   'consent-proposed',
   'consent-active',
   'consent-withdrawn',

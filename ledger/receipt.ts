@@ -101,7 +101,7 @@ function verify(receipt: Receipt, policy: Policy | undefined): Verdict {
 
 function readEvent({ event, entry }: EventPiece): Event {
   const words = eventWords(readJson(event) ?? refute('The AuditEvent is not JSON.')) ?? refute('The AuditEvent is none.');
-  if (!['disclosure', 'denial', 'write'].includes(entry.kind)) refute('The AuditEvent’s log entry is of something else.');
+  if (!['disclosure', 'denial', 'write', 'break-glass'].includes(entry.kind)) refute('The AuditEvent’s log entry is of something else.');
   return { ...words, entry: entryOf(entry, event, words.reference) };
 }
 
@@ -170,7 +170,9 @@ function requireBasis(event: Event, consents: readonly Consent[]): void {
   }
 }
 
-const acts = { disclosure: 'was answered', denial: 'was refused', write: 'wrote' } as Readonly<Record<string, string>>;
+const acts = { disclosure: 'was answered', denial: 'was refused', write: 'wrote', 'break-glass': 'broke the glass' } as Readonly<
+  Record<string, string>
+>;
 
 function eventSentence({ reference, requester, purpose, recorded, entry, basis }: Event): string {
   const what = `${reference}: ${requester} ${acts[entry.kind] ?? 'acted'} for purpose ${purpose}, recorded ${recorded}, entry ${entry.index}`;

@@ -252,13 +252,28 @@ function createRegistry({ resources, records }: Engine, { clock, config, anchori
 function implicitPolicyOf(config: Config): ImplicitPolicy {
   switch (config.IMPLICIT_POLICY) {
     case 'permit-except':
-      for (const label of config.IMPLICIT_EXCEPT) labelOf(label);
+      checkLabels('IMPLICIT_EXCEPT', config.IMPLICIT_EXCEPT);
       return { kind: 'permit-except', labels: config.IMPLICIT_EXCEPT };
+    // Nothing but what a broken glass opens, which it does whatever the policy.
     case 'break-glass':
-      return { kind: 'break-glass', actors: config.BREAK_GLASS_ACTORS };
+      return { kind: 'deny' };
     case 'deny':
     case 'author-treatment':
       return { kind: config.IMPLICIT_POLICY };
+  }
+}
+
+function breakGlassPolicyOf(config: Config): GateDeps['breakGlass'] {
+  checkLabels('BREAK_GLASS_EXCEPT', config.BREAK_GLASS_EXCEPT);
+  return { actors: config.BREAK_GLASS_ACTORS, minutes: config.BREAK_GLASS_MINUTES, except: config.BREAK_GLASS_EXCEPT };
+}
+
+/** Throws Error with a sentence for a label that is not pinned: a policy that silently excepts nothing would be worse. */
+function checkLabels(setting: string, labels: readonly string[]): void {
+  try {
+    for (const label of labels) labelOf(label);
+  } catch (error) {
+    throw new Error(`ASSENT_${setting}: ${error instanceof Error ? error.message : 'not usable'}`, { cause: error });
   }
 }
 
@@ -301,6 +316,7 @@ function buildGate(
     recorder,
     logRow,
     implicit,
+    breakGlass: breakGlassPolicyOf(config),
     approvals: config.APPROVALS,
     integrity: config.REFERENTIAL_INTEGRITY === 'on',
     indexKeys: createKeys(config, search, base),
@@ -405,6 +421,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     authenticate,
     jobs,
     registrationOf,
+    breakGlassToken: authenticator.breakGlassToken,
   };
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
   const explain = createExplain({ search, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });

@@ -73,7 +73,19 @@ const settings = {
   BREAK_GLASS_ACTORS: {
     fallback: '',
     type: 'references',
-    meaning: 'With break-glass: who may use it, e.g. Practitioner/7, comma separated.',
+    meaning: 'Who may break the glass ($break-glass), e.g. Practitioner/7, comma separated; empty: nobody.',
+    parse: list,
+  },
+  BREAK_GLASS_MINUTES: {
+    fallback: '15',
+    type: 'minutes',
+    meaning: 'How long a record stays open after the glass was broken.',
+    parse: integer(1, 60),
+  },
+  BREAK_GLASS_EXCEPT: {
+    fallback: '',
+    type: 'labels',
+    meaning: 'Labels (V, PSYTHPN, …) that no broken glass opens, because law excludes them, comma separated.',
     parse: list,
   },
   JWKS_PRIVATE_HOSTS: {

@@ -24,6 +24,8 @@ export type Act = {
   readonly basis: readonly string[];
   /** The search as its sender wrote it; absent in events that others may see. */
   readonly query?: string;
+  /** Of breaking the glass: why, in the words of who did. */
+  readonly reason?: string;
 };
 
 const actions = {
@@ -56,7 +58,12 @@ export function auditEvent(
     action: actions[act.interaction],
     recorded,
     outcome: act.outcome === 'done' ? '0' : '4',
-    purposeOfEvent: [{ coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActReason', code: act.purpose }] }],
+    purposeOfEvent: [
+      {
+        coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActReason', code: act.purpose }],
+        ...(act.reason === undefined ? {} : { text: act.reason }),
+      },
+    ],
     agent: [{ who: { reference: act.actor }, altId: act.client, requestor: true }],
     source: { observer: { display: stamp.observer } },
     ...entities(act),

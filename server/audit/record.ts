@@ -22,7 +22,7 @@ export type Recorded = {
     readonly keys: readonly string[];
   };
   readonly entry: {
-    readonly kind: 'disclosure' | 'denial' | 'write';
+    readonly kind: 'disclosure' | 'denial' | 'write' | 'break-glass';
     readonly occurredAt: string;
     readonly subject: string | null;
     readonly reference: string;
@@ -44,7 +44,7 @@ export function createRecorder({ clock, observer, keysOf }: { readonly clock: Cl
       id,
       resource: { type: 'AuditEvent', id, version, lastUpdated: recorded, instant: recorded, deleted: false, body, keys: keysOf(event, act, own) },
       entry: {
-        kind: act.outcome === 'refused' ? 'denial' : isWrite(act) ? 'write' : 'disclosure',
+        kind: kindOf(act),
         occurredAt: new Date(recorded).toISOString(),
         subject: act.patient === undefined ? null : `Patient/${act.patient}`,
         reference: `AuditEvent/${id}`,
@@ -62,6 +62,12 @@ function patientNamed({ patient, what, actor }: Act): string | undefined {
 }
 
 const PATIENT = /^Patient\/([^/]+)/;
+
+function kindOf(act: Act): Recorded['entry']['kind'] {
+  if (act.outcome === 'refused') return 'denial';
+  if (act.reason !== undefined) return 'break-glass';
+  return isWrite(act) ? 'write' : 'disclosure';
+}
 
 function isWrite(act: Act): boolean {
   return act.interaction === 'create' || act.interaction === 'update' || act.interaction === 'delete' || act.interaction === 'transaction';

@@ -15,7 +15,7 @@ import { authPaths, type Endpoints, serverMetadata, smartConfiguration } from '.
 import { createJwksFetch } from './fetch-jwks.ts';
 import { createProvider } from './provider.ts';
 import { loadSigningKey } from './signing-keys.ts';
-import { type Authenticator, createAuthenticator, createTokenVerifier } from './token.ts';
+import { type Authenticator, createAuthenticator, createBreakGlassToken, createTokenVerifier } from './token.ts';
 
 export type AuthorizationDeps = {
   readonly records: RecordStore;
@@ -27,7 +27,10 @@ export type AuthorizationDeps = {
 };
 
 /** Registers the token endpoint, JWKS and the discovery documents on the app; gives the authenticator for all its other routes. */
-export async function installAuthorization(app: FastifyInstance, deps: AuthorizationDeps): Promise<Authenticator> {
+export async function installAuthorization(
+  app: FastifyInstance,
+  deps: AuthorizationDeps,
+): Promise<Authenticator & { readonly breakGlassToken: ReturnType<typeof createBreakGlassToken> }> {
   const { clients, clock, endpoints, privateHosts } = deps;
   const signingKey = await loadSigningKey(deps.records);
   const provider = createProvider({
@@ -39,12 +42,12 @@ export async function installAuthorization(app: FastifyInstance, deps: Authoriza
   await app.register(fastifyJwt, { secret: { public: signingKey.publicPem } });
   await app.register(async (scope) => mountProvider(scope, provider));
   publishDocuments(app, endpoints);
-  return createAuthenticator({
-    verify: createTokenVerifier({ jwt: app.jwt, signingKey, issuer: endpoints.issuer, audience: endpoints.fhir, clock }),
-    epoch: deps.epoch,
-    generationOf: async (client) => (await clients.find(client))?.generation,
-    clock,
-  });
+  const ours = { signingKey, issuer: endpoints.issuer, audience: endpoints.fhir };
+  const generationOf = async (client: string) => (await clients.find(client))?.generation;
+  return {
+    ...createAuthenticator({ verify: createTokenVerifier({ jwt: app.jwt, ...ours, clock }), epoch: deps.epoch, generationOf, clock }),
+    breakGlassToken: createBreakGlassToken({ ...ours, generationOf, clock }),
+  };
 }
 
 function mountProvider(scope: FastifyInstance, provider: Provider): void {

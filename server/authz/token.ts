@@ -6,6 +6,8 @@
  * refused on its very next request, in every process, because its removal moved the epoch that each request reads.
  */
 import type { JWT } from '@fastify/jwt';
+import { randomUUID } from 'node:crypto';
+import { importJWK, type JWK, SignJWT } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
@@ -128,7 +130,42 @@ function readClaims(claims: Readonly<Record<string, unknown>>): VerifiedToken {
     choosesIds: claims['chooses_ids'] === true,
     tokenId: text('jti'),
   };
-  return { caller: Object.freeze(caller), generation: text('reg'), expires: Number(claims['exp']) * 1000 };
+  const expires = Number(claims['exp']) * 1000;
+  const opened = claims['break_glass'] === undefined ? {} : { breakGlass: { patient: text('break_glass'), until: expires } };
+  return { caller: Object.freeze({ ...caller, ...opened }), generation: text('reg'), expires };
+}
+
+export type BreakGlassTokenDeps = {
+  readonly signingKey: SigningKey;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly generationOf: AuthenticatorDeps['generationOf'];
+  readonly clock: Clock;
+};
+
+/**
+ * A token for one patient and purpose BTG, to read and search with, of what the caller's own token reads and searches. Only for what was recorded
+ * already: the Gate's breakGlass. Throws AssentError('unauthenticated') when the client is gone.
+ */
+export function createBreakGlassToken({ signingKey, issuer, audience, generationOf, clock }: BreakGlassTokenDeps) {
+  return async (caller: Caller, { patient, until }: NonNullable<Caller['breakGlass']>): Promise<string> => {
+    const generation = await generationOf(caller.client);
+    if (generation === undefined) throw refused();
+    const scopes = caller.scopes.flatMap(({ context, type, letters }) => {
+      const reading = letters.replaceAll(/[^rs]/g, '');
+      return reading === '' ? [] : [`${context}/${type}.${reading}`];
+    });
+    const who = { client_id: caller.client, actor: caller.actor, reg: generation };
+    return new SignJWT({ ...who, purpose: 'BTG', scope: scopes.join(' '), break_glass: patient })
+      .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: signingKey.kid })
+      .setIssuer(issuer)
+      .setSubject(caller.client)
+      .setAudience(audience)
+      .setIssuedAt(Math.floor(clock() / 1000))
+      .setExpirationTime(Math.floor(until / 1000))
+      .setJti(randomUUID())
+      .sign(await importJWK(signingKey.privateJwk as JWK, 'RS256'));
+  };
 }
 
 /** Two generations of a Map: as good as least-recently-used here, and a hit in the young one moves nothing. */

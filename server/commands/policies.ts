@@ -10,7 +10,7 @@ const implicitWords = {
   deny: 'Where no Consent applies, nothing is shown.',
   'author-treatment': 'Where no Consent applies, the organization that wrote the current version reads it for purpose TREAT; nothing else is shown.',
   'permit-except': 'Where no Consent applies, everything is shown but what carries the excepted labels.',
-  'break-glass': 'Where no Consent applies, only the named actors read, with purpose BTG; nothing else is shown.',
+  'break-glass': 'Where no Consent applies, nothing is shown but what a broken glass opens.',
 } as const;
 
 export async function policies(config: Config, { explain }: { readonly explain: boolean }): Promise<number> {
@@ -20,18 +20,27 @@ export async function policies(config: Config, { explain }: { readonly explain: 
 }
 
 export function describePolicies(
-  config: Pick<Config, 'APPROVALS' | 'IMPLICIT_POLICY' | 'IMPLICIT_EXCEPT' | 'BREAK_GLASS_ACTORS'>,
+  config: Pick<Config, 'APPROVALS' | 'IMPLICIT_POLICY' | 'IMPLICIT_EXCEPT' | 'BREAK_GLASS_ACTORS' | 'BREAK_GLASS_MINUTES' | 'BREAK_GLASS_EXCEPT'>,
 ): readonly string[] {
   const approvals =
     config.APPROVALS === 'both' ? 'A Consent acts once the patient and the custodian signed it.' : 'A Consent acts once the patient signed it.';
-  const details = { 'permit-except': config.IMPLICIT_EXCEPT, 'break-glass': config.BREAK_GLASS_ACTORS, deny: [], 'author-treatment': [] }[
-    config.IMPLICIT_POLICY
-  ];
+  const details = config.IMPLICIT_POLICY === 'permit-except' ? config.IMPLICIT_EXCEPT : [];
   const rows: readonly (readonly [string, string])[] = [
     ...builtInPolicies.map(({ name, says }) => [name, says] as const),
     ['consents', `${approvals} Of each patient named, the deepest matching provision decides; deny wins at equal depth and across Consents.`],
     ['replaces', 'Where a signed permit speaks to the caller, what it does not reach is denied, whatever the implicit policy says.'],
+    ['break-glass', breakGlassWords(config)],
     [`implicit: ${config.IMPLICIT_POLICY}`, `${implicitWords[config.IMPLICIT_POLICY]}${details.length > 0 ? ` (${details.join(', ')})` : ''}`],
   ];
   return rows.map(([name, says]) => `${name.padEnd(28)}${says}`);
+}
+
+function breakGlassWords({
+  BREAK_GLASS_ACTORS: actors,
+  BREAK_GLASS_MINUTES: minutes,
+  BREAK_GLASS_EXCEPT: except,
+}: Pick<Config, 'BREAK_GLASS_ACTORS' | 'BREAK_GLASS_MINUTES' | 'BREAK_GLASS_EXCEPT'>): string {
+  if (actors.length === 0) return 'Nobody may break the glass.';
+  const law = except.length === 0 ? '' : `, nor ${except.join(', ')}`;
+  return `${actors.join(', ')} may, for a reason the patient is told: one patient for ${minutes} minutes, never what a Consent denies them${law}.`;
 }

@@ -11,9 +11,9 @@ import type { Closure } from './closure.ts';
 import { purposeIsWithin, readActions } from './code-systems.ts';
 import type { CompiledConsent, Provision, Span } from './compile.ts';
 import { facet, PATIENT } from './facets.ts';
-import { implicitExpression } from './implicit.ts';
+import { implicitExpression, labelOf } from './implicit.ts';
 import type { Caller, ImplicitPolicy } from './model.ts';
-import { whatExpression } from './what.ts';
+import { labelsDenied, whatExpression } from './what.ts';
 
 export type Asked = { readonly caller: Caller; readonly closure: Closure; readonly now: number };
 
@@ -24,6 +24,8 @@ export type DecisionInput = Asked & {
   readonly implicit: ImplicitPolicy;
   /** Patients one of whose Consents is not the one in the log: nothing about them is shown on anybody else's say. */
   readonly voidPatients: ReadonlySet<string>;
+  /** Labels that no broken glass opens, by law. */
+  readonly beyondBreakGlass?: readonly string[];
   /** Of the resources that a `related` starts from, as `Type/id`, those that this caller may see now (rule 11). */
   readonly anchors: ReadonlySet<string>;
 };
@@ -33,9 +35,22 @@ export type Decision = { readonly where: Expression; readonly validUntil: number
 
 export function scopeFor(input: DecisionInput): Decision {
   const { type, caller, policies, closure, now } = input;
-  const validUntil = Math.min(closure.validUntil, ...policies.map((policy) => nextChange(policy, now)));
+  const { breakGlass } = caller;
+  const ends = breakGlass && now < breakGlass.until ? [breakGlass.until] : [];
+  const validUntil = Math.min(closure.validUntil, ...ends, ...policies.map((policy) => nextChange(policy, now)));
   const { decides, opens, permits } = builtInFor(type, caller);
-  return { where: decides ?? or([opens, consentedTo(input, permits)]), validUntil };
+  return { where: decides ?? or([opens, breakGlass ? throughBrokenGlass(input, breakGlass) : consentedTo(input, permits)]), validUntil };
+}
+
+/**
+ * What names this patient and nobody else. It stands in for a permit, never against a denial: what a Consent denies this caller for this purpose,
+ * or law excludes, stays hidden.
+ */
+function throughBrokenGlass(input: DecisionInput, { patient, until }: NonNullable<Caller['breakGlass']>): Expression {
+  if (input.now >= until) return none;
+  const theirs = new Set([facet.patient(patient)]);
+  const excluded = labelsDenied((input.beyondBreakGlass ?? []).map(labelOf));
+  return and([any(theirs), { kind: 'every', prefix: PATIENT, keys: theirs }, notDenied(input), not(excluded)]);
 }
 
 /** `selves`: patients who need no Consent to read, and whose Consents are about others. */

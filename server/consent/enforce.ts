@@ -8,6 +8,7 @@ import type { ResourceValue } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
 import type { RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
 import { concernedBy, explainAccess } from './enforce/access.ts';
+import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
 import { type Ceremony, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
@@ -65,6 +66,7 @@ export type GateDeps = {
   };
   readonly approvals: Approvals;
   readonly implicit: ImplicitPolicy;
+  readonly breakGlass: BreakGlassPolicy;
   /** Our own FHIR base URL. */
   readonly base: string;
   readonly alarm: PoliciesDeps['alarm'];
@@ -95,6 +97,7 @@ export function createGateFor(given: GateDeps): GateFor {
     epoch: () => resources.epoch(),
     closureOf: (caller) => callerClosure(directory, caller),
     implicit: deps.implicit,
+    beyondBreakGlass: deps.breakGlass.except,
     clock,
     visibleAmong: (references, scopeOf) => visibleAmong(resources, references, scopeOf),
     concernedBy: (row, anchorsOf) => concernedBy(resources, row, anchorsOf),
@@ -163,6 +166,7 @@ function gateOf(
     signConsent: (request) => signConsent(ceremony, request),
     signPreparedConsent: (request) => signPrepared(ceremony, request),
     withdrawConsent: (id, jws) => withdrawConsent(ceremony, id, jws),
+    breakGlass: (request) => breakGlass(ceremony, deps.breakGlass, request),
     rotateKey: (request) => rotateKey(keyCeremony, request),
     recoverKey: (request) => recoverKey(keyCeremony, request),
     stopRecovery: (request) => stopRecovery(keyCeremony, request),

@@ -199,6 +199,9 @@ export type KeyChanged =
   /** `due`: ms since 1970, from when the recovery can be completed. */
   | { readonly kind: 'pending'; readonly kid: string; readonly due: number };
 
+/** One patient, by logical id, until an instant in ms since 1970. */
+export type BrokenGlass = NonNullable<Caller['breakGlass']>;
+
 export type ReceiptResult =
   | { readonly kind: 'ready'; readonly receipt: string }
   /** Not yet in a signed checkpoint. */
@@ -357,6 +360,8 @@ export type Gate = {
   /** The same for a Consent sent as it was prepared, beside its signatures. */
   signPreparedConsent(request: { readonly consent: ResourceValue; readonly signatures: Signatures }): Promise<SignedConsent>;
   withdrawConsent(id: string, jws: string): Promise<Row>;
+  /** consent.md §7. Recorded and told to the patient when this resolves. Throws AssentError: forbidden, invalid-request. */
+  breakGlass(request: { readonly patient: string; readonly reason: string }): Promise<BrokenGlass>;
   /** consent.md §6. Throw AssentError: invalid-signature, invalid-request, conflict, forbidden (a recovery takes scope admin). */
   rotateKey(request: KeyRequest): Promise<KeyChanged>;
   recoverKey(request: KeyRequest): Promise<KeyChanged>;

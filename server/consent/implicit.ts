@@ -1,5 +1,5 @@
-/** What holds where no Consent applies: one of four policies the custodian configures. consent.md §2 (default), interface.md §1 */
-import { all, any, type Expression, none, not } from '../search/expression.ts';
+/** What holds where no Consent applies: one of the policies the custodian configures (break-glass only is: nothing, decide.ts). consent.md §2 (default), interface.md §1 */
+import { any, type Expression, none, not } from '../search/expression.ts';
 import { isSensitivity, rankOf } from './code-systems.ts';
 import { facet } from './facets.ts';
 import type { Caller, ImplicitPolicy } from './model.ts';
@@ -14,8 +14,6 @@ export function implicitExpression(policy: ImplicitPolicy, caller: Caller): Expr
       return caller.purpose === 'TREAT' && caller.actor.startsWith('Organization/') ? any([facet.writer(caller.actor)]) : none;
     case 'permit-except':
       return not(labelsDenied(policy.labels.map(labelOf)));
-    case 'break-glass':
-      return policy.actors.includes(caller.actor) && caller.purpose === 'BTG' ? all : none;
   }
 }
 
@@ -24,5 +22,5 @@ export function labelOf(label: string): { readonly kind: 'rank'; readonly rank: 
   const rank = rankOf(label);
   if (rank !== undefined) return { kind: 'rank', rank };
   if (isSensitivity(label)) return { kind: 'sensitivity', code: label };
-  throw new Error(`ASSENT_IMPLICIT_EXCEPT: ${label} is neither a confidentiality (U L M N R V) nor a pinned sensitivity code.`);
+  throw new Error(`${label} is neither a confidentiality (U L M N R V) nor a pinned sensitivity code.`);
 }

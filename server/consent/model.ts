@@ -13,6 +13,8 @@ export type Caller = {
   /** Registered as allowed to choose ids (update-as-create): such a client learns which ids exist. */
   readonly choosesIds: boolean;
   readonly tokenId: string;
+  /** This one patient's record, without their permit, for a reason that is recorded. `until`: ms since 1970. consent.md §7 */
+  readonly breakGlass?: { readonly patient: string; readonly until: number };
 };
 
 /** One SMART v2 scope, e.g. system/Observation.rs → { context: 'system', type: 'Observation', letters: 'rs' }. */
@@ -21,7 +23,6 @@ export type SmartScope = { readonly context: 'system' | 'user' | 'patient'; read
 export type ImplicitPolicy =
   | { readonly kind: 'deny' }
   | { readonly kind: 'author-treatment' }
-  | { readonly kind: 'permit-except'; readonly labels: readonly string[] }
-  | { readonly kind: 'break-glass'; readonly actors: readonly string[] };
+  | { readonly kind: 'permit-except'; readonly labels: readonly string[] };
 
 export type Approvals = 'both' | 'patient';

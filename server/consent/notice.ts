@@ -9,7 +9,7 @@ export const NOTICES = 'urn:assent:notice';
 export type Notice = {
   /** Logical id. */
   readonly patient: string;
-  readonly code: 'key-registered' | 'key-recovery-opened' | 'key-recovery-stopped' | 'key-recovered';
+  readonly code: 'key-registered' | 'key-recovery-opened' | 'key-recovery-stopped' | 'key-recovered' | 'break-glass';
   /** In words for the patient. */
   readonly text: string;
   /** ms since 1970. */

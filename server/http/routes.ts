@@ -9,6 +9,7 @@ import { create } from './create.ts';
 import { conditionalDelete, remove } from './delete.ts';
 import { history } from './history.ts';
 import type { Route } from './interaction.ts';
+import { breakGlass } from './operations/break-glass.ts';
 import { convert } from './operations/convert.ts';
 import { disclosures } from './operations/disclosures.ts';
 import { document } from './operations/document.ts';
@@ -93,6 +94,7 @@ export const routes: readonly Route[] = [
   { interaction: '$prepare',         method: 'POST',   path: '/Consent/$prepare',              scope: 'token',  takes: 'resource', handler: prepare },
   { interaction: '$sign',            method: 'POST',   path: '/Consent/$sign',                 scope: 'token',  takes: 'resource', handler: sign },
   { interaction: '$withdraw',        method: 'POST',   path: '/Consent/:id/$withdraw',         scope: 'token',  takes: 'resource', handler: withdraw },
+  { interaction: '$break-glass',     method: 'POST',   path: '/Patient/:id/$break-glass',      scope: 'r',      takes: 'resource', handler: breakGlass },
   { interaction: '$rotate-key',      method: 'POST',   path: '/$rotate-key',                  scope: 'token',  takes: 'resource', handler: rotateKey },
   { interaction: '$recover-key',     method: 'POST',   path: '/$recover-key',                 scope: 'token',  takes: 'resource', handler: recoverKey },
   { interaction: '$stop-recovery',   method: 'POST',   path: '/$stop-recovery',               scope: 'token',  takes: 'resource', handler: stopRecovery },

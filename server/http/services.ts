@@ -1,6 +1,6 @@
 /** What the interactions are built from, handed in by the composition root. None of it can reach a store. */
 import type { Clock } from '../clock.ts';
-import type { Gate } from '../consent/gate.ts';
+import type { BrokenGlass, Gate } from '../consent/gate.ts';
 import type { Issue } from '../errors.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
 import type { Jobs } from '../jobs/jobs.ts';
@@ -59,6 +59,8 @@ export type Services = {
   readonly jobs: Jobs;
   /** The registration of a client, new with every change of it; undefined: there is no such client. */
   readonly registrationOf: (client: string) => Promise<string | undefined>;
+  /** What reads with a broken glass. Only for what the Gate recorded. */
+  readonly breakGlassToken: (caller: Caller, opened: BrokenGlass) => Promise<string>;
   readonly routes: readonly Route[];
   readonly router: Router;
   /** Runs an entry through the same table and the same checks as a request of its own. Throws AssentError. */

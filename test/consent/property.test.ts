@@ -169,7 +169,6 @@ const implicit: fc.Arbitrary<ImplicitPolicy> = some<ImplicitPolicy>(
   { kind: 'deny' },
   { kind: 'author-treatment' },
   { kind: 'permit-except', labels: ['V', 'SUD'] },
-  { kind: 'break-glass', actors: ['Practitioner/d1', 'Organization/clinic'] },
 );
 
 const world = fc.record({

@@ -25,7 +25,7 @@ let byType: ReadonlyMap<string, readonly Claim[]>;
 let signed: ReturnType<typeof ceremonyOperations>;
 
 beforeAll(async () => {
-  app = await createServedApp({ ASSENT_MAX_BODY_BYTES: '10000000' });
+  app = await createServedApp({ ASSENT_MAX_BODY_BYTES: '10000000', ASSENT_BREAK_GLASS_ACTORS: 'Practitioner/er' });
   statement = (await (await fetch(`${app.base}/metadata`)).json()) as Statement;
   byType = Map.groupBy(claimsOf(statement), ({ of }) => of);
   walkers = createWalkers(app);

@@ -94,6 +94,7 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     }),
     withdrawConsent: async (id) => rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
     standing: async () => 'as it was',
+    breakGlass: async ({ patient }) => ({ patient, until: store.now() }),
     rotateKey: async () => ({ kind: 'registered', kid: 'kid' }),
     recoverKey: async () => ({ kind: 'pending', kid: 'kid', due: store.now() }),
     stopRecovery: async () => ({ kind: 'stopped', kid: 'kid' }),

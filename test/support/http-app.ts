@@ -71,6 +71,7 @@ const defaults: Omit<FhirOptions, 'gateFor'> = {
     report: () => undefined,
   }),
   registrationOf: async () => 'registered',
+  breakGlassToken: async () => 'token',
 };
 
 type Call = { readonly token?: string | undefined; readonly body?: unknown; readonly headers?: Readonly<Record<string, string>> };

@@ -24,7 +24,7 @@ export type Question = {
   /** What each resource named as `related` referred to when the Consent was prepared, and which of these resources the caller may see now. */
   readonly frozen?: Readonly<Record<string, readonly string[]>>;
   readonly visible?: readonly string[];
-  readonly implicit: { readonly kind: string; readonly labels?: readonly string[]; readonly actors?: readonly string[] };
+  readonly implicit: { readonly kind: string; readonly labels?: readonly string[] };
 };
 
 const OPEN = ['Organization', 'Practitioner', 'PractitionerRole', 'Location', 'Medication', 'Questionnaire'];
@@ -296,7 +296,6 @@ export function patientsIn(resource: Json): string[] {
 function implicitSays(question: Question): boolean {
   const { implicit, caller, writer } = question;
   if (implicit.kind === 'author-treatment') return caller.purpose === 'TREAT' && caller.actor.startsWith('Organization/') && writer === caller.actor;
-  if (implicit.kind === 'break-glass') return caller.purpose === 'BTG' && implicit.actors?.includes(caller.actor) === true;
   if (implicit.kind !== 'permit-except') return false;
   if (question.sections?.unknown && implicit.labels?.length) return false;
   const system = (label: string) => (RANKS.includes(label) ? 'Confidentiality' : 'ActCode');

@@ -18,6 +18,7 @@ import type { PreparedConsent, Row } from '../gate.ts';
 import { type SigningKey, stillCounts } from '../keys.ts';
 import type { Approvals } from '../model.ts';
 import type { ConsentLog } from '../policies.ts';
+import { type Notice, noticeOf } from '../notice.ts';
 import { provenanceOf } from '../provenance.ts';
 import { narrativeOf, renderDifference, renderTerms } from '../render.ts';
 import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
@@ -422,6 +423,12 @@ export function sealedVersion(
   const value = JSON.parse(body) as ResourceValue;
   const { keys, instant } = deps.keysOf(value, { writer, previous: undefined, concepts: new Map(), sealed: true });
   return { type: value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
+}
+
+/** Of nobody's writing: what organizations wrote they may read again. */
+export function noticeVersion(deps: Ceremony, notice: Notice): StoredResource {
+  const task = noticeOf(notice);
+  return sealedVersion(deps, JSON.stringify(task), { id: newIdFor(task, deps.base), after: undefined, writer: '' });
 }
 
 async function recordOf(deps: Ceremony, id: string): Promise<{ readonly value: ConsentRecord; readonly revision: number } | undefined> {

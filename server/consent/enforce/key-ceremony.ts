@@ -6,15 +6,14 @@
  * after a delay of which the patient was told and in which a key of theirs stops it; a key is registered only if it signed as well.
  */
 import { AssentError } from '../../errors.ts';
-import { newIdFor } from '../../fhir/new-ids.ts';
 import type { Guard, NewLogRow, RecordWrite } from '../../store/port.ts';
 import type { KeyChanged } from '../gate.ts';
 import { areSignedBy, readKeyStatement, type Said } from '../key-statements.ts';
 import { maySign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Caller } from '../model.ts';
-import { type Notice, noticeOf } from '../notice.ts';
+import type { Notice } from '../notice.ts';
 import { type ParsedJws, parseJws } from '../signature.ts';
-import { type Ceremony, custodiansOf, lookedUpOnce, sealedVersion } from './ceremony.ts';
+import { type Ceremony, custodiansOf, lookedUpOnce, noticeVersion } from './ceremony.ts';
 import { actBase, versionReference } from './disclose.ts';
 
 type Authorization = { readonly statement: string; readonly signatures: readonly string[] };
@@ -206,9 +205,4 @@ async function commitKeys(deps: KeyCeremony, { owner, writes, notice }: Commit):
 
 function distinct(guards: readonly Guard[]): Guard[] {
   return [...new Map(guards.map((guard) => [JSON.stringify(guard), guard])).values()];
-}
-
-function noticeVersion(deps: Ceremony, notice: Notice): ReturnType<typeof sealedVersion> {
-  const task = noticeOf(notice);
-  return sealedVersion(deps, JSON.stringify(task), { id: newIdFor(task, deps.base), after: undefined, writer: '' });
 }

@@ -20,6 +20,8 @@ export type ViewsDeps = {
   readonly epoch: () => Promise<number>;
   readonly closureOf: (caller: Caller) => Promise<Closure>;
   readonly implicit: ImplicitPolicy;
+  /** Labels that no broken glass opens. */
+  readonly beyondBreakGlass: readonly string[];
   readonly clock: Clock;
   /** Those of the resources (`Type/id`) that the scopes let be seen; undefined: the epoch has moved. */
   readonly visibleAmong: (references: readonly string[], scopeOf: View['scope']) => Promise<ReadonlySet<string> | undefined>;
@@ -46,7 +48,7 @@ type Cached = {
 const MOST_CALLERS = 10_000;
 
 export function createViews(deps: ViewsDeps): ViewMaker {
-  const { policies, epoch, closureOf, implicit, clock } = deps;
+  const { policies, epoch, closureOf, implicit, beyondBreakGlass, clock } = deps;
   const cache = new Map<string, Cached>();
 
   /** `patients`: whose Consents matter; absent: everybody's. */
@@ -54,7 +56,8 @@ export function createViews(deps: ViewsDeps): ViewMaker {
     const [at, generation] = [policies.epoch(), policies.generation()];
     const closure = await closureOf(caller);
     const mine = inForce(policies, patients).filter(({ compiled }) => everSpeaksTo(compiled.root, { caller, closure }));
-    const standing = { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, voidPatients: policies.voidPatients() };
+    const voidPatients = policies.voidPatients();
+    const standing = { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, beyondBreakGlass, voidPatients };
     const support = supportOf(mine, { caller, closure, clock });
     const viewOf = remembered((anchors) => {
       const decide = createDecider({ ...standing, anchors }, clock);
@@ -152,8 +155,8 @@ function supportOf(
   const bases = new Map<string, { readonly reference: string; readonly compiled: CompiledConsent }[]>();
   for (const { reference, version, compiled } of mine)
     bases.set(compiled.patient, [...(bases.get(compiled.patient) ?? []), { reference: `${reference}/_history/${version}`, compiled }]);
-  // What patients read of themselves and administrators of the trail rests on built-in policies.
-  const needsNone = (patient: string) => caller.admin || caller.actor === `Patient/${patient}`;
+  // What patients read of themselves, administrators of the trail and whoever broke the glass rests on other policies.
+  const needsNone = (patient: string) => caller.admin || caller.actor === `Patient/${patient}` || caller.breakGlass !== undefined;
   const supporting = (patient: string) => {
     const asked = { caller, closure, now: clock() };
     return (bases.get(patient) ?? []).filter((each) => maySupport(each.compiled, asked)).map(({ reference }) => reference);
@@ -177,7 +180,11 @@ type Marked = {
 function markOf({ caller, closure, mine, implicit, voidPatients, anchors }: Marked, now: number): string {
   const policies = mine.map(({ reference, version, compiled }) => `${reference} ${version} ${compiled.permitsUntil} ${nextChange(compiled, now)}`);
   const sets = [closure.permit, closure.deny, voidPatients, anchors].map((set) => [...set].sort());
-  return hash('sha256', JSON.stringify([callerKey(caller), policies.sort(), sets, closure.validUntil, implicit]), 'base64url');
+  return hash('sha256', JSON.stringify([callerKey(caller), isOver(caller, now), policies.sort(), sets, closure.validUntil, implicit]), 'base64url');
+}
+
+function isOver({ breakGlass }: Caller, now: number): boolean {
+  return breakGlass !== undefined && now >= breakGlass.until;
 }
 
 type Standing = Omit<Parameters<typeof scopeFor>[0], 'type' | 'now'>;
@@ -210,8 +217,8 @@ const callerKeys = new WeakMap<Caller, string>();
 function callerKey(caller: Caller): string {
   const known = callerKeys.get(caller);
   if (known !== undefined) return known;
-  const { client, actor, purpose, admin } = caller;
-  const key = JSON.stringify([client, actor, purpose, admin]);
+  const { client, actor, purpose, admin, breakGlass = null } = caller;
+  const key = JSON.stringify([client, actor, purpose, admin, breakGlass]);
   callerKeys.set(caller, key);
   return key;
 }

@@ -1,6 +1,6 @@
 /** An exercise of each operation at each level it is offered on: of the system, of a type, of one resource; by GET and by POST. */
 import { freshKey, keyStatement, rotate, sendSigned } from '../../support/key-ceremony.ts';
-import { HOSPITAL, type InForce, patient, put, type RealServer, settled } from '../../support/real-server.ts';
+import { HOSPITAL, type InForce, patient, put, type RealServer, register, settled } from '../../support/real-server.ts';
 import { type Answer, createSession, enrolKey, type Key } from '../../../server/commands/demo/session.ts';
 import type { Exercise } from './interactions.ts';
 import { demand, type Walker } from './walker.ts';
@@ -152,6 +152,12 @@ export const typeOperations: Operations = {
 export function ceremonyOperations({ prepare, sign, withdraw, receiptOfDisclosure }: Ceremony): Operations {
   return {
     'Consent prepare': async () => demand('a statement to sign', (await prepare()).length > 100),
+    'Patient break-glass': async ({ app: { server } }) => {
+      const { session } = await register(server, { actor: 'Practitioner/er' });
+      const reason = parameters({ name: 'reason', valueString: 'brought in unconscious' });
+      const { status, text } = await session.call('POST', 'Patient/walked/$break-glass', reason);
+      demand(`a token: ${text}`, status === 200 && text.includes('expires'));
+    },
     'Consent sign': async (walker) => {
       const { consent } = await sign();
       demand('the Consent is there', (await walker.ask('GET', consent, 200)).json.status === 'active');
