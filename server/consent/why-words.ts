@@ -52,7 +52,6 @@ const english: Words = {
     deny: 'No Consent speaks of this, and where none does, this hospital shows nothing.',
     'author-treatment': 'No Consent speaks of this; where none does, only the organization that wrote a record sees it, for treatment.',
     'permit-except': 'No Consent speaks of this; where none does, this hospital shows records, except those with certain labels.',
-    'break-glass': 'No Consent speaks of this; where none does, only those named for emergencies see records, when they break the glass.',
   },
   silent: {
     period: 'It is not in force today.',
@@ -99,7 +98,6 @@ const chinese: Words = {
     deny: '没有知情同意涉及此事；在此情形下本院不显示任何内容。',
     'author-treatment': '没有知情同意涉及此事；在此情形下只有撰写记录的机构可以为治疗查阅。',
     'permit-except': '没有知情同意涉及此事；在此情形下本院显示记录，带有某些标签者除外。',
-    'break-glass': '没有知情同意涉及此事；在此情形下只有被指定处理紧急情况者可以破例查阅。',
   },
   silent: {
     period: '今天不在有效期内。',

@@ -40,8 +40,15 @@ describe.each<readonly [string, 'P' | 'D', () => 'P' | 'D']>([
 describe('by law', () => {
   const scope = (labels: readonly string[], now = NOON) =>
     scopeFor({
-      ...{ caller: glass(), type: 'Observation', closure: closureOf(glass(), [], now), now, implicit: { kind: 'deny' as const } },
-      ...{ policies: [], voidPatients: new Set<string>(), anchors: new Set<string>(), beyondBreakGlass: labels },
+      caller: glass(),
+      type: 'Observation',
+      closure: closureOf(glass(), [], now),
+      now,
+      implicit: { kind: 'deny' },
+      policies: [],
+      voidPatients: new Set(),
+      anchors: new Set(),
+      beyondBreakGlass: labels,
     });
 
   test('a label that no glass opens is in the scope', () => {

@@ -100,6 +100,11 @@ const examples: Readonly<Record<string, Example>> = {
     body: parameters({ name: 'consent', resource: '{terms}' }, { name: 'language', valueCode: 'en' }),
   },
   'POST /Consent/$sign': { url: 'Consent/$sign', status: 201, body: parameters({ name: 'statement', valueString: '{statement}' }, signature) },
+  // Nobody may here, and nothing is signed.
+  'POST /Patient/:id/$break-glass': { url: 'Patient/p/$break-glass', status: 403, body: parameters({ name: 'reason', valueString: 'unconscious' }) },
+  'POST /$rotate-key': { url: '$rotate-key', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
+  'POST /$recover-key': { url: '$recover-key', status: 403, body: parameters({ name: 'statement', valueString: '{}' }) },
+  'POST /$stop-recovery': { url: '$stop-recovery', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
   'POST /Consent/:id/$withdraw': { url: '{withdrawn}/$withdraw', status: 200, body: parameters({ name: 'jws', valueString: '{withdrawal}' }) },
   'GET /Consent/:id/$receipt': { url: '{consent}/$receipt', status: 200, token: 'admin' },
   'GET /AuditEvent/:id/$receipt': { url: '{event}/$receipt', status: 200 },
