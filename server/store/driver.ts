@@ -17,7 +17,8 @@ export type Driver =
 export type Choice = { readonly drivers: readonly Driver[]; readonly size: number; readonly rest: Expression };
 
 /** `cap`: where counting stops. */
-export type Sizing = { readonly cap: number; readonly measure: (driver: Driver) => number };
+type Sizing = { readonly cap: number; readonly measure: Measure };
+type Measure = (driver: Driver, cap: number) => number;
 
 /** Up to this many ids are looked up at once, whatever else was asked. */
 const HANDFUL = 50;
@@ -27,15 +28,15 @@ const MOST_BRANCHES = 200;
 /** Above this many entries, walking the type in order beats collecting a driver that is not in order. */
 export const MOST_COLLECTED = 5_000;
 /** Counting stops at these sizes in turn, so that a small driver is found without counting the large ones. */
-const CAPS = [50, 1_000, MOST_COLLECTED + 1, 40_000] as const;
+const CAPS = [50, 200, 1_000, MOST_COLLECTED + 1, 40_000] as const;
 /** Ranges merged in result order; above, the rows are collected and sorted, or another driver is walked. */
 const MOST_MERGED = 50;
 
 /** Undefined: nothing in the expression can drive; walk the type. `measure` counts a driver's entries up to a cap. */
-export function pickDriver(expression: Expression, measure: (driver: Driver, cap: number) => number): Choice | undefined {
+export function pickDriver(expression: Expression, measure: Measure): Choice | undefined {
   let choice: Choice | undefined;
   for (const cap of CAPS) {
-    choice = choose(expression, { cap, measure: (driver) => measure(driver, cap) });
+    choice = choose(expression, { cap, measure });
     if (!choice || choice.size < cap) break;
     // All are large: only walks in result order are of use, and how large the others are does not matter.
     if (cap > MOST_COLLECTED && !mergeableKeys(choice)) break;
@@ -66,15 +67,16 @@ function choose(expression: Expression, sizing: Sizing): Choice | undefined {
   if (expression.kind === 'and') return smallest(expression.of, sizing);
   if (expression.kind === 'or') return union(expression, sizing);
   const driver = driverOf(expression);
-  return driver && { drivers: [driver], size: sizing.measure(driver), rest: expression.kind === 'interval' ? expression : all };
+  return driver && { drivers: [driver], size: sizing.measure(driver, sizing.cap), rest: expression.kind === 'interval' ? expression : all };
 }
 
-function smallest(parts: readonly Expression[], sizing: Sizing): Choice | undefined {
+function smallest(parts: readonly Expression[], { cap, measure }: Sizing): Choice | undefined {
   const few = parts.find((part) => part.kind === 'id' && part.ids.size <= HANDFUL);
   let best: Choice | undefined;
   let driving: Expression | undefined;
   for (const part of few ? [few] : parts) {
-    const choice = choose(part, sizing);
+    // Of one that is larger than the best it does not matter how much larger.
+    const choice = choose(part, { cap: best ? Math.min(cap, best.size + 1) : cap, measure });
     if (!choice || (best && !isBetter(choice, best))) continue;
     best = choice;
     driving = part;
@@ -91,7 +93,7 @@ function isBetter(choice: Choice, best: Choice): boolean {
 function union(expression: Expression & { kind: 'or' }, { cap, measure }: Sizing): Choice | undefined {
   if (expression.of.length > MOST_BRANCHES) return undefined;
   let size = 0;
-  const rest: Sizing = { cap, measure: (driver) => (size >= cap ? 0 : measure(driver)) };
+  const rest: Sizing = { cap, measure: (driver, most) => (size >= cap ? 0 : measure(driver, most)) };
   const choices: Choice[] = [];
   for (const part of expression.of) {
     const choice = choose(part, rest);

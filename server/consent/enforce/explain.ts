@@ -150,8 +150,10 @@ function driverWords({ kind, heads }: DriverTrace): ExplainedDriver {
   return { kind, of: kind === 'ids' ? 'id' : names.join(', ') || 'nothing' };
 }
 
+/** Counting may stop at the size of the best that was known by then. */
 function sizeWords(size: number, cap: number): string {
-  return size >= cap ? `${cap} or more` : String(told(size));
+  if (size >= cap) return cap < FEW ? 'more than the best known' : `${cap} or more`;
+  return String(told(size));
 }
 
 function why({ considered, chosen }: ReadTrace): string {

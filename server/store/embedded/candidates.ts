@@ -1,7 +1,7 @@
 /** The entries a query has to look at, through the driver that the shared rule picks, and how each is checked. */
 import { and, type Expression, holds } from '../../search/expression.ts';
 import { type Choice, type Driver, isIndexed, mergeableKeys, MOST_COLLECTED, pickDriver } from '../driver.ts';
-import { unpackKeys } from '../packed-keys.ts';
+import { holdsPacked } from '../packed-check.ts';
 import type { Query, ScopeOrInternal } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import { type Database, one } from './database.ts';
@@ -26,7 +26,7 @@ export function checkOf(rest: Expression, trace?: Trace): Check {
   const remaining = and(parts.filter((part) => !isSought(part)));
   const accept = ({ id, keys, row }: Entry): boolean => {
     if (row) return holds(rest, id, row.keys);
-    return keys !== null && (remaining.kind === 'all' || holds(remaining, id, unpackKeys(keys)));
+    return keys !== null && (remaining.kind === 'all' || holdsPacked(remaining, id, keys));
   };
   return { having, keys: remaining.kind !== 'all', accept: trace ? noting(accept, trace) : accept };
 }

@@ -4,8 +4,8 @@
  *
  * Invariant: a version is answered only if the scope holds for it and for the resource's newest content.
  */
-import { compareKeys, type Expression, holds } from '../../search/expression.ts';
-import { unpackKeys } from '../packed-keys.ts';
+import { compareKeys, type Expression } from '../../search/expression.ts';
+import { holdsPacked } from '../packed-check.ts';
 import type { HistoryQuery, HistoryResult, StoredResource } from '../port.ts';
 import { type Database, many, one } from './database.ts';
 import { expandBody } from './history-body.ts';
@@ -61,8 +61,8 @@ function reader(database: Database, scope: HistoryQuery['scope']): (version: Ver
   return ({ table, type, id, keys }) => {
     const where = whereOf(type);
     if (where.kind === 'all') return true;
-    if (where.kind === 'none' || !holds(where, id, unpackKeys(keys))) return false;
-    return table === 'resources' || holds(where, id, unpackKeys(newestKeys(database, type, id)));
+    if (where.kind === 'none' || !holdsPacked(where, id, keys)) return false;
+    return table === 'resources' || holdsPacked(where, id, newestKeys(database, type, id));
   };
 }
 
@@ -88,7 +88,7 @@ function isCurrent({ statement }: Database, { type, id, updated, deleted }: Vers
   const later = 'WHERE type = ?1 AND id = ?2 AND updated >= ?3 AND updated < ?4';
   const sql = `SELECT keys FROM resources ${later} UNION ALL SELECT keys FROM history ${later}`;
   const replacements = many<[string]>(statement(sql), type, id, 0 - at.from, updated);
-  return !replacements.some(([keys]) => scope === 'internal' || holds(scope.where(type), id, unpackKeys(keys)));
+  return !replacements.some(([keys]) => scope === 'internal' || holdsPacked(scope.where(type), id, keys));
 }
 
 function versions(database: Database, query: HistoryQuery): Generator<Version> {

@@ -5,9 +5,10 @@
  *
  * Invariant: each resource comes once, at its least (ascending) or greatest (descending) key with the prefix.
  */
-import { compareKeys, holds, successor } from '../../search/expression.ts';
+import { compareKeys, successor } from '../../search/expression.ts';
 import { isIndexed } from '../driver.ts';
 import { comparePositions, type KeyOrder, type KeyPosition, keyPlace, positionOf, sortKeyOf } from '../key-order.ts';
+import { holdsPacked } from '../packed-check.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, SortKey } from '../port.ts';
 import { checkOf, collect, noting, pick, wholeOf } from './candidates.ts';
@@ -31,7 +32,7 @@ export function* inKeyOrder(database: Database, query: Query, charge: Charge): G
     const entries = collect(database, query.type, choice, { ...check, deleted: query.deleted ?? false });
     return yield* sorted(entries, { ...ordering, accept: check.accept });
   }
-  const plainly = ({ id, keys }: Entry): boolean => holds(whole, id, unpackKeys(keys ?? ''));
+  const plainly = ({ id, keys }: Entry): boolean => holdsPacked(whole, id, keys ?? '');
   const accept = database.trace ? noting(plainly, database.trace) : plainly;
   const [lead] = order.keys;
   database.trace?.chose(undefined);

@@ -1,8 +1,8 @@
 /** The documents a query has to look at, through the driver that the shared rule picks. */
 import type { Filter } from 'mongodb';
-import { and, compareKeys, type Expression, holds } from '../../search/expression.ts';
+import { and, compareKeys, type Expression } from '../../search/expression.ts';
 import { type Choice, type Driver, isIndexed, mergeableKeys, pickDriver } from '../driver.ts';
-import { unpackKeys } from '../packed-keys.ts';
+import { holdsPacked } from '../packed-check.ts';
 import type { Query, ScopeOrInternal } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import type { Aimed } from './aim.ts';
@@ -32,7 +32,7 @@ export function wholeOf(where: Expression, scope: ScopeOrInternal): Expression {
 }
 
 export function matches(rest: Expression, { i, f }: Row, trace?: Trace): boolean {
-  const held = rest.kind === 'all' || holds(rest, i, unpackKeys(f));
+  const held = rest.kind === 'all' || holdsPacked(rest, i, f);
   trace?.checked(held);
   return held;
 }
@@ -50,28 +50,29 @@ export async function pick(reader: Aimed, type: string, expression: Expression):
 }
 
 async function choose(reader: Aimed, type: string, expression: Expression): Promise<Choice | undefined> {
-  const known = new Map<string, number>();
-  const measure = async (driver: Driver, cap: number): Promise<void> => {
+  const known = new Map<string, { readonly size: number; readonly most: number }>();
+  const measure = async (driver: Driver, cap: number): Promise<number> => {
     const most = Math.max(cap, COUNTED_AT_ONCE);
     const size = await reader.sizes(`${most} ${type} ${nameOf(driver)}`, () => sizeOf(reader, type, driver, most));
     reader.trace?.sized(driver, size, most);
-    for (const smaller of [cap, COUNTED_AT_ONCE]) known.set(`${smaller} ${nameOf(driver)}`, Math.min(size, smaller));
+    known.set(nameOf(driver), { size, most });
+    return size;
   };
   for (let round = 0; ; round++) {
-    const asked = new Map<string, () => Promise<void>>();
+    const asked = new Map<string, () => Promise<number>>();
     const choice = pickDriver(expression, (driver, cap) => {
-      const name = `${cap} ${nameOf(driver)}`;
-      const size = known.get(name);
-      if (size === undefined) asked.set(name, () => measure(driver, cap));
-      return size ?? 0;
+      const name = nameOf(driver);
+      const measured = known.get(name);
+      if (measured && (measured.size < measured.most || cap <= measured.most)) return Math.min(measured.size, cap);
+      asked.set(name, () => measure(driver, cap));
+      return 0;
     });
     if (!choice || asked.size === 0) return choice;
     // Nobody asked how large it is: it may be of any size.
     if (round === 0 && asked.size === 1 && mergeableKeys(choice)) return { ...choice, size: Number.POSITIVE_INFINITY };
     const own = round === 0 ? ownPart(reader, expression) : undefined;
     if (own && !choice.drivers.some(({ kind }) => kind === 'ids')) {
-      await measure(own.driver, COUNTED_AT_ONCE);
-      const size = known.get(`${COUNTED_AT_ONCE} ${nameOf(own.driver)}`) ?? COUNTED_AT_ONCE;
+      const size = await measure(own.driver, COUNTED_AT_ONCE);
       if (size < COUNTED_AT_ONCE) return { drivers: [own.driver], size, rest: own.rest };
     }
     await Promise.all([...asked.values()].map((measure) => measure()));

@@ -5,8 +5,8 @@
  * Invariant: a version is answered only if the scope holds for it and for the resource's newest content.
  */
 import { AssentError } from '../../errors.ts';
-import { compareKeys, type Expression, holds } from '../../search/expression.ts';
-import { unpackKeys } from '../packed-keys.ts';
+import { compareKeys, type Expression } from '../../search/expression.ts';
+import { holdsPacked } from '../packed-check.ts';
 import type { HistoryQuery, HistoryResult, StoredResource } from '../port.ts';
 import { byId, byIds, type HistoryDocument, resourceId, toResource } from './documents.ts';
 import type { Reader } from './reader.ts';
@@ -57,9 +57,9 @@ function judge(reader: Reader, { scope, at }: HistoryQuery): Judge {
     return (version) => {
       const { t, i, f, newest: isNewest } = version;
       const where = whereOf(t);
-      if (where && !holds(where, i, unpackKeys(f))) return false;
+      if (where && !holdsPacked(where, i, f)) return false;
       const keys = newest?.get(resourceId(t, i));
-      if (where && !isNewest && (keys === undefined || !holds(where, i, unpackKeys(keys)))) return false;
+      if (where && !isNewest && (keys === undefined || !holdsPacked(where, i, keys))) return false;
       return !at || version.u > at.from || (version.del ? version.u === at.from : !replaced?.(version));
     };
   };
@@ -94,7 +94,7 @@ async function replacedBy(
   const latest = new Map<string, number>();
   const note = ({ t, i, u, f }: Pick<Version, 't' | 'i' | 'u' | 'f'>): void => {
     const where = whereOf(t);
-    if (where && !holds(where, i, unpackKeys(f))) return;
+    if (where && !holdsPacked(where, i, f)) return;
     const id = resourceId(t, i);
     latest.set(id, Math.max(u, latest.get(id) ?? u));
   };
