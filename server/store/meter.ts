@@ -11,6 +11,9 @@ export type Meter = {
   charge(rows: number): boolean;
   /** Work that no budget limits. */
   allow(rows: number): void;
+  /** So many rows will have to be looked at: who may not look at so many leaves off at once. */
+  expect(rows: number): void;
+  left(): number;
   walked(): number;
   /** With a budget of its own; the pace goes on. */
   another(budget: number | undefined): Meter;
@@ -32,6 +35,8 @@ export function createMeter(budget = DEFAULT_BUDGET, pace?: Pace, before = 0): M
       allowed += rows;
       pace?.(before + allowed + walked);
     },
+    expect: (rows) => pace?.(before + allowed + walked + rows),
+    left: () => Math.max(0, budget - walked),
     walked: () => walked,
     another: (next) => createMeter(next, pace, before + allowed + walked),
   };

@@ -75,6 +75,14 @@ function someLine(beginning: string, accept: (key: string) => boolean): Check {
   };
 }
 
+/** The keys with the beginning, and perhaps others. */
+export function linesOf(packed: string, beginning: string): readonly string[] {
+  if (packed.includes('\\')) return unpackKeys(packed);
+  const lines: string[] = [];
+  someLine(beginning, (key) => lines.push(key) === 0)('', packed);
+  return lines;
+}
+
 /** Where the next line with the beginning begins; -1: there is none. */
 function following(packed: string, after: string, from: number): number {
   const at = packed.indexOf(after, from);

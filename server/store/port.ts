@@ -58,8 +58,8 @@ export type Query = {
   readonly limit: number;
   /** Most rows to walk before giving up with `budget`; the engine has a default. */
   readonly budget?: number;
-  /** Count all matches as well, in the snapshot of the page, walking at most `budget` rows more. */
-  readonly total?: { readonly budget?: number };
+  /** Count all matches as well, in the snapshot of the page. */
+  readonly total?: Counting;
   /** Aborted: nobody waits for the answer; the call rejects with `abandoned` as soon as it notices. */
   readonly signal?: AbortSignal;
   /** Whether deletions count as rows. Only id look-ups ask for it. */
@@ -68,6 +68,15 @@ export type Query = {
   readonly explain?: boolean;
   /** False: rows come without their text, for what is decided by keys alone. */
   readonly bodies?: boolean;
+};
+
+export type Counting = {
+  /** Most rows to walk for it, besides those of the page. */
+  readonly budget?: number;
+  /** Not counted at all, and so not exact, where what is walked has more index entries than the budget. */
+  readonly cheap?: true;
+  /** The answer names what follows this prefix in the keys of all that was counted: whom the number is about. */
+  readonly naming?: string;
 };
 
 /**
@@ -103,7 +112,10 @@ export type ReadTrace = {
 export type Traced = { readonly trace?: ReadTrace };
 
 /** `exact` false: there are at least so many. */
-export type Total = { readonly count: number; readonly exact: boolean };
+export type Total = { readonly count: number; readonly exact: boolean } & Named;
+
+/** Of what was counted `naming`. */
+export type Named = { readonly named?: readonly string[] };
 
 /** More would have to be walked. `by`: heads (parameter codes) of the keys that were walked; none where it was all of the type. */
 export type OverBudget = { readonly kind: 'budget'; readonly walked: number; readonly by: readonly string[] } & Traced;
@@ -123,10 +135,10 @@ export type FindResult =
   | OverBudget;
 
 export type CountResult =
-  | ({ readonly kind: 'count'; readonly total: number } & Traced)
+  | ({ readonly kind: 'count'; readonly total: number } & Named & Traced)
   | { readonly kind: 'stale' }
   /** `total`: so many were found by then. */
-  | (OverBudget & { readonly total: number });
+  | (OverBudget & { readonly total: number } & Named);
 
 /** A version's place in the order of all histories. */
 export type VersionPlace = { readonly lastUpdated: number; readonly type: string; readonly id: string; readonly version: string };
@@ -228,7 +240,7 @@ export type Reindexed = { readonly read: number; readonly written: number; reado
 
 export type CommitResult = { readonly kind: 'committed' } | { readonly kind: 'conflict'; readonly guard: Guard };
 
-export type CountQuery = Pick<Query, 'type' | 'where' | 'scope' | 'budget' | 'signal' | 'explain'>;
+export type CountQuery = Pick<Query, 'type' | 'where' | 'scope' | 'signal' | 'explain'> & Counting;
 
 export type ResourceStore = {
   find(query: Query): Promise<FindResult>;

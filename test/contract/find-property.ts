@@ -75,15 +75,17 @@ export function findPropertyContract(open: OpenSubject): void {
           ...stored.filter(({ id }) => gone.includes(id)).map((old) => resource(type, old.id, { ...old, deleted: true, body: '' })),
         );
         const live = stored.filter(({ id }) => !gone.includes(id));
-        for (const { where, order, limit } of asked) {
+        for (const [i, { where, order, limit }] of asked.entries()) {
           const expected = live.filter(({ id, keys }) => holds(where, id, keys)).sort((a, b) => compare(a, b, order));
           const pages = await readPages(query(type, { where, order, limit }));
           expect(pages.map(({ id }) => id)).toEqual(expected.map(({ id }) => id));
           const back = await readPages(query(type, { where, order, limit, reversed: true }));
           expect(back.map(({ id }) => id)).toEqual(expected.map(({ id }) => id).reverse());
-          await walksBack(query(type, { where, order, limit, total: {} }), expected);
-          const counted = await subject.engine.resources.count({ type, where, scope: 'internal' });
-          expect(counted).toEqual({ kind: 'count', total: expected.length });
+          const counting = i % 2 === 0 ? {} : { naming: '@p/' };
+          await walksBack(query(type, { where, order, limit, total: counting }), expected);
+          const counted = await subject.engine.resources.count({ type, where, scope: 'internal', ...counting });
+          expect(counted).toMatchObject({ kind: 'count', total: expected.length });
+          expect(counted.kind === 'count' && counted.named?.toSorted()).toEqual(i % 2 === 0 ? undefined : about(expected));
         }
       }),
       { numRuns: 60 },
@@ -129,6 +131,7 @@ export function findPropertyContract(open: OpenSubject): void {
     const total = { count: expected.length, exact: true };
     const first = await subject.engine.resources.find(asked);
     expect(first).toMatchObject({ kind: 'rows', total });
+    expect(first.kind === 'rows' && first.total?.named?.toSorted()).toEqual(asked.total?.naming === undefined ? undefined : about(expected));
     if (first.kind !== 'rows' || !first.next) return;
     const second = await subject.engine.resources.find({ ...asked, after: first.next });
     expect(second).toMatchObject({ kind: 'rows', total });
@@ -152,6 +155,11 @@ export function findPropertyContract(open: OpenSubject): void {
     }
     throw new Error('The pages do not end.');
   }
+}
+
+/** Whom they name. */
+function about(rows: readonly StoredResource[]): string[] {
+  return [...new Set(rows.flatMap(({ keys }) => keys.filter((key) => key.startsWith('@p/')).map((key) => key.slice(3))))].sort();
 }
 
 function compare(a: StoredResource, b: StoredResource, order: Order): number {

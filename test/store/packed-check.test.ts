@@ -5,8 +5,12 @@ import { holdsPacked } from '../../server/store/packed-check.ts';
 import { packKeys } from '../../server/store/packed-keys.ts';
 
 /** Short texts of few characters, so that beginnings are shared and keys met; some are escaped when packed, some beyond U+D7FF. */
-const text = fc.array(fc.constantFrom('a', 'b', 'ab', '@p/', '0', '\u{1F600}', '\u{1F601}', '\uE000', '\n', '\\'), { maxLength: 4 }).map((parts) => parts.join(''));
-const plain = fc.array(fc.constantFrom('a', 'b', 'ab', '@p/', '0', '\u{1F600}', '\u{1F601}', '\uE000'), { maxLength: 4 }).map((parts) => parts.join(''));
+const text = fc
+  .array(fc.constantFrom('a', 'b', 'ab', '@p/', '0', '\u{1F600}', '\u{1F601}', '\uE000', '\n', '\\'), { maxLength: 4 })
+  .map((parts) => parts.join(''));
+const plain = fc
+  .array(fc.constantFrom('a', 'b', 'ab', '@p/', '0', '\u{1F600}', '\u{1F601}', '\uE000'), { maxLength: 4 })
+  .map((parts) => parts.join(''));
 const texts = fc.array(text, { minLength: 1, maxLength: 4 }).map((keys) => new Set(keys));
 
 const leaf: fc.Arbitrary<Expression> = fc.oneof(
@@ -17,7 +21,13 @@ const leaf: fc.Arbitrary<Expression> = fc.oneof(
   fc.record({ kind: fc.constant('every' as const), prefix: text, keys: texts }),
   fc.record({ kind: fc.constant('contains' as const), prefix: text, text }),
   fc.record({ kind: fc.constant('ends' as const), prefix: text, text, most: fc.nat(9) }),
-  fc.record({ kind: fc.constant('interval' as const), prefix: text, low: fc.record({ from: text }), high: fc.record({ to: text }), width: fc.constant(1) }),
+  fc.record({
+    kind: fc.constant('interval' as const),
+    prefix: text,
+    low: fc.record({ from: text }),
+    high: fc.record({ to: text }),
+    width: fc.constant(1),
+  }),
 );
 const expression = fc.letrec<{ tree: Expression }>((tie) => ({
   tree: fc.oneof(

@@ -7,12 +7,14 @@
 import type { Act } from '../../audit/event.ts';
 import type { Recorder } from '../../audit/record.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
-import type { CountResult, FindResult, Guard, NewLogRow, ResourceStore, Scope, StoredResource } from '../../store/port.ts';
+import type { CountResult, Counting, FindResult, Guard, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
 import type { ReadResult, Row, SearchRequest, SearchResult } from '../gate.ts';
 import type { Caller } from '../model.ts';
 import type { Expression } from '../../search/expression.ts';
+import { PATIENT } from '../facets.ts';
 import { includeAll } from './includes.ts';
 import { resolveJoins } from './joins.ts';
+import type { SourcedScope } from './sourced.ts';
 import { historyScope, inView, newestFirst, patientsOf, type View, type Views } from './view.ts';
 
 export type Disclosure = {
@@ -63,24 +65,24 @@ export function search(deps: Disclosure & { readonly base: string }, request: Se
 }
 
 /**
- * A total tells of every patient who permits, also of those on no page, unless all that it counts is on this one; a join of those whose rows it
- * went through.
+ * A total tells of every patient whose rows it counts, also of those on no page, unless all that it counts is on this one; a join of those whose
+ * rows it went through. Where the store was not asked whose they are: of all who permit.
  */
 export function pageRestsOn(
-  { rows, included, through, next }: Page,
+  { rows, included, through, next, total: counted }: Page,
   { patients }: View,
   request: Pick<SearchRequest, 'total' | 'count' | 'after' | 'back'>,
 ): readonly string[] {
   const { total, count, after, back } = request;
   const isAll = count > 0 && next === undefined && after === undefined && !back;
-  return [...(total && !isAll ? patients : []), ...through, ...patientsOf([...rows, ...included])];
+  return [...(total && !isAll ? (counted?.named ?? patients) : []), ...through, ...patientsOf([...rows, ...included])];
 }
 
 /** Joins and includes are read under the one view of the page: a withdrawal between them makes all of it stale. */
 export async function readPage(deps: Disclosure & { readonly base: string }, request: SearchRequest, view: View): Promise<Page | Unread> {
   const joined = await resolveJoins(deps, view, request);
   if (joined.kind === 'stale') return joined;
-  const matches = await readMatches(deps, { ...request, where: joined.where }, view.scope(request.type));
+  const matches = await readMatches(deps, { ...request, where: joined.where }, view);
   if (matches.kind !== 'rows') return matches;
   const { includes = [] } = request;
   const added = await includeAll(deps, view, { matches: matches.rows, includes });
@@ -89,19 +91,30 @@ export async function readPage(deps: Disclosure & { readonly base: string }, req
 
 /** Of a total alone, and of one that has to be exact: so many rows may be looked at. */
 const COUNTED = 250_000;
+/** Nobody asked for it: some ten milliseconds at most. */
+const COUNTED_UNASKED = 5_000;
 
-export function budgetOf({ total, count }: Pick<SearchRequest, 'total' | 'count'>): { readonly budget?: number } {
-  return total === true || count === 0 ? { budget: COUNTED } : {};
+/** Rows that rest on what others say as well are about more patients than they name. */
+export function countingOf(
+  { total, count }: Pick<SearchRequest, 'total' | 'count'>,
+  { patients }: Pick<View, 'patients'>,
+  scopes: readonly SourcedScope[],
+): Counting {
+  const nameable = patients.length > 0 && scopes.every(({ where, refinement }) => where.kind !== 'all' && !refinement);
+  const naming = nameable ? { naming: PATIENT } : {};
+  if (total === true || count === 0) return { budget: COUNTED, ...naming };
+  return total === 'if-cheap' ? { budget: COUNTED_UNASKED, cheap: true, ...naming } : naming;
 }
 
 /** Page and total of one snapshot. */
 async function readMatches(
   { resources }: Disclosure,
   request: Omit<SearchRequest, 'where'> & { readonly where: Expression },
-  scope: Scope,
+  view: View,
 ): Promise<FindResult> {
   const { type, where, order, after, back, count, total } = request;
-  const counting = budgetOf(request);
+  const scope = view.scope(type);
+  const counting = countingOf(request, view, [scope]);
   if (count === 0) return totalAlone(await resources.count({ type, where, scope, ...counting }), total);
   const place = { ...(after ? { after } : {}), ...(back ? { reversed: true } : {}), ...(total ? { total: counting } : {}) };
   const page = await resources.find({ type, where, scope, order, limit: count, ...place });
@@ -112,7 +125,14 @@ async function readMatches(
 function totalAlone(counted: CountResult, total: SearchRequest['total']): FindResult {
   if (counted.kind === 'stale' || (counted.kind === 'budget' && total !== 'at-least')) return counted;
   const exact = counted.kind === 'count';
-  return { kind: 'rows', rows: [], first: undefined, next: undefined, walked: 0, total: { count: counted.total, exact } };
+  return {
+    kind: 'rows',
+    rows: [],
+    first: undefined,
+    next: undefined,
+    walked: 0,
+    total: { count: counted.total, exact, ...(counted.named && { named: counted.named }) },
+  };
 }
 
 export function shown({ rows }: Matches, { back }: Pick<SearchRequest, 'back'>): Row[] {

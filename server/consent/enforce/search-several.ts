@@ -7,7 +7,7 @@
 import type { Expression } from '../../search/expression.ts';
 import type { FindResult, SeveralQuery } from '../../store/port.ts';
 import type { SearchResult, SeveralRequest } from '../gate.ts';
-import { budgetOf, type Disclosure, type Page, pageRestsOn, placesOf, recordDisclosure, rowOf, shown, type Unread } from './disclose.ts';
+import { countingOf, type Disclosure, type Page, pageRestsOn, placesOf, recordDisclosure, rowOf, shown, type Unread } from './disclose.ts';
 import { includeAll } from './includes.ts';
 import { resolveJoins } from './joins.ts';
 import { seesNothing } from './sourced.ts';
@@ -40,15 +40,20 @@ async function readPage(deps: Deps, request: SeveralRequest, view: View): Promis
     for (const patient of joined.through) through.add(patient);
     parts.push({ type, where: joined.where satisfies Expression, order, scope });
   }
-  const matches = await readMatches(deps, request, parts);
+  const matches = await readMatches(deps, request, { parts, view });
   if (matches.kind !== 'rows') return matches;
   const added = await includeAll(deps, view, { matches: matches.rows, includes: request.includes ?? [] });
   return added.kind === 'included' ? { ...matches, included: added.rows, cut: added.cut, through: [...through] } : added;
 }
 
 /** Page and total of one snapshot. */
-async function readMatches({ resources }: Deps, { after, back, count, total }: SeveralRequest, parts: SeveralQuery['parts']): Promise<FindResult> {
-  const counting = budgetOf({ total, count });
+async function readMatches(
+  { resources }: Deps,
+  { after, back, count, total }: SeveralRequest,
+  { parts, view }: Pick<SeveralQuery, 'parts'> & { readonly view: View },
+): Promise<FindResult> {
+  const scopes = parts.map(({ type }) => view.scope(type));
+  const counting = countingOf({ total, count }, view, scopes);
   const wanted = total || count === 0 ? { total: counting } : {};
   const page = await resources.findSeveral({ parts, limit: count, ...(after ? { after } : {}), ...(back ? { reversed: true } : {}), ...wanted });
   if (page.kind !== 'rows' || page.total?.exact !== false) return page;

@@ -2,7 +2,7 @@
 import { and, type Expression, holds } from '../../search/expression.ts';
 import { type Choice, type Driver, isIndexed, mergeableKeys, MOST_COLLECTED, pickDriver } from '../driver.ts';
 import { holdsPacked } from '../packed-check.ts';
-import type { Query, ScopeOrInternal } from '../port.ts';
+import type { Counting, Query, ScopeOrInternal } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import { type Database, one } from './database.ts';
 import { newestOf } from './rows.ts';
@@ -62,7 +62,14 @@ function choose(database: Database, type: string, { expression, sized }: { expre
 }
 
 /** Entries to check, in order; those that were collected before have been charged for. */
-export type Ordered = { readonly entries: Iterable<Entry | typeof OVER_BUDGET>; readonly accept: Check['accept']; readonly charged: boolean };
+export type Ordered = {
+  readonly entries: Iterable<Entry | typeof OVER_BUDGET>;
+  readonly accept: Check['accept'];
+  readonly charged: boolean;
+} & Through;
+
+/** `choice`: what was walked. `all`: a walk to its end is the best way to count all matches as well. */
+export type Through = { readonly choice: Choice | undefined; readonly all: boolean };
 
 /** Candidates in the order of the query's instant. */
 export function inOrder(database: Database, query: Query, { after, charge }: { after: Place | undefined; charge: Charge }): Ordered {
@@ -72,21 +79,28 @@ export function inOrder(database: Database, query: Query, { after, charge }: { a
   const backward = (query.order.by === 'instant' && query.order.direction === 'oldest-first') !== (query.reversed ?? false);
   const compare = backward ? (a: Place, b: Place) => compareEntries(b, a) : compareEntries;
   if (choice) {
-    const check = checkOf(choice.rest, database.trace);
+    const check = readingFor(query.total, checkOf(choice.rest, database.trace));
     const { accept } = check;
+    const through = { choice, all: true };
     const [first, ...others] = mergeableKeys(choice)?.map((key) => walkKey(database, key, { type, backward, after, ...check })) ?? [];
     if (first) database.trace?.way(others.length === 0 ? 'walked in order' : 'walked in order, merged');
-    if (first) return { entries: others.length === 0 ? first : distinct(merge([first, ...others], compare)), accept, charged: false };
+    if (first) return { entries: others.length === 0 ? first : distinct(merge([first, ...others], compare)), accept, charged: false, ...through };
     if (choice.size <= MOST_COLLECTED) {
       database.trace?.way('collected and sorted');
       const found = collect(database, type, choice, { ...check, deleted: query.deleted ?? false });
-      return { entries: sorted(found, { after, charge, compare }), accept, charged: true };
+      return { entries: sorted(found, { after, charge, compare }), accept, charged: true, ...through };
     }
   }
-  const check = checkOf(whole, database.trace);
+  const check = readingFor(query.total, checkOf(whole, database.trace));
   database.trace?.chose(undefined);
   database.trace?.way('all of the type walked in order');
-  return { entries: walkType(database, { type, backward, after, ...check }), accept: check.accept, charged: false };
+  const entries = walkType(database, { type, backward, after, ...check });
+  return { entries, accept: check.accept, charged: false, choice, all: choice === undefined };
+}
+
+/** Names are in the keys. */
+export function readingFor<Of extends Reading>(counting: Counting | undefined, reading: Of): Of {
+  return counting?.naming === undefined ? reading : { ...reading, keys: true };
 }
 
 type Sorting = { readonly after: Place | undefined; readonly charge: Charge; readonly compare: (a: Place, b: Place) => number };
@@ -140,6 +154,21 @@ function* distinct(entries: Iterable<Entry>): Generator<Entry> {
     last = entry.rid;
     yield entry;
   }
+}
+
+/** Whether what would be walked has more index entries. */
+export function isLarger(
+  database: Database,
+  type: string,
+  { choice, than }: { readonly choice: Choice | undefined; readonly than: number },
+): boolean {
+  if (!choice) {
+    const counted = database.statement('SELECT count(*) FROM (SELECT 1 FROM resources WHERE type = ? AND deleted = 0 LIMIT ?)');
+    return (one<[number]>(counted, type, than + 1)?.[0] ?? 0) > than;
+  }
+  let left = than;
+  for (const driver of choice.drivers) if ((left -= measure(database, type, driver, left + 1)) < 0) return true;
+  return false;
 }
 
 function measure(database: Database, type: string, driver: Driver, cap: number): number {

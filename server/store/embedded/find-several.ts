@@ -4,8 +4,9 @@
  * Invariant: one snapshot and one row budget for all types together; a type of which nothing is stored costs one seek.
  */
 import { createMeter, type Meter, type Pace } from '../meter.ts';
-import type { FindResult, Position, SeveralQuery, StoredResource, Total } from '../port.ts';
+import type { Counting, FindResult, Position, SeveralQuery, StoredResource, Total } from '../port.ts';
 import { comparePlaces, type Part, type Placed, placeOf, queryOfPart } from '../several.ts';
+import { createTally } from '../tally.ts';
 import type { Database } from './database.ts';
 import { count, inOrderOf } from './find.ts';
 import type { Found } from './key-order.ts';
@@ -28,7 +29,10 @@ export function findSeveral(database: Database, query: SeveralQuery, pace?: Pace
     const found = { kind: 'rows' as const, rows, first, next, walked: meter.walked() };
     const shown = next || query.after || query.limit === 0 ? undefined : rows.length;
     return query.total
-      ? { ...found, total: shown === undefined ? totalOf(database, parts, meter.another(query.total.budget)) : exactly(shown) }
+      ? {
+          ...found,
+          total: shown === undefined ? totalOf(database, { parts, counting: query.total }, meter.another(query.total.budget)) : exactly(shown),
+        }
       : found;
   };
   if (query.limit === 0) return page(undefined);
@@ -55,7 +59,7 @@ function merged(database: Database, query: SeveralQuery, meter: Meter): Iterable
 type Walking = { readonly part: Part; readonly query: SeveralQuery; readonly meter: Meter };
 
 function* walkPart(database: Database, { part, query, meter }: Walking): Generator<Item> {
-  for (const found of inOrderOf(database, queryOfPart(part, query), meter.charge)) {
+  for (const found of inOrderOf(database, queryOfPart(part, query), meter.charge).found) {
     if (found === OVER_BUDGET) yield found;
     else yield { found, part, place: placeOf(part, { sort: found.sort, id: found.entry.id }) };
   }
@@ -66,13 +70,13 @@ function exactly(count: number): Total {
 }
 
 /** As far as the budget goes. */
-function totalOf(database: Database, parts: readonly Part[], meter: Meter): Total {
-  let total = 0;
+function totalOf(database: Database, { parts, counting }: { readonly parts: readonly Part[]; readonly counting: Counting }, meter: Meter): Total {
+  const tally = createTally(counting.naming);
   for (const { type, where, scope } of parts) {
-    const counted = count(database, { type, where, scope }, meter);
+    const counted = count(database, { type, where, scope, ...counting }, meter);
     if (counted.kind === 'stale') continue;
-    total += counted.total;
-    if (counted.kind === 'budget') return { count: total, exact: false };
+    tally.addAll(counted);
+    if (counted.kind === 'budget') return tally.total(false);
   }
-  return exactly(total);
+  return tally.total(true);
 }

@@ -4,57 +4,78 @@
  * Invariant: a row is answered exactly if the query's expression and its scope hold for it; the work is bounded by the row budget.
  * Callers have compared the scope's epoch in the same transaction.
  */
-import type { Expression } from '../../search/expression.ts';
 import { headsOf, isIndexed } from '../driver.ts';
 import type { CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
-import { checkOf, collect, inOrder, pick, wholeOf } from './candidates.ts';
+import { createTally } from '../tally.ts';
+import { checkOf, collect, inOrder, isLarger, type Ordered, pick, readingFor, type Through, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
 import { keysAt, resourceAt } from './rows.ts';
 import { type Charge, OVER_BUDGET, walkType } from './walk.ts';
 
 export function findRows(database: Database, query: Query, pace?: Pace): FindResult {
+  const { limit, total } = query;
   const meter = createMeter(query.budget, pace);
   const rows: StoredResource[] = [];
-  let first: Position | undefined;
-  let last: Position | undefined;
-  const page = (next: Position | undefined): FindResult => {
+  const tally = createTally(total?.naming);
+  let [first, last, next]: (Position | undefined)[] = [];
+  const page = (counted: Total | undefined): FindResult => {
     const found = { kind: 'rows' as const, rows, first, next, walked: meter.walked() };
-    return query.total ? { ...found, total: totalOf(database, query, { rows: next ? undefined : rows.length, meter }) } : found;
+    return counted ? { ...found, total: counted } : found;
   };
-  for (const found of inOrderOf(database, query, meter.charge)) {
-    // A full page is an answer even over budget: whether more follows is left to the next page.
-    if (rows.length >= query.limit) return page(last);
-    if (found === OVER_BUDGET) return overBudget(database, query, meter);
+  const apart = (): Total | undefined => total && totalApart(database, query, meter.another(total.budget));
+  let counting: Meter | undefined;
+  const { found, ...through } = inOrderOf(database, query, (walked) => (counting ?? meter).charge(walked));
+  for (const one of found) {
+    if (rows.length >= limit && !counting) {
+      next = last;
+      // A full page is an answer even over budget: whether more follows is left to the next page.
+      if (!total || query.after || one === OVER_BUDGET || !through.all || countInIndex(database, { ...query, ...total })) return page(apart());
+      counting = meter.another(total.budget);
+      if (isTooLarge(database, query, { ...through, counting, ...total })) return page(tally.total(false));
+    }
+    if (one === OVER_BUDGET) return counting ? page(tally.total(false)) : overBudget(database, query, meter);
+    tally.add(one.entry.row?.keys ?? one.entry.keys);
+    if (counting) continue;
     const end = database.trace?.begin('load');
-    rows.push(found.entry.row ?? (query.bodies === false ? keysAt : resourceAt)(database, found.entry.rid));
+    rows.push(one.entry.row ?? (query.bodies === false ? keysAt : resourceAt)(database, one.entry.rid));
     end?.();
-    last = { sort: found.sort, id: found.entry.id };
+    last = { sort: one.sort, id: one.entry.id };
     first ??= last;
   }
-  return page(undefined);
+  // What is on the first and only page, or was gone on with behind it, is all there is.
+  return page(query.after ? apart() : total && tally.total(true));
 }
 
 /** What matches, in the query's order, from its place on. */
-export function inOrderOf(database: Database, query: Query, charge: Charge): Generator<Found> {
-  return query.order.by === 'keys' ? inKeyOrder(database, query, charge) : inInstantOrder(database, query, charge);
+export function inOrderOf(database: Database, query: Query, charge: Charge): { readonly found: Iterable<Found> } & Through {
+  if (query.order.by === 'keys') return inKeyOrder(database, query, charge);
+  const after = query.after && { sort: 0 - Number(query.after.sort), id: query.after.id };
+  const { choice, all, ...ordered } = inOrder(database, query, { after, charge });
+  return { found: inInstantOrder(ordered, charge), choice, all };
 }
 
-function* inInstantOrder(database: Database, query: Query, charge: Charge): Generator<Found> {
-  const after = query.after && { sort: 0 - Number(query.after.sort), id: query.after.id };
-  const { entries, accept, charged } = inOrder(database, query, { after, charge });
+function* inInstantOrder({ entries, accept, charged }: Omit<Ordered, keyof Through>, charge: Charge): Generator<Found> {
   for (const entry of entries) {
     if (entry === OVER_BUDGET || (!charged && !charge(1))) yield OVER_BUDGET;
     else if (accept(entry)) yield { entry, sort: 0 - entry.sort };
   }
 }
 
-/** What is on the first and only page needs no counting. */
-function totalOf(database: Database, query: Query, page: { readonly rows: number | undefined; readonly meter: Meter }): Total {
-  if (page.rows !== undefined && !query.after) return { count: page.rows, exact: true };
-  const counted = count(database, query, page.meter.another(query.total?.budget));
-  return { count: counted.kind === 'stale' ? 0 : counted.total, exact: counted.kind === 'count' };
+function totalApart(database: Database, { type, where, scope, total }: Query, meter: Meter): Total {
+  const counted = count(database, { type, where, scope, ...total }, meter);
+  if (counted.kind === 'stale') return { count: 0, exact: false };
+  return { count: counted.total, exact: counted.kind === 'count', ...(counted.named && { named: counted.named }) };
+}
+
+type Lying = Pick<Through, 'choice'> & { readonly counting: Meter; readonly cheap?: true };
+
+/** Before a walk is gone on with to its end. */
+function isTooLarge(database: Database, { type }: Pick<Query, 'type'>, { choice, counting, cheap }: Lying): boolean {
+  if (cheap && isLarger(database, type, { choice, than: counting.left() })) return true;
+  counting.expect(choice?.size ?? 0);
+  return false;
 }
 
 function overBudget(database: Database, { type, where, scope }: CountQuery, meter: Meter): OverBudget {
@@ -66,42 +87,45 @@ export function countRows(database: Database, query: CountQuery, { cap, pace }: 
 }
 
 export function count(database: Database, query: CountQuery, meter: Meter, cap = Number.POSITIVE_INFINITY): CountResult {
-  const { type } = query;
+  const { type, naming } = query;
+  const tally = createTally(naming);
   const whole = wholeOf(query.where, query.scope);
-  if (whole.kind === 'none' || cap <= 0) return { kind: 'count', total: 0 };
-  const quick = countInIndex(database, { type, whole, cap }, meter);
-  database.trace?.way(quick === undefined ? 'all matches counted' : 'counted in the index alone');
-  if (quick !== undefined) return { kind: 'count', total: quick };
+  if (whole.kind === 'none' || cap <= 0) return { kind: 'count', ...tally.counted() };
+  const indexed = countInIndex(database, query);
+  database.trace?.way(indexed ? 'counted in the index alone' : 'all matches counted');
+  if (indexed) return { kind: 'count', total: indexed(cap, meter) };
   const choice = pick(database, type, whole);
-  const check = checkOf(choice ? choice.rest : whole, database.trace);
+  if (isTooLarge(database, query, { choice, counting: meter, ...(query.cheap && { cheap: true }) }))
+    return { ...overBudget(database, query, meter), ...tally.counted() };
+  const check = readingFor(query, checkOf(choice ? choice.rest : whole, database.trace));
   const everything = { type, backward: false, after: undefined, ...check };
-  let total = 0;
   for (const entry of choice ? collect(database, type, choice, { ...check, deleted: false }) : walkType(database, everything)) {
-    if (!meter.charge(1)) return { ...overBudget(database, query, meter), total };
-    if (check.accept(entry) && ++total >= cap) break;
+    if (!meter.charge(1)) return { ...overBudget(database, query, meter), ...tally.counted() };
+    if (!check.accept(entry)) continue;
+    tally.add(entry.row?.keys ?? entry.keys);
+    if (tally.count() >= cap) break;
   }
-  return { kind: 'count', total };
+  return { kind: 'count', ...tally.counted() };
 }
 
 /** Index entries that SQLite counts in the time of one row that is looked at. */
 const COUNTED_AS_ONE = 100;
 const COUNTED_AT_ONCE = 20_000;
 
-/** What one index range answers alone: all of a type, or one key. A first part of it tells whether it is long. */
-function countInIndex(
-  { statement }: Database,
-  { type, whole, cap }: { readonly type: string; readonly whole: Expression; readonly cap: number },
-  { allow }: Meter,
-): number | undefined {
+/** What one index range answers alone, all of a type or one key, and nothing has to be said of: how to. A first part of it tells whether it is long. */
+function countInIndex({ statement }: Database, { type, where, scope, naming }: CountQuery): ((cap: number, meter: Meter) => number) | undefined {
+  const whole = wholeOf(where, scope);
   const key = whole.kind === 'any' && whole.keys.size === 1 ? [...whole.keys][0] : undefined;
-  if (whole.kind !== 'all' && (key === undefined || !isIndexed(key))) return undefined;
+  if (naming !== undefined || (whole.kind !== 'all' && (key === undefined || !isIndexed(key)))) return undefined;
   const from = key === undefined ? 'resources WHERE type = ? AND deleted = 0' : 'keys WHERE type = ? AND key = ?';
   const counted = statement(`SELECT count(*) FROM (SELECT 1 FROM ${from} LIMIT ?)`);
   const upTo = (most: number): number => one<[number]>(counted, ...(key === undefined ? [type, most] : [type, key, most]))?.[0] ?? 0;
-  const some = upTo(Math.min(cap, COUNTED_AT_ONCE));
-  if (some < COUNTED_AT_ONCE || cap <= COUNTED_AT_ONCE) return some;
-  allow(COUNTED_AT_ONCE / COUNTED_AS_ONE);
-  // Longer than a reader of short queries may take: it has been handed on, or there is nobody to hand it to.
-  allow(Number.POSITIVE_INFINITY);
-  return upTo(Number.isFinite(cap) ? cap : -1);
+  return (cap, { allow }) => {
+    const some = upTo(Math.min(cap, COUNTED_AT_ONCE));
+    if (some < COUNTED_AT_ONCE || cap <= COUNTED_AT_ONCE) return some;
+    allow(COUNTED_AT_ONCE / COUNTED_AS_ONE);
+    // Longer than a reader of short queries may take: it has been handed on, or there is nobody to hand it to.
+    allow(Number.POSITIVE_INFINITY);
+    return upTo(Number.isFinite(cap) ? cap : -1);
+  };
 }

@@ -5,13 +5,13 @@
  *
  * Invariant: each resource comes once, at its least (ascending) or greatest (descending) key with the prefix.
  */
-import { compareKeys, successor } from '../../search/expression.ts';
+import { compareKeys, type Expression, successor } from '../../search/expression.ts';
 import { isIndexed } from '../driver.ts';
 import { comparePositions, type KeyOrder, type KeyPosition, keyPlace, positionOf, sortKeyOf } from '../key-order.ts';
 import { holdsPacked } from '../packed-check.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, SortKey } from '../port.ts';
-import { checkOf, collect, noting, pick, wholeOf } from './candidates.ts';
+import { checkOf, collect, noting, pick, type Through, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Charge, type Entry, OVER_BUDGET, walkIds, walkKey, walkType } from './walk.ts';
 
@@ -20,7 +20,7 @@ export type Found = { readonly entry: Entry; readonly sort: number | readonly (s
 /** Above this many entries, walking the parameter's keys beats sorting. */
 const MOST_SORTED = 2_000;
 
-export function* inKeyOrder(database: Database, query: Query, charge: Charge): Generator<Found> {
+export function inKeyOrder(database: Database, query: Query, charge: Charge): { readonly found: Iterable<Found> } & Through {
   const order = query.order as KeyOrder;
   const whole = wholeOf(query.where, query.scope);
   const choice = pick(database, query.type, whole, true);
@@ -30,16 +30,22 @@ export function* inKeyOrder(database: Database, query: Query, charge: Charge): G
     database.trace?.way('collected and sorted');
     const check = { ...checkOf(choice.rest, database.trace), keys: true };
     const entries = collect(database, query.type, choice, { ...check, deleted: query.deleted ?? false });
-    return yield* sorted(entries, { ...ordering, accept: check.accept });
+    return { found: sorted(entries, { ...ordering, accept: check.accept }), choice, all: true };
   }
+  return { found: alongKeys(database, query.type, { whole, ordering }), choice, all: false };
+}
+
+type Along = { readonly whole: Expression; readonly ordering: Omit<Ordering, 'accept'> };
+
+function* alongKeys(database: Database, type: string, { whole, ordering }: Along): Generator<Found> {
   const plainly = ({ id, keys }: Entry): boolean => holdsPacked(whole, id, keys ?? '');
   const accept = database.trace ? noting(plainly, database.trace) : plainly;
-  const [lead] = order.keys;
+  const [lead] = ordering.order.keys;
   database.trace?.chose(undefined);
   database.trace?.way(lead ? 'walked along the sort parameter' : 'walked by id');
-  if (!lead || (isIndexed(lead.prefix) && lead.prefix !== '')) return yield* walkOrder(database, query.type, { ...ordering, accept });
+  if (!lead || (isIndexed(lead.prefix) && lead.prefix !== '')) return yield* walkOrder(database, type, { ...ordering, accept });
   const check = { ...checkOf(whole, database.trace), keys: true };
-  const entries = walkType(database, { type: query.type, backward: false, after: undefined, ...check });
+  const entries = walkType(database, { type, backward: false, after: undefined, ...check });
   yield* sorted(entries, { ...ordering, accept: check.accept });
 }
 

@@ -4,8 +4,9 @@
  * Invariant: one snapshot and one row budget for all types together; a type of which nothing is stored costs no command of its own.
  */
 import { createMeter, type Meter } from '../meter.ts';
-import type { FindResult, Position, SeveralQuery, Total } from '../port.ts';
+import type { Counting, FindResult, Position, SeveralQuery, Total } from '../port.ts';
 import { comparePlaces, type Part, type Placed, placeOf, queryOfPart } from '../several.ts';
+import { createTally } from '../tally.ts';
 import { type Found, OVER_BUDGET, wholeOf } from './candidates.ts';
 import type { Row } from './documents.ts';
 import { count, inOrderOf, load, paceOf } from './find.ts';
@@ -33,7 +34,7 @@ export async function findSeveral(reader: Reader, query: SeveralQuery): Promise<
   const page = { kind: 'rows' as const, rows: await load(reader, rows, true), first, next, walked: meter.walked() };
   if (!query.total) return page;
   const all = !next && !query.after && query.limit > 0;
-  return { ...page, total: all ? exactly(rows.length) : await totalOf(reader, parts, meter.another(query.total.budget)) };
+  return { ...page, total: all ? exactly(rows.length) : await totalOf(reader, { parts, counting: query.total }, meter.another(query.total.budget)) };
 }
 
 /** Asking which there are is worth it for more types than these. */
@@ -99,13 +100,17 @@ function exactly(count: number): Total {
 }
 
 /** As far as the budget goes. */
-async function totalOf(reader: Reader, parts: readonly Part[], meter: Meter): Promise<Total> {
-  let total = 0;
+async function totalOf(
+  reader: Reader,
+  { parts, counting }: { readonly parts: readonly Part[]; readonly counting: Counting },
+  meter: Meter,
+): Promise<Total> {
+  const tally = createTally(counting.naming);
   for (const { type, where, scope } of parts) {
-    const counted = await count(await aim(reader, type, wholeOf(where, scope)), { type, where, scope }, meter);
+    const counted = await count(await aim(reader, type, wholeOf(where, scope)), { type, where, scope, ...counting }, meter);
     if (counted.kind === 'stale') continue;
-    total += counted.total;
-    if (counted.kind === 'budget') return { count: total, exact: false };
+    tally.addAll(counted);
+    if (counted.kind === 'budget') return tally.total(false);
   }
-  return exactly(total);
+  return tally.total(true);
 }

@@ -9,8 +9,9 @@ import type { Expression } from '../../search/expression.ts';
 import { headsOf } from '../driver.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import type { CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
+import { createTally } from '../tally.ts';
 import { aim, type Aimed } from './aim.ts';
-import { type Charge, collect, everyRow, type Found, inOrder, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
+import { type Charge, collect, everyRow, type Found, inOrder, isLarger, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
 import { byIds, indexedKey, isWhole, type ResourceDocument, type Row, resourceId, toResource, typeKey } from './documents.ts';
 import { inKeyOrder } from './key-order.ts';
 import type { LookUp } from './look-up.ts';
@@ -28,8 +29,8 @@ export async function findRows(reader: Reader, query: Query): Promise<FindResult
   const aimed = await aim(reader, query.type, whole);
   const meter = createMeter(query.budget, paceOf(reader, signal));
   const rows: Row[] = [];
+  const tally = createTally(query.total?.naming);
   let [first, last, next]: (Position | undefined)[] = [];
-  let matching = 0;
   const { found, all } = await inOrderOf(aimed, query, meter.charge);
   // What is read anyway is counted on the way.
   const counting = query.total !== undefined && all && !query.after;
@@ -38,7 +39,7 @@ export async function findRows(reader: Reader, query: Query): Promise<FindResult
     if (rows.length >= limit) next ??= last;
     if (rows.length >= limit && (one === OVER_BUDGET || !counting)) break;
     if (one === OVER_BUDGET) return overBudget(aimed, query, meter);
-    matching++;
+    tally.add(one.row.f);
     if (rows.length >= limit) continue;
     rows.push(one.row);
     last = { sort: one.sort, id: one.row.i };
@@ -47,7 +48,7 @@ export async function findRows(reader: Reader, query: Query): Promise<FindResult
   const page = { kind: 'rows' as const, rows: await load(aimed, rows, query.bodies !== false), first, next, walked: meter.walked() };
   if (!query.total) return page;
   const counted = (counting || next === undefined) && !query.after;
-  return { ...page, total: counted ? { count: matching, exact: true } : await totalOf(aimed, query, meter) };
+  return { ...page, total: counted ? tally.total(true) : await totalOf(aimed, query, meter) };
 }
 
 const nothing = { kind: 'rows' as const, rows: [], first: undefined, next: undefined, walked: 0 };
@@ -88,8 +89,10 @@ async function* walk(rows: AsyncIterable<Row>, rest: Expression, { charge, trace
 }
 
 async function totalOf(reader: Aimed, query: Query, meter: Meter): Promise<Total> {
-  const counted = await count(reader, query, meter.another(query.total?.budget));
-  return { count: counted.kind === 'stale' ? 0 : counted.total, exact: counted.kind === 'count' };
+  const { type, where, scope, total } = query;
+  const counted = await count(reader, { type, where, scope, ...total }, meter.another(total?.budget));
+  if (counted.kind === 'stale') return { count: 0, exact: false };
+  return { count: counted.total, exact: counted.kind === 'count', ...(counted.named && { named: counted.named }) };
 }
 
 async function overBudget(reader: Aimed, { type, where, scope }: CountQuery, meter: Meter): Promise<OverBudget> {
@@ -131,23 +134,28 @@ export async function countRows(reader: Reader, query: CountQuery, cap?: number)
 }
 
 export async function count(aimed: Aimed, query: CountQuery, meter: Meter, cap = Number.POSITIVE_INFINITY): Promise<CountResult> {
-  const { type } = query;
+  const { type, naming } = query;
+  const tally = createTally(naming);
   const whole = wholeOf(query.where, query.scope);
-  if (whole.kind === 'none' || cap <= 0) return { kind: 'count', total: 0 };
+  if (whole.kind === 'none' || cap <= 0) return { kind: 'count', ...tally.counted() };
   const key = countedKey(query);
   aimed.trace?.way(key === undefined ? 'all matches counted' : 'counted in the index alone');
   if (key !== undefined) return { kind: 'count', total: await aimed.size({ k: { $eq: key } }, cap) };
   const choice = await pick(aimed, type, whole);
-  let total = 0;
+  if (query.cheap && (await isLarger(aimed, type, { choice, than: meter.left() })))
+    return { ...(await overBudget(aimed, query, meter)), ...tally.counted() };
   for await (const row of choice ? collect(aimed, type, choice, false) : everyRow(aimed, type)) {
-    if (!meter.charge(1)) return { ...(await overBudget(aimed, query, meter)), total };
-    if (matches(choice ? choice.rest : whole, row, aimed.trace) && ++total >= cap) break;
+    if (!meter.charge(1)) return { ...(await overBudget(aimed, query, meter)), ...tally.counted() };
+    if (!matches(choice ? choice.rest : whole, row, aimed.trace)) continue;
+    tally.add(row.f);
+    if (tally.count() >= cap) break;
   }
-  return { kind: 'count', total };
+  return { kind: 'count', ...tally.counted() };
 }
 
-/** What one index range answers alone: all of a type, or one key. */
-function countedKey({ type, where, scope }: CountQuery): string | undefined {
+/** What one index range answers alone, and nothing has to be said of: all of a type, or one key. */
+function countedKey({ type, where, scope, naming }: CountQuery): string | undefined {
+  if (naming !== undefined) return undefined;
   const whole = wholeOf(where, scope);
   if (whole.kind === 'all') return typeKey(type);
   if (whole.kind !== 'any' || whole.keys.size !== 1) return undefined;
