@@ -277,3 +277,33 @@ describe('a recovery', () => {
     expect(await signs(next)).toBe(422);
   });
 });
+
+describe.each([
+  ['on a day', { deceasedDateTime: '2026-01-02' }],
+  ['at some time', { deceasedBoolean: true }],
+])('a patient who died %s', (_when, died) => {
+  it('signs, withdraws and rotates nothing and is not recovered; what was signed in life stays until the custodian suspends it', async () => {
+    const { reference, key } = await person();
+    const id = reference.slice('Patient/'.length);
+    const agreed = await agree({ admin }, termsOf(server, { patient: reference, grantee: INSURER }), [key, custodian]);
+    await put({ admin }, { ...patient(id), ...died });
+    expect(await signs(key)).toBe(422);
+    const next = freshKey(reference);
+    await refused(reference, () => rotate(server, { present: key, next }, admin));
+    const statement = keyStatement(server, 'key-recovery', { owner: reference, jwk: next.jwk, reason: 'estate' });
+    await refused(reference, () => sendSigned(admin, '$recover-key', statement, [custodian, next]));
+    expect((await withdrawNow({ admin, now: server.now }, agreed, key)).status).toBe(422);
+    const seen = async () => (await insurer.call('GET', `Observation/o-${id}`)).status;
+    expect(await seen()).toBe(200);
+    expect((await withdrawNow({ admin, now: server.now }, agreed, custodian)).status).toBe(200);
+    expect(await seen()).toBe(404);
+  });
+
+  it('is a patient again where that was an error', async () => {
+    const { reference, key } = await person();
+    const id = reference.slice('Patient/'.length);
+    await put({ admin }, { ...patient(id), ...died });
+    await put({ admin }, { ...patient(id), deceasedBoolean: false });
+    expect(await signs(key)).toBe(201);
+  });
+});

@@ -189,6 +189,7 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
   const keys = lookedUpOnce(deps.keyOf);
   const accepted = await acceptSignatures(signatures, { statement, text, patient: compiled.patient, now, keyOf: keys.of });
   await requireCustody(deps, compiled, accepted);
+  if (accepted.some(({ role }) => role === 'patient')) await requireLiving(deps, compiled.patient);
   const before = await stillTrusted(kept?.value.approvals ?? [], { keyOf: keys.of, entries: deps.log.entries(`Consent/${id}`) });
   const approvals = mergeApprovals(before, accepted);
   if (kept?.value.state === 'active' && stored) return { kind: 'already-active', row: rowOf(stored) };
@@ -257,6 +258,16 @@ export async function custodiansOf(deps: Ceremony, patient: string): Promise<Rea
     reference = (organization?.['partOf'] as { reference?: string } | undefined)?.reference;
   }
   return custodians;
+}
+
+/**
+ * Whoever holds the key of a patient who has died is not the patient: what was signed in life stays in force, and the custodian suspends it. Asked only
+ * once a signature holds. Throws AssentError('invalid-signature').
+ */
+export async function requireLiving(deps: Ceremony, patient: string): Promise<void> {
+  const record = await newest(deps, 'Patient', patient);
+  if (record?.['deceasedBoolean'] === true || record?.['deceasedDateTime'] !== undefined)
+    throw new AssentError('invalid-signature', 'The record says that the patient has died: their key signs nothing more.');
 }
 
 async function newest(deps: Ceremony, type: string, id: string): Promise<ResourceValue | undefined> {
@@ -334,6 +345,7 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
     const keys = lookedUpOnce(deps.keyOf);
     const outcome = await acceptWithdrawal(jws, { ...asked, now: deps.now(), keyOf: keys.of });
     if (!kept || !stored || !compiled) throw new AssentError('invalid-signature');
+    if (outcome === 'withdrawn') await requireLiving(deps, compiled.patient);
     if (kept.value.state === 'withdrawn' || kept.value.state === 'superseded' || kept.value.state === outcome) return rowOf(stored);
     const indexed = deps.parameters.guard();
     const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: compiled.patient, after: stored });

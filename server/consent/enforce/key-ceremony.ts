@@ -13,7 +13,7 @@ import { maySign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Caller } from '../model.ts';
 import type { Notice } from '../notice.ts';
 import { type ParsedJws, parseJws } from '../signature.ts';
-import { type Ceremony, custodiansOf, lookedUpOnce, noticeVersion } from './ceremony.ts';
+import { type Ceremony, custodiansOf, lookedUpOnce, noticeVersion, requireLiving } from './ceremony.ts';
 import { actBase, versionReference } from './disclose.ts';
 
 type Authorization = { readonly statement: string; readonly signatures: readonly string[] };
@@ -68,6 +68,7 @@ export async function rotateKey(deps: KeyCeremony, { statement, signatures }: Au
     { by: deps.caller, authorizedBy },
   );
   if (kid === present.kid || !areSignedBy(parsed, [present, { kid, jwk }], statement)) throw refused();
+  await requireLivingOwner(deps, said.owner);
   // The same guard either way: a revocation in between makes it a conflict.
   const retiring = said.retires ? [await deps.changes.revoke(present.kid, `replaced by ${kid}`, deps.caller)] : [];
   const text = said.retires
@@ -116,6 +117,7 @@ async function openRecovery(deps: KeyCeremony, authorizedBy: Authorization): Pro
   const custodian = await attesting(deps, parsed.find((jws) => jws.kid !== kid)?.kid, patient);
   const keys = await deps.keysOfOwner(said.owner);
   if (!custodian || keys.length === 0 || !areSignedBy(parsed, [custodian, { kid, jwk }], statement)) throw refused();
+  await requireLivingOwner(deps, said.owner);
   if ((await deps.recoveries(said.owner)).some(({ state }) => state === 'open')) throw new AssentError('conflict', 'Another recovery is open.');
   const text = `${custodian.owner} wants to replace your signing keys by a new one, because: ${said.reason}. It happens on ${dueAt} at the earliest. If you did not ask for it, stop it with a key you have, or tell your custodian.`;
   await commitKeys(deps, {
@@ -138,6 +140,7 @@ async function continueRecovery(deps: KeyCeremony, recovery: Recovery, said: Sai
   if (state === 'stopped') return { kind: 'stopped', kid };
   const due = Date.parse(recovery.dueAt);
   if (deps.now() < due) return { kind: 'pending', kid, due };
+  await requireLivingOwner(deps, owner);
   const attested = await Promise.all(recovery.authorizedBy.signatures.map((jws) => deps.keyOf(parseJws(jws).kid)));
   // The custodian's key may be revoked by now, but not have been in other hands when it signed.
   const custodian = attested.find((key) => key?.role === 'custodian');
@@ -158,6 +161,11 @@ async function continueRecovery(deps: KeyCeremony, recovery: Recovery, said: Sai
     },
   });
   return { kind: 'registered', kid };
+}
+
+async function requireLivingOwner(deps: KeyCeremony, owner: string): Promise<void> {
+  const patient = PATIENT.exec(owner)?.[1];
+  if (patient !== undefined) await requireLiving(deps, patient);
 }
 
 /** By a key of the patient, lost ones included, or by the custodian. Throws AssentError('invalid-signature'). */
