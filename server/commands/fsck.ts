@@ -7,7 +7,7 @@ import { createTail } from '../anchoring/tail.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { createEmbeddedEngine } from '../store/embedded/engine.ts';
-import type { CountResult, Engine, Position, ResourceStore, StoredResource } from '../store/port.ts';
+import type { CountResult, Engine, HistoryQuery, Position, ResourceStore, StoredResource } from '../store/port.ts';
 import { digestOf } from '../../ledger/hash.ts';
 
 const PAGE = 500;
@@ -92,8 +92,15 @@ async function rowsById(resources: ResourceStore, type: string, ids: readonly st
 }
 
 async function versionsOf(resources: ResourceStore, id: string): Promise<readonly string[]> {
-  const found = await resources.history({ type: 'Consent', id, scope: 'internal', limit: PAGE });
-  return found.kind === 'rows' ? found.rows.map(({ body }) => body) : [];
+  const bodies: string[] = [];
+  let after: HistoryQuery['after'];
+  do {
+    const found = await resources.history({ type: 'Consent', id, scope: 'internal', limit: PAGE, ...(after ? { after } : {}) });
+    if (found.kind !== 'rows') return [];
+    bodies.push(...found.rows.map(({ body }) => body));
+    after = found.next;
+  } while (after);
+  return bodies;
 }
 
 /** The other direction: every Consent in the database is, in its newest version, the one the log knows. */

@@ -176,7 +176,10 @@ export type HistoryQuery = {
   readonly signal?: AbortSignal;
 };
 
-/** `next`: where to go on, undefined at the end. Given as well when the budget ran out before the limit; what follows it may hold no row. */
+/**
+ * `next`: where to go on, undefined at the end. Given as well before the limit: when the budget ran out, or it is others' turn; what follows it
+ * may hold no row.
+ */
 export type HistoryResult =
   | { readonly kind: 'rows'; readonly rows: readonly StoredResource[]; readonly next: VersionPlace | undefined; readonly walked: number }
   | { readonly kind: 'stale' };

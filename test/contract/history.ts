@@ -161,6 +161,31 @@ export function historyContract(open: OpenSubject): void {
     expect(seen.at(-1)).toEqual(open);
   });
 
+  test('one call walks two thousand versions of one resource at most, so that others get their turn; an exact version is walked to at once', async () => {
+    const type = freshType();
+    const versions = Array.from({ length: 2_400 }, (_, i) => resource(type, 'a', { lastUpdated: i, keys: [i === 2_399 ? 'open' : 'secret'] }));
+    for (let i = 0; i < versions.length; i += 400) await store(subject, ...versions.slice(i, i + 400));
+    const epoch = await subject.engine.resources.epoch();
+    for (const where of [any(['open']), all]) {
+      for (const at of [undefined, { from: 2_300, to: 6_000 }]) {
+        const asked = { type, id: 'a', scope: { epoch, where: () => where }, limit: 10_000, bodies: false, ...(at ? { at } : {}) };
+        let after: HistoryQuery['after'];
+        let walked = 0;
+        do {
+          const found = await subject.engine.resources.history({ ...asked, ...(after ? { after } : {}) });
+          if (found.kind !== 'rows') throw new Error(found.kind);
+          expect(found.walked).toBeLessThanOrEqual(2_000);
+          walked += found.walked;
+          after = found.next;
+        } while (after);
+        expect(walked).toBe(versions.length);
+      }
+    }
+    const [first] = versions;
+    const exact = { type, id: 'a', version: first?.version ?? '', scope: 'internal' as const, limit: 1 };
+    expect(await subject.engine.resources.history(exact)).toMatchObject({ rows: [first], walked: 1 });
+  });
+
   test('a resource may be written again after its deletion', async () => {
     const type = freshType();
     await threeVersions(type, 'a', 10);

@@ -12,9 +12,9 @@ import { expandBody } from './history-body.ts';
 import { resourceAt, toResource } from './rows.ts';
 import { merge } from './walk.ts';
 
-/** Versions to walk in one call: some ten milliseconds. One resource is read at once. */
+/** Versions to walk in one call, and bodies to expand: ten milliseconds at most, as nothing else runs meanwhile. */
 const BUDGET = 2_000;
-const BUDGET_OF_ONE = 50_000;
+const MOST_BODIES = 200;
 /** Of many types most give few of a page's versions, so slices begin small. */
 const FIRST_SLICE = 16;
 const LARGEST_SLICE = 256;
@@ -35,8 +35,10 @@ type Version = {
 type Place = Pick<Version, 'type' | 'id' | 'version' | 'updated'>;
 
 export function findVersions(database: Database, query: HistoryQuery): HistoryResult {
-  const { limit, bodies = true, budget = query.id === undefined ? BUDGET : BUDGET_OF_ONE } = query;
+  const { bodies = true, budget = BUDGET } = query;
+  const limit = bodies ? Math.min(query.limit, MOST_BODIES) : query.limit;
   const mayRead = reader(database, query.scope);
+  const isCurrent = currency(database, query);
   const rows: StoredResource[] = [];
   let last: Version | undefined;
   let walked = 0;
@@ -44,8 +46,7 @@ export function findVersions(database: Database, query: HistoryQuery): HistoryRe
     if (last && (rows.length >= limit || walked >= budget)) return { kind: 'rows', rows, next: placeOf(last), walked };
     walked++;
     last = version;
-    if (query.version !== undefined && version.version !== query.version) continue;
-    if (!mayRead(version) || !isCurrent(database, version, query)) continue;
+    if (!mayRead(version) || !isCurrent(version)) continue;
     rows.push(load(database, version, bodies));
   }
   return { kind: 'rows', rows, next: undefined, walked };
@@ -58,11 +59,22 @@ function placeOf({ type, id, version, updated }: Version): NonNullable<HistoryQu
 function reader(database: Database, scope: HistoryQuery['scope']): (version: Version) => boolean {
   if (scope === 'internal') return () => true;
   const whereOf = remembered(scope.where);
+  const newestHolds = rememberedById((type, id) => holdsPacked(whereOf(type), id, newestKeys(database, type, id)));
   return ({ table, type, id, keys }) => {
     const where = whereOf(type);
     if (where.kind === 'all') return true;
     if (where.kind === 'none' || !holdsPacked(where, id, keys)) return false;
-    return table === 'resources' || holdsPacked(where, id, newestKeys(database, type, id));
+    return table === 'resources' || newestHolds(type, id);
+  };
+}
+
+function rememberedById<T>(work: (type: string, id: string) => T): (type: string, id: string) => T {
+  const known = new Map<string, T>();
+  return (type, id) => {
+    const key = `${type}/${id}`;
+    const found = known.get(key) ?? work(type, id);
+    known.set(key, found);
+    return found;
   };
 }
 
@@ -82,13 +94,22 @@ function newestKeys({ statement }: Database, type: string, id: string): string {
 }
 
 /** What was replaced before the span began was not current in it; a replacement the scope hides has not happened. */
-function isCurrent({ statement }: Database, { type, id, updated, deleted }: Version, { at, scope }: HistoryQuery): boolean {
-  if (!at || 0 - updated > at.from) return true;
-  if (deleted) return 0 - updated === at.from;
-  const later = 'WHERE type = ?1 AND id = ?2 AND updated >= ?3 AND updated < ?4';
-  const sql = `SELECT keys FROM resources ${later} UNION ALL SELECT keys FROM history ${later}`;
-  const replacements = many<[string]>(statement(sql), type, id, 0 - at.from, updated);
-  return !replacements.some(([keys]) => scope === 'internal' || holdsPacked(scope.where(type), id, keys));
+function currency({ statement }: Database, { at, scope }: HistoryQuery): (version: Version) => boolean {
+  if (!at) return () => true;
+  const upTo = 'WHERE type = ?1 AND id = ?2 AND updated >= ?3';
+  const sql = `SELECT updated, keys FROM resources ${upTo} UNION ALL SELECT updated, keys FROM history ${upTo} ORDER BY updated`;
+  // Negated, as stored: the newest one shown that is not younger than the span's beginning.
+  const newestBefore = rememberedById((type, id) => {
+    for (const row of statement(sql).iterate(type, id, 0 - at.from)) {
+      const [updated, keys] = row as unknown as readonly [number, string];
+      if (scope === 'internal' || holdsPacked(scope.where(type), id, keys)) return updated;
+    }
+    return LATEST;
+  });
+  return ({ type, id, updated, deleted }) => {
+    if (0 - updated > at.from) return true;
+    return deleted ? 0 - updated === at.from : newestBefore(type, id) >= updated;
+  };
 }
 
 function versions(database: Database, query: HistoryQuery): Generator<Version> {
@@ -97,7 +118,7 @@ function versions(database: Database, query: HistoryQuery): Generator<Version> {
   const place = after && { ...after, updated: 0 - after.lastUpdated };
   const bounds = { first: query.at === undefined ? EARLIEST : 0 - query.at.to, last: query.since === undefined ? LATEST : 0 - query.since };
   const walks = typesOf(database, query).flatMap((type) => {
-    const walk = { type, id: query.id, after: place, backward, bounds };
+    const walk = { type, id: query.id, version: query.version, after: place, backward, bounds };
     return [walkVersions(database, 'resources', walk), walkVersions(database, 'history', walk)];
   });
   return merge(walks, backward ? (a, b) => compareVersions(b, a) : compareVersions);
@@ -106,6 +127,7 @@ function versions(database: Database, query: HistoryQuery): Generator<Version> {
 type Walk = {
   readonly type: string;
   readonly id: string | undefined;
+  readonly version: string | undefined;
   readonly after: Place | undefined;
   /** Oldest first. */
   readonly backward: boolean;
@@ -114,16 +136,17 @@ type Walk = {
 };
 
 function* walkVersions({ statement }: Database, table: Version['table'], walk: Walk): Generator<Version> {
-  const { type, id, backward, bounds } = walk;
+  const { type, id, version, backward, bounds } = walk;
   const key = table === 'resources' ? 'rid' : 'hid';
-  const one = id === undefined ? '' : 'AND id = ?';
+  const exact = [...(id === undefined ? [] : [id]), ...(version === undefined ? [] : [version])];
+  const one = `${id === undefined ? '' : 'AND id = ?'} ${version === undefined ? '' : 'AND version = ?'}`;
   const beyond = backward
     ? '(updated, id, version) < (?, ?, ?) AND updated >= ? ORDER BY updated DESC, id DESC, version DESC'
     : '(updated, id, version) > (?, ?, ?) AND updated <= ? ORDER BY updated, id, version';
   const sql = `SELECT ${key}, id, version, updated, deleted, keys FROM ${table} WHERE type = ? ${one} AND ${beyond} LIMIT ?`;
   let place = startOf(walk);
   for (let size = FIRST_SLICE; ; size = Math.min(size * 4, LARGEST_SLICE)) {
-    const bound = [type, ...(id === undefined ? [] : [id]), place.updated, place.id, place.version, backward ? bounds.first : bounds.last, size];
+    const bound = [type, ...exact, place.updated, place.id, place.version, backward ? bounds.first : bounds.last, size];
     const rows = many<[number, string, string, number, number, string]>(statement(sql), ...bound);
     for (const [key, id, version, updated, deleted, keys] of rows) yield { table, key, type, id, version, updated, deleted: deleted === 1, keys };
     const last = rows.at(-1);

@@ -11,17 +11,16 @@ import type { HistoryQuery, HistoryResult, StoredResource } from '../port.ts';
 import { byId, byIds, type HistoryDocument, resourceId, toResource } from './documents.ts';
 import type { Reader } from './reader.ts';
 
-/** Versions to walk in one call. One resource is read at once. */
-const BUDGET = 5_000;
-const BUDGET_OF_ONE = 50_000;
+/** Versions to walk in one call. */
+const BUDGET = 2_000;
 const SLICE = 128;
-/** Without bodies they are small. */
+/** Without bodies they are small. Nothing else runs while a slice is judged. */
 const BARE_SLICE = 1_000;
 
 type Version = Pick<HistoryDocument, '_id' | 't' | 'i' | 'v' | 'u' | 'd' | 'del' | 'f' | 'b'> & { readonly newest: boolean };
 
 export async function findVersions(reader: Reader, query: HistoryQuery): Promise<HistoryResult> {
-  const { limit, budget = query.id === undefined ? BUDGET : BUDGET_OF_ONE } = query;
+  const { limit, budget = BUDGET } = query;
   const mayRead = judge(reader, query);
   const rows: StoredResource[] = [];
   let last: Version | undefined;
@@ -51,9 +50,10 @@ type Judge = (slice: readonly Version[]) => Promise<(version: Version) => boolea
 
 function judge(reader: Reader, { scope, at }: HistoryQuery): Judge {
   const whereOf = remembered(scope === 'internal' ? undefined : scope.where);
+  const replacedBy = at && replacements(reader, { by: at.from, whereOf });
   return async (slice) => {
     const newest = scope === 'internal' ? undefined : await newestKeys(reader, slice);
-    const replaced = at ? await replacedBy(reader, slice, { by: at.from, whereOf }) : undefined;
+    const replaced = await replacedBy?.(slice);
     return (version) => {
       const { t, i, f, newest: isNewest } = version;
       const where = whereOf(t);
@@ -85,12 +85,8 @@ async function newestKeys(reader: Reader, slice: readonly Version[]): Promise<Re
   return keys;
 }
 
-/** Whether a version was replaced by then; a replacement the scope hides has not happened. */
-async function replacedBy(
-  reader: Reader,
-  slice: readonly Version[],
-  { by, whereOf }: { readonly by: number; readonly whereOf: WhereOf },
-): Promise<(version: Version) => boolean> {
+/** Whether a version was replaced by then; a replacement the scope hides has not happened. Each resource is looked at once. */
+function replacements(reader: Reader, { by, whereOf }: { readonly by: number; readonly whereOf: WhereOf }): Judge {
   const latest = new Map<string, number>();
   const note = ({ t, i, u, f }: Pick<Version, 't' | 'i' | 'u' | 'f'>): void => {
     const where = whereOf(t);
@@ -98,15 +94,17 @@ async function replacedBy(
     const id = resourceId(t, i);
     latest.set(id, Math.max(u, latest.get(id) ?? u));
   };
-  const projection = { t: 1, i: 1, u: 1, f: 1 };
-  const asked = slice.filter(({ u, newest, del }) => u <= by && !newest && !del);
-  for (const [type, ids] of byType(asked)) {
-    const filter = { t: type, i: { $in: [...ids] }, u: { $lte: by } };
-    for await (const version of reader.history(filter, { hint: 't_i_u_v', projection })) note(version);
-    const current = { ...byIds([...ids].map((id) => resourceId(type, id))), u: { $lte: by } };
-    for await (const version of reader.resources(current, { hint: '_id_', projection })) note(version);
-  }
-  return ({ t, i, u }) => (latest.get(resourceId(t, i)) ?? u) > u;
+  const options = { projection: { t: 1, i: 1, u: 1, f: 1 }, batchSize: BARE_SLICE };
+  return async (slice) => {
+    const asked = slice.filter(({ t, i, u, newest, del }) => u <= by && !newest && !del && !latest.has(resourceId(t, i)));
+    for (const [type, ids] of byType(asked)) {
+      const filter = { t: type, i: { $in: [...ids] }, u: { $lte: by } };
+      for await (const version of reader.history(filter, { hint: 't_i_u_v', ...options })) note(version);
+      const current = { ...byIds([...ids].map((id) => resourceId(type, id))), u: { $lte: by } };
+      for await (const version of reader.resources(current, { hint: '_id_', ...options })) note(version);
+    }
+    return ({ t, i, u }) => (latest.get(resourceId(t, i)) ?? u) > u;
+  };
 }
 
 function byType(versions: readonly Version[]): ReadonlyMap<string, ReadonlySet<string>> {
