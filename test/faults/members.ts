@@ -46,8 +46,8 @@ const SECONDARY = 2;
 
 /**
  * One primary, and two members that follow it from a source that has answered them. Where a member is still rolling back or choosing its source
- * when that source falls silent, that is a second fault beside the first: until the member gives up there is no majority, which by timers that
- * MongoDB 6.0 has built in takes 20 s (a connection) or 30 s (a question to a candidate), and minutes in a rollback.
+ * when that source falls silent, that is a second fault beside the first: until the member gives up there is no majority, which takes 20 s (a
+ * connection) or 30 s (a question to a candidate) by timers that are built into MongoDB 6.0.
  */
 export async function allFollow({ members }: ReplicaSet): Promise<void> {
   await until('members that follow one primary', async () => {

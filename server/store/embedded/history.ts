@@ -13,8 +13,8 @@ import { resourceAt, toResource } from './rows.ts';
 import { merge } from './walk.ts';
 
 /** Versions to walk in one call, and bodies to expand: ten milliseconds at most, as nothing else runs meanwhile. */
-const BUDGET = 2_000;
-const MOST_BODIES = 200;
+const BUDGET = 1_000;
+const MOST_BODIES = 100;
 /** Of many types most give few of a page's versions, so slices begin small. */
 const FIRST_SLICE = 16;
 const LARGEST_SLICE = 256;
