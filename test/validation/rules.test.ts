@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Issue } from '../../server/errors.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
 import { createCheck } from '../../server/validation/validate.ts';
+import { cpuMs } from '../support/cpu-time.ts';
 
 type Json = Record<string, unknown>;
 
@@ -299,9 +300,8 @@ describe('definitions', () => {
   });
 
   test('so many that comparing each with each would take minutes', () => {
-    const before = performance.now();
-    expect(errorsOf(codes(Array.from({ length: 50_000 }, (_, i) => ({ code: `c${i}` }))))).toEqual([]);
-    expect(performance.now() - before).toBeLessThan(5000);
+    const many = codes(Array.from({ length: 50_000 }, (_, i) => ({ code: `c${i}` })));
+    expect(cpuMs(() => expect(errorsOf(many)).toEqual([]))).toBeLessThan(5000);
   });
 
   const structure = (part: string, element: readonly Json[], more: Json = {}): Json => ({
