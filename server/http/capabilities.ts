@@ -63,10 +63,20 @@ function resource(type: string, { routes, search, limits, profiles, integrity }:
     // Chains and _has lead over the same parameters, in either direction.
     ...(forward.length > 0 ? { searchInclude: ['*', ...forward] } : {}),
     searchRevInclude: ['*', ...backward],
-    searchParam: search.parametersOf(type).map(({ name, kind }) => ({ name, type: kind })),
+    searchParam: [...search.parametersOf(type).map(({ name, kind }) => ({ name, type: kind })), ...EVERYWHERE],
     ...(operations.length > 0 ? { operation: operations } : {}),
   };
 }
+
+/** What a search of any type takes beside the parameters of its elements. https://hl7.org/fhir/R4/search.html#all */
+const EVERYWHERE = [
+  {
+    name: '_filter',
+    type: 'special',
+    documentation: 'Criteria joined by and, or and not, with chains inside: https://hl7.org/fhir/R4/search_filter.html',
+  },
+  { name: '_list', type: 'special', documentation: 'What the List of this id refers to, in the view of the caller.' },
+] as const;
 
 /** Rows that hold for every type, as far as R4 has a code for them. */
 function interactionsOf(routes: readonly Route[]): string[] {

@@ -79,7 +79,7 @@ export function searchSeveralContract(open: OpenSubject): void {
   const asked = fc.uniqueArray(fc.constantFrom(...sampleTypes), { minLength: 2, maxLength: 4 }).chain((types) =>
     fc.record({
       types: fc.constant(types),
-      criteria: fc.array(fc.oneof(...types.map(criterionOf)), { maxLength: 3 }),
+      criteria: fc.array(fc.oneof(...types.map((type) => criterionOf(type))), { maxLength: 3 }),
       scope: fc.option(criterionOf(types[0] ?? ''), { nil: undefined }),
       sort: fc.option(fc.constantFrom('_lastUpdated', '-_lastUpdated', '_id', '-_id', 'identifier', '-status', 'date', '-code', 'patient'), {
         nil: undefined,

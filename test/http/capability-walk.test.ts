@@ -11,7 +11,7 @@ import { createServedApp, type ServedApp } from '../support/served-app.ts';
 import { type Claim, claimsOf, type Statement, textOf } from './walk/claims.ts';
 import { compartmentExercise, type Exercise, promises, systemInteractions, typeInteractions, wholes } from './walk/interactions.ts';
 import { type Ceremony, ceremonyOperations, systemOperations, typeOperations } from './walk/operations.ts';
-import { definedExercise, definedFor, includeExercise, searchExercise } from './walk/searches.ts';
+import { definedExercise, definedFor, includeExercise, searchExercise, unlisted } from './walk/searches.ts';
 import { createWalkers, type Walker } from './walk/walker.ts';
 
 const INSURER = 'Organization/insurer';
@@ -92,6 +92,7 @@ function possible(of: string): Claim[] {
     ...named('operation', typeOperations),
     ...said(promises),
     ...[...definedFor(of).values()].map(({ code, type }) => claim('searchParam', code, type)),
+    ...unlisted.map((name) => claim('searchParam', name, 'special')),
   ];
 }
 

@@ -362,13 +362,13 @@ function filterOf(parameters: readonly SearchParameter[]): fc.Arbitrary<[string,
 }
 
 /** The same, or a filter. */
-export function anyCriterionOf(type: string): fc.Arbitrary<[string, string]> {
-  return fc.oneof({ arbitrary: criterionOf(type), weight: 4 }, filterOf([...searchParameters(type).values()].filter((p) => isSearchable(p))));
+export function anyCriterionOf(type: string, known = searchParameters): fc.Arbitrary<[string, string]> {
+  return fc.oneof({ arbitrary: criterionOf(type, known), weight: 4 }, filterOf([...known(type).values()].filter((p) => isSearchable(p))));
 }
 
 /** One `name=value` of a search over the type. */
-export function criterionOf(type: string): fc.Arbitrary<[string, string]> {
-  const parameters = [...searchParameters(type).values()].filter((p) => isSearchable(p));
+export function criterionOf(type: string, known = searchParameters): fc.Arbitrary<[string, string]> {
+  const parameters = [...known(type).values()].filter((p) => isSearchable(p));
   return fc.constantFrom(...parameters).chain((parameter) => {
     const usable = modifiers[parameter.type]?.filter((m) => allows(parameter, m.slice(1))) ?? [];
     return fc.constantFrom('', '', ...usable).chain((modifier) => {

@@ -146,7 +146,7 @@ const facets: Readonly<Record<string, string>> = {
 };
 
 function driverWords({ kind, heads }: DriverTrace): ExplainedDriver {
-  const names = heads.map((head) => facets[head] ?? paramNameOf(head) ?? 'a parameter of a package');
+  const names = heads.map((head) => facets[head] ?? paramNameOf(head) ?? 'a parameter that is not of R4');
   return { kind, of: kind === 'ids' ? 'id' : names.join(', ') || 'nothing' };
 }
 

@@ -32,7 +32,17 @@ const VALUES: Readonly<Record<string, string>> = {
   quantity: 'le5.40|http://unitsofmeasure.org|mg',
   uri: 'http://example.org/a',
 };
-const NAMED: Readonly<Record<string, string>> = { _id: 'a-1', near: '42.25|-83.69|10|km', _content: 'some', _text: 'some', _type: 'Patient' };
+const NAMED: Readonly<Record<string, string>> = {
+  _id: 'a-1',
+  near: '42.25|-83.69|10|km',
+  _content: 'some',
+  _text: 'some',
+  _type: 'Patient',
+  _filter: '_lastUpdated ge 2024-02-29 and not (_tag eq x)',
+  _list: 'walked',
+};
+/** Of every type, and no parameters in R4's definitions. */
+export const unlisted: readonly string[] = ['_filter', '_list'];
 
 function valueOf(name: string, kind: string, definition: Defined | undefined): string {
   if (kind === 'composite')
