@@ -12,6 +12,7 @@ const ONE_OR_NONE = /\/http-app\.ts'|\/fake-gate\.ts'|createEmbeddedEngine|creat
 const elsewhere: Readonly<Record<string, string>> = {
   'above-the-gate.test.ts': 'No store: a fake Gate gives the answers that a store cannot be brought to give at will.',
   'several-servers.test.ts': 'Several processes on one database are possible on a replica set only; it runs on one, whatever is chosen.',
+  'stored-parameters-processes.test.ts': 'Two processes on one database, as several-servers.test.ts.',
 };
 
 describe('test/http', () => {
