@@ -15,6 +15,10 @@ export function writesOf(base: string): readonly { readonly name: string; readon
   const entry = bundle.entry.slice(0, TRANSACTION);
   if (!patient || entry.length < TRANSACTION) throw new Error('the generated bundle is too small');
   const patch = JSON.stringify([{ op: 'add', path: '/name', value: 'A clinic by another name' }]);
+  const words = (n: number): string => Array.from({ length: 60 }, (_, i) => `word${(n * 7919 + i * i * i) % 20_000}`).join(' ');
+  const narrative = (n: number) => ({ status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml"><p>${words(n)}</p></div>` });
+  const told = (n: number): string =>
+    JSON.stringify({ resourceType: 'Location', id: `told-${n}`, status: 'active', name: 'A clinic', text: narrative(n) });
   const clinic = (id: string): string => JSON.stringify({ resourceType: 'Location', id, status: 'active', name: 'A clinic' });
   return [
     {
@@ -28,6 +32,10 @@ export function writesOf(base: string): readonly { readonly name: string; readon
     {
       name: 'PUT Location, validated and durable',
       requests: numbers.map((n) => ({ method: 'PUT', path: `${pathname}/Location/put-${n}`, body: clinic(`put-${n}`) })),
+    },
+    {
+      name: 'PUT Location with 60 words, validated and durable',
+      requests: numbers.map((n) => ({ method: 'PUT', path: `${pathname}/Location/told-${n}`, body: told(n) })),
     },
     {
       name: 'PATCH Location, validated and durable',
