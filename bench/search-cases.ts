@@ -28,6 +28,8 @@ export function casesOf(resources: number): readonly Case[] {
     { name: 'chained by name, with a code', path: (n) => `Observation?patient.name=${familyOf(patient(n))}&code=${common(n)}&_count=20` },
     { name: '_has', path: (n) => `Patient?_has:Observation:patient:code=${rare(n)}&_count=20` },
     { name: '_include', goal: 1.2, path: (n) => `Observation?patient=Patient/p${patient(n)}&_count=20&_include=Observation:encounter` },
+    { name: 'a word that all have, newest 20', path: () => 'Observation?_content=ward&_count=20&_total=none' },
+    { name: 'a phrase, of a patient', path: (n) => `Observation?patient=Patient/p${patient(n)}&_text=%22reported%20by%20the%20ward%22&_count=20` },
     { name: 'count of a large set', path: (n) => `Observation?code=${common(n)}&_summary=count` },
     { name: 'two large disjoint criteria', path: (n) => `Observation?code=http://loinc.org%7Ccommon-${n % 10}&category=vital-signs&_total=none` },
     { name: '_sort by value', path: (n) => `Observation?code=${common(n)}&_sort=value-quantity&_count=20&_total=none` },
