@@ -30,10 +30,12 @@ import { referenceKeys } from './consent/enforce/integrity.ts';
 import { purgeJob } from './consent/enforce/purge.ts';
 import { createStoredParameters, type StoredParameters } from './consent/enforce/parameters.ts';
 import { completing, openReferenceIndex } from './consent/enforce/reference-index.ts';
+import { keepLabelled } from './consent/enforce/label-mark.ts';
 import { type ReindexInput, reindexJob } from './consent/enforce/reindex.ts';
 import { facet, facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
 import { labelOf } from './consent/implicit.ts';
+import { createLabelling, type Labelling } from './consent/labelling.ts';
 import type { ImplicitPolicy } from './consent/model.ts';
 import { adminPlugin } from './http/admin.ts';
 import { installDraining } from './http/draining.ts';
@@ -54,6 +56,7 @@ import { createEmbeddedEngine } from './store/embedded/engine.ts';
 import type { Engine, RecordStore, WriteSet } from './store/port.ts';
 import { loadPackages, type Package, profilesByType } from './validation/packages/package.ts';
 import { createSearchTerms } from './validation/search-terms.ts';
+import { sensitiveCodes } from './validation/sensitive-codes.ts';
 import { createValidator, type Validator } from './validation/validator.ts';
 import { webPlugin } from './web/plugin.ts';
 
@@ -95,20 +98,24 @@ export async function createApp(config: Config, { clock, through = (engine) => e
     config,
     report: (fault) => server.log.error(described(fault), 'sealing failed; it is tried again'),
   });
-  if (!(await openReferenceIndex(engine, config.REFERENTIAL_INTEGRITY === 'on')))
-    server.log.warn(
-      'what refers to what is not known of all resources: until POST /fhir/$reindex is done, deletions look only at what was written since',
-    );
-  const onBoard = parametersOf(packages.packages, (sentence) => server.log.warn(sentence));
+  const warn = (sentence: string) => server.log.warn(sentence);
+  if (!(await openReferenceIndex(engine, config.REFERENTIAL_INTEGRITY === 'on'))) warn(STALE_REFERENCES);
+  const onBoard = parametersOf(packages.packages, warn);
   const parameters = createStoredParameters(engine, onBoard);
   await parameters.refresh();
   const nudging = parameters.noticing(nudgeAfterCommit(engine, anchoring));
   const registry = createRegistry(nudging, { clock, config, anchoring });
-  const search = createSearch({ base: endpoints.fhir, clock, known: parameters.known, terms: createSearchTerms(packages.packages) });
-  const keyMark = await readKeyMark(engine.records, onBoard.keyRules, () => server.log.warn(STALE_KEYS));
+  const terms = createSearchTerms(packages.packages);
+  const labelling = createLabelling(sensitiveCodes(config.SENSITIVE_VALUE_SETS, packages.packages, terms));
+  const search = createSearch({ base: endpoints.fhir, clock, known: parameters.known, terms });
+  // What has no secrets yet was never started.
+  const isNew = !(await engine.records.get('secret', 'page-links'));
+  const keyMark = await readKeyMark(engine.records, { keyRules: onBoard.keyRules, isNew, stale: () => warn(STALE_KEYS) });
   const recorder = recorderOver({ search, clock, endpoints });
   const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark, parameters });
-  const gateFor = buildGate(nudging, { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters });
+  if (await keepLabelled({ ...nudging, jobs, labelling }, isNew)) warn(STALE_LABELS);
+  const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling };
+  const gateFor = buildGate(nudging, gates);
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const metrics = createMetrics();
@@ -182,15 +189,20 @@ function parametersOf(packages: readonly Package[], warn: (sentence: string) => 
 
 const STALE_KEYS =
   'stored resources were indexed by other rules than those of today: searches may find less than there is until POST /fhir/$reindex has run';
+const STALE_REFERENCES =
+  'what refers to what is not known of all resources: until POST /fhir/$reindex is done, deletions look only at what was written since';
+const STALE_LABELS =
+  'stored resources were labelled by other value sets than those of today: until a job has labelled them anew they count as labelled with everything';
 
 /** Remembers the rules by which everything stored was indexed. */
 type KeyMark = { after(job: JobHandler): JobHandler };
 
-async function readKeyMark(records: RecordStore, keyRules: string, stale: () => void): Promise<KeyMark> {
+type Marking = { readonly keyRules: string /** Nothing is stored. */; readonly isNew: boolean; readonly stale: () => void };
+
+async function readKeyMark(records: RecordStore, { keyRules, isNew, stale }: Marking): Promise<KeyMark> {
   const mark = () => records.put('key-rules', 'stored', keyRules);
   const known = (await records.get('key-rules', 'stored'))?.value;
-  // What has no secrets yet was never started: nothing is stored.
-  if (known === undefined && !(await records.get('secret', 'page-links'))) await mark();
+  if (known === undefined && isNew) await mark();
   else if (known !== keyRules) stale();
   return {
     after: (job) => ({
@@ -289,6 +301,7 @@ type GateParts = {
   readonly recorder: Recorder;
   readonly jobs: Jobs;
   readonly parameters: StoredParameters;
+  readonly labelling: Labelling;
 };
 
 function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | 'clock' | 'endpoints'>): Recorder {
@@ -300,10 +313,8 @@ function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | '
   return createRecorder({ clock, observer: endpoints.issuer, keysOf: withConcerned });
 }
 
-function buildGate(
-  engine: Engine,
-  { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters }: GateParts,
-): GateFor {
+function buildGate(engine: Engine, parts: GateParts): GateFor {
+  const { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling } = parts;
   const { tail, receipts, erasure } = anchoring;
   const { keyLog } = registry;
   const base = endpoints.fhir;
@@ -317,6 +328,7 @@ function buildGate(
     logRow,
     implicit,
     breakGlass: breakGlassPolicyOf(config),
+    labelling,
     approvals: config.APPROVALS,
     integrity: config.REFERENTIAL_INTEGRITY === 'on',
     indexKeys: createKeys(config, search, base),
@@ -371,7 +383,7 @@ async function sharedSecret(records: RecordStore, name: string): Promise<Uint8Ar
   return (await records.get('secret', name))?.value as Uint8Array;
 }
 
-type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters'> & {
+type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters' | 'labelling'> & {
   readonly engine: Engine;
   readonly gateFor: GateFor;
   readonly validator: Validator;

@@ -70,6 +70,13 @@ const settings = {
     meaning: 'With permit-except: labels (R, V, HIV, …) it does not permit, comma separated; empty: permits all.',
     parse: list,
   },
+  SENSITIVE_VALUE_SETS: {
+    fallback: '',
+    type: 'canonical URLs | none',
+    meaning:
+      'Value sets of the packages whose codes are labelled as sensitive, comma separated; empty: those of fhir-profiles; none: labels are those of the sources.',
+    parse: list,
+  },
   BREAK_GLASS_ACTORS: {
     fallback: '',
     type: 'references',

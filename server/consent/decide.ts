@@ -28,6 +28,8 @@ export type DecisionInput = Asked & {
   readonly beyondBreakGlass?: readonly string[];
   /** Of the resources that a `related` starts from, as `Type/id`, those that this caller may see now (rule 11). */
   readonly anchors: ReadonlySet<string>;
+  /** By which labels have to be assigned to count as they stand. */
+  readonly labelRules?: string | undefined;
 };
 
 /** `validUntil`: ms since 1970, when a period next begins or ends. */
@@ -49,13 +51,13 @@ export function scopeFor(input: DecisionInput): Decision {
 function throughBrokenGlass(input: DecisionInput, { patient, until }: NonNullable<Caller['breakGlass']>): Expression {
   if (input.now >= until) return none;
   const theirs = new Set([facet.patient(patient)]);
-  const excluded = labelsDenied((input.beyondBreakGlass ?? []).map(labelOf));
+  const excluded = labelsDenied((input.beyondBreakGlass ?? []).map(labelOf), input);
   return and([any(theirs), { kind: 'every', prefix: PATIENT, keys: theirs }, notDenied(input), not(excluded)]);
 }
 
 /** `selves`: patients who need no Consent to read, and whose Consents are about others. */
 function consentedTo(input: DecisionInput, selves: readonly string[]): Expression {
-  const otherwise = implicitExpression(input.implicit, input.caller);
+  const otherwise = implicitExpression(input.implicit, input.caller, input);
   const foreign = input.policies.filter(({ patient }) => !selves.includes(patient));
   const groups = groupByResidual(foreign, input, otherwise);
   const explicit = new Set([...selves, ...groups.flatMap(({ patients }) => patients)].map(facet.patient));

@@ -29,6 +29,7 @@ import { readWhileWanted } from './enforce/while-wanted.ts';
 import { write, type Writing } from './enforce/write.ts';
 import { facetsOf } from './facets.ts';
 import type { Gate, GateFor, ReceiptResult } from './gate.ts';
+import type { Labelling } from './labelling.ts';
 import { maySign, type SigningKey } from './keys.ts';
 import type { Approvals, Caller, ImplicitPolicy } from './model.ts';
 import { type ConsentLog, createPolicies, type PoliciesDeps } from './policies.ts';
@@ -64,6 +65,7 @@ export type GateDeps = {
       consent: ConsentVersion,
     ) => Promise<{ readonly kind: 'erased'; readonly proof: string | undefined } | { readonly kind: 'pending' }>;
   };
+  readonly labelling: Labelling;
   readonly approvals: Approvals;
   readonly implicit: ImplicitPolicy;
   readonly breakGlass: BreakGlassPolicy;
@@ -98,6 +100,7 @@ export function createGateFor(given: GateDeps): GateFor {
     closureOf: (caller) => callerClosure(directory, caller),
     implicit: deps.implicit,
     beyondBreakGlass: deps.breakGlass.except,
+    labelRules: deps.labelling.rules,
     clock,
     visibleAmong: (references, scopeOf) => visibleAmong(resources, references, scopeOf),
     concernedBy: (row, anchorsOf) => concernedBy(resources, row, anchorsOf),
@@ -120,6 +123,7 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
     views,
     base,
     integrity: deps.integrity,
+    labelling: deps.labelling,
     now: clock,
     record: deps.recorder,
     logRow: deps.logRow,

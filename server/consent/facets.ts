@@ -22,23 +22,31 @@ export const facet = {
   own: (client: string) => `@own/${client}`,
   /** A patient whom this AuditEvent concerns beside others, none of whom it names. */
   concerned: (id: string) => `@concerned/${id}`,
-  rank: (rank: number) => `~rank/${rank}`,
-  sensitivity: (code: string) => `~sens/${code}`,
+  rank: (rank: number) => `${RANK}${rank}`,
+  sensitivity: (code: string) => SENSITIVITY + code,
   /** What a permit by code looks at. */
   primaryCode: (system: string, code: string) => `~code/${system}|${code}`,
   /** What a deny by code looks at. */
-  anyCode: (system: string, code: string) => `~any/${system}|${code}`,
+  anyCode: (system: string, code: string) => `${ANY_CODE}${system}|${code}`,
   /** Type of a contained resource or Bundle entry. */
   part: (type: string) => `~part/${type}`,
   author: (reference: string) => `~author/${reference}`,
   /** Who wrote a part of it. */
   partAuthor: (reference: string) => `~pauthor/${reference}`,
   /** What it, or a part of it, refers to: `Type/id`. */
-  refersTo: (reference: string) => `~ref/${reference}`,
+  refersTo: (reference: string) => REFERS_TO + reference,
   /** A part that has an id elsewhere: a Bundle's entry, what a Composition's section speaks of. */
-  partIs: (reference: string) => `~is/${reference}`,
+  partIs: (reference: string) => PART_IS + reference,
   /** What decides about it besides itself: what a Composition's section speaks of, a Binary's securityContext, a Provenance's target. */
   source: (reference: string) => SOURCE + reference,
+  /** A sensitivity that its codes, or those of what it refers to, stand for, and that its source does not state. */
+  assigned: (code: string) => ASSIGNED + code,
+  /** The rank stated, where what was assigned raised it. */
+  stated: (rank: number) => `${STATED}${rank}`,
+  /** By which rules sensitivities were assigned. */
+  labelledBy: (rules: string) => LABELLED_BY + rules,
+  /** Labelled by what this refers to, which is not known to be about the same patients. */
+  restsOn: (reference: string) => RESTS_ON + reference,
   /** Which sources, as one key. */
   sources: (references: readonly string[]) => `~srcs/${hash('sha256', [...references].sort().join(' '), 'base64url')}`,
 } as const;
@@ -48,6 +56,14 @@ export const SOURCE = '~src/';
 /** Another source that leads nowhere here. */
 export const UNKNOWN_SOURCE = '~src?';
 export const SENSITIVITY = '~sens/';
+export const RANK = '~rank/';
+export const ASSIGNED = '~given/';
+export const STATED = '~stated/';
+export const LABELLED_BY = '~labelled/';
+export const RESTS_ON = '@rests/';
+export const ANY_CODE = '~any/';
+export const REFERS_TO = '~ref/';
+export const PART_IS = '~is/';
 /** Followed by two encoded instants. */
 export const WHEN = '~when/';
 export const UNDATED = '~undated';
@@ -67,7 +83,7 @@ export const REFERENCES_KEPT = '~refs';
 
 /** Whether a stored key is a facet rather than a key of a search parameter. */
 export function isFacet(key: string): boolean {
-  return /^(?:@(?:patient|writer|own|concerned)\/|~[a-z])/.test(key);
+  return /^(?:@(?:patient|writer|own|concerned|rests)\/|~[a-z])/.test(key);
 }
 
 export type FacetContext = {
@@ -202,7 +218,7 @@ function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly 
   }
   for (const key of keep) {
     if (key.startsWith(PATIENT) || key.startsWith(SENSITIVITY)) keys.add(key);
-    if (key.startsWith('~rank/')) rank = Math.max(rank, Number(key.slice('~rank/'.length)));
+    if (key.startsWith(RANK)) rank = Math.max(rank, Number(key.slice(RANK.length)));
   }
   keys.add(facet.rank(rank));
 }

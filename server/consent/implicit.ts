@@ -5,7 +5,7 @@ import { facet } from './facets.ts';
 import type { Caller, ImplicitPolicy } from './model.ts';
 import { labelsDenied } from './what.ts';
 
-export function implicitExpression(policy: ImplicitPolicy, caller: Caller): Expression {
+export function implicitExpression(policy: ImplicitPolicy, caller: Caller, about: { readonly labelRules?: string | undefined }): Expression {
   switch (policy.kind) {
     case 'deny':
       return none;
@@ -13,7 +13,7 @@ export function implicitExpression(policy: ImplicitPolicy, caller: Caller): Expr
       // Rule 15: the organization that wrote the current version, for treatment.
       return caller.purpose === 'TREAT' && caller.actor.startsWith('Organization/') ? any([facet.writer(caller.actor)]) : none;
     case 'permit-except':
-      return not(labelsDenied(policy.labels.map(labelOf)));
+      return not(labelsDenied(policy.labels.map(labelOf), about));
   }
 }
 

@@ -7,7 +7,23 @@
  */
 import { and, any, type Expression, holds, startsWith } from '../search/expression.ts';
 import { type DecisionInput, notDenied } from './decide.ts';
-import { facet, HAS_CONTEXT, PATIENT, SENSITIVITY, SOURCE, UNKNOWN_CODE, UNKNOWN_PART, UNKNOWN_SOURCE, WHEN } from './facets.ts';
+import {
+  ANY_CODE,
+  facet,
+  HAS_CONTEXT,
+  LABELLED_BY,
+  PART_IS,
+  PATIENT,
+  RANK,
+  REFERS_TO,
+  SEALED,
+  SENSITIVITY,
+  SOURCE,
+  UNKNOWN_CODE,
+  UNKNOWN_PART,
+  UNKNOWN_SOURCE,
+  WHEN,
+} from './facets.ts';
 
 export type Row = { readonly type: string; readonly id: string; readonly keys: readonly string[]; readonly deleted: boolean };
 
@@ -74,19 +90,20 @@ function sourcesOf({ keys }: Row, sources: Sources): readonly Row[] | undefined 
     : found.filter((source) => source !== undefined);
 }
 
-const RANK = '~rank/';
 /** Of a source that is a part: what a deny looks at. */
-const INHERITED = [SENSITIVITY, WHEN, '~any/', '~ref/', '~part/', '~is/', '~pauthor/'];
+const INHERITED = [SENSITIVITY, WHEN, ANY_CODE, REFERS_TO, '~part/', PART_IS, '~pauthor/'];
 
 /** The keys of a container that knows its parts; of anything else its own. What was deleted is no part any more. */
 export function withParts(own: readonly string[], sources: Sources): readonly string[] {
   const references = sourceReferences(own);
   const found = references.map((reference) => sources.get(reference));
   if (own.includes(UNKNOWN_SOURCE) || found.some((source) => !source)) return own;
-  const parts = found.filter((source) => source !== undefined && !source.deleted);
-  const keys = new Set(own.filter((key) => key !== UNKNOWN_PART && !key.startsWith(RANK)));
-  for (const part of parts) for (const key of part?.keys ?? []) for (const inherited of inheritedFrom(key)) keys.add(inherited);
-  const ranks = [own, ...parts.map((part) => part?.keys ?? [])].flatMap((all) => all.filter((key) => key.startsWith(RANK)));
+  const parts = found.filter((source) => source !== undefined).filter(({ deleted }) => !deleted);
+  // Labelled by the rules that all of its parts are labelled by.
+  const isKept = (key: string) => !key.startsWith(LABELLED_BY) || parts.every((part) => part.keys.includes(key) || part.keys.includes(SEALED));
+  const keys = new Set(own.filter((key) => key !== UNKNOWN_PART && !key.startsWith(RANK) && isKept(key)));
+  for (const part of parts) for (const key of part.keys) for (const inherited of inheritedFrom(key)) keys.add(inherited);
+  const ranks = [own, ...parts.map((part) => part.keys)].flatMap((all) => all.filter((key) => key.startsWith(RANK)));
   keys.add(facet.rank(Math.max(...ranks.map((key) => Number(key.slice(RANK.length))))));
   return [...keys];
 }

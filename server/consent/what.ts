@@ -6,31 +6,38 @@
 import { all, and, any, encodeInstant, type Expression, none, not, or } from '../search/expression.ts';
 import { HIGHEST_RANK, sensitivityClosure } from './code-systems.ts';
 import type { Data, Provision, Span } from './compile.ts';
-import { facet, REFERENCES_KEPT, SENSITIVITY, UNDATED, UNKNOWN_CODE, UNKNOWN_PART, WHEN } from './facets.ts';
+import { facet, REFERENCES_KEPT, SEALED, SENSITIVITY, UNDATED, UNKNOWN_CODE, UNKNOWN_PART, WHEN } from './facets.ts';
 
 /** `anchors`: of the resources that a `related` starts from, those that this caller may see now (rule 11). */
-export type About = { readonly type: string; readonly anchors: ReadonlySet<string> };
+export type About = {
+  readonly type: string;
+  readonly anchors: ReadonlySet<string>;
+  /** The rules that sensitivities have to be assigned by (labelling.ts); what was labelled by others may be as restricted as can be. Absent: by any. */
+  readonly labelRules?: string | undefined;
+};
 
 export function whatExpression(provision: Provision, about: About): Expression {
-  return provision.type === 'permit' ? permitted(provision, about) : denied(provision, about.type);
+  return provision.type === 'permit' ? permitted(provision, about) : denied(provision, about);
 }
 
-function permitted({ labels, classes, codes, dataPeriod, data }: Provision, { type: resourceType, anchors }: About): Expression {
+function permitted({ labels, classes, codes, dataPeriod, data }: Provision, about: About): Expression {
+  const { type: resourceType } = about;
   return and([
-    labels ? labelsPermitted(labels) : all,
+    labels ? and([labelsPermitted(labels), hasLabelsOf(about)]) : all,
     classes && !classes.includes(resourceType) ? none : all,
     codes ? any(codes.map(({ system, code }) => facet.primaryCode(system, code))) : all,
     dataPeriod ? insidePeriod(dataPeriod) : all,
     // Parts that are not known may be labelled or dated otherwise.
     labels || dataPeriod ? not(any([UNKNOWN_PART])) : all,
-    data ? or(data.map((each) => dataPermitted(each, { type: resourceType, anchors }))) : all,
+    data ? or(data.map((each) => dataPermitted(each, about))) : all,
   ]);
 }
 
 /** What one part of a container has, the container has. */
-function denied({ labels, classes, codes, dataPeriod, data }: Provision, resourceType: string): Expression {
+function denied({ labels, classes, codes, dataPeriod, data }: Provision, about: About): Expression {
+  const { type: resourceType } = about;
   return and([
-    labels ? labelsDenied(labels) : all,
+    labels ? labelsDenied(labels, about) : all,
     classes && !classes.includes(resourceType) ? any([...classes.map(facet.part), UNKNOWN_PART]) : all,
     codes ? any([...codes.map(({ system, code }) => facet.anyCode(system, code)), UNKNOWN_CODE, UNKNOWN_PART]) : all,
     dataPeriod ? touchesPeriod(dataPeriod) : all,
@@ -84,6 +91,11 @@ const ranks = (from: number, to: number): Expression => any(Array.from({ length:
 const sensitivities = (labels: Labels): string[] =>
   labels.flatMap((label) => (label.kind === 'sensitivity' ? sensitivityClosure(label.code) : [])).map(facet.sensitivity);
 
+/** What the server signed or recorded says nothing that would be labelled. */
+function hasLabelsOf({ labelRules }: Pick<About, 'labelRules'>): Expression {
+  return labelRules === undefined ? all : any([facet.labelledBy(labelRules), SEALED]);
+}
+
 /** A rank covers itself and below, whatever the sensitivity; sensitivities cover a resource only if they cover all of its codes. */
 function labelsPermitted(labels: Labels): Expression {
   const covered = sensitivities(labels);
@@ -92,10 +104,10 @@ function labelsPermitted(labels: Labels): Expression {
 }
 
 /** A rank reaches itself and above; one sensitivity of several is enough. */
-export function labelsDenied(labels: Labels): Expression {
+export function labelsDenied(labels: Labels, about: Pick<About, 'labelRules'>): Expression {
   const lowest = Math.min(HIGHEST_RANK + 1, ...labels.flatMap((label) => (label.kind === 'rank' ? [label.rank] : [])));
   const reached = or([lowest > HIGHEST_RANK ? none : ranks(lowest, HIGHEST_RANK), any(sensitivities(labels))]);
-  return labels.length === 0 ? none : or([reached, any([UNKNOWN_PART])]);
+  return labels.length === 0 ? none : or([reached, any([UNKNOWN_PART]), not(hasLabelsOf(about))]);
 }
 
 /** Every date of the resource inside. */

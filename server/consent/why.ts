@@ -60,7 +60,7 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
   if (patient === undefined && tells(opens) === true) return { ...plain, permitted: true, ground: 'built-in', policy: 'directory' };
   if (patient !== undefined && permits.includes(patient)) return { ...plain, permitted: true, ground: 'built-in', policy: 'own-record' };
   if (patient !== undefined && input.voidPatients.has(patient)) return { ...plain, permitted: false, ground: 'void' };
-  const otherwise = implicitExpression(input.implicit, input.caller);
+  const otherwise = implicitExpression(input.implicit, input.caller, input);
   const weighed = weigh(
     consents.map(({ compiled }) => compiled),
     input,

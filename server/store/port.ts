@@ -263,12 +263,12 @@ export type ResourceStore = {
   /** Whether this process may seal and number log rows now; a fencing number that grows with every change of holder, or undefined. */
   lease(name: string, holder: string, ttlMs: number): Promise<number | undefined>;
   /**
-   * Recomputes the keys of some live resources of a type, in id order from behind the id `after` on. A resource changed meanwhile has new keys
-   * already. `guard` holds in the commit of the slice; where it does not, AssentError('conflict') and nothing is written.
+   * Recomputes the keys of some live resources of a type, in id order from behind the id `after` on, or of those with these ids. A resource changed
+   * meanwhile has new keys already. `guard` holds in the commit of the slice; where it does not, AssentError('conflict') and nothing is written.
    */
   reindex(
-    slice: { readonly type: string; readonly after?: string; readonly guard?: Guard & { kind: 'record' } },
-    keysOf: (resource: StoredResource) => Rekeyed,
+    slice: { readonly type: string; readonly after?: string; readonly ids?: readonly string[]; readonly guard?: Guard & { kind: 'record' } },
+    keysOf: (resource: StoredResource) => Rekeyed | Promise<Rekeyed>,
   ): Promise<Reindexed>;
   /** Throws AssentError('unavailable') unless the store can read and write now. */
   check(): Promise<void>;

@@ -188,6 +188,13 @@ export function findContract(open: OpenSubject): void {
     const [row] = await rowsOf(any(['is-r449']));
     expect(row).toMatchObject({ id: 'r449', instant: 1_001, keys: ['new', 'is-r449'], version: many[449]?.version, body: many[449]?.body });
 
+    const one = await subject.engine.resources.reindex({ type, ids: ['r449', 'r000', 'absent'] }, async ({ keys, instant }) => ({
+      keys: [...keys, 'named'],
+      instant,
+    }));
+    expect(one).toEqual({ read: 1, written: 1, next: undefined });
+    expect(await total(subject, type, any(['named']))).toBe(1);
+
     async function rowsOf(where: ReturnType<typeof any>) {
       const found = await subject.engine.resources.find(query(type, { where }));
       return found.kind === 'rows' ? found.rows : [];

@@ -59,7 +59,7 @@ describe('the definitions', () => {
     expect(new Set(urls).size).toBe(urls.length);
     for (const url of urls)
       expect(url).toMatch(
-        /^urn:assent:(profile:[a-z-]+|search:[A-Z][A-Za-z]+-[a-z-]+|operation:[A-Z][A-Za-z]+-[a-z-]+|capabilities:server|receipt)$/,
+        /^urn:assent:(profile:[a-z-]+|search:[A-Z][A-Za-z]+-[a-z-]+|operation:[A-Z][A-Za-z]+-[a-z-]+|sensitive:[a-z-]+|capabilities:server|receipt)$/,
       );
   });
 });

@@ -22,6 +22,8 @@ export type ViewsDeps = {
   readonly implicit: ImplicitPolicy;
   /** Labels that no broken glass opens. */
   readonly beyondBreakGlass: readonly string[];
+  /** Labelling.rules */
+  readonly labelRules: string;
   readonly clock: Clock;
   /** Those of the resources (`Type/id`) that the scopes let be seen; undefined: the epoch has moved. */
   readonly visibleAmong: (references: readonly string[], scopeOf: View['scope']) => Promise<ReadonlySet<string> | undefined>;
@@ -48,7 +50,7 @@ type Cached = {
 const MOST_CALLERS = 10_000;
 
 export function createViews(deps: ViewsDeps): ViewMaker {
-  const { policies, epoch, closureOf, implicit, beyondBreakGlass, clock } = deps;
+  const { policies, epoch, closureOf, implicit, beyondBreakGlass, labelRules, clock } = deps;
   const cache = new Map<string, Cached>();
 
   /** `patients`: whose Consents matter; absent: everybody's. */
@@ -57,7 +59,7 @@ export function createViews(deps: ViewsDeps): ViewMaker {
     const closure = await closureOf(caller);
     const mine = inForce(policies, patients).filter(({ compiled }) => everSpeaksTo(compiled.root, { caller, closure }));
     const voidPatients = policies.voidPatients();
-    const standing = { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, beyondBreakGlass, voidPatients };
+    const standing = { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, beyondBreakGlass, voidPatients, labelRules };
     const support = supportOf(mine, { caller, closure, clock });
     const viewOf = remembered((anchors) => {
       const decide = createDecider({ ...standing, anchors }, clock);

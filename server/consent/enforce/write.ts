@@ -15,10 +15,12 @@ import type { Condition } from '../../search/join.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
 import { SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
+import type { Labelling } from '../labelling.ts';
 import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
 import { actBase, type Disclosure, rowOf, twofold, versionReference } from './disclose.ts';
 import { type Change, integrityGuards } from './integrity.ts';
 import { resolveJoins } from './joins.ts';
+import { labelledRows, spreadingOf } from './labels.ts';
 import type { Change as ParameterChange, StoredParameters } from './parameters.ts';
 import { inView, newestFirst, patientsOf } from './view.ts';
 
@@ -38,6 +40,7 @@ export type Writing = Disclosure & {
   ) => { readonly keys: readonly string[]; readonly instant: number | undefined };
   /** Our own FHIR base URL. */
   readonly base: string;
+  readonly labelling: Labelling;
   /** Whether references have to lead somewhere. */
   readonly integrity: boolean;
   /** Scope admin, or the client of an organization with a custodian's key (rule 21). */
@@ -68,20 +71,34 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
     const indexed = deps.parameters.guard();
     const steps = await planSteps(deps, operations);
     const links = deps.integrity ? await linkGuards(deps, operations, steps) : [];
-    const stored = steps.flatMap((step) => (step.stored ? [step.stored] : []));
+    const labelled = await labelledRows(
+      deps,
+      steps.flatMap((step) => (step.stored ? [step.stored] : [])),
+    );
+    const stored = labelled.rows;
     const parameters = changedParameters(deps, steps);
+    const spreading = spreadingOf(deps, changesOf(operations, steps));
+    await spreading.before();
     const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own }));
     const outcome = await deps.resources.commit({
-      guards: [...steps.flatMap(({ guards }) => guards), ...links, ...(stored.length > 0 ? [indexed] : [])],
+      guards: [...steps.flatMap(({ guards }) => guards), ...links, ...labelled.guards, ...(stored.length > 0 ? [indexed] : [])],
       resources: [...stored, ...audit.map(({ resource }) => resource)],
       records: parameters ? [parameters.record] : [],
       log: audit.map(({ entry }) => deps.logRow(entry)),
-      bumpEpoch: parameters !== undefined || stored.some(({ type }) => RESOLVES_ACTORS.has(type)),
+      bumpEpoch: parameters !== undefined || spreading.raises || stored.some(({ type }) => RESOLVES_ACTORS.has(type)),
     });
-    if (outcome.kind === 'committed') return steps.map(({ result }) => result);
+    if (outcome.kind === 'committed') {
+      await spreading.after();
+      return steps.map(({ result }) => result);
+    }
     refuseLostPrecondition(operations, outcome.guard);
   }
   throw new AssentError('conflict');
+}
+
+/** What others may refer to already: what is created has an id that nobody knew. */
+function changesOf(operations: readonly WriteOperation[], steps: readonly Step[]): Parameters<typeof spreadingOf>[1] {
+  return steps.flatMap(({ stored, replaced }, i) => (stored && operations[i]?.kind === 'update' ? [{ row: stored, replaced }] : []));
 }
 
 /** What the SearchParameters among the steps change of what is searched by. */

@@ -84,18 +84,27 @@ const REINDEX_SLICE = 100;
 
 async function reindex(
   { database, writer }: Pick<Dependencies, 'database' | 'writer'>,
-  { type, after, guard }: Parameters<ResourceStore['reindex']>[0],
+  { type, after, ids, guard }: Parameters<ResourceStore['reindex']>[0],
   keysOf: Parameters<ResourceStore['reindex']>[1],
 ): Promise<Reindexed> {
-  const slice = snapshot(database, () => resourcesAfter(database, type, after));
+  const slice = snapshot(database, () => (ids ? liveAmong(database, type, ids) : resourcesAfter(database, type, after)));
   if (slice.length === 0) return { read: 0, written: 0, next: undefined };
-  const rows = slice.map((resource): ReindexRow => {
-    const { keys, instant } = keysOf(resource);
-    return [resource.id, resource.version, 0 - instant, packKeys(keys)];
-  });
+  const rows = await Promise.all(
+    slice.map(async (resource): Promise<ReindexRow> => {
+      const { keys, instant } = await keysOf(resource);
+      return [resource.id, resource.version, 0 - instant, packKeys(keys)];
+    }),
+  );
   const written = await writer.submit<number | null>({ kind: 'reindex', type, rows, guard });
   if (written === null) throw new AssentError('conflict');
-  return { read: slice.length, written, next: slice.length < REINDEX_SLICE ? undefined : slice.at(-1)?.id };
+  return { read: slice.length, written, next: ids || slice.length < REINDEX_SLICE ? undefined : slice.at(-1)?.id };
+}
+
+function liveAmong(database: Database, type: string, ids: readonly string[]): StoredResource[] {
+  return ids.flatMap((id) => {
+    const { resource } = newestAndEpoch(database, type, id);
+    return resource && !resource.deleted ? [resource] : [];
+  });
 }
 
 function resourcesAfter(database: Database, type: string, after: string | undefined): StoredResource[] {

@@ -81,14 +81,15 @@ const REINDEX_MS = 10_000;
 
 async function reindex(
   { connection, gate, clock }: { readonly connection: Connection; readonly gate: SharedGate; readonly clock: Clock },
-  { type, after = '', guard }: Parameters<ResourceStore['reindex']>[0],
+  { type, after = '', ids, guard }: Parameters<ResourceStore['reindex']>[0],
   keysOf: Parameters<ResourceStore['reindex']>[1],
 ): Promise<Reindexed> {
   const { collections } = connection;
-  const filter = { _id: { $gt: resourceId(type, after), $lt: resourceId(type, '\u{10FFFF}') }, del: false };
-  const slice = await collections.resources.find(filter, { hint: '_id_', sort: { _id: 1 }, limit: REINDEX_SLICE }).toArray();
+  const range = ids ? { $in: ids.map((id) => resourceId(type, id)) } : { $gt: resourceId(type, after), $lt: resourceId(type, '\u{10FFFF}') };
+  const limit = ids ? {} : { limit: REINDEX_SLICE };
+  const slice = await collections.resources.find({ _id: range, del: false }, { hint: '_id_', sort: { _id: 1 }, ...limit }).toArray();
   if (slice.length === 0) return { read: 0, written: 0, next: undefined };
-  const rekeyed = slice.map(toResource).map((resource) => ({ ...resource, ...keysOf(resource) }));
+  const rekeyed = await Promise.all(slice.map(toResource).map(async (resource) => ({ ...resource, ...(await keysOf(resource)) })));
   await mark(collections, rekeyed.flatMap(marksOf));
   const updates = rekeyed.map(rekey);
   const { modifiedCount: written } = await (guard
@@ -101,7 +102,7 @@ async function reindex(
         return done;
       })
     : collections.resources.bulkWrite(updates, { ordered: false }));
-  return { read: slice.length, written, next: slice.length < REINDEX_SLICE ? undefined : rekeyed.at(-1)?.id };
+  return { read: slice.length, written, next: ids || slice.length < REINDEX_SLICE ? undefined : rekeyed.at(-1)?.id };
 }
 
 /** Only a resource still at the version that the keys were computed from is changed. */

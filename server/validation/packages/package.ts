@@ -135,7 +135,7 @@ function readProfile(file: string, resource: Json): ReturnType<typeof slimProfil
 
 function slimTerms(resource: Json, kind: Kind): object {
   const { text: _text, description: _description, contact: _contact, ...rest } = resource;
-  if (kind === 'valueSets') return { compose: rest['compose'], expansion: rest['expansion'] };
+  if (kind === 'valueSets') return { compose: rest['compose'], expansion: rest['expansion'], useContext: rest['useContext'] };
   if (kind === 'codeSystems') return { content: rest['content'], caseSensitive: rest['caseSensitive'], concept: slimConcepts(rest['concept']) };
   return rest;
 }

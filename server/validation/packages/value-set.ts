@@ -13,5 +13,9 @@ export type Expansion = { readonly total?: number; readonly contains?: readonly 
 export type ValueSet = {
   readonly compose?: { readonly include?: readonly Include[]; readonly exclude?: readonly Include[] };
   readonly expansion?: Expansion;
+  readonly useContext?: readonly {
+    readonly code?: { readonly code?: string };
+    readonly valueCodeableConcept?: { readonly coding?: readonly { readonly system?: string; readonly code?: string }[] };
+  }[];
 };
 export type CodeSystem = { readonly content?: string; readonly concept?: readonly Concept[] };

@@ -1,0 +1,130 @@
+/**
+ * Labels of what is written, and of what refers to it: sensitivities follow references to Conditions, results and the like, in both orders of writing.
+ * server/consent/labelling.ts, consent.md §3 (propagated on write and on relabel)
+ *
+ * Invariants: what refers to something is labelled before that becomes sensitive, never after; a write that looked at labels which have changed since is
+ * planned again; nothing here tells anybody what is stored.
+ */
+import { AssentError } from '../../errors.ts';
+import { resourceTypes } from '../../fhir/resource-types.ts';
+import type { JobHandler } from '../../jobs/job.ts';
+import { and, any } from '../../search/expression.ts';
+import type { Guard, Rekeyed, ResourceStore, StoredResource } from '../../store/port.ts';
+import { facet, PATIENT } from '../facets.ts';
+import { followsReferences, isTelling, type Labelling, labelsByCode, type Referred, restsOn, withLabels } from '../labelling.ts';
+import { storedAt } from './concepts.ts';
+import { newestFirst } from './view.ts';
+
+type Deps = { readonly resources: Pick<ResourceStore, 'find' | 'carriers' | 'reindex' | 'epoch'>; readonly labelling: Labelling };
+type Labelled = { readonly rows: readonly StoredResource[]; readonly guards: readonly Guard[] };
+
+/** With labels by their own codes and those of what they refer to: beside them in the same write, or stored, whoever may see it. */
+export async function labelledRows(deps: Deps, rows: readonly StoredResource[]): Promise<Labelled> {
+  const { resources, labelling } = deps;
+  const beside = new Map(rows.map((row) => [nameOf(row), row.keys]));
+  const elsewhere = new Set(rows.flatMap((row) => (row.deleted ? [] : restsOn(row.type, row.keys))).filter((reference) => !beside.has(reference)));
+  // The epoch moves with every label that others may have looked at.
+  const guards: Guard[] = elsewhere.size > 0 ? [{ kind: 'epoch', epoch: await resources.epoch() }] : [];
+  const stored = await storedAt(resources, elsewhere, { bodies: false });
+  const referred: Referred = (reference) => beside.get(reference) ?? stored.get(reference)?.keys;
+  const labelled = rows.map((row) => (row.deleted ? row : { ...row, keys: withLabels(row.type, row.keys, { labelling, referred }) }));
+  return { rows: labelled, guards };
+}
+
+/** A version, and the one it replaces, if others may refer to it already. */
+type Change = { readonly row: StoredResource; readonly replaced: StoredResource | undefined };
+export type Spreading = {
+  /** Whether what others looked at has become more sensitive. */
+  readonly raises: boolean;
+  /** Labels what refers to it, as far as that closes. Before the commit. */
+  readonly before: () => Promise<void>;
+  /** Labels it as it then is. After the commit. */
+  readonly after: () => Promise<void>;
+};
+
+export function spreadingOf(deps: Deps, changes: readonly Change[]): Spreading {
+  const changed = changes.flatMap(({ row, replaced }) => {
+    if (row.deleted || !isTelling(row.type)) return [];
+    const [old, now] = [labelsByCode(replaced?.keys ?? [], deps.labelling), labelsByCode(row.keys, deps.labelling)];
+    const raises = [...now].some((label) => !old.has(label));
+    return raises || now.size < old.size ? [{ row, replaced, raises }] : [];
+  });
+  const spread = async (only: typeof changed, shown: (change: Change) => readonly string[] | undefined): Promise<void> => {
+    for (const change of only) await relabelReferrers(deps, change, shown(change));
+  };
+  const raising = changed.filter(({ raises }) => raises);
+  return {
+    raises: raising.length > 0,
+    before: () => spread(raising, ({ row, replaced }) => [...row.keys, ...(replaced?.keys ?? [])]),
+    after: () => spread(changed, () => undefined),
+  };
+}
+
+/** `shown`: keys that it counts with; undefined: those that are stored. */
+async function relabelReferrers(deps: Deps, { row, replaced }: Change, shown: readonly string[] | undefined): Promise<void> {
+  const name = nameOf(row);
+  const patients = [...new Set([...row.keys, ...(replaced?.keys ?? [])].filter((key) => key.startsWith(PATIENT)))];
+  const ways = [
+    ...patients.map((key) => ({ key, where: and([any([key]), any([facet.refersTo(name)])]) })),
+    { key: facet.restsOn(name), where: any([facet.restsOn(name)]) },
+  ];
+  for (const { key, where } of ways) {
+    for (const type of await deps.resources.carriers(key, REFERRING)) {
+      for (let after: Parameters<ResourceStore['find']>[0]['after'], more = true; more; ) {
+        const query = { type, where, scope: 'internal' as const, order: newestFirst, limit: AT_ONCE, bodies: false };
+        const found = await deps.resources.find({ ...query, ...(after ? { after } : {}) });
+        if (found.kind !== 'rows') throw new AssentError('unavailable');
+        const ids = found.rows.map(({ id }) => id);
+        if (ids.length > 0)
+          await deps.resources.reindex(
+            { type, ids },
+            rekeyer(deps, (reference) => (reference === name ? shown : undefined)),
+          );
+        after = found.next;
+        more = after !== undefined;
+      }
+    }
+  }
+}
+
+const AT_ONCE = 100;
+const REFERRING = resourceTypes.filter(followsReferences);
+
+/** Labels made again from the keys. `shown`: keys that count for a reference instead of the stored ones. */
+function rekeyer({ resources, labelling }: Deps, shown: Referred = () => undefined): (stored: StoredResource) => Promise<Rekeyed> {
+  return async ({ type, keys, instant }) => {
+    const wanted = restsOn(type, keys).filter((reference) => shown(reference) === undefined);
+    const stored = wanted.length === 0 ? undefined : await storedAt(resources, wanted, { bodies: false });
+    const fresh = withLabels(type, keys, { labelling, referred: (reference) => shown(reference) ?? stored?.get(reference)?.keys });
+    const known = new Set(keys);
+    // In another order they are the same keys.
+    return { keys: fresh.length === known.size && fresh.every((key) => known.has(key)) ? keys : fresh, instant };
+  };
+}
+
+type Checkpoint = { readonly at: number; readonly read: number; readonly written: number; readonly after?: string };
+
+/** Every stored resource labelled by the rules of today. Until it is done the others count as labelled with everything. */
+export function relabelJob(deps: Deps): JobHandler {
+  const keysOf = rekeyer(deps);
+  return {
+    async run(_input, { checkpoint, save, cancelled }) {
+      let { at, after, read, written } = (checkpoint as Checkpoint | undefined) ?? { at: 0, after: undefined, read: 0, written: 0 };
+      for (let type = resourceTypes[at]; type !== undefined; type = resourceTypes[at]) {
+        cancelled.throwIfAborted();
+        const slice = await deps.resources.reindex({ type, ...(after === undefined ? {} : { after }) }, keysOf);
+        read += slice.read;
+        written += slice.written;
+        after = slice.next;
+        if (after === undefined) at++;
+        if (slice.read > 0)
+          await save({ at, read, written, ...(after === undefined ? {} : { after }) }, `${read} resources read, ${written} labelled anew`);
+      }
+      return { read, written };
+    },
+  };
+}
+
+function nameOf({ type, id }: Pick<StoredResource, 'type' | 'id'>): string {
+  return `${type}/${id}`;
+}
