@@ -118,9 +118,8 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const gateFor = buildGate(nudging, gates);
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
-  const metrics = createMetrics();
-  const profiles = profilesByType(packages.packages);
-  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics, jobs };
+  const made = { metrics: createMetrics(), profiles: profilesByType(packages.packages) };
+  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, cursors, jobs, ...made };
   await registerAll(server, { engine: nudging, ...parts });
   const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
   await validator.warm(['Patient', 'Observation', 'Consent', 'Organization']);
