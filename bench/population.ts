@@ -162,6 +162,7 @@ function searcherOver(engine: Engine, policies: Policies): (request: SearchReque
     closureOf: async () => closure,
     implicit: { kind: 'permit-except', labels: [] },
     beyondBreakGlass: [],
+    labelRules: 'bench',
     clock: systemClock,
     visibleAmong: async () => new Set(),
     concernedBy: async () => new Set(),
