@@ -435,7 +435,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     breakGlassToken: authenticator.breakGlassToken,
   };
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
-  const explain = createExplain({ search, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });
+  const explain = createExplain({ search, clock, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });
   await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, explain });
   await server.register(ledgerPlugin({ log: anchoring.publicLog }), { prefix: '/ledger' });
   const checks = [

@@ -339,7 +339,7 @@ export type Gate = {
    * How a search runs: in this caller's view, or in another's. Nothing of what it finds is told, and the asking is recorded as this caller's.
    * For administrators: throws AssentError('forbidden').
    */
-  explain(request: SearchRequest, as?: Caller): Promise<Explained>;
+  explain(request: SearchRequest | SeveralRequest, as?: Caller): Promise<Explained>;
   /**
    * Who may see one resource and why, or why one actor may not: told to a patient of their own record, and to administrators as far as it does not
    * depend on what the record holds. Throws AssentError: forbidden, invalid-request.

@@ -37,7 +37,7 @@ export function askedTypes(values: readonly string[]): ReadonlySet<string> | und
 }
 
 /** Every page leaves AuditEvents: those of the pages themselves would follow without end. */
-export function writtenBefore({ search }: Services, type: string, asOf: number): Expression {
+export function writtenBefore({ search }: Pick<Services, 'search'>, type: string, asOf: number): Expression {
   return type === 'AuditEvent' ? search.plan(type, new URLSearchParams({ _lastUpdated: `lt${new Date(asOf).toISOString()}` }), 'strict').where : all;
 }
 

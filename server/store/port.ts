@@ -83,7 +83,7 @@ export type Counting = {
  * Several types as one list in one order, ties by type and id: a Position names its row as `Type/id` and has the sort values without their
  * prefixes, which may differ between the parts; nothing else of their orders does. All scopes are of one epoch. `budget` is for all types together.
  */
-export type SeveralQuery = Pick<Query, 'after' | 'reversed' | 'limit' | 'budget' | 'total' | 'signal'> & {
+export type SeveralQuery = Pick<Query, 'after' | 'reversed' | 'limit' | 'budget' | 'total' | 'signal' | 'explain'> & {
   readonly parts: readonly Pick<Query, 'type' | 'where' | 'scope' | 'order'>[];
 };
 
@@ -108,8 +108,11 @@ export type ReadTrace = {
   readonly thread: string;
 };
 
-/** Of a query with `explain`. */
-export type Traced = { readonly trace?: ReadTrace };
+/** What was done for one of several types. */
+export type PartTrace = ReadTrace & { readonly type: string };
+
+/** Of a query with `explain`; of several types, `parts`. */
+export type Traced = { readonly trace?: ReadTrace; readonly parts?: readonly PartTrace[] };
 
 /** `exact` false: there are at least so many. */
 export type Total = { readonly count: number; readonly exact: boolean } & Named;

@@ -6,7 +6,9 @@
  */
 import { compareKeys } from '../search/expression.ts';
 import { comparePositions, type KeyPosition } from './key-order.ts';
-import type { Order, Position, Query, SeveralQuery } from './port.ts';
+import type { Meter } from './meter.ts';
+import type { FindResult, Order, Position, Query, SeveralQuery } from './port.ts';
+import { createTrace, type Trace } from './trace.ts';
 
 export type Part = SeveralQuery['parts'][number];
 
@@ -49,4 +51,48 @@ export function comparePlaces(order: Order, reversed: boolean | undefined): (a: 
   }
   const sign = (order.direction === 'oldest-first') === (reversed ?? false) ? 1 : -1;
   return (a, b) => sign * (Number(b.sort) - Number(a.sort) || compareKeys(a.id, b.id));
+}
+
+/** What each type's own walk does, where the query is to be explained. The meter is that of all types; each counts its own rows and time. */
+export type PartTraces = {
+  /** What reads for this part, with its own trace. */
+  reading<T extends { readonly trace?: Trace }>(reader: T, part: Part): T;
+  charging(meter: Meter, part: Part): Meter;
+  spent(part: Part, ms: number): void;
+  withTraces(result: FindResult): FindResult;
+};
+
+/** `thread`: as in a trace. */
+export function createPartTraces(thread: string, { explain, budget, parts }: SeveralQuery): PartTraces {
+  const own = new Map(explain ? parts.map((part) => [part, { trace: createTrace(thread, budget), walked: 0, ms: 0 }]) : []);
+  return {
+    reading(reader, part) {
+      const kept = own.get(part);
+      return kept ? { ...reader, trace: kept.trace } : reader;
+    },
+    charging(meter, part) {
+      const kept = own.get(part);
+      if (!kept) return meter;
+      const note = kept.trace.pace(undefined);
+      return {
+        ...meter,
+        charge(rows) {
+          note((kept.walked += rows));
+          return meter.charge(rows);
+        },
+      };
+    },
+    spent(part, ms) {
+      const kept = own.get(part);
+      if (kept) kept.ms += ms;
+    },
+    withTraces(result) {
+      if (!explain || result.kind === 'stale') return result;
+      const traces = [...own].map(([{ type }, { trace, ms }]) => {
+        const done = trace.done();
+        return { type, ...done, ms: { ...done.ms, walk: Math.max(0, ms - done.ms.plan) } };
+      });
+      return { ...result, parts: traces };
+    },
+  };
 }

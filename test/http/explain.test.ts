@@ -93,6 +93,20 @@ describe('the plan that ran', () => {
     expect(counted.reads[0]?.matched).toBe(EACH);
   });
 
+  test('a search of several types says of each how it was walked, in one budget, and nothing of what is not stored', async () => {
+    const { type, parameters, reads, consent } = await explained('?_type=Observation,Patient,Condition&patient:missing=false&_count=5');
+    expect([type, parameters]).toEqual(['Observation, Patient, Condition', ['_type', '_count']]);
+    expect(reads.map((read) => `${read.step} ${read.type}`)).toEqual(expect.arrayContaining(['page Observation', 'page Patient']));
+    const [observations] = reads.filter((read) => read.type === 'Observation');
+    expect(observations?.chosen).toEqual([{ of: 'consent: permitted patients', kind: 'keys' }]);
+    expect(consent.scope).toBe('drives: what it permits is walked');
+    const counted = await explained('?_type=Observation,Patient&_summary=count&_tag:missing=true');
+    expect(counted.reads.find((read) => read.type === 'Observation')).toMatchObject({ outcome: 'read', matched: EACH });
+    const everything = await explained('?_lastUpdated=gt2020&_count=3');
+    expect(everything.type).toBe('every type');
+    expect(everything.reads.some((read) => read.type === 'Observation' && read.ms.walk >= 0)).toBe(true);
+  });
+
   test('a caller without any consent walks nothing', async () => {
     const other = await register(server, { actor: 'Organization/stranger', scope: 'system/*.rs' });
     const { consent, reads } = await explained('Observation?code=8867-4', other.client.client_id);
@@ -183,6 +197,9 @@ describe('what it refuses', () => {
     expect(await ask({ as: insurer.client.client_id, purpose: 'ETREAT' })).toBe(400);
     const narrow = await register(server, { actor: INSURER, scope: 'system/Patient.rs' });
     expect(await ask({ as: narrow.client.client_id })).toBe(400);
+    expect(await ask({ as: narrow.client.client_id, search: '?_type=Patient,Observation' })).toBe(400);
+    expect(await ask({ as: narrow.client.client_id, search: '?_type=Patient,Nothing' })).toBe(400);
+    expect(await ask({ as: narrow.client.client_id, search: '?_count=1' })).toBe(200);
   });
 });
 

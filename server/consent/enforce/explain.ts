@@ -8,10 +8,11 @@
 import { AssentError } from '../../errors.ts';
 import type { Expression } from '../../search/expression.ts';
 import { paramNameOf } from '../../search/param-codes.ts';
-import type { CountQuery, CountResult, DriverTrace, FindResult, Query, ReadTrace, ResourceStore } from '../../store/port.ts';
+import type { CountQuery, CountResult, DriverTrace, FindResult, Query, ReadTrace, ResourceStore, SeveralQuery } from '../../store/port.ts';
 import { facet } from '../facets.ts';
-import type { Explained, ExplainedDriver, ExplainedRead, SearchRequest, Told } from '../gate.ts';
+import type { Explained, ExplainedDriver, ExplainedRead, SearchRequest, SeveralRequest, Told } from '../gate.ts';
 import { actBase, commitActs, type Disclosure, type Page, pageRestsOn, readPage, type Unread } from './disclose.ts';
+import { readPageOfSeveral } from './search-several.ts';
 import { inView, type View, type Views } from './view.ts';
 
 const FEW = 50;
@@ -19,10 +20,11 @@ const FEW = 50;
 const MOST_LISTED = 20;
 
 type Deps = Disclosure & { readonly base: string };
+type Request = SearchRequest | SeveralRequest;
 type Outcome = { readonly kind: 'explained'; readonly page: Page | undefined; readonly refused: string | undefined };
 
 /** `views`: of the caller in whose view it runs. */
-export async function explain(deps: Deps, { request, views }: { readonly request: SearchRequest; readonly views: Views }): Promise<Explained> {
+export async function explain(deps: Deps, { request, views }: { readonly request: Request; readonly views: Views }): Promise<Explained> {
   if (!deps.caller.admin) throw new AssentError('forbidden', 'How a search runs is told to administrators only.');
   const watch = createWatch();
   const watched = { ...deps, resources: watchedStore(deps.resources, watch) };
@@ -31,16 +33,26 @@ export async function explain(deps: Deps, { request, views }: { readonly request
     restsOn: ({ page }, view) => (page ? pageRestsOn(page, view, request) : []),
     async conclude({ refused }, view) {
       const recorded = await watch.timed('audit', () => record(deps, request, view));
-      const consent = { patients: told(view.patients.length), scope: scopeWords(view.scope(request.type).where, watch.reads) };
+      const consent = {
+        patients: told(view.patients.length),
+        scope: scopeWords(
+          typesOf(request).map((type) => view.scope(type).where),
+          watch.reads,
+        ),
+      };
       return recorded ? { consent, reads: watch.reads, ...(refused === undefined ? {} : { refused }), ms: watch.ms } : undefined;
     },
   });
 }
 
 /** What would be refused is explained as well: that is what one asks for. */
-async function readWhole(deps: Deps, request: SearchRequest, view: View): Promise<Outcome | { readonly kind: 'stale' }> {
+function typesOf(request: Request): readonly string[] {
+  return 'parts' in request ? request.parts.map(({ type }) => type) : [request.type];
+}
+
+async function readWhole(deps: Deps, request: Request, view: View): Promise<Outcome | { readonly kind: 'stale' }> {
   try {
-    const found: Page | Unread = await readPage(deps, request, view);
+    const found: Page | Unread = await ('parts' in request ? readPageOfSeveral(deps, request, view) : readPage(deps, request, view));
     if (found.kind === 'stale') return found;
     return { kind: 'explained', page: found.kind === 'rows' ? found : undefined, refused: found.kind === 'budget' ? TOO_MUCH : undefined };
   } catch (error) {
@@ -51,7 +63,7 @@ async function readWhole(deps: Deps, request: SearchRequest, view: View): Promis
 
 const TOO_MUCH = 'It would walk more rows than a search may.';
 
-async function record(deps: Deps, { query }: SearchRequest, { epoch }: View): Promise<boolean> {
+async function record(deps: Deps, { query }: Request, { epoch }: View): Promise<boolean> {
   const act = { ...actBase(deps.caller, 'operation'), patient: undefined, what: [], basis: [], query };
   return (await commitActs(deps, [{ act, own: true }], [{ kind: 'epoch', epoch }])) !== undefined;
 }
@@ -96,8 +108,15 @@ function watchedStore(resources: ResourceStore, { reads }: Watch): ResourceStore
     if (result.kind !== 'stale') reads.push({ step, type, outcome: result.kind === 'budget' ? 'too much' : 'read', ...readWords(result.trace) });
     return result;
   };
+  const noteParts = (result: FindResult): FindResult => {
+    const outcome = result.kind === 'budget' ? ('too much' as const) : ('read' as const);
+    const parts = result.kind === 'stale' ? [] : (result.parts ?? []);
+    for (const { type, ...trace } of parts) reads.push({ step: 'page', type, outcome, ...readWords(trace) });
+    return result;
+  };
   return {
     ...resources,
+    findSeveral: async (query: SeveralQuery) => noteParts(await resources.findSeveral({ ...query, explain: true })),
     find: async (query: Query) => note(await resources.find({ ...query, explain: true }), query),
     count: async (query: CountQuery, cap?: number) => note(await resources.count({ ...query, explain: true }, cap), { type: query.type }),
   };
@@ -162,11 +181,14 @@ function why({ considered, chosen }: ReadTrace): string {
   return considered.length === 1 ? 'Nothing else can drive.' : 'It has the fewest entries, as far as they were counted.';
 }
 
-function scopeWords(scope: Expression, reads: readonly ExplainedRead[]): Explained['consent']['scope'] {
-  if (scope.kind === 'none') return 'shows nothing';
-  if (scope.kind === 'all') return 'hides nothing';
-  const page = reads.find(({ step }) => step === 'page');
-  return page?.chosen.some(({ of }) => of.startsWith('consent')) ? 'drives: what it permits is walked' : 'is checked on each row';
+/** Of several types what holds for the first that is walked by consent, or else for all. */
+function scopeWords(scopes: readonly Expression[], reads: readonly ExplainedRead[]): Explained['consent']['scope'] {
+  if (scopes.every(({ kind }) => kind === 'none')) return 'shows nothing';
+  if (scopes.every(({ kind }) => kind === 'all')) return 'hides nothing';
+  const pages = reads.filter(({ step }) => step === 'page');
+  return pages.flatMap(({ chosen }) => chosen).some(({ of }) => of.startsWith('consent'))
+    ? 'drives: what it permits is walked'
+    : 'is checked on each row';
 }
 
 function told(count: number): Told {

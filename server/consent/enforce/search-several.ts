@@ -17,7 +17,7 @@ type Deps = Disclosure & { readonly base: string };
 
 export function searchSeveral(deps: Deps, request: SeveralRequest): Promise<SearchResult> {
   return inView<Page | Unread, SearchResult>(deps.views, {
-    read: (view) => readPage(deps, request, view),
+    read: (view) => readPageOfSeveral(deps, request, view),
     restsOn: (page, view) => pageRestsOn(page, view, request),
     conclude: async (page, view) => {
       const { query, total, interaction } = request;
@@ -29,7 +29,7 @@ export function searchSeveral(deps: Deps, request: SeveralRequest): Promise<Sear
   });
 }
 
-async function readPage(deps: Deps, request: SeveralRequest, view: View): Promise<Page | Unread> {
+export async function readPageOfSeveral(deps: Deps, request: SeveralRequest, view: View): Promise<Page | Unread> {
   const through = new Set<string>();
   const parts: SeveralQuery['parts'][number][] = [];
   for (const { type, where, order } of request.parts) {

@@ -32,13 +32,14 @@ export function within<T>(database: Database, scope: Pick<Scope, 'epoch'> | 'int
 
 /** `thread`: in words. */
 export function runLong(database: Database, read: LongRead, pace: Pace, thread = 'main thread'): FindResult | CountResult {
-  if (read.kind === 'several' || !read.query.explain) return run(database, read, pace);
+  if (read.kind === 'several')
+    return within(database, read.query.parts[0]?.scope ?? 'internal', () => findSeveral(database, read.query, pace, thread));
+  if (!read.query.explain) return run(database, read, pace);
   const trace = createTrace(thread, read.query.budget);
   return withTrace(run({ ...database, trace }, read, trace.pace(pace)), trace);
 }
 
-function run(database: Database, read: LongRead, pace: Pace): FindResult | CountResult {
-  if (read.kind === 'several') return within(database, read.query.parts[0]?.scope ?? 'internal', () => findSeveral(database, read.query, pace));
+function run(database: Database, read: Exclude<LongRead, { kind: 'several' }>, pace: Pace): FindResult | CountResult {
   const { scope } = read.query;
   if (read.kind === 'find') return within(database, scope, () => findRows(database, read.query, pace));
   return within(database, scope, () => countRows(database, read.query, { cap: read.cap, pace }));

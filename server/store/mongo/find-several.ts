@@ -4,8 +4,8 @@
  * Invariant: one snapshot and one row budget for all types together; a type of which nothing is stored costs no command of its own.
  */
 import { createMeter, type Meter } from '../meter.ts';
-import type { Counting, FindResult, Position, SeveralQuery, Total } from '../port.ts';
-import { comparePlaces, type Part, type Placed, placeOf, queryOfPart } from '../several.ts';
+import type { FindResult, Position, SeveralQuery, Total } from '../port.ts';
+import { comparePlaces, createPartTraces, type Part, type PartTraces, type Placed, placeOf, queryOfPart } from '../several.ts';
 import { createTally } from '../tally.ts';
 import { type Found, OVER_BUDGET, wholeOf } from './candidates.ts';
 import type { Row } from './documents.ts';
@@ -16,13 +16,18 @@ import type { Reader } from './reader.ts';
 type Item = Placed<Exclude<Found, typeof OVER_BUDGET>> | typeof OVER_BUDGET;
 
 export async function findSeveral(reader: Reader, query: SeveralQuery): Promise<FindResult> {
-  const meter = createMeter(query.budget, paceOf(reader, query.signal));
   const parts = await storedOf(reader, query.parts);
+  const traces = createPartTraces('main thread and replica set', { ...query, parts });
+  return traces.withTraces(await findIn(reader, { ...query, parts }, traces));
+}
+
+async function findIn(reader: Reader, query: SeveralQuery, traces: PartTraces): Promise<FindResult> {
+  const meter = createMeter(query.budget, paceOf(reader, query.signal));
   const rows: Row[] = [];
   let first: Position | undefined;
   let last: Position | undefined;
   let next: Position | undefined;
-  for await (const item of query.limit === 0 ? [] : merged(reader, { ...query, parts }, meter)) {
+  for await (const item of query.limit === 0 ? [] : merged(reader, query, { meter, traces })) {
     // A full page is an answer even over budget: whether more follows is left to the next page.
     if (rows.length >= query.limit) next = last;
     if (next) break;
@@ -34,7 +39,7 @@ export async function findSeveral(reader: Reader, query: SeveralQuery): Promise<
   const page = { kind: 'rows' as const, rows: await load(reader, rows, true), first, next, walked: meter.walked() };
   if (!query.total) return page;
   const all = !next && !query.after && query.limit > 0;
-  return { ...page, total: all ? exactly(rows.length) : await totalOf(reader, { parts, counting: query.total }, meter.another(query.total.budget)) };
+  return { ...page, total: all ? exactly(rows.length) : await totalOf(reader, query, { meter: meter.another(query.total.budget), traces }) };
 }
 
 /** Asking which there are is worth it for more types than these. */
@@ -54,15 +59,19 @@ async function storedOf(reader: Reader, parts: readonly Part[]): Promise<readonl
   }
 }
 
-type Head = { readonly item: Item; readonly walk: AsyncGenerator<Item> };
+type Measured = { readonly meter: Meter; readonly traces: PartTraces };
+type Walk = { readonly items: AsyncGenerator<Item>; readonly spent: (ms: number) => void };
+type Head = { readonly item: Item; readonly walk: Walk };
 
 /** The walks of all parts as one; those that were not walked to their end are closed, and their cursors with them. */
-async function* merged(reader: Reader, query: SeveralQuery, meter: Meter): AsyncGenerator<Item> {
+async function* merged(reader: Reader, query: SeveralQuery, measured: Measured): AsyncGenerator<Item> {
   const [lead] = query.parts;
   if (!lead) return;
   const compare = comparePlaces(lead.order, query.reversed);
   const isBefore = (a: Item, b: Item): boolean => b !== OVER_BUDGET && (a === OVER_BUDGET || compare(a.place, b.place) < 0);
-  const walks = query.parts.map((part) => walkPart(reader, { part, query, meter }));
+  const walks = query.parts.map(
+    (part): Walk => ({ items: walkPart(reader, { part, query, ...measured }), spent: (ms) => measured.traces.spent(part, ms) }),
+  );
   try {
     const heads: Head[] = [];
     for (const walk of walks) heads.push(...(await advance(walk)));
@@ -74,21 +83,23 @@ async function* merged(reader: Reader, query: SeveralQuery, meter: Meter): Async
       heads.splice(least, 1, ...(await advance(head.walk)));
     }
   } finally {
-    await Promise.all(walks.map((walk) => walk.return(undefined)));
+    await Promise.all(walks.map(({ items }) => items.return(undefined)));
   }
 }
 
-async function advance(walk: AsyncGenerator<Item>): Promise<Head[]> {
-  const { done, value } = await walk.next();
+async function advance(walk: Walk): Promise<Head[]> {
+  const began = performance.now();
+  const { done, value } = await walk.items.next();
+  walk.spent(performance.now() - began);
   return done ? [] : [{ item: value, walk }];
 }
 
-type Walking = { readonly part: Part; readonly query: SeveralQuery; readonly meter: Meter };
+type Walking = Measured & { readonly part: Part; readonly query: SeveralQuery };
 
-async function* walkPart(reader: Reader, { part, query, meter }: Walking): AsyncGenerator<Item> {
+async function* walkPart(reader: Reader, { part, query, meter, traces }: Walking): AsyncGenerator<Item> {
   const own = queryOfPart(part, query);
-  const aimed = await aim(reader, own.type, wholeOf(own.where, own.scope));
-  const { found } = await inOrderOf(aimed, own, meter.charge);
+  const aimed = await aim(traces.reading(reader, part), own.type, wholeOf(own.where, own.scope));
+  const { found } = await inOrderOf(aimed, own, traces.charging(meter, part).charge);
   for await (const one of found) {
     if (one === OVER_BUDGET) yield one;
     else yield { found: one, part, place: placeOf(part, { sort: one.sort, id: one.row.i }) };
@@ -100,14 +111,12 @@ function exactly(count: number): Total {
 }
 
 /** As far as the budget goes. */
-async function totalOf(
-  reader: Reader,
-  { parts, counting }: { readonly parts: readonly Part[]; readonly counting: Counting },
-  meter: Meter,
-): Promise<Total> {
-  const tally = createTally(counting.naming);
-  for (const { type, where, scope } of parts) {
-    const counted = await count(await aim(reader, type, wholeOf(where, scope)), { type, where, scope, ...counting }, meter);
+async function totalOf(reader: Reader, { parts, total: counting }: SeveralQuery, { meter, traces }: Measured): Promise<Total> {
+  const tally = createTally(counting?.naming);
+  for (const part of parts) {
+    const { type, where, scope } = part;
+    const aimed = await aim(traces.reading(reader, part), type, wholeOf(where, scope));
+    const counted = await count(aimed, { type, where, scope, ...counting }, traces.charging(meter, part));
     if (counted.kind === 'stale') continue;
     tally.addAll(counted);
     if (counted.kind === 'budget') return tally.total(false);
