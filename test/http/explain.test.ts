@@ -1,7 +1,7 @@
 /** How a search runs, told to administrators over the real server: what ran, in whose view, and nothing of what it found. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { explain as command } from '../../server/commands/explain.ts';
-import { enrolKey, type Json } from '../../server/commands/demo/session.ts';
+import { enrolKey, type Json, type Key } from '../../server/commands/demo/session.ts';
 import type { Explanation } from '../../server/http/explain.ts';
 import {
   agree,
@@ -25,6 +25,7 @@ const onMongo = process.env['ASSENT_TEST_ENGINE'] === 'mongodb';
 
 let server: RealServer;
 let insurer: Registered;
+let held: Key[];
 
 beforeAll(async () => {
   server = await startRealServer();
@@ -33,8 +34,8 @@ beforeAll(async () => {
   await load(OPEN);
   await load(HIDDEN);
   insurer = await register(server, { actor: INSURER, scope: 'system/*.rs' });
-  const keys = [await enrolKey(server.admin, OPEN), await enrolKey(server.admin, HOSPITAL)];
-  await agree(server, termsOf(server, { patient: OPEN, grantee: INSURER }), keys);
+  held = [await enrolKey(server.admin, OPEN), await enrolKey(server.admin, HOSPITAL)];
+  await agree(server, termsOf(server, { patient: OPEN, grantee: INSURER }), held);
 }, 60_000);
 afterAll(() => server?.stop());
 
@@ -118,15 +119,15 @@ describe('the plan that ran', () => {
     test('a long search is said to have run in the reader thread, a short one not', async () => {
       // Of both patients: the administrator's own view shows no clinical content, so consent of another is what lets it walk.
       const both = await register(server, { actor: HOSPITAL, scope: 'system/*.rs' });
-      const keys = [await enrolKey(server.admin, HIDDEN), await enrolKey(server.admin, HOSPITAL)];
-      for (const [subject, more] of [
-        [OPEN, await enrolKey(server.admin, OPEN)],
-        [HIDDEN, keys[0]],
+      const hidden = await enrolKey(server.admin, HIDDEN);
+      for (const [subject, key] of [
+        [OPEN, held[0]],
+        [HIDDEN, hidden],
       ] as const)
         await agree(
           server,
           termsOf(server, { patient: subject, grantee: HOSPITAL }),
-          [more, keys[1]].flatMap((key) => key ?? []),
+          [key, held[1]].flatMap((one) => one ?? []),
         );
       const long = await explained('Observation?value-quantity=gt10&code:text=nothing', both.client.client_id);
       expect(long.reads[0]?.thread).toBe('reader thread');
