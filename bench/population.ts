@@ -19,7 +19,7 @@ import { compileConsent } from '../server/consent/compile.ts';
 import { search } from '../server/consent/enforce/disclose.ts';
 import { readSources } from '../server/consent/enforce/sourced.ts';
 import { createViews } from '../server/consent/enforce/views.ts';
-import { facetsOf } from '../server/consent/facets.ts';
+import { facet, facetsOf } from '../server/consent/facets.ts';
 import type { SearchRequest } from '../server/consent/gate.ts';
 import type { Caller } from '../server/consent/model.ts';
 import { type ConsentLog, createPolicies, type Policies } from '../server/consent/policies.ts';
@@ -43,6 +43,7 @@ const MS = Number(values.seconds) * 1000;
 const [REFUSING, EXCEPTING, LABELLED] = [2, 1, 5];
 const OBSERVATIONS = 3;
 const BATCH = 500;
+const RULES = 'bench';
 const LEAST = 5;
 const GOAL = { ratio: 1.15, bytes: 2048 };
 const ACT_CODE = 'http://terminology.hl7.org/CodeSystem/v3-ActCode';
@@ -85,7 +86,8 @@ function* worldOf(patients: number): Generator<StoredResource> {
         effectiveDateTime: at,
         valueQuantity: value,
       };
-      yield storedOf({ ...observed, ...labelled }, now);
+      const stored = storedOf({ ...observed, ...labelled }, now);
+      yield { ...stored, keys: [...stored.keys, facet.labelledBy(RULES)] };
     }
     const provision = provisionOf(n);
     if (provision) yield storedOf({ resourceType: 'Consent', id: `c${n}`, ...consentOf(subject, provision) }, now);
@@ -162,7 +164,7 @@ function searcherOver(engine: Engine, policies: Policies): (request: SearchReque
     closureOf: async () => closure,
     implicit: { kind: 'permit-except', labels: [] },
     beyondBreakGlass: [],
-    labelRules: 'bench',
+    labelRules: RULES,
     clock: systemClock,
     visibleAmong: async () => new Set(),
     concernedBy: async () => new Set(),
