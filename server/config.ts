@@ -30,6 +30,14 @@ function oneOf<const T extends string>(...values: readonly T[]): (text: string) 
   };
 }
 
+/** `0x` and so many hex digits, or nothing. */
+function digits(count: number): (text: string) => string {
+  return (text) => {
+    if (text !== '' && !new RegExp(`^0x[0-9a-f]{${count}}$`, 'i').test(text)) throw new Error(`must be 0x and ${count} hex digits`);
+    return text;
+  };
+}
+
 const settings = {
   PORT: { fallback: '8103', type: 'port', meaning: 'TCP port to listen on; 0 picks a free one.', parse: port },
   HOST: { fallback: '127.0.0.1', type: 'address', meaning: 'Address to listen on.', parse: String },
@@ -154,6 +162,32 @@ const settings = {
     meaning: 'Policy file (c2sp.org/tlog-policy) naming the witnesses, with URLs, and the quorum that must cosign checkpoints; empty: none.',
     parse: (text: string) => (text === '' ? '' : resolve(text)),
   },
+  EVM_RPC: {
+    fallback: '',
+    type: 'URLs',
+    meaning: 'Nodes of an EVM chain to anchor checkpoints in, comma separated; what they do not all say does not count. Empty: none.',
+    parse: (text: string): string[] => list(text).map(url),
+  },
+  EVM_CONTRACT: {
+    fallback: '',
+    type: 'address',
+    meaning: 'With EVM_RPC: the ConsentAnchor contract, as `assent anchor deploy` prints it.',
+    parse: digits(40),
+  },
+  EVM_LOG_ID: { fallback: '', type: 'hex', meaning: 'With EVM_RPC: the log’s id there, as `assent anchor deploy` prints it.', parse: digits(64) },
+  EVM_KEY_FILE: {
+    fallback: '',
+    type: 'path',
+    meaning: 'With EVM_RPC: file with the key of the writing account, 0x and 64 hex digits.',
+    parse: (text: string) => (text === '' ? '' : resolve(text)),
+  },
+  EVM_INTERVAL_MINUTES: { fallback: '10', type: 'minutes', meaning: 'With EVM_RPC: least time between two anchors.', parse: integer(0, 10_080) },
+  EVM_CONFIRMATIONS: {
+    fallback: '12',
+    type: 'blocks',
+    meaning: 'With EVM_RPC: blocks on top of an anchor’s before it counts; 0 on chains whose blocks are final.',
+    parse: integer(0, 100),
+  },
   CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
   LOG_LEVEL: {
     fallback: 'info',
@@ -185,6 +219,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const config = Object.fromEntries(entries) as Config;
   if (config.IMPLICIT_POLICY === 'break-glass' && config.BREAK_GLASS_ACTORS.length === 0)
     throw new Error('ASSENT_IMPLICIT_POLICY=break-glass needs ASSENT_BREAK_GLASS_ACTORS.');
+  if (config.EVM_RPC.length > 0 && [config.EVM_CONTRACT, config.EVM_LOG_ID, config.EVM_KEY_FILE].includes(''))
+    throw new Error('ASSENT_EVM_RPC needs ASSENT_EVM_CONTRACT, ASSENT_EVM_LOG_ID and ASSENT_EVM_KEY_FILE.');
   return config;
 }
 

@@ -32,6 +32,10 @@ const commands: Readonly<Record<string, Command>> = {
     meaning: 'move the embedded data set into an empty MongoDB database, beside its server: copy --to URI',
     run: async (args) => (await import('./commands/copy.ts')).copy(readConfig(), args),
   },
+  anchor: {
+    meaning: 'give the log a place in a contract of an EVM chain: anchor deploy --rpc URL --admin-key FILE',
+    run: async (args) => (await import('./commands/anchor.ts')).anchor(readConfig(), args),
+  },
   witness: {
     meaning: 'cosign the checkpoints of other logs: witness --policy FILE --name NAME',
     run: async (args) => (await import('./commands/witness.ts')).witness(args),

@@ -1,6 +1,6 @@
 /**
  * Where checkpoints are anchored: one port, several at once, each failing alone. ledger.md §5
- * Invariant: an anchor only ever hears of larger trees; what it has taken is never taken back.
+ * Invariant: an anchor only ever hears of larger trees; what it has taken for safe is never taken back.
  */
 
 export type Anchored = {
@@ -11,8 +11,8 @@ export type Anchored = {
 
 export type Anchor = {
   readonly name: string;
-  /** Resolves once the signed checkpoint is safe there. May be called again with the same one. */
+  /** Takes the signed checkpoint, soon: whether it is safe there `latest` says. May be called again with the same one. */
   anchor(checkpoint: { readonly size: number; readonly note: string }): Promise<void>;
-  /** The largest tree anchored so far. */
+  /** The largest tree that is safe there. */
   latest(): Promise<Anchored | undefined>;
 };

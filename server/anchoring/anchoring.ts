@@ -10,6 +10,7 @@ import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { type Chains, createChains } from './chains.ts';
+import { type ChainConfig, openChain } from './chain.ts';
 import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
 import { createLogErasure, type LogErasure } from './erasure.ts';
 import { anchorFile, signerFolder } from './folders.ts';
@@ -52,7 +53,7 @@ export type AnchoringDependencies = {
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly schedule: Schedule;
-  readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS' | 'WITNESS_POLICY'>;
+  readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS' | 'WITNESS_POLICY'> & ChainConfig;
   readonly fetch?: Fetch;
   readonly report: (fault: unknown) => void;
 };
@@ -61,7 +62,8 @@ export type AnchoringDependencies = {
 export async function createAnchoring(deps: AnchoringDependencies): Promise<Anchoring> {
   const { log, records, clock, config } = deps;
   const signer = await openSigner({ directory: signerFolder(config.DATA_DIR) });
-  const anchors = [createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock })];
+  const chain = await openChain(config, { fetch: globalThis.fetch, ...deps });
+  const anchors = [createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock }), ...(chain ? [chain.anchor] : [])];
   const stored = createLogRecords(records);
   const { verifierKey } = signer;
   const witnesses = await witnessesFor(deps, { stored, verifierKey });
@@ -78,12 +80,13 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
       ...sealer,
       async start() {
         await signer.renew(createRowChain({ log, stored }));
-        const contradiction = await witnesses?.contradiction();
+        const contradiction = (await witnesses?.contradiction()) ?? (await chain?.contradiction(await stored.head()));
         if (contradiction !== undefined) {
           signer.refuse(contradiction);
           deps.report(new AssentError('unavailable', contradiction));
         }
         await sealer.start();
+        chain?.start();
         if (await isAsSigned({ tail, signer, stored })) return;
         // Whose they were cannot be told from rows that were changed, so nothing is disclosed about anyone.
         tampered = 'The log rows about Consents and keys are not those that were signed.';
@@ -91,7 +94,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
       },
       async stop() {
         await sealer.stop();
-        await witnesses?.stop();
+        await Promise.all([witnesses?.stop(), chain?.stop()]);
       },
     },
     tail: {

@@ -9,7 +9,7 @@ import { type Anchoring, createAnchoring } from '../../server/anchoring/anchorin
 import { checkStoredLog } from '../../server/anchoring/fsck.ts';
 import { emptyChain } from '../../server/anchoring/row-chain.ts';
 import { openSignerFiles, readSignerState } from '../../server/anchoring/signer-files.ts';
-import { createLogFixture, type LogFixture, someEntry } from '../support/log-fixture.ts';
+import { createLogFixture, type LogFixture, noChain, someEntry } from '../support/log-fixture.ts';
 
 let log: LogFixture;
 beforeEach(async () => {
@@ -44,7 +44,7 @@ async function another(wait: () => Promise<void> = async () => undefined): Promi
     records: log.engine.records,
     clock: () => log.time.now,
     schedule: () => () => undefined,
-    config: { DATA_DIR: log.dataDir, CHECKPOINT_INTERVAL_MS: 1000, WITNESS_POLICY: '' },
+    config: { DATA_DIR: log.dataDir, CHECKPOINT_INTERVAL_MS: 1000, WITNESS_POLICY: '', ...noChain },
     report: (fault) => faults.push(fault),
   });
   return { ...anchoring, faults };

@@ -97,6 +97,8 @@ export const walledPackages: Readonly<Record<string, RegExp>> = {
   merkletreejs: /^ledger\/tree\.ts$/,
   'node:sqlite': /^server\/store\/embedded\/|^server\/witness\/heads\.ts$|^migrations\//,
   mongodb: /^server\/store\/mongo\/|^migrations\//,
+  'micro-eth-signer': /^ledger\/anchor\/evm\//,
+  'micro-eth-signer/abi.js': /^ledger\/anchor\/evm\//,
   'oidc-provider': /^server\/authz\//,
   'tar-stream': /^server\/validation\/packages\/archive\.ts$/,
   saxes: /^server\/fhir\/xml\//,

@@ -4,6 +4,7 @@ import canonicalize from 'canonicalize';
 import type { Schedule } from '../../ledger/batch.ts';
 import { type LogEntry, logRow } from '../../ledger/entry.ts';
 import { type Anchoring, createAnchoring } from '../../server/anchoring/anchoring.ts';
+import type { ChainConfig } from '../../server/anchoring/chain.ts';
 import type { Evidence } from '../../server/anchoring/receipts.ts';
 import type { Engine } from '../../server/store/port.ts';
 import { chooseEngine } from './chosen-engine.ts';
@@ -24,7 +25,19 @@ export type LogFixture = {
   dispose(): Promise<void>;
 };
 
-export async function createLogFixture({ witnessPolicy = '' } = {}): Promise<LogFixture> {
+/** The settings of a log that is anchored in no chain. */
+export const noChain: ChainConfig = {
+  EVM_RPC: [],
+  EVM_CONTRACT: '',
+  EVM_LOG_ID: '',
+  EVM_KEY_FILE: '',
+  EVM_INTERVAL_MINUTES: 0,
+  EVM_CONFIRMATIONS: 0,
+};
+
+type Anchored = { readonly witnessPolicy?: string; readonly chain?: Partial<ChainConfig> };
+
+export async function createLogFixture({ witnessPolicy = '', chain = {} }: Anchored = {}): Promise<LogFixture> {
   const time = { now: Date.UTC(2024, 5, 1) };
   let timers: { at: number; run: () => void }[] = [];
   const schedule: Schedule = (ms, run) => {
@@ -40,7 +53,7 @@ export async function createLogFixture({ witnessPolicy = '' } = {}): Promise<Log
   const { dataDir } = chosen;
   const open = async () => {
     const engine = await chosen.open();
-    const config = { DATA_DIR: dataDir, CHECKPOINT_INTERVAL_MS: 1000, WITNESS_POLICY: witnessPolicy };
+    const config = { DATA_DIR: dataDir, CHECKPOINT_INTERVAL_MS: 1000, WITNESS_POLICY: witnessPolicy, ...noChain, ...chain };
     const anchoring = await createAnchoring({
       log: engine.resources,
       records: engine.records,

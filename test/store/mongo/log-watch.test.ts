@@ -11,7 +11,7 @@ import { createMongoEngine } from '../../../server/store/mongo/engine.ts';
 import { createLogWatch } from '../../../server/store/mongo/log-watch.ts';
 import type { Engine } from '../../../server/store/port.ts';
 import { writes } from '../../contract/subject.ts';
-import { someEntry } from '../../support/log-fixture.ts';
+import { noChain, someEntry } from '../../support/log-fixture.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../../support/mongod.ts';
 
 const SOON_MS = 3_000;
@@ -89,7 +89,7 @@ describe.skipIf(!findMongod())('wake-ups of the log', () => {
           ticks.push(run);
           return () => undefined;
         },
-        config: { DATA_DIR: folder, CHECKPOINT_INTERVAL_MS: 0, WITNESS_POLICY: '' },
+        config: { DATA_DIR: folder, CHECKPOINT_INTERVAL_MS: 0, WITNESS_POLICY: '', ...noChain },
         report: (fault) => expect.fail(String(fault)),
       });
       await sealer.start();
