@@ -10,7 +10,7 @@ import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { type Chains, createChains } from './chains.ts';
-import { type ChainConfig, openChain } from './chain.ts';
+import { type ChainConfig, openChain } from './evm-anchor.ts';
 import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
 import { createLogErasure, type LogErasure } from './erasure.ts';
 import { anchorFile, signerFolder } from './folders.ts';

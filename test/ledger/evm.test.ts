@@ -54,6 +54,8 @@ function anchorWith({ fetches = [fetch], ...change }: Change = {}) {
   return { anchor: createEvmAnchor(options), store, again: () => createEvmAnchor(options) };
 }
 
+const textOf = ({ body }: RequestInit) => (typeof body === 'string' ? body : expect.fail('A call without a text.'));
+
 const head = async () => readHead(await anvil.rpc('eth_call', { to: deployed.contract, data: headCall(deployed.logId) }, 'latest'));
 
 describe('anchoring', () => {
@@ -113,7 +115,7 @@ describe('anchoring', () => {
           },
         };
         const dying: Fetch = async (url, init) => {
-          const sends = String(init.body).includes('eth_sendRawTransaction');
+          const sends = textOf(init).includes('eth_sendRawTransaction');
           if (sends) dies('send-before');
           const response = await fetch(url, init);
           if (sends) dies('send-after');
@@ -206,7 +208,7 @@ describe('anchoring', () => {
     // It takes transactions, keeps them to itself and makes up receipts and blocks.
     const made = new Map<string, object>();
     const liar: Fetch = async (url, init) => {
-      const { method, params } = JSON.parse(String(init.body)) as { method: string; params: string[] };
+      const { method, params } = JSON.parse(textOf(init)) as { method: string; params: string[] };
       const response = await fetch(url, init);
       if (method !== 'eth_getTransactionReceipt') return response;
       const answer = (await response.json()) as { result: object | null };
@@ -286,9 +288,8 @@ describe('the contract', () => {
 
   it('has nothing by which it could be changed, owned or paid', () => {
     const names = contractJson.abi.filter(({ type }) => type === 'function').map(({ name }) => name);
-    expect(names.sort()).toEqual(
-      ['acceptWriter', 'admins', 'anchor', 'cancelRotation', 'freeze', 'logs', 'open', 'proposeWriter', 'rotationDelay', 'rotations'].sort(),
-    );
+    const known = ['acceptWriter', 'admins', 'anchor', 'cancelRotation', 'freeze', 'logs', 'open', 'proposeWriter', 'rotationDelay', 'rotations'];
+    expect(new Set(names)).toEqual(new Set(known));
     expect(contractJson.abi.some((item) => 'stateMutability' in item && item.stateMutability === 'payable')).toBe(false);
   });
 });

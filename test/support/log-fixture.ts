@@ -4,7 +4,7 @@ import canonicalize from 'canonicalize';
 import type { Schedule } from '../../ledger/batch.ts';
 import { type LogEntry, logRow } from '../../ledger/entry.ts';
 import { type Anchoring, createAnchoring } from '../../server/anchoring/anchoring.ts';
-import type { ChainConfig } from '../../server/anchoring/chain.ts';
+import type { ChainConfig } from '../../server/anchoring/evm-anchor.ts';
 import type { Evidence } from '../../server/anchoring/receipts.ts';
 import type { Engine } from '../../server/store/port.ts';
 import { chooseEngine } from './chosen-engine.ts';
