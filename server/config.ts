@@ -175,7 +175,7 @@ const settings = {
     parse: digits(40),
   },
   EVM_LOG_ID: { fallback: '', type: 'hex', meaning: 'With EVM_RPC: the log’s id there, as `assent anchor deploy` prints it.', parse: digits(64) },
-  EVM_KEY_FILE: {
+  EVM_KEY_PATH: {
     fallback: '',
     type: 'path',
     meaning: 'With EVM_RPC: file with the key of the writing account, 0x and 64 hex digits.',
@@ -219,8 +219,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const config = Object.fromEntries(entries) as Config;
   if (config.IMPLICIT_POLICY === 'break-glass' && config.BREAK_GLASS_ACTORS.length === 0)
     throw new Error('ASSENT_IMPLICIT_POLICY=break-glass needs ASSENT_BREAK_GLASS_ACTORS.');
-  if (config.EVM_RPC.length > 0 && [config.EVM_CONTRACT, config.EVM_LOG_ID, config.EVM_KEY_FILE].includes(''))
-    throw new Error('ASSENT_EVM_RPC needs ASSENT_EVM_CONTRACT, ASSENT_EVM_LOG_ID and ASSENT_EVM_KEY_FILE.');
+  if (config.EVM_RPC.length > 0 && [config.EVM_CONTRACT, config.EVM_LOG_ID, config.EVM_KEY_PATH].includes(''))
+    throw new Error('ASSENT_EVM_RPC needs ASSENT_EVM_CONTRACT, ASSENT_EVM_LOG_ID and ASSENT_EVM_KEY_PATH.');
   return config;
 }
 

@@ -1,7 +1,7 @@
 /** The bridge between server and ledger, built whole: signer, sealer, tail, receipts, the public view and what the console shows. */
 import { readFile } from 'node:fs/promises';
 import { createEmbeddedAnchor } from '../../ledger/anchor/embedded.ts';
-import type { Anchored } from '../../ledger/anchor/port.ts';
+import type { Anchor, Anchored } from '../../ledger/anchor/port.ts';
 import type { Schedule } from '../../ledger/batch.ts';
 import { parseVerifierKey } from '../../ledger/note.ts';
 import { parsePolicy, type Policy } from '../../ledger/policy.ts';
@@ -108,17 +108,19 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     chains: createChains({ log, records, verifierKey }),
     erasure: createLogErasure({ log, records, flush: sealer.flush }),
     publicLog: createPublicLog({ records, verifierKey }),
-    async status() {
-      const [checkpoint, witnessed] = await Promise.all([stored.checkpoint(), stored.witnessed()]);
-      const latest = await Promise.all(anchors.map(async (anchor) => ({ name: anchor.name, latest: await anchor.latest() })));
-      return {
-        logSize: await stored.head(),
-        checkpoint: checkpoint && { size: checkpoint.size, signedAt: checkpoint.signedAt, text: checkpoint.note },
-        witnessed: witnessed && { size: witnessed.size, signedAt: witnessed.signedAt, by: witnessed.witnesses.length },
-        anchors: latest.flatMap(({ name, latest: last }) => (last ? [{ name, size: last.size, at: last.at }] : [])),
-      };
-    },
+    status: () => statusOf(stored, anchors),
     check,
+  };
+}
+
+async function statusOf(stored: LogRecords, anchors: readonly Anchor[]): Promise<LogStatus> {
+  const [checkpoint, witnessed] = await Promise.all([stored.checkpoint(), stored.witnessed()]);
+  const latest = await Promise.all(anchors.map(async (anchor) => ({ name: anchor.name, latest: await anchor.latest() })));
+  return {
+    logSize: await stored.head(),
+    checkpoint: checkpoint && { size: checkpoint.size, signedAt: checkpoint.signedAt, text: checkpoint.note },
+    witnessed: witnessed && { size: witnessed.size, signedAt: witnessed.signedAt, by: witnessed.witnesses.length },
+    anchors: latest.flatMap(({ name, latest: last }) => (last ? [{ name, size: last.size, at: last.at }] : [])),
   };
 }
 

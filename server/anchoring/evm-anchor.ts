@@ -14,7 +14,7 @@ import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { type LogStore, writeRecords } from './log-port.ts';
 
-export type ChainConfig = Pick<Config, 'EVM_RPC' | 'EVM_CONTRACT' | 'EVM_LOG_ID' | 'EVM_KEY_FILE' | 'EVM_INTERVAL_MINUTES' | 'EVM_CONFIRMATIONS'>;
+export type ChainConfig = Pick<Config, 'EVM_RPC' | 'EVM_CONTRACT' | 'EVM_LOG_ID' | 'EVM_KEY_PATH' | 'EVM_INTERVAL_MINUTES' | 'EVM_CONFIRMATIONS'>;
 
 export type ChainDependencies = {
   readonly log: LogStore;
@@ -43,7 +43,7 @@ const IDLE_MS = 15_000;
 export async function openChain(config: ChainConfig, deps: ChainDependencies): Promise<Chain | undefined> {
   const { EVM_RPC: urls, EVM_CONTRACT: contract, EVM_LOG_ID: logId } = config;
   if (urls.length === 0) return undefined;
-  const account = await accountIn(config.EVM_KEY_FILE);
+  const account = await accountIn(config.EVM_KEY_PATH);
   const anchor = createEvmAnchor({
     nodes: createNodes(urls, deps.fetch),
     contract,
@@ -61,7 +61,7 @@ async function accountIn(file: string): Promise<ReturnType<typeof accountOf>> {
   try {
     return accountOf((await readFile(file, 'utf8')).trim());
   } catch {
-    throw new AssentError('unavailable', 'ASSENT_EVM_KEY_FILE holds no key of an EVM account.');
+    throw new AssentError('unavailable', 'ASSENT_EVM_KEY_PATH holds no key of an EVM account.');
   }
 }
 

@@ -34,7 +34,7 @@ export async function anchor({ DATA_DIR: dataDir }: Pick<Config, 'DATA_DIR'>, ar
   const contract = options.contract ?? (await deployAnchor(acting, options.hours * 3600));
   const logId = await openLogAt(acting, contract, { name: sha256(key.name), writer });
   process.stdout.write(
-    `ASSENT_EVM_RPC=${options.rpc}\nASSENT_EVM_CONTRACT=${contract}\nASSENT_EVM_LOG_ID=${logId}\nASSENT_EVM_KEY_FILE=${keyFile}\n`,
+    `ASSENT_EVM_RPC=${options.rpc}\nASSENT_EVM_CONTRACT=${contract}\nASSENT_EVM_LOG_ID=${logId}\nASSENT_EVM_KEY_PATH=${keyFile}\n`,
   );
   process.stderr.write(`The server writes from ${writer}: give it the means for some 30,000 gas an anchor.\n`);
   return 0;

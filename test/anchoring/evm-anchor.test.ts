@@ -41,12 +41,12 @@ async function anchoredLog() {
     { env: { ...process.env, ASSENT_DATA_DIR: log.dataDir } },
   );
   const settings = Object.fromEntries(stdout.split('\n').map((line) => line.split('=') as [string, string]));
-  const { ASSENT_EVM_CONTRACT: contract = '', ASSENT_EVM_LOG_ID: logId = '', ASSENT_EVM_KEY_FILE: keyFile = '' } = settings;
+  const { ASSENT_EVM_CONTRACT: contract = '', ASSENT_EVM_LOG_ID: logId = '', ASSENT_EVM_KEY_PATH: keyFile = '' } = settings;
   expect(statSync(keyFile).mode & 0o777).toBe(0o600);
   const writer = /0x[0-9a-f]{40}/.exec(stderr)?.[0] ?? '';
   expect(accountOf(readFileSync(keyFile, 'utf8').trim()).address).toBe(writer);
-  const chain = { EVM_RPC: [anvil.url], EVM_CONTRACT: contract, EVM_LOG_ID: logId, EVM_KEY_FILE: join(folder, 'key') };
-  cpSync(keyFile, chain.EVM_KEY_FILE);
+  const chain = { EVM_RPC: [anvil.url], EVM_CONTRACT: contract, EVM_LOG_ID: logId, EVM_KEY_PATH: join(folder, 'key') };
+  cpSync(keyFile, chain.EVM_KEY_PATH);
   await log.dispose();
   log = await createLogFixture({ chain });
   const head = async () => readHead(await anvil.rpc('eth_call', { to: contract, data: headCall(logId) }, 'latest'));

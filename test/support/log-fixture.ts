@@ -30,7 +30,7 @@ export const noChain: ChainConfig = {
   EVM_RPC: [],
   EVM_CONTRACT: '',
   EVM_LOG_ID: '',
-  EVM_KEY_FILE: '',
+  EVM_KEY_PATH: '',
   EVM_INTERVAL_MINUTES: 0,
   EVM_CONFIRMATIONS: 0,
 };
