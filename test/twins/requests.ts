@@ -550,8 +550,3 @@ export function makeRequests(given: Given, most: number): Request[] {
     return { wait: 0, type, id, content: random.chance(0.4) ? { ...content, meta: { security: labelled('HIV').securityLabel } } : content };
   }
 }
-
-/** Every maker, for who asks what they exercise in all. */
-export function everyClaim(given: Given): ReadonlySet<string> {
-  return new Set(makers.flatMap(([, make]) => make(given)?.claims ?? []));
-}

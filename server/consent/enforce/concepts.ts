@@ -11,7 +11,7 @@ import { opensByScopeAlone } from '../../fhir/resource-types.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { Query, ResourceStore, StoredResource } from '../../store/port.ts';
 import type { WriteOperation } from '../gate.ts';
-import { newestFirst } from './view.ts';
+import { newestFirst, patientsOf } from './view.ts';
 
 export type Concepts = {
   /** By `Type/id`. */
@@ -38,6 +38,8 @@ export async function referencedConcepts(deps: Deps, operations: readonly WriteO
     { bodies: true },
   );
   for (const [reference, row] of stored) {
+    // Made for somebody, it may be hidden from who writes, who could tell from what becomes of this resource which code it has.
+    if (row.type === 'Medication' && patientsOf([row]).length > 0) continue;
     values.set(reference, JSON.parse(row.body) as ResourceValue);
     keys.set(reference, row.keys);
   }
