@@ -9,7 +9,7 @@ import { findVersions } from './history.ts';
 import { COMMITTED, type CommitJob, type ReindexRow, type ResourceJob } from './jobs.ts';
 import { toDelete, toPut } from './records.ts';
 import { type Reads, within } from './reads.ts';
-import { newestAndEpoch, resourceAt } from './rows.ts';
+import { newestAndEpoch, textOf, resourceAt } from './rows.ts';
 import { walkIds } from './walk.ts';
 import type { Writer } from './writer.ts';
 
@@ -40,13 +40,17 @@ export function createResourceStore({ database, reads, writer, close }: Dependen
 }
 
 /** The read by id, most of all traffic: one statement instead of a transaction. Undefined: the query is something else. */
-function findOne(database: Database, { type, where, scope, after, limit, total, deleted = false }: Query): FindResult | undefined {
+function findOne(database: Database, query: Query): FindResult | undefined {
+  const { type, where, scope, after, limit, total, deleted = false, bodies = true } = query;
   if (where.kind !== 'id' || where.ids.size !== 1 || after || limit < 1) return undefined;
   const [id = ''] = where.ids;
-  const { epoch, resource } = newestAndEpoch(database, type, id);
+  const { epoch, resource, whole } = newestAndEpoch(database, type, id);
   if (scope !== 'internal' && scope.epoch !== epoch) return { kind: 'stale' };
   const found = resource && (deleted || !resource.deleted) && (scope === 'internal' || holds(scope.where, id, resource.keys));
-  const rows = found ? [resource] : [];
+  const body = !found || !bodies ? '' : whole ? resource.body : textOf(database, resource);
+  // Written anew in between.
+  if (body === undefined) return findOne(database, query);
+  const rows = found ? [whole ? resource : { ...resource, body }] : [];
   return {
     kind: 'rows',
     rows,

@@ -38,16 +38,26 @@ function rowAt({ statement }: Database, rid: number, columns: string): StoredRes
   return toResource(row);
 }
 
-/** The newest version of one resource and the epoch, read in one statement and so of one moment. */
+/** Bytes of text that are read without knowing whether they will be told: the time more of them took would say that something is there. */
+const READ_AT_ONCE = 8192;
+
+/** The newest version of one resource and the epoch, read in one statement and so of one moment. `whole`: false where its text is still to be read. */
 export function newestAndEpoch(
   { statement }: Database,
   type: string,
   id: string,
-): { readonly epoch: number; readonly resource: StoredResource | undefined } {
-  const sql = `SELECT m.value, ${COLUMNS} FROM meta m LEFT JOIN resources ON type = ? AND id = ? WHERE m.name = 'epoch'`;
+): { readonly epoch: number; readonly resource: StoredResource | undefined; readonly whole: boolean } {
+  const short = `CASE WHEN octet_length(body) <= ${READ_AT_ONCE} THEN body END`;
+  const columnsOf = COLUMNS.replace('body', short);
+  const sql = `SELECT m.value, ${columnsOf} FROM meta m LEFT JOIN resources ON type = ? AND id = ? WHERE m.name = 'epoch'`;
   const row = one<readonly [number, ...ResourceColumns]>(statement(sql), type, id);
   const [epoch = 0, ...columns] = row ?? [];
-  return { epoch, resource: columns[0] === null ? undefined : toResource(columns as unknown as ResourceColumns) };
+  return { epoch, resource: columns[0] === null ? undefined : toResource(columns as unknown as ResourceColumns), whole: columns[7] !== null };
+}
+
+/** Undefined: it is not the newest version any more. */
+export function textOf({ statement }: Database, { type, id, version }: StoredResource): string | undefined {
+  return one<readonly [string]>(statement('SELECT body FROM resources WHERE type = ? AND id = ? AND version = ?'), type, id, version)?.[0];
 }
 
 /** The newest version, a deletion included, with its row number. */
