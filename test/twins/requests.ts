@@ -509,6 +509,12 @@ const makers: readonly (readonly [number, Make])[] = [
     }),
   ],
   [1, () => get('Consent/{Consent/alice@0}', 'interaction read')],
+  [1, (given) => post(`${named(given, 'Patient')}/$break-glass`, parameters(), 'operation break-glass')],
+  [
+    1,
+    ({ random }) =>
+      ((name) => post(`$${name}`, parameters(), `operation of the system ${name}`))(random.one(['recover-key', 'rotate-key', 'stop-recovery'])),
+  ],
   [1, ({ random }) => get(random.one(['RiskAssessment?probability=gt0.5', 'MolecularSequence?variant-start=lt9']), 'searchParam number')],
   [1, () => get('Location?near=52.5|13.4|10|km', 'searchParam special')],
   [1, () => get('Observation?value-quantity=gt71', 'searchParam quantity')],
