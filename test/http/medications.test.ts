@@ -23,7 +23,11 @@ beforeAll(async () => {
     await put(server, { resourceType: 'Medication', id, code, ...more });
   insurer = (await register(server, { actor: INSURER })).session;
   const keys = [await enrolKey(server.admin, 'Patient/alice'), await enrolKey(server.admin, HOSPITAL)];
-  await agree(server, termsOf(server, { patient: 'Patient/alice', grantee: INSURER, provision: { provision: [{ type: 'deny', code: [denied] }] } }), keys);
+  await agree(
+    server,
+    termsOf(server, { patient: 'Patient/alice', grantee: INSURER, provision: { provision: [{ type: 'deny', code: [denied] }] } }),
+    keys,
+  );
 }, 60_000);
 afterAll(() => server.stop());
 
