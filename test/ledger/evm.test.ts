@@ -1,5 +1,6 @@
 /** Anchoring in a real EVM node: every state and every way back, crashes between any two, nodes that lie, and the contract against whoever calls it. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createContract } from 'micro-eth-signer/abi.js';
 import contractJson from '../../ledger/anchor/contract/ConsentAnchor.json' with { type: 'json' };
 import { createEvmAnchor, type EvmOptions } from '../../ledger/anchor/evm/anchor.ts';
@@ -54,6 +55,17 @@ function anchorWith({ fetches = [fetch], ...change }: Change = {}) {
   return { anchor: createEvmAnchor(options), store, again: () => createEvmAnchor(options) };
 }
 
+/** The node makes blocks in its own time. */
+async function until(anchor: ReturnType<typeof createEvmAnchor>, held: (more: boolean) => boolean): Promise<void> {
+  for (let turn = 0; !held(await anchor.work()); turn++) {
+    if (turn > 1_000) expect.fail('The node made no block.');
+    await sleep(10);
+  }
+}
+
+/** Until there is nothing more to be done. */
+const done = (anchor: ReturnType<typeof createEvmAnchor>) => until(anchor, (more) => !more);
+
 const textOf = ({ body }: RequestInit) => (typeof body === 'string' ? body : expect.fail('A call without a text.'));
 
 const head = async () => readHead(await anvil.rpc('eth_call', { to: deployed.contract, data: headCall(deployed.logId) }, 'latest'));
@@ -64,7 +76,7 @@ describe('anchoring', () => {
     await anchor.anchor(checkpoint(300));
     await anchor.work();
     expect(store.outbox.sent).toMatchObject({ size: 300, seq: 1, included: null });
-    await anchor.work();
+    await until(anchor, () => Boolean(store.outbox.sent?.included));
     expect(store.outbox.sent?.included).toMatchObject({ block: expect.any(Number) });
     expect(await anchor.latest()).toBeUndefined();
     await anvil.mine(3);
@@ -73,6 +85,7 @@ describe('anchoring', () => {
     expect(await head()).toMatchObject({ seq: 1, size: 300, writer: deployed.writer.address });
     await anchor.anchor(checkpoint(301));
     await anchor.work();
+    await until(anchor, () => Boolean(store.outbox.sent?.included));
     const { attempts } = store.outbox.sent ?? expect.fail();
     const receipt = (await anvil.rpc('eth_getTransactionReceipt', attempts[0]?.hash)) as { gasUsed: string };
     expect(Number(receipt.gasUsed)).toBeLessThanOrEqual(35_000);
@@ -83,12 +96,12 @@ describe('anchoring', () => {
   it('covers a backlog by its newest checkpoint, and waits between two', async () => {
     const { anchor, store } = anchorWith({ intervalMs: 60_000, confirmations: 0 });
     for (const size of [5, 9, 7, 40]) await anchor.anchor(checkpoint(size));
-    while (await anchor.work());
+    await done(anchor);
     expect(store.outbox.final?.size).toBe(40);
     await anchor.anchor(checkpoint(50));
     expect(await anchor.work()).toBe(false);
     time.now += 60_000;
-    while (await anchor.work());
+    await done(anchor);
     expect(store.outbox.final).toMatchObject({ size: 50, seq: 2 });
   });
 
@@ -140,8 +153,7 @@ describe('anchoring', () => {
     const { anchor, store } = anchorWith();
     const before = await anvil.rpc('evm_snapshot');
     await anchor.anchor(checkpoint(10));
-    await anchor.work();
-    await anchor.work();
+    await until(anchor, () => Boolean(store.outbox.sent?.included));
     const first = store.outbox.sent?.included?.blockHash;
     expect(first).toBeDefined();
     await anvil.rpc('evm_revert', before);
@@ -151,7 +163,7 @@ describe('anchoring', () => {
     expect(store.outbox.sent).toMatchObject({ size: 10, included: null });
     await anvil.rpc('evm_setAutomine', true);
     await anvil.mine(5);
-    while (await anchor.work());
+    await done(anchor);
     expect(store.outbox.final?.size).toBe(10);
     expect(store.outbox.final?.blockHash).not.toBe(first);
     expect(await head()).toMatchObject({ seq: 1, size: 10 });
@@ -172,7 +184,7 @@ describe('anchoring', () => {
     expect(attempts).toHaveLength(2);
     expect(BigInt(attempts[1]?.fee ?? 0)).toBeGreaterThan((BigInt(first?.fee ?? 0) * 9n) / 8n);
     await anvil.mine(1);
-    while (await anchor.work());
+    await done(anchor);
     expect(store.outbox.final).toMatchObject({ size: 10, hash: attempts[1]?.hash });
   });
 
@@ -183,14 +195,14 @@ describe('anchoring', () => {
     await expect(anchor.work()).rejects.toThrow(/funds/i);
     await expect(anchor.work()).rejects.toThrow(/funds/i);
     await anvil.fund(deployed.writer.address);
-    while (await anchor.work());
+    await done(anchor);
     expect(store.outbox.final?.size).toBe(10);
   });
 
   it('says what waiting does not mend: a log older than its anchor, an account that may not write', async () => {
     const { anchor } = anchorWith({ confirmations: 0 });
     await anchor.anchor(checkpoint(10));
-    while (await anchor.work());
+    await done(anchor);
     const older = anchorWith();
     await older.anchor.anchor(checkpoint(9));
     await expect(older.anchor.work()).rejects.toThrow('the log is older than its anchor');
@@ -222,7 +234,7 @@ describe('anchoring', () => {
     await expect(anchor.work()).rejects.toThrow('answer eth_getTransactionReceipt differently');
     expect(store.outbox.final).toBeNull();
     await anvil.mine(1);
-    while (await anchor.work());
+    await done(anchor);
     expect(store.outbox.final?.size).toBe(10);
   });
 });
