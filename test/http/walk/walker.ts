@@ -33,6 +33,8 @@ export function createWalkers(app: ServedApp): ReadonlyMap<string, Walker> {
 /** What the sample would not be readable with: parts that name what is not there. */
 function adapted(type: string, { id: _id, meta: _meta, ...sample }: Json): Json {
   if (type === 'Binary') delete sample['securityContext'];
+  // An active one would have to be one that can be asked for.
+  if (type === 'SearchParameter') sample['status'] = 'draft';
   return {
     ...sample,
     meta: { tag: [{ system: 'urn:test', code: 'sample' }] },
