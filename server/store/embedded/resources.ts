@@ -8,6 +8,7 @@ import { type Database, many, readEpoch, snapshot } from './database.ts';
 import { findVersions } from './history.ts';
 import { COMMITTED, type CommitJob, type ReindexRow, type ResourceJob } from './jobs.ts';
 import { toDelete, toPut } from './records.ts';
+import { createTally } from '../tally.ts';
 import { type Reads, within } from './reads.ts';
 import { newestAndEpoch, textOf, resourceAt } from './rows.ts';
 import { walkIds } from './walk.ts';
@@ -51,13 +52,15 @@ function findOne(database: Database, query: Query): FindResult | undefined {
   // Written anew in between.
   if (body === undefined) return findOne(database, query);
   const rows = found ? [whole ? resource : { ...resource, body }] : [];
+  const tally = total && createTally(total.naming);
+  for (const { keys } of rows) tally?.add(keys);
   return {
     kind: 'rows',
     rows,
     first: undefined,
     next: undefined,
     walked: resource ? 1 : 0,
-    ...(total && { total: { count: rows.length, exact: true } }),
+    ...(tally && { total: tally.total(true) }),
   };
 }
 
