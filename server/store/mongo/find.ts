@@ -25,7 +25,7 @@ const WITHOUT_TEXT = { k: 0, b: 0 } as const;
 export async function findRows(reader: Reader, query: Query): Promise<FindResult> {
   const { signal, limit } = query;
   const whole = wholeOf(query.where, query.scope);
-  if (whole.kind === 'none') return { ...nothing, ...(query.total && { total: { count: 0, exact: true } }) };
+  if (whole.kind === 'none') return { ...nothing, ...(query.total && { total: createTally(query.total.naming).total(true) }) };
   const aimed = await aim(reader, query.type, whole);
   const meter = createMeter(query.budget, paceOf(reader, signal));
   const rows: Row[] = [];
@@ -125,7 +125,9 @@ export async function findOne(lookUp: LookUp, query: Query, id: string): Promise
   const found = whole.kind === 'none' || query.limit <= 0 ? undefined : await lookUp(resourceId(query.type, id));
   const shown = found && (query.deleted || !found.del) ? found : undefined;
   const rows = shown && matches(whole, shown) ? [toResource(shown)] : [];
-  return { ...nothing, rows, walked: shown ? 1 : 0, ...(query.total && { total: { count: rows.length, exact: true } }) };
+  const tally = query.total && createTally(query.total.naming);
+  for (const { keys } of rows) tally?.add(keys);
+  return { ...nothing, rows, walked: shown ? 1 : 0, ...(tally && { total: tally.total(true) }) };
 }
 
 export async function countRows(reader: Reader, query: CountQuery, cap?: number): Promise<CountResult> {
