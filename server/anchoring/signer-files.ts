@@ -5,13 +5,14 @@
  * also when one of them slept in between; what was kept is on the disk, whole, before anybody is told that it is.
  */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type NoteSigner, newSignerKey, parseSignerKey } from '../../ledger/note.ts';
 import { fromBase64 } from '../../ledger/encoding.ts';
 import { sameBytes } from '../../ledger/hash.ts';
 import { createFrontier } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
+import { createFile } from './create-file.ts';
 import { emptyChain } from './row-chain.ts';
 
 /** `chain`: the digest over all rows about Consents and keys (row-chain.ts), so that a starting process knows them again. */
@@ -62,7 +63,7 @@ async function readOrMakeKey(directory: string): Promise<NoteSigner> {
     if ((await numbersIn(directory)).length > 0)
       throw new AssentError('unavailable', 'The log’s signing key is missing, but the signer’s state is there.');
     // Whoever is second at a first start uses the first one's.
-    await create(file, `${newSignerKey(`assent.local/${randomBytes(8).toString('hex')}`)}\n`);
+    await createFile(file, `${newSignerKey(`assent.local/${randomBytes(8).toString('hex')}`)}\n`);
   }
   const signer = parseSignerKey((await read(file))?.trimEnd() ?? '');
   if (!signer) throw new AssentError('unavailable', 'The log’s signing key cannot be read.');
@@ -102,7 +103,7 @@ async function readState(directory: string, known?: KeptState): Promise<KeptStat
 async function advance(directory: string, before: KeptState | undefined, state: SignerState): Promise<KeptState | undefined> {
   const number = before === undefined ? 0 : before.number + 1;
   const file = stateFile(directory, number);
-  if (!(await create(file, encode(state)))) return undefined;
+  if (!(await createFile(file, encode(state)))) return undefined;
   const numbers = await numbersIn(directory);
   if (numbers.at(-1) !== number) {
     // We slept: this number had been used before, and cleared away for a greater one.
@@ -148,41 +149,4 @@ async function read(file: string): Promise<string | undefined> {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-}
-
-/** Whole and on the disk, or not at all, also when the power fails in between. False: it was there already, and stays as it was. */
-async function create(file: string, text: string): Promise<boolean> {
-  const folder = join(file, '..');
-  const draft = join(folder, `draft-${randomBytes(8).toString('hex')}`);
-  try {
-    await writeSynced(draft, text);
-    // A link, not a rename: it never replaces what is there.
-    await link(draft, file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  } finally {
-    await rm(draft, { force: true });
-  }
-  await syncFolder(folder);
-  return true;
-}
-
-async function writeSynced(file: string, text: string): Promise<void> {
-  const handle = await open(file, 'wx', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

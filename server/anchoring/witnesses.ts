@@ -4,6 +4,7 @@
  * Invariants: nothing waits for a witness; a checkpoint counts as witnessed only once it carries the cosignatures of a quorum, verified
  * here; what a witness says without a signature of this log's own key only ever leads to a report.
  */
+import { boundedText } from '../../ledger/answer.ts';
 import type { Schedule } from '../../ledger/batch.ts';
 import { openCheckpoint } from '../../ledger/checkpoint.ts';
 import { sameBytes, sha256 } from '../../ledger/hash.ts';
@@ -188,12 +189,7 @@ async function contradictionOf({ url, name }: Reachable, { key, stored, fetch }:
 
 async function call(fetch: Fetch, url: string, init: RequestInit): Promise<{ readonly status: number; readonly text: string }> {
   const response = await fetch(url, { ...init, redirect: 'error', signal: AbortSignal.timeout(ANSWER_MS) });
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > MOST_ANSWER_BYTES) throw new AssentError('unavailable', 'A witness answered more than a witness has to say.');
-  }
-  return { status: response.status, text: Buffer.concat(chunks).toString('utf8') };
+  const text = await boundedText(response, MOST_ANSWER_BYTES);
+  if (text === undefined) throw new AssentError('unavailable', 'A witness answered more than a witness has to say.');
+  return { status: response.status, text };
 }

@@ -2,7 +2,7 @@
  * `assent anchor deploy --rpc URL --admin-key FILE`: a contract on an EVM chain for the log in ASSENT_DATA_DIR, or a place for it in one that is there.
  * Prints the settings with which the server anchors there. ledger.md §5
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -11,6 +11,7 @@ import { createNodes } from '../../ledger/anchor/evm/rpc.ts';
 import { accountOf, newAccountKey } from '../../ledger/anchor/evm/transaction.ts';
 import { sha256 } from '../../ledger/hash.ts';
 import { parseVerifierKey } from '../../ledger/note.ts';
+import { createFile } from '../anchoring/create-file.ts';
 import { signerFolder } from '../anchoring/folders.ts';
 import { readVerifierKey } from '../anchoring/signer-files.ts';
 import type { Config } from '../config.ts';
@@ -55,8 +56,6 @@ function readArguments([verb, ...args]: readonly string[]): Options | undefined 
 }
 
 async function readOrMakeKey(file: string): Promise<string> {
-  await writeFile(file, `${newAccountKey()}\n`, { mode: 0o600, flag: 'wx', flush: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
+  await createFile(file, `${newAccountKey()}\n`);
   return accountOf((await readFile(file, 'utf8')).trim()).address;
 }

@@ -2,12 +2,13 @@
  * `assent witness --policy FILE --name NAME`: cosigns the checkpoints of other logs. https://c2sp.org/tlog-witness
  * The policy's `log` lines say whose. Its own key and what it has cosigned stand in the folder, apart from any server's.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import fastify from 'fastify';
 import { type Cosigner, isKeyName, newSignerKey, parseCosignerKey } from '../../ledger/note.ts';
 import { parsePolicy } from '../../ledger/policy.ts';
+import { createFile } from '../anchoring/create-file.ts';
 import { systemClock } from '../clock.ts';
 import { createServerOptions } from '../http/server-options.ts';
 import { openHeads } from '../witness/heads.ts';
@@ -75,9 +76,7 @@ async function start({ data, name, host, port, logs }: Options): Promise<Pick<Ru
 /** Of two that start at once in one folder the first one's key is used by both. Throws Error when the key is another's. */
 async function readOrMakeKey(file: string, name: string): Promise<Cosigner> {
   await mkdir(join(file, '..'), { recursive: true, mode: 0o700 });
-  await writeFile(file, `${newSignerKey(name, 'cosignature')}\n`, { mode: 0o600, flag: 'wx', flush: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
+  await createFile(file, `${newSignerKey(name, 'cosignature')}\n`);
   const cosigner = parseCosignerKey((await readFile(file, 'utf8')).trimEnd());
   if (cosigner?.verifierKey.name !== name) throw new Error(`${file} is not a cosigning key of ${name}.`);
   return cosigner;

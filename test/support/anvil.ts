@@ -2,12 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deployAnchor, openLogAt, perform, type Receipt } from '../../ledger/anchor/evm/perform.ts';
 import { createNodes, hex } from '../../ledger/anchor/evm/rpc.ts';
 import { type Account, accountOf, newAccountKey } from '../../ledger/anchor/evm/transaction.ts';
+import { freePort } from './mongod.ts';
 import { sha256 } from '../../ledger/hash.ts';
 
 export type Anvil = {
@@ -76,15 +76,4 @@ export async function deploy(anvil: Anvil, origin: string, delay = 3600): Promis
   const contract = await deployAnchor(acting, delay);
   const logId = await openLogAt(acting, contract, { name: sha256(origin), writer: writer.address });
   return { contract, logId, admin, writer };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

@@ -181,7 +181,7 @@ function withDatabase(uri: string, database: string): string {
   return `${start}/${database}${query}`;
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);

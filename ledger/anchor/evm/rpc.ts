@@ -3,6 +3,8 @@
  * Invariant: a fact counts only if every node that was named says the same about the same block: one node alone can lie.
  */
 
+import { boundedText } from '../../answer.ts';
+
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /** A node’s refusal, or that it could not be asked. The message is a node’s own word: for operators. */
@@ -18,6 +20,8 @@ export type Nodes = {
 };
 
 const ANSWER_MS = 10_000;
+/** A block with the names of its transactions has some 20,000 at the most. */
+const MOST_ANSWER_BYTES = 4_000_000;
 
 export function createNodes(urls: readonly string[], fetch: Fetch): Nodes {
   const all = (method: string, params: readonly unknown[]): Promise<unknown[]> =>
@@ -55,7 +59,7 @@ async function call(fetch: Fetch, url: string, request: { readonly method: strin
       redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_MS),
     });
-    answer = (await response.json()) as typeof answer;
+    answer = JSON.parse((await boundedText(response, MOST_ANSWER_BYTES)) ?? '') as typeof answer;
   } catch (cause) {
     throw new RpcError('A node does not answer.', { cause });
   }
