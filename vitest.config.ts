@@ -22,6 +22,8 @@ export default defineConfig({
     globalSetup: ['test/support/mongod-setup.ts'],
     pool: 'threads',
     isolate: false,
+    // Left to itself it keeps one core free.
+    maxWorkers: '100%',
     testTimeout: 20_000,
     hookTimeout: 30_000,
     passWithNoTests: false,
