@@ -37,7 +37,7 @@ describe('twin servers', () => {
     expect(run.hidden).toBeGreaterThan(run.worlds * 5);
     expect(run.shown).toBeGreaterThan(run.worlds * 5);
     expect(run.unsettled).toBeLessThan(run.worlds);
-    if (!onMongo) expect(run.unexercised).toEqual([]);
+    expect(run.unexercised).toEqual([]);
   }, 240_000);
 
   it('notice a claim that nothing asks', async () => {
