@@ -56,7 +56,7 @@ export const leaks: readonly { readonly name: string; readonly world: number; re
       ],
     ],
   },
-  { name: 'If-Match before the decision', world: 1, changes: [[WRITE, `${looked}operation.id, {`, `${unseen}${looked}operation.id, {`]] },
+  { name: 'If-Match before the decision', world: 4, changes: [[WRITE, `${looked}operation.id, {`, `${unseen}${looked}operation.id, {`]] },
 ];
 
 /** The program with these changes, in a folder of its own. */

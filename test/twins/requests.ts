@@ -288,7 +288,7 @@ const consentOf = (given: Given): Json => ({
 });
 
 /** Weight and what is made. Several may exercise one claim. */
-const makers: readonly (readonly [number, Make])[] = [
+export const makers: readonly (readonly [number, Make])[] = [
   [10, (given) => get(named(given), 'interaction read', 'referencePolicy literal')],
   [2, (given) => ({ ...get(named(given), 'interaction read'), method: 'HEAD' })],
   [3, (given) => ((reference) => get(`${reference}/_history/${version(given, reference)}`, 'interaction vread', 'readHistory true'))(named(given))],
@@ -537,22 +537,3 @@ const makers: readonly (readonly [number, Make])[] = [
     }),
   ],
 ];
-
-export function makeRequests(given: Given, most: number): Request[] {
-  const { random, world } = given;
-  const weighted = makers.flatMap(([weight, make]) => Array.from({ length: weight }, () => make));
-  const requests: Request[] = [];
-  for (let n = 0; requests.length < most; n++) {
-    if (!world.integrity && random.chance(0.04)) requests.push({ meanwhile: anotherStep(given, n) });
-    const made = random.one(weighted)(given);
-    if (made) requests.push(made);
-  }
-  return requests.slice(0, most);
-  function anotherStep(all: Given, n: number): Step {
-    const type = random.one(['Observation', 'Condition', 'Encounter']);
-    const id = `meanwhile${n}`;
-    const references = world.steps.map((step) => `${step.type}/${step.id}`);
-    const content = builders[type]?.(all.random, id, { references, patient: random.one(PATIENTS) }) ?? {};
-    return { wait: 0, type, id, content: random.chance(0.4) ? { ...content, meta: { security: labelled('HIV').securityLabel } } : content };
-  }
-}

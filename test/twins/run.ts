@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { createApp } from '../../server/app.ts';
 import { newVersion } from '../../server/fhir/ids.ts';
 import { databases } from './databases.ts';
+import { claimKinds } from './requests.ts';
 import { shrink } from './shrink.ts';
 import { caseOf, describeCase, runWorlds, statementOf } from './worlds.ts';
 
@@ -22,6 +23,12 @@ const each = Number(values.each);
 const source = await databases(values.mongodb);
 const bench = { program: { createApp, newVersion }, database: source.next };
 const statement = await statementOf(bench);
+const claims = claimKinds(statement).length;
+if (each < claims) {
+  process.stderr.write(`A world of ${each} requests has no room for each of the ${claims} claims: --each ${claims} or more.\n`);
+  await source.stop();
+  process.exit(2);
+}
 const began = performance.now();
 const told = (line: string) => void process.stdout.write(`${line}\n`);
 const run = await runWorlds({ from, requests: Number(values.requests), each, bench, statement, told });

@@ -40,6 +40,17 @@ describe('twin servers', () => {
     expect(run.unexercised).toEqual([]);
   }, 240_000);
 
+  it('are asked each claim in every world that has room for it, the same ones again', () => {
+    const claims = claimKinds(statement);
+    expect(claims.length).toBeGreaterThan(50);
+    for (let number = 1; number <= 60; number++) {
+      const { requests: made } = caseOf(number, { requests: claims.length, statement });
+      const asked = new Set(made.flatMap((request) => ('claims' in request ? request.claims : [])));
+      expect(claims.filter((claim) => !asked.has(claim))).toEqual([]);
+    }
+    expect(caseOf(7, { requests: each, statement })).toEqual(caseOf(7, { requests: each, statement }));
+  });
+
   it('notice a claim that nothing asks', async () => {
     const [rest, ...others] = statement['rest'] as { interaction: object[] }[];
     const more = { ...statement, rest: [{ ...rest, interaction: [...(rest?.interaction ?? []), { code: 'telepathy' }] }, ...others] };

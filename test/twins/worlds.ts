@@ -2,7 +2,8 @@
 import type { Statement } from '../http/walk/claims.ts';
 import { type Bench, type Case, compare, Unsettled } from './compare.ts';
 import { createRandom } from './random.ts';
-import { claimKinds, makeRequests, searchTable } from './requests.ts';
+import { dealRequests } from './deal.ts';
+import { claimKinds, searchTable } from './requests.ts';
 import { startTwinServer } from './server.ts';
 import { makeWorld } from './world.ts';
 import type { Difference } from './compare.ts';
@@ -17,7 +18,8 @@ export async function statementOf({ program, database }: Bench): Promise<Stateme
 
 export function caseOf(seed: number, { requests, statement }: { readonly requests: number; readonly statement: Statement }): Case {
   const world = makeWorld(seed);
-  return { world, requests: makeRequests({ random: createRandom(seed + 0x9e37), world, search: searchTable(statement) }, requests) };
+  const given = { random: createRandom(seed + 0x9e37), world, search: searchTable(statement) };
+  return { world, requests: dealRequests(given, { most: requests, claims: claimKinds(statement) }) };
 }
 
 type Running = {
