@@ -58,7 +58,16 @@ export function readWhole<T>(text: string, { format, what, is }: Format<T>): T |
   if (value === undefined) return 'It is not JSON.';
   if ((value as { format?: unknown } | null)?.format !== format) return `It is not ${what} of format ${format}.`;
   if (!is(value)) return `It has not exactly the members of ${what}.`;
-  return JSON.stringify(value) === body ? value : 'It is not written as receipts are.';
+  return rewritten(value) === body ? value : 'It is not written as receipts are.';
+}
+
+/** Undefined: it is nested too deep to be written. */
+function rewritten(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }
 
 function parse(text: string): unknown {

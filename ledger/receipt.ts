@@ -11,7 +11,7 @@ import { digestOf } from './hash.ts';
 import { parseDetachedJws, verifyDetachedJws } from './jws.ts';
 import { type ConsentPiece, type EventPiece, type KeyPiece, type Receipt, type ReceiptEntry, readReceipt } from './receipt-format.ts';
 import type { Policy } from './policy.ts';
-import { logSentences, openLog, Refuted, refute, requireInclusion, requireSalt } from './receipt-log.ts';
+import { canonical, logSentences, openLog, Refuted, refute, requireInclusion, requireSalt } from './receipt-log.ts';
 import {
   type ConsentWords,
   consentWords,
@@ -122,7 +122,7 @@ function readConsent({ consent, entry, terms, signatures }: ConsentPiece, keys: 
     return { ...words, entry: logged, signers: [] };
   }
   if (terms['type'] !== STATEMENT_TYPE || Object.hasOwn(terms, 'consent')) refute('The terms are not those of a consent statement.');
-  const statement = statementText(terms, json);
+  const statement = canonical(() => statementText(terms, json));
   if (entry.statement !== digestOf(statement)) refute(`The terms of ${reference} are not those in the log.`);
   const digests = new Set(signatures.map(digestOf));
   if (entry.signatures?.some((digest) => !digests.has(digest))) refute(`A signature that came with the log entry of ${reference} is missing.`);

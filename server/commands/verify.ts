@@ -71,9 +71,19 @@ async function readPolicy(text: string): Promise<Policy | string> {
 }
 
 async function verifyFile(file: string, policy: Policy | undefined): Promise<Verdict> {
-  const text = await readFile(file, 'utf8').catch(() => undefined);
-  if (text === undefined) return { kind: 'unreadable', reason: 'The file cannot be read.' };
+  const bytes = await readFile(file).catch(() => undefined);
+  const text = bytes && textOf(bytes);
+  if (text === undefined) return { kind: 'unreadable', reason: bytes ? 'It is not UTF-8.' : 'The file cannot be read.' };
   return verifyReceipt(text, policy ? { policy } : {});
+}
+
+/** Undefined: it is not UTF-8. Characters put in the place of wrong bytes would be another file than the one given. */
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 function report(file: string, verdict: Verdict): string {

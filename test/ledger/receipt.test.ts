@@ -4,64 +4,17 @@ import canonicalize from 'canonicalize';
 import { describe, expect, it } from 'vitest';
 import { signCheckpoint } from '../../ledger/checkpoint.ts';
 import { newSignerKey, parseSignerKey } from '../../ledger/note.ts';
-import { commitmentOf, type EntryKind, type LogEntry, logRow, parseEntry, type PrivateEntry } from '../../ledger/entry.ts';
-import { digestOf, leafHash } from '../../ledger/hash.ts';
+import { commitmentOf, type LogEntry, logRow, parseEntry, type PrivateEntry } from '../../ledger/entry.ts';
+import { digestOf } from '../../ledger/hash.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
-import { type Receipt, type ReceiptEntry, writeReceipt } from '../../ledger/receipt-format.ts';
-import { createTree, jointProof } from '../../ledger/tree.ts';
+import { type Receipt, writeReceipt } from '../../ledger/receipt-format.ts';
 import { detached, disclosureStory, type Party, party, type Story } from '../support/log-fixture.ts';
+import { type Parts, receiptByHand } from '../support/receipt-by-hand.ts';
 
 const signer = parseSignerKey(newSignerKey('assent.local/test')) ?? expect.fail();
+const receiptOf = (parts: Omit<Parts, 'signer'>) => receiptByHand({ ...parts, signer });
 const patient = 'Patient/q3v5k2m8x1';
 const honest = (): Party[] => [party(patient, 'patient', 'Ed25519'), party('Organization/hospital', 'custodian')];
-
-type Parts = {
-  story: Story;
-  parties: readonly Party[];
-  signatures?: readonly string[];
-  order?: readonly number[];
-  kinds?: Partial<Record<string, EntryKind>>;
-};
-
-/** What a server would hand out for a log that holds exactly the story's entries, in this order. */
-async function receiptOf({ story, parties, signatures, order, kinds = {} }: Parts): Promise<Omit<Receipt, 'format'>> {
-  const inLog = (order ?? story.entries.map((_, i) => i)).map((i) => story.entries[i] as LogEntry);
-  const entries = inLog.map((entry, index): PrivateEntry => {
-    const kind = kinds[entry.reference.split('/')[0] ?? ''] ?? entry.kind;
-    return {
-      ...entry,
-      kind,
-      subject: 'handle',
-      index,
-      subjectSeq: index + 1,
-      previous: index === 0 ? null : index - 1,
-      salt: Buffer.alloc(32, index).toString('base64url'),
-    };
-  });
-  const tree = createTree({ size: 0, edge: [] });
-  for (const entry of entries) tree.append(leafHash(commitmentOf(entry)));
-  const tiles = new Map(tree.grown().map(({ level, index, hashes }) => [`${level}/${index}`, hashes]));
-  const pieceOf = (reference: string): ReceiptEntry => {
-    const { reference: _reference, ...entry } = entries.find((each) => each.reference === reference) ?? expect.fail(reference);
-    return entry;
-  };
-  const { disclosure = '', consents } = story.evidence;
-  const consent = consents[0] ?? expect.fail();
-  const { consent: _consent, ...terms } = JSON.parse(story.statement) as Record<string, unknown>;
-  const proof = await jointProof(
-    entries.map(({ index }) => index),
-    entries.length,
-    async (level, index) => tiles.get(`${level}/${index}`),
-  );
-  return {
-    log: signer.verifierKey.text,
-    checkpoint: signCheckpoint({ origin: 'assent.local/test', size: entries.length, root: tree.root() }, [signer]),
-    event: { event: disclosure, entry: pieceOf(story.entries.at(-1)?.reference ?? '') },
-    consents: [{ consent: consent.consent, entry: pieceOf(consent.reference), terms, signatures: signatures ?? consent.signatures }],
-    keys: parties.map(({ kid, record }) => ({ key: record, entry: pieceOf(`Key/${kid}`) })),
-    proof: proof.map((hash) => Buffer.from(hash).toString('base64')),
-  };
-}
 
 const verdictOf = (receipt: Omit<Receipt, 'format'>) => verifyReceipt(writeReceipt(receipt));
 const refuted = (word: string) => ({ kind: 'refuted', reason: expect.stringContaining(word) });

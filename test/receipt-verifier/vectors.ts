@@ -1,0 +1,256 @@
+/**
+ * Files with the verdict that each deserves, always the same: keys, salts and times are fixed and everybody in them is invented. For whoever writes a
+ * verifier from docs/receipt.md. `npx node test/receipt-verifier/vectors.ts` writes vectors.json; a test compares.
+ */
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { p256 } from '@noble/curves/nist.js';
+import canonicalize from 'canonicalize';
+import { signCheckpoint } from '../../ledger/checkpoint.ts';
+import { commitmentOf, erasureDigest, type PrivateEntry } from '../../ledger/entry.ts';
+import { writeErasureProof } from '../../ledger/erasure-proof.ts';
+import { digestOf, leafHash, sha256 } from '../../ledger/hash.ts';
+import { parseCosignerKey, parseSignerKey } from '../../ledger/note.ts';
+import { type Receipt, writeReceipt } from '../../ledger/receipt-format.ts';
+import { createTree } from '../../ledger/tree.ts';
+import { detached, disclosureStory, type Party } from '../support/log-fixture.ts';
+import { type Parts, receiptByHand } from '../support/receipt-by-hand.ts';
+
+export type Vector = { readonly name: string; readonly verdict: 'proven' | 'erased' | 'refuted' | 'unreadable'; readonly file: string };
+/** `steps`: what a verifier computes on its way through the first vector. */
+export type Vectors = { readonly steps: object; readonly vectors: readonly Vector[] };
+
+type Open = Omit<Receipt, 'format'>;
+
+const PATIENT = 'Patient/q3v5k2m8x1';
+const HOSPITAL = 'Organization/hospital';
+const AT = Date.UTC(2024, 5, 1);
+const SEEN = AT / 1000 + 1;
+
+const seedOf = (name: string): Buffer => sha256(`Assent test vectors: ${name}`);
+
+function ed25519(name: string): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seedOf(name)]), format: 'der', type: 'pkcs8' });
+}
+
+/** `type`: the first byte of the key. */
+function noteKey(name: string, type: number): string {
+  const raw = createPublicKey(ed25519(name)).export({ format: 'der', type: 'spki' }).subarray(-32);
+  const id = sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([type]), raw])).toString('hex', 0, 4);
+  return `PRIVATE+KEY+${name}+${id}+${Buffer.concat([Buffer.from([type]), seedOf(name)]).toString('base64')}`;
+}
+
+function must<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('A fixed key is none.');
+  return value;
+}
+
+function recorded(owner: string, role: Party['role'], jwk: object): Pick<Party, 'owner' | 'role' | 'kid' | 'record' | 'jwk'> {
+  const kid = digestOf(JSON.stringify(jwk));
+  const enrolledBy = { client: 'admin', actor: HOSPITAL };
+  const rest = { proofing: 'in-person', enrolledBy, occurredAt: '2024-05-01T00:00:00.000Z' };
+  return { owner, role, kid, jwk, record: JSON.stringify({ event: 'registered', kid, owner, role, jwk, ...rest }) };
+}
+
+function withEd25519(owner: string, role: Party['role']): Party {
+  const key = ed25519(owner);
+  const party = recorded(owner, role, createPublicKey(key).export({ format: 'jwk' }));
+  return { ...party, sign: (text) => detached(text, { alg: 'EdDSA', kid: party.kid }, key) };
+}
+
+/** Signs with the nonce of RFC 6979, so that a signature comes out the same each time. */
+function withP256(owner: string, role: Party['role']): Party {
+  const secret = seedOf(owner);
+  const point = Buffer.from(p256.getPublicKey(secret, false));
+  const [x, y] = [point.subarray(1, 33), point.subarray(33)].map((part) => part.toString('base64url'));
+  const party = recorded(owner, role, { kty: 'EC', crv: 'P-256', x, y });
+  const header = Buffer.from(JSON.stringify({ alg: 'ES256', kid: party.kid })).toString('base64url');
+  const sign = (text: string): string => {
+    const input = Buffer.from(`${header}.${Buffer.from(text).toString('base64url')}`);
+    return `${header}..${Buffer.from(p256.sign(input, secret)).toString('base64url')}`;
+  };
+  return { ...party, sign };
+}
+
+const signer = must(parseSignerKey(noteKey('assent.example/log', 1)));
+const stranger = must(parseSignerKey(noteKey('assent.example/other', 1)));
+const cosigner = must(parseCosignerKey(noteKey('witness.example', 4)));
+const [mine, custodian] = [withEd25519(PATIENT, 'patient'), withP256(HOSPITAL, 'custodian')];
+const both = [mine, custodian];
+const story = disclosureStory(both, AT);
+
+const made = (parts: Partial<Parts> = {}): Promise<Open> => receiptByHand({ signer, story, parties: both, ...parts });
+
+export async function makeVectors(): Promise<Vectors> {
+  const plain = await made();
+  const vectors = [
+    ...(await provenOnes(plain)),
+    ...(await refutedBySignatures(plain)),
+    ...refutedByPieces(plain),
+    ...refutedByLog(plain),
+    ...unreadableOnes(writeReceipt(plain)),
+    ...erasures(),
+  ];
+  return { steps: stepsOf(plain), vectors };
+}
+
+function stepsOf({ event, consents, keys, checkpoint }: Open): object {
+  const references = [story.evidence.consents[0]?.reference ?? '', ...both.map(({ kid }) => `Key/${kid}`)];
+  const entries = [event?.entry, ...[...consents, ...keys].map(({ entry }) => entry)].map((entry, i) => {
+    return { ...must(entry), reference: i === 0 ? (story.entries.at(-1)?.reference ?? '') : (references[i - 1] ?? '') };
+  });
+  return {
+    statement: story.statement,
+    statementDigest: digestOf(story.statement),
+    entries: entries.map((entry) => ({
+      canonical: canonicalize(entry),
+      commitment: commitmentOf(entry).toString('hex'),
+      leaf: leafHash(commitmentOf(entry)).toString('hex'),
+    })),
+    root: Buffer.from(checkpoint.split('\n')[2] ?? '', 'base64').toString('hex'),
+  };
+}
+
+const proven = (name: string, receipt: Open): Vector => ({ name, verdict: 'proven', file: writeReceipt(receipt) });
+const refuted = (name: string, receipt: Open): Vector => ({ name, verdict: 'refuted', file: writeReceipt(receipt) });
+
+async function provenOnes(plain: Open): Promise<Vector[]> {
+  const alone = await made({ story: disclosureStory([mine], AT), parties: [mine] });
+  return [
+    proven('a disclosure under a Consent signed by the patient (EdDSA) and the custodian (ES256)', plain),
+    proven('the same, signed by the patient alone', alone),
+    proven('the same, cosigned by a witness', await made({ cosigners: [{ cosigner, time: SEEN }] })),
+    { ...proven('a newline at the end', plain), file: `${writeReceipt(plain)}\n` },
+  ];
+}
+
+async function refutedBySignatures(plain: Open): Promise<Vector[]> {
+  const signed = (signatures: readonly string[]): Promise<Open> => made({ signatures });
+  const [first, second] = both.map(({ sign }) => sign(story.statement)) as [string, string];
+  const mother = withEd25519('Patient/mother', 'patient');
+  const insurer = withP256('Organization/insurer', 'custodian');
+  const named = (digests: readonly string[]) => ({
+    ...story,
+    entries: story.entries.map((entry) => (entry.kind === 'consent-active' ? { ...entry, signatures: digests } : entry)),
+  });
+  return [
+    proven('the log entry names both signatures', await made({ story: named([first, second].map(digestOf)) })),
+    refuted('the log entry names a third signature', await made({ story: named([first, second, 'a third'].map(digestOf)) })),
+    refuted('no signature of the patient', await signed([second])),
+    refuted('a signature over other terms', await signed([mine.sign(`${story.statement} `), second])),
+    refuted('the signature of another key under this key’s name', await signed([first.replace(/[^.]+$/, mother.sign(story.statement).split('.')[2] ?? ''), second])),
+    refuted('a signature that is not detached', await signed([first.replace('..', '.e30.'), second])),
+    refuted('another patient signed', await made({ story: disclosureStory([mother, custodian], AT), parties: [mother, custodian] })),
+    refuted('an organization that is not the custodian signed', await made({ story: disclosureStory([mine, insurer], AT), parties: [mine, insurer] })),
+    refuted('a key registered after the Consent', await made({ order: [2, 0, 1, 3] })),
+    refuted('a Consent logged after the disclosure', await made({ order: [0, 1, 3, 2] })),
+    refuted('a Consent that was withdrawn', await made({ kinds: { Consent: 'consent-withdrawn' } })),
+    refuted('a key that was revoked', await made({ kinds: { Key: 'key-revoked' } })),
+    refuted('a key’s registration is missing', { ...plain, keys: plain.keys.slice(1) }),
+  ];
+}
+
+function refutedByPieces(plain: Open): Vector[] {
+  const { event, keys } = plain;
+  const [consent] = plain.consents;
+  const [one, two] = keys;
+  if (!event || !consent || !one || !two) throw new Error('The receipt lacks a piece.');
+  const spoilt = (text: string): Open => ({ ...plain, event: { entry: { ...event.entry, digest: digestOf(text) }, event: text } });
+  return [
+    refuted('an AuditEvent that was edited', { ...plain, event: { ...event, event: event.event.replace('TREAT', 'ETREAT') } }),
+    refuted('the same, with its digest made to fit', spoilt(event.event.replace('TREAT', 'ETREAT'))),
+    refuted('an AuditEvent whose id is half a surrogate pair', spoilt(event.event.replace('"id":"7h6g', '"id":"\\ud800'))),
+    refuted('an AuditEvent that is a list', spoilt('[]')),
+    refuted('a Consent that was edited', { ...plain, consents: [{ ...consent, consent: consent.consent.replace('permit', 'deny') }] }),
+    refuted('terms that were edited', { ...plain, consents: [{ ...consent, terms: { ...consent.terms, purposes: ['HMARKT'] } }] }),
+    refuted('no Consent', { ...plain, consents: [], keys: [] }),
+    refuted('the same Consent twice', { ...plain, consents: [consent, consent] }),
+    refuted('a key twice', { ...plain, keys: [one, two, two] }),
+    refuted('a salt of 31 bytes', { ...plain, event: { ...event, entry: { ...event.entry, salt: Buffer.alloc(31).toString('base64url') } } }),
+    refuted('a salt with spare bits', { ...plain, event: { ...event, entry: { ...event.entry, salt: event.entry.salt.replace(/.$/, 'N') } } }),
+  ];
+}
+
+function refutedByLog(plain: Open): Vector[] {
+  const { checkpoint, proof } = plain;
+  const text = checkpoint.slice(0, checkpoint.indexOf('\n\n') + 1);
+  const [, size, root = ''] = text.split('\n');
+  const signed = (origin: string, entries: number): string =>
+    signCheckpoint({ origin, size: entries, root: Buffer.from(root, 'base64') }, [signer]);
+  const other = stranger.verifierKey.text;
+  const hash = digestOf('a hash').replaceAll('-', '+').replaceAll('_', '/');
+  return [
+    refuted('a checkpoint whose size was edited', { ...plain, checkpoint: checkpoint.replace(`\n${size}\n`, '\n5\n') }),
+    refuted('a signed checkpoint of another size', { ...plain, checkpoint: signed('assent.example/log', 5) }),
+    refuted('a signed checkpoint of another origin', { ...plain, checkpoint: signed('assent.example/other', Number(size)) }),
+    refuted('a signed checkpoint of a size with a leading zero', {
+      ...plain,
+      checkpoint: `${text.replace(`\n${size}\n`, `\n0${size}\n`)}\n${signer.line(text.replace(`\n${size}\n`, `\n0${size}\n`))}`,
+    }),
+    refuted('the key of another log', { ...plain, log: other }),
+    refuted('a log key whose id is not its own', { ...plain, log: plain.log.replace(/\+.{8}\+/, '+00000000+') }),
+    refuted('a signature by an unknown key', { ...plain, checkpoint: checkpoint + stranger.line(text) }),
+    refuted('the log’s signature twice', { ...plain, checkpoint: checkpoint + signer.line(text) }),
+    refuted('a witness that did not cosign', { ...plain, witnesses: [cosigner.verifierKey.text] }),
+    refuted('a cosignature whose witness is not named', { ...plain, checkpoint: checkpoint + cosigner.line(text, SEEN) }),
+    refuted('a hash too many in the proof', { ...plain, proof: [...proof, `${hash}=`] }),
+  ];
+}
+
+function unreadableOnes(text: string): Vector[] {
+  const unreadable = (name: string, file: string): Vector => ({ name, verdict: 'unreadable', file });
+  return [
+    unreadable('empty', ''),
+    unreadable('not JSON', text.slice(0, -1)),
+    unreadable('a space', text.replace(',', ', ')),
+    unreadable('two newlines at the end', `${text}\n\n`),
+    unreadable('another format', text.replace('assent-receipt-1', 'assent-receipt-0')),
+    unreadable('an unknown member', text.replace('"event":', '"note":"","event":')),
+    unreadable('a member twice', text.replace('"event":', '"event":null,"event":')),
+    unreadable('a number in another spelling', text.replace('"index":3', '"index":3.0')),
+    unreadable('a character escaped that need not be', text.replace('"kind":"d', '"kind":"\\u0064')),
+    unreadable('half a surrogate pair', text.replace('"occurredAt":"2', '"occurredAt":"\\ud800')),
+    unreadable('an unknown kind', text.replace('"kind":"disclosure"', '"kind":"leak"')),
+  ];
+}
+
+function erasures(): Vector[] {
+  const erases = [1, 2];
+  const entry: PrivateEntry = {
+    kind: 'erasure',
+    occurredAt: new Date(AT).toISOString(),
+    subject: 'handle',
+    reference: 'Consent/0c9x2m4k7q1v5b8n3j6h0f2d9',
+    digest: erasureDigest(erases),
+    erases,
+    index: 3,
+    subjectSeq: 4,
+    previous: 2,
+    salt: Buffer.alloc(32, 3).toString('base64url'),
+  };
+  const before = [0, 1, 2].map((number) => leafHash(sha256(`entry ${number}`)));
+  const tree = createTree({ size: 0, edge: [] });
+  for (const leaf of [...before, leafHash(commitmentOf(entry))]) tree.append(leaf);
+  const left = createTree({ size: 0, edge: [] });
+  for (const leaf of before.slice(0, 2)) left.append(leaf);
+  const { reference, ...rest } = entry;
+  const proof = [left.root(), must(before[2])].map((hash) => Buffer.from(hash).toString('base64'));
+  const checkpoint = signCheckpoint({ origin: signer.verifierKey.name, size: 4, root: tree.root() }, [signer]);
+  const file = { log: signer.verifierKey.text, checkpoint, reference, entry: rest, proof };
+  const vector = (name: string, verdict: Vector['verdict'], changed: Partial<typeof file>): Vector => ({
+    name,
+    verdict,
+    file: writeErasureProof({ ...file, ...changed }),
+  });
+  return [
+    vector('a proof of erasure', 'erased', {}),
+    vector('a proof of erasure that names another entry', 'refuted', { entry: { ...rest, erases: [0, 2] } }),
+    vector('a proof of erasure that names another Consent', 'refuted', { reference: 'Consent/other' }),
+    vector('a proof of erasure that names nothing', 'unreadable', { entry: { ...rest, erases: [] } }),
+  ];
+}
+
+export const vectorsFile = new URL('vectors.json', import.meta.url);
+export const writtenVectors = async (): Promise<string> => `${JSON.stringify(await makeVectors(), null, 1)}\n`;
+
+if (import.meta.main) writeFileSync(vectorsFile, await writtenVectors());

@@ -1,0 +1,583 @@
+"""Verifies Assent receipts and proofs of erasure. Written from docs/receipt.md alone; needs nothing but Python 3.8.
+
+verify.py FILE… [--trust VERIFIER-KEY]   one line per file: the verdict, and why
+verify.py --lines                        stdin: one file in base64 per line; stdout: one verdict per line
+Exit code: 0 proven, 1 refuted, 2 unreadable, 3 erased; of several files the worst.
+"""
+import base64
+import functools
+import hashlib
+import json
+import math
+import re
+import sys
+
+# --- Ed25519 (RFC 8032 §5.1.7) and ECDSA over P-256 with SHA-256 (FIPS 186-5), verification only: nothing here is secret ---
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_M1 = pow(2, (P - 1) // 4, P)
+
+
+def ed_x(y, sign):
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P != 0:
+        x = x * SQRT_M1 % P
+    if (x * x - square) % P != 0:
+        return None
+    return P - x if x % 2 != sign and x != 0 else x
+
+
+def ed_add(a, b):
+    (x1, y1, z1, t1), (x2, y2, z2, t2) = a, b
+    e, f = (y1 - x1) * (y2 - x2) % P, (y1 + x1) * (y2 + x2) % P
+    g, h = 2 * t1 * t2 * D % P, 2 * z1 * z2 % P
+    i, j, k, m = f - e, h - g, h + g, f + e
+    return (i * j % P, k * m % P, j * k % P, i * m % P)
+
+
+def ed_times(n, point):
+    result = (0, 1, 1, 0)
+    while n > 0:
+        if n & 1:
+            result = ed_add(result, point)
+        point, n = ed_add(point, point), n >> 1
+    return result
+
+
+BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE_X = ed_x(BASE_Y, 0)
+BASE = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P)
+
+
+@functools.lru_cache(maxsize=256)
+def ed25519_holds(key, message, signature):
+    if len(key) != 32 or len(signature) != 64:
+        return False
+    number = int.from_bytes(key, "little")
+    y = number & (2**255 - 1)
+    x = ed_x(y % P, number >> 255)
+    s = int.from_bytes(signature[32:], "little")
+    if x is None or s >= L:
+        return False
+    h = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L
+    minus_a = (P - x, y % P, 1, (P - x) * y % P)
+    rx, ry, rz, _ = ed_add(ed_times(s, BASE), ed_times(h, minus_a))
+    inverse = pow(rz, P - 2, P)
+    encoded = (ry * inverse % P) | ((rx * inverse % P & 1) << 255)
+    return encoded.to_bytes(32, "little") == signature[:32]
+
+
+Q = 2**256 - 2**224 + 2**192 + 2**96 - 1
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+G = (
+    0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+    0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
+    1,
+)
+
+
+def p256_add(a, b):
+    """Jacobian coordinates; None is the point at infinity."""
+    if a is None or b is None:
+        return a or b
+    (x1, y1, z1), (x2, y2, z2) = a, b
+    u1, u2 = x1 * z2 * z2 % Q, x2 * z1 * z1 % Q
+    s1, s2 = y1 * z2 * z2 * z2 % Q, y2 * z1 * z1 * z1 % Q
+    if u1 == u2:
+        if s1 != s2 or y1 == 0:
+            return None
+        s, m = 4 * x1 * y1 * y1 % Q, 3 * (x1 - z1 * z1) * (x1 + z1 * z1) % Q
+        x = (m * m - 2 * s) % Q
+        return (x, (m * (s - x) - 8 * pow(y1, 4, Q)) % Q, 2 * y1 * z1 % Q)
+    h, r = u2 - u1, s2 - s1
+    hh = h * h % Q
+    x = (r * r - h * hh - 2 * u1 * hh) % Q
+    return (x, (r * (u1 * hh - x) - s1 * h * hh) % Q, h * z1 * z2 % Q)
+
+
+def p256_times(n, point):
+    result = None
+    while n > 0:
+        if n & 1:
+            result = p256_add(result, point)
+        point, n = p256_add(point, point), n >> 1
+    return result
+
+
+@functools.lru_cache(maxsize=256)
+def es256_holds(x, y, message, signature):
+    if len(x) != 32 or len(y) != 32 or len(signature) != 64:
+        return False
+    x, y = int.from_bytes(x, "big"), int.from_bytes(y, "big")
+    if x >= Q or y >= Q or (y * y - x * x * x + 3 * x - B) % Q != 0:
+        return False
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if not (0 < r < N and 0 < s < N):
+        return False
+    e = int.from_bytes(hashlib.sha256(message).digest(), "big")
+    w = pow(s, N - 2, N)
+    point = p256_add(p256_times(e * w % N, G), p256_times(r * w % N, (x, y, 1)))
+    return point is not None and point[0] * pow(point[2], (Q - 2) * 2, Q) % Q % N == r
+
+
+# --- JSON: read strictly, written as §2 says, and canonically (RFC 8785) ---
+
+
+class Unreadable(Exception):
+    pass
+
+
+class Refuted(Exception):
+    pass
+
+
+def refuse(_):
+    raise ValueError("no JSON")
+
+
+def read_json(text):
+    return json.loads(text, parse_int=float, parse_constant=refuse)
+
+
+def number_text(value):
+    """ECMAScript Number::toString."""
+    if not math.isfinite(value):
+        raise ValueError("no JSON number")
+    if value == 0:
+        return "0"
+    sign, digits, exponent = ("-" if value < 0 else ""), "", 0
+    mantissa, _, power = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + ("" if fraction == "0" else fraction)).lstrip("0")
+    fraction = "" if fraction == "0" else fraction
+    n = len(whole + fraction) - len(fraction) + int(power or 0) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip("0") or "0"
+    k = len(digits)
+    if k <= n <= 21:
+        return sign + digits + "0" * (n - k)
+    if 0 < n <= 21:
+        return sign + digits[:n] + "." + digits[n:]
+    if -6 < n <= 0:
+        return sign + "0." + "0" * -n + digits
+    exponent = n - 1
+    tail = "e" + ("+" if exponent > 0 else "-") + str(abs(exponent))
+    return sign + digits[0] + ("." + digits[1:] if k > 1 else "") + tail
+
+
+def string_text(value):
+    value.encode("utf-8")  # UnicodeEncodeError (a ValueError): half a surrogate pair
+    return json.dumps(value, ensure_ascii=False)
+
+
+def is_place(name):
+    return re.fullmatch("0|[1-9][0-9]{0,9}", name) is not None and int(name) < 2**32 - 1
+
+
+def as_written(names):
+    places = sorted((name for name in names if is_place(name)), key=int)
+    return places + [name for name in names if not is_place(name)]
+
+
+def canonical(names):
+    return sorted(names, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+
+
+def write_json(value, order):
+    if isinstance(value, dict):
+        return "{" + ",".join(string_text(name) + ":" + write_json(value[name], order) for name in order(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(write_json(each, order) for each in value) + "]"
+    if isinstance(value, float):
+        return number_text(value)
+    if isinstance(value, str):
+        return string_text(value)
+    return {None: "null", True: "true", False: "false"}[value]
+
+
+# --- §2 The file ---
+
+KINDS = (
+    "disclosure denial write break-glass consent-proposed consent-active consent-withdrawn consent-suspended consent-superseded "
+    "erasure key-registered key-revoked key-recovery-opened key-recovery-stopped"
+).split()
+
+
+def is_text(value):
+    return isinstance(value, str)
+
+
+def is_count(value):
+    return isinstance(value, float) and value.is_integer() and 0 <= value < 2**53
+
+
+def is_null(value):
+    return value is None
+
+
+def is_kind(value):
+    return value in KINDS
+
+
+def is_object(value):
+    return isinstance(value, dict)
+
+
+def either(one, other):
+    return lambda value: one(value) or other(value)
+
+
+def list_of(check):
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def shape(required, optional=None):
+    checks = {**required, **(optional or {})}
+    return lambda value: (
+        isinstance(value, dict)
+        and all(name in value for name in required)
+        and all(name in checks and checks[name](member) for name, member in value.items())
+    )
+
+
+def is_erases(value):
+    return isinstance(value, list) and len(value) > 0 and all(map(is_count, value)) and all(a < b for a, b in zip(value, value[1:]))
+
+
+ENTRY = {
+    "kind": is_kind,
+    "occurredAt": is_text,
+    "subject": either(is_text, is_null),
+    "digest": is_text,
+    "index": is_count,
+    "subjectSeq": is_count,
+    "previous": either(is_count, is_null),
+    "salt": is_text,
+}
+HEAD = {"format": is_text, "log": is_text, "checkpoint": is_text, "proof": list_of(is_text)}
+WITNESSES = {"witnesses": list_of(is_text)}
+is_entry = shape(ENTRY, {"version": is_text, "statement": is_text, "signatures": list_of(is_text)})
+is_receipt = shape(
+    {
+        **HEAD,
+        "event": either(shape({"event": is_text, "entry": is_entry}), is_null),
+        "consents": list_of(
+            shape({"consent": is_text, "entry": is_entry, "terms": either(is_object, is_null), "signatures": list_of(is_text)})
+        ),
+        "keys": list_of(shape({"key": is_text, "entry": is_entry})),
+    },
+    WITNESSES,
+)
+is_erasure = shape({**HEAD, "reference": is_text, "entry": shape({**ENTRY, "erases": is_erases})}, WITNESSES)
+FORMATS = {"assent-receipt-1": is_receipt, "assent-erasure-1": is_erasure}
+
+
+def read_file(data):
+    try:
+        text = data.decode("utf-8")
+        body = text[:-1] if text.endswith("\n") else text
+        if len(body.encode("utf-16-le")) > 40_000_000:
+            raise Unreadable("It is too large.")
+        value = read_json(body)
+        format_name = value.get("format") if isinstance(value, dict) else None
+        check = FORMATS.get(format_name) if isinstance(format_name, str) else None
+        if check is None:
+            raise Unreadable("It is of no known format.")
+        if format_name == "assent-erasure-1" and not text.startswith('{"format":"assent-erasure-1"'):
+            raise Unreadable("Its format does not stand first.")
+        if not check(value):
+            raise Unreadable("It has not exactly the members of its format.")
+        if write_json(value, as_written) != body:
+            raise Unreadable("It is not written as such files are.")
+        return value
+    except (ValueError, RecursionError):
+        raise Unreadable("It is not JSON.")
+
+
+# --- §3 The log: keys, checkpoint, cosignatures, inclusion ---
+
+
+def require(holds, reason):
+    if not holds:
+        raise Refuted(reason)
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def base64_bytes(text):
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return data if base64.b64encode(data).decode() == text else None
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def base64url_bytes(text):
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return None
+    return data if base64url(data) == text else None
+
+
+def digest_of(text):
+    return base64url(sha256(text.encode("utf-8")))
+
+
+SPACE = "\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+KEY = re.compile(f"([^+{SPACE}]+)[+]([0-9a-f]{{8}})[+]([A-Za-z0-9+/=]+)")
+SIGNATURE = re.compile(f"\u2014 ([^+{SPACE}]+) ([^{SPACE}]+)")
+NOTE, COSIGNATURE = 1, 4
+
+
+def verifier_key(text, use):
+    match = KEY.fullmatch(text)
+    data = base64_bytes(match[3]) if match else None
+    good = data is not None and len(data) == 33 and data[0] == use
+    require(good and sha256(match[1].encode() + b"\n" + data)[:4].hex() == match[2], "A verifier key is none.")
+    return {"name": match[1], "id": data and bytes.fromhex(match[2]), "key": data[1:], "use": use}
+
+
+def parse_note(note):
+    text, found, rest = note.rpartition("\n\n")
+    lines = rest.split("\n")
+    plain = all(character >= " " or character == "\n" for character in note) and len(note.encode("utf-16-le")) <= 2_000_000
+    require(found and plain and lines.pop() == "" and 1 <= len(lines) <= 32, "The checkpoint is malformed.")
+    signatures = []
+    for line in lines:
+        match = SIGNATURE.fullmatch(line)
+        data = base64_bytes(match[2]) if match else None
+        require(data is not None and len(data) > 4, "The checkpoint is malformed.")
+        signatures.append((match[1], data[:4], data[4:]))
+    return text + "\n", signatures
+
+
+def open_log(file, trusted):
+    key = verifier_key(file["log"], NOTE)
+    require(not trusted or file["log"] in trusted, "The log is none of those trusted.")
+    keys = [key] + [verifier_key(text, COSIGNATURE) for text in file.get("witnesses", [])]
+    text, signatures = parse_note(file["checkpoint"])
+    lines = text.split("\n")
+    require(len(lines) == 4 and lines[3] == "" and lines[0] == key["name"], "The checkpoint is malformed, or of another log.")
+    require(re.fullmatch("0|[1-9][0-9]*", lines[1]) is not None and float(lines[1]) < 2**53, "The size is none.")
+    size, root = int(lines[1]), base64_bytes(lines[2])
+    require(root is not None and len(root) == 32, "The root is none.")
+    signed = set()
+    for name, key_id, signature in signatures:
+        by = next((i for i, known in enumerate(keys) if (known["name"], known["id"]) == (name, key_id)), None)
+        require(by is not None and by not in signed, "The checkpoint carries a signature of an unknown key, or one twice.")
+        message, bare = text.encode(), signature
+        if keys[by]["use"] == COSIGNATURE:
+            time, bare = int.from_bytes(signature[:8], "big"), signature[8:]
+            require(len(signature) == 72 and time < 2**53, "A cosignature is malformed.")
+            message = b"cosignature/v1\ntime %d\n" % time + message
+        require(ed25519_holds(keys[by]["key"], message, bare), "The checkpoint is forged.")
+        signed.add(by)
+    require(len(signed) == len(keys), "Who is named did not sign the checkpoint.")
+    return size, root
+
+
+def require_inclusion(proof, size, root, entries):
+    leaves = {}
+    for entry in entries:
+        salt = base64url_bytes(entry["salt"])
+        require(salt is not None and len(salt) == 32, "A salt is not 32 bytes.")
+        try:
+            committed = sha256(write_json(entry, canonical).encode())
+        except ValueError:
+            raise Refuted("An entry cannot be written.")
+        leaves[int(entry["index"])] = sha256(b"\x00" + committed)
+    require(len(leaves) == len(entries), "Two pieces claim one place in the log.")
+    require(all(index < size for index in leaves), "The log does not hold this.")
+    hashes = [base64_bytes(text) for text in proof]
+    require(all(each is not None and len(each) == 32 for each in hashes), "A hash of the proof is none.")
+
+    def walk(within, begin, end):
+        if not within:
+            require(hashes, "The proof is too short.")
+            return hashes.pop(0)
+        if end - begin == 1:
+            return leaves[begin]
+        middle = begin + (1 << (end - begin - 1).bit_length() - 1)
+        left = walk([i for i in within if i < middle], begin, middle)
+        return sha256(b"\x01" + left + walk([i for i in within if i >= middle], middle, end))
+
+    require(walk(sorted(leaves), 0, size) == root and not hashes, "The proof does not lead to the signed root.")
+
+
+# --- §4 The pieces ---
+
+
+def parse_piece(text):
+    try:
+        value = read_json(text)
+    except (ValueError, RecursionError):
+        value = None
+    require(isinstance(value, dict), "A piece is no JSON object.")
+    return value
+
+
+def inner(value, name):
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def texts(value, *names):
+    return all(isinstance(value.get(name), str) for name in names)
+
+
+def reference_in(value):
+    reference = inner(value, "reference")
+    return reference if isinstance(reference, str) else None
+
+
+def items(value):
+    return value if isinstance(value, list) else []
+
+
+def logged(entry, text, reference):
+    require(entry["digest"] == digest_of(text), reference + " is not the one in the log.")
+    return {**entry, "reference": reference}
+
+
+def read_event(piece):
+    event = parse_piece(piece["event"])
+    require(event.get("resourceType") == "AuditEvent" and texts(event, "id", "recorded"), "The AuditEvent is none.")
+    require(piece["entry"]["kind"] in ("disclosure", "denial", "write", "break-glass"), "The log entry is of something else.")
+    roles = [each for each in items(event.get("entity")) if inner(inner(each, "role"), "code") == "13"]
+    basis = {reference_in(each.get("what")) for each in roles} - {None}
+    return logged(piece["entry"], piece["event"], "AuditEvent/" + event["id"]), basis
+
+
+def read_key(piece):
+    key = parse_piece(piece["key"])
+    registered = key.get("event") == "registered" and texts(key, "kid", "owner", "role") and isinstance(key.get("jwk"), dict)
+    require(registered and piece["entry"]["kind"] == "key-registered", "A key’s registration is none.")
+    return {**key, "entry": logged(piece["entry"], piece["key"], "Key/" + key["kid"])}
+
+
+def statement_of(terms, consent):
+    signed = {name: value for name, value in consent.items() if name != "meta"}
+    meta = consent.get("meta")
+    kept = {name: value for name, value in meta.items() if name not in ("versionId", "lastUpdated")} if isinstance(meta, dict) else {}
+    if kept:
+        signed["meta"] = kept
+    try:
+        return write_json({**terms, "consent": signed}, canonical)
+    except ValueError:
+        raise Refuted("The statement cannot be written.")
+
+
+def signer_of(jws, statement, keys):
+    parts = jws.split(".")
+    require(len(parts) == 3 and parts[1] == "", "A signature is not a detached JWS.")
+    header, signature = base64url_bytes(parts[0]), base64url_bytes(parts[2])
+    require(header is not None and signature is not None, "A signature is not a detached JWS.")
+    fields = parse_piece(header.decode("utf-8", "replace"))
+    require(texts(fields, "kid", "alg") and "crit" not in fields and "b64" not in fields, "A signature is not a detached JWS.")
+    key = next((key for key in keys if key["kid"] == fields["kid"]), None)
+    require(key is not None, "A signature is by a key whose registration is missing.")
+    jwk, message = key["jwk"], (parts[0] + "." + base64url(statement.encode())).encode()
+    x, y = (base64url_bytes(jwk[name]) if isinstance(jwk.get(name), str) else None for name in ("x", "y"))
+    kind = (jwk.get("kty"), jwk.get("crv"), fields["alg"])
+    if kind == ("EC", "P-256", "ES256"):
+        holds = x is not None and y is not None and es256_holds(x, y, message, signature)
+    else:
+        holds = kind == ("OKP", "Ed25519", "EdDSA") and x is not None and ed25519_holds(x, message, signature)
+    require(holds, "A signature does not hold for these terms.")
+    return key
+
+
+def read_consent(piece, keys):
+    entry, terms, signatures = piece["entry"], piece["terms"], piece["signatures"]
+    consent = parse_piece(piece["consent"])
+    version = inner(consent.get("meta"), "versionId")
+    is_one = consent.get("resourceType") == "Consent" and texts(consent, "id", "status") and isinstance(version, str)
+    require(is_one, "A Consent is none.")
+    require(entry["kind"].startswith("consent-"), "A Consent’s log entry is of something else.")
+    name = "Consent/" + consent["id"]
+    read = {"entry": logged(entry, piece["consent"], name), "version": name + "/_history/" + version, "status": consent["status"]}
+    if terms is None:
+        require(entry["kind"] != "consent-active" and not signatures, "A Consent comes without the terms that were signed.")
+        return {**read, "signers": []}
+    require(terms.get("type") == "urn:assent:consent-statement:1" and "consent" not in terms, "The terms are none.")
+    statement = statement_of(terms, consent)
+    require(entry.get("statement") == digest_of(statement), "The terms are not those in the log.")
+    require(set(entry.get("signatures", [])) <= set(map(digest_of, signatures)), "A signature is missing.")
+    signers = [signer_of(jws, statement, keys) for jws in signatures]
+    patient = reference_in(consent.get("patient")) or ""
+    custodians = {reference_in(each) for each in items(consent.get("organization"))}
+    for key in signers:
+        may = key["owner"] == patient if key["role"] == "patient" else key["role"] == "custodian" and key["owner"] in custodians
+        require(may, key["owner"] + " may not sign.")
+        require(key["entry"]["index"] < entry["index"], "A key was registered after the Consent.")
+    require(any(key["role"] == "patient" for key in signers), "No signature of the patient.")
+    return {**read, "signers": signers}
+
+
+def verify_receipt(file, trusted):
+    event, basis = read_event(file["event"]) if file["event"] else (None, set())
+    keys = [read_key(piece) for piece in file["keys"]]
+    consents = [read_consent(piece, keys) for piece in file["consents"]]
+    require(event or consents, "It is about nothing.")
+    require(len({key["kid"] for key in keys}) == len(keys), "It holds a key twice.")
+    signers = [id(key) for consent in consents for key in consent["signers"]]
+    require(all(id(key) in signers for key in keys), "It holds a key that signed nothing in it.")
+    if event:
+        require(basis == {consent["version"] for consent in consents}, "The Consents are not the basis of the AuditEvent.")
+        for consent in consents:
+            require(consent["entry"]["kind"] == "consent-active" and consent["status"] == "active", "A Consent was not active.")
+            require(consent["entry"]["index"] < event["index"], "A Consent was logged after what rests on it.")
+    size, root = open_log(file, trusted)
+    pieces = ([event] if event else []) + [each["entry"] for each in keys + consents]
+    require_inclusion(file["proof"], size, root, pieces)
+    return "proven"
+
+
+def verify_erasure(file, trusted):
+    entry = file["entry"]
+    require(entry["kind"] == "erasure", "The log entry is of something else.")
+    require(entry["digest"] == digest_of(write_json(entry["erases"], canonical)), "It names other entries than the log.")
+    require(all(index < entry["index"] for index in entry["erases"]), "It names an entry that was logged after it.")
+    size, root = open_log(file, trusted)
+    require_inclusion(file["proof"], size, root, [{**entry, "reference": file["reference"]}])
+    return "erased"
+
+
+def verify(data, trusted=()):
+    """The verdict and a reason: ('proven' | 'erased' | 'refuted' | 'unreadable', text)."""
+    try:
+        file = read_file(data)
+        return (verify_receipt if file["format"] == "assent-receipt-1" else verify_erasure)(file, trusted), ""
+    except Unreadable as error:
+        return "unreadable", str(error)
+    except Refuted as error:
+        return "refuted", str(error)
+
+
+def main(args):
+    if args == ["--lines"]:
+        for line in sys.stdin:
+            print(verify(base64.b64decode(line))[0])
+        return 0
+    trusted = args[args.index("--trust") + 1 :][:1] if "--trust" in args else []
+    files = [each for each in args if each != "--trust" and each not in trusted]
+    worst, codes = "proven", ["refuted", "unreadable", "erased", "proven"]
+    for name in files:
+        with open(name, "rb") as file:
+            verdict, reason = verify(file.read(), trusted)
+        print(f"{name}: {verdict.upper()}. {reason}".rstrip())
+        worst = min(worst, verdict, key=codes.index)
+    return {"proven": 0, "refuted": 1, "unreadable": 2, "erased": 3}[worst] if files else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
