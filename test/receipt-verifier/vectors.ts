@@ -30,7 +30,11 @@ const SEEN = AT / 1000 + 1;
 const seedOf = (name: string): Buffer => sha256(`Assent test vectors: ${name}`);
 
 function ed25519(name: string): KeyObject {
-  return createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seedOf(name)]), format: 'der', type: 'pkcs8' });
+  return createPrivateKey({
+    key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seedOf(name)]),
+    format: 'der',
+    type: 'pkcs8',
+  });
 }
 
 /** `type`: the first byte of the key. */
@@ -138,10 +142,16 @@ async function refutedBySignatures(plain: Open): Promise<Vector[]> {
     refuted('the log entry names a third signature', await made({ story: named([first, second, 'a third'].map(digestOf)) })),
     refuted('no signature of the patient', await signed([second])),
     refuted('a signature over other terms', await signed([mine.sign(`${story.statement} `), second])),
-    refuted('the signature of another key under this key’s name', await signed([first.replace(/[^.]+$/, mother.sign(story.statement).split('.')[2] ?? ''), second])),
+    refuted(
+      'the signature of another key under this key’s name',
+      await signed([first.replace(/[^.]+$/, mother.sign(story.statement).split('.')[2] ?? ''), second]),
+    ),
     refuted('a signature that is not detached', await signed([first.replace('..', '.e30.'), second])),
     refuted('another patient signed', await made({ story: disclosureStory([mother, custodian], AT), parties: [mother, custodian] })),
-    refuted('an organization that is not the custodian signed', await made({ story: disclosureStory([mine, insurer], AT), parties: [mine, insurer] })),
+    refuted(
+      'an organization that is not the custodian signed',
+      await made({ story: disclosureStory([mine, insurer], AT), parties: [mine, insurer] }),
+    ),
     refuted('a key registered after the Consent', await made({ order: [2, 0, 1, 3] })),
     refuted('a Consent logged after the disclosure', await made({ order: [0, 1, 3, 2] })),
     refuted('a Consent that was withdrawn', await made({ kinds: { Consent: 'consent-withdrawn' } })),
@@ -175,8 +185,7 @@ function refutedByLog(plain: Open): Vector[] {
   const { checkpoint, proof } = plain;
   const text = checkpoint.slice(0, checkpoint.indexOf('\n\n') + 1);
   const [, size, root = ''] = text.split('\n');
-  const signed = (origin: string, entries: number): string =>
-    signCheckpoint({ origin, size: entries, root: Buffer.from(root, 'base64') }, [signer]);
+  const signed = (origin: string, entries: number): string => signCheckpoint({ origin, size: entries, root: Buffer.from(root, 'base64') }, [signer]);
   const other = stranger.verifierKey.text;
   const hash = digestOf('a hash').replaceAll('-', '+').replaceAll('_', '/');
   return [

@@ -19,7 +19,15 @@ export type Parts = {
 };
 
 /** What a server would hand out for a log that holds exactly the story's entries, in this order. */
-export async function receiptByHand({ signer, story, parties, signatures, order, kinds = {}, cosigners = [] }: Parts): Promise<Omit<Receipt, 'format'>> {
+export async function receiptByHand({
+  signer,
+  story,
+  parties,
+  signatures,
+  order,
+  kinds = {},
+  cosigners = [],
+}: Parts): Promise<Omit<Receipt, 'format'>> {
   const inLog = (order ?? story.entries.map((_, i) => i)).map((i) => story.entries[i] as LogEntry);
   const entries = inLog.map((entry, index): PrivateEntry => {
     const kind = kinds[entry.reference.split('/')[0] ?? ''] ?? entry.kind;
