@@ -31,8 +31,8 @@ export type ReadResult =
   /** Absent, denied or deleted-and-denied: indistinguishable. */
   | { readonly kind: 'absent' };
 
-/** True: exact, or the search is refused. `if-cheap`: exact or none. `at-least`: what was counted within the budget. */
-export type TotalWanted = boolean | 'if-cheap' | 'at-least';
+/** True: exact, or the search is refused. `if-told`: exact or none. `at-least`: what was counted within the budget. */
+export type TotalWanted = boolean | 'if-told' | 'at-least';
 
 export type SearchRequest = {
   readonly type: string;

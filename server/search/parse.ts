@@ -42,7 +42,7 @@ const refused = (why: string): Outcome => ({ kind: 'unused', why, refuse: true }
 
 /** Throws AssentError('invalid-search'). `query`: the part after `?`, or decoded parameters. */
 export function parseSearch(type: string, query: URLSearchParams | string, options: ParseOptions): ParsedQuery {
-  const controls: Controls = { sort: undefined, count: DEFAULT_COUNT, summaryCount: false, total: 'if-cheap', cursor: undefined };
+  const controls: Controls = { sort: undefined, count: DEFAULT_COUNT, summaryCount: false, total: 'if-told', cursor: undefined };
   const into: Sink = { criteria: [], joins: [] };
   const includes: Include[] = [];
   const reader = createJoinReader(options.reach, options.parameters);

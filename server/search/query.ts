@@ -73,8 +73,8 @@ export type ParsedQuery = Criteria & {
   /** Page size, 0 to MAX_COUNT. */
   readonly count: number;
   readonly summaryCount: boolean;
-  /** True: exact or refused. `if-cheap`: exact, or left out where it would cost too much. `at-least`: as far as it was counted. */
-  readonly total: boolean | 'if-cheap' | 'at-least';
+  /** True: exact or refused. `if-told`: exact, or left out. `at-least`: as far as it was counted. */
+  readonly total: boolean | 'if-told' | 'at-least';
   /** Sealed position of an earlier page, as sent. */
   readonly cursor: string | undefined;
   /** What was not used and why, for the outcome entry. Names parameters, not values. */

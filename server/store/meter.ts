@@ -13,7 +13,6 @@ export type Meter = {
   allow(rows: number): void;
   /** So many rows will have to be looked at: who may not look at so many leaves off at once. */
   expect(rows: number): void;
-  left(): number;
   walked(): number;
   /** With a budget of its own; the pace goes on. */
   another(budget: number | undefined): Meter;
@@ -36,7 +35,6 @@ export function createMeter(budget = DEFAULT_BUDGET, pace?: Pace, before = 0): M
       pace?.(before + allowed + walked);
     },
     expect: (rows) => pace?.(before + allowed + walked + rows),
-    left: () => Math.max(0, budget - walked),
     walked: () => walked,
     another: (next) => createMeter(next, pace, before + allowed + walked),
   };

@@ -73,8 +73,8 @@ export type Query = {
 export type Counting = {
   /** Most rows to walk for it, besides those of the page. */
   readonly budget?: number;
-  /** Not counted at all, and so not exact, where what is walked has more index entries than the budget. */
-  readonly cheap?: true;
+  /** Counted no further, and so not exact, once there are more; what an index answers alone is counted all the same. */
+  readonly most?: number;
   /** The answer names what follows this prefix in the keys of all that was counted: whom the number is about. */
   readonly naming?: string;
 };

@@ -1,6 +1,6 @@
 /** Counts what matches and notes whom it names: whose Consents a number rests on. The same for every engine. */
 import { linesOf } from './packed-check.ts';
-import type { Named, Total } from './port.ts';
+import type { Counting, Named, Total } from './port.ts';
 
 type Counted = { readonly total: number } & Named;
 
@@ -13,6 +13,11 @@ export type Tally = {
   counted(): Counted;
   total(exact: boolean): Total;
 };
+
+/** Whether it is counted no further. */
+export function isMore(tally: Tally, counting: Pick<Counting, 'most'> | undefined): boolean {
+  return counting?.most !== undefined && tally.count() > counting.most;
+}
 
 /** `naming`: what follows it in a key is a name; undefined: nothing is noted. */
 export function createTally(naming: string | undefined): Tally {

@@ -116,25 +116,27 @@ export function findContract(open: OpenSubject): void {
     expect(await resources.find(keyed)).toMatchObject({ kind: 'budget' });
   });
 
-  test('a total that is told only where it is cheap is not begun where too much would be walked', async () => {
+  test('a total up to some number of matches is told or not by how many there are, however much is walked for it', async () => {
     const type = freshType();
     await store(subject, ...Array.from({ length: 60 }, (_, i) => resource(type, `r${i}`, { keys: ['big', i % 2 === 0 ? '~odd' : '~even'] })));
-    const total = async (budget: number, where: Expression) => {
-      const found = await subject.engine.resources.find(query(type, { where, limit: 5, total: { budget, cheap: true } }));
+    const total = async (most: number, where: Expression, order = query(type).order) => {
+      const found = await subject.engine.resources.find(query(type, { where, order, limit: 5, total: { most } }));
       return found.kind === 'rows' ? found.total : found;
     };
     for (const where of [and([any(['big']), any(['~odd'])]), any(['~odd'])]) {
-      expect(await total(60, where)).toEqual({ count: 30, exact: true });
-      expect(await total(59, where)).toMatchObject({ exact: false });
+      for (const order of [query(type).order, byKey('big')]) {
+        expect(await total(30, where, order)).toEqual({ count: 30, exact: true });
+        expect(await total(29, where, order)).toMatchObject({ exact: false });
+      }
     }
-    // A page that is all there is has its total whatever was walked for it.
-    expect(await total(10, and([any(['big']), { kind: 'id', ids: new Set(['r2', 'r4']) }]))).toEqual({ count: 2, exact: true });
+    // A page that is all there is has its total in any case.
+    expect(await total(1, and([any(['big']), { kind: 'id', ids: new Set(['r2', 'r4']) }]))).toEqual({ count: 2, exact: true });
     // What one index range answers alone is counted however large it is.
     expect(await total(10, any(['big']))).toEqual({ count: 60, exact: true });
     const { count } = subject.engine.resources;
-    const asked = { type, where: any(['~odd']), scope: 'internal' as const, cheap: true as const };
-    expect(await count({ ...asked, budget: 59 })).toMatchObject({ kind: 'budget' });
-    expect(await count({ ...asked, budget: 60 })).toEqual({ kind: 'count', total: 30 });
+    const asked = { type, where: any(['~odd']), scope: 'internal' as const };
+    expect(await count({ ...asked, most: 29 })).toMatchObject({ kind: 'budget' });
+    expect(await count({ ...asked, most: 30 })).toEqual({ kind: 'count', total: 30 });
   });
 
   test('a selective criterion keeps the walk short wherever it stands', async () => {

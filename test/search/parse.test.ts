@@ -115,7 +115,7 @@ describe('result parameters', () => {
   test('defaults: 20 rows, a total, newest first', () => {
     expect(strict('Patient', '')).toMatchObject({
       count: 20,
-      total: 'if-cheap',
+      total: 'if-told',
       cursor: undefined,
       order: { by: 'instant', direction: 'newest-first' },
       where: { kind: 'all' },

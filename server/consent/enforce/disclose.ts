@@ -7,14 +7,13 @@
 import type { Act } from '../../audit/event.ts';
 import type { Recorder } from '../../audit/record.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
-import type { CountResult, Counting, FindResult, Guard, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
+import type { CountResult, FindResult, Guard, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
 import type { ReadResult, Row, SearchRequest, SearchResult } from '../gate.ts';
 import type { Caller } from '../model.ts';
 import type { Expression } from '../../search/expression.ts';
-import { PATIENT } from '../facets.ts';
+import { COUNTED, countingOf, isWhole, withOwnTotal } from './counting.ts';
 import { includeAll } from './includes.ts';
 import { resolveJoins } from './joins.ts';
-import type { SourcedScope } from './sourced.ts';
 import { historyScope, inView, newestFirst, patientsOf, type View, type Views } from './view.ts';
 
 export type Disclosure = {
@@ -68,14 +67,10 @@ export function search(deps: Disclosure & { readonly base: string }, request: Se
  * A total tells of every patient whose rows it counts, also of those on no page, unless all that it counts is on this one; a join of those whose
  * rows it went through. Where the store was not asked whose they are: of all who permit.
  */
-export function pageRestsOn(
-  { rows, included, through, next, total: counted }: Page,
-  { patients }: View,
-  request: Pick<SearchRequest, 'total' | 'count' | 'after' | 'back'>,
-): readonly string[] {
-  const { total, count, after, back } = request;
-  const isAll = count > 0 && next === undefined && after === undefined && !back;
-  return [...(total && !isAll ? (counted?.named ?? patients) : []), ...through, ...patientsOf([...rows, ...included])];
+export function pageRestsOn(page: Page, { patients }: View, request: Pick<SearchRequest, 'count' | 'after' | 'back'>): readonly string[] {
+  const { rows, included, through, total } = page;
+  const counted = total && !isWhole(page, request) ? (total.named ?? patients) : [];
+  return [...counted, ...through, ...patientsOf([...rows, ...included])];
 }
 
 /** Joins and includes are read under the one view of the page: a withdrawal between them makes all of it stale. */
@@ -89,23 +84,6 @@ export async function readPage(deps: Disclosure & { readonly base: string }, req
   return added.kind === 'included' ? { ...matches, included: added.rows, cut: added.cut, through: [...joined.through] } : added;
 }
 
-/** Of a total alone, and of one that has to be exact: so many rows may be looked at. */
-const COUNTED = 250_000;
-/** Nobody asked for it: some ten milliseconds at most. */
-const COUNTED_UNASKED = 5_000;
-
-/** Rows that rest on what others say as well are about more patients than they name. */
-export function countingOf(
-  { total, count }: Pick<SearchRequest, 'total' | 'count'>,
-  { patients }: Pick<View, 'patients'>,
-  scopes: readonly SourcedScope[],
-): Counting {
-  const nameable = patients.length > 0 && scopes.every(({ where, refinement }) => where.kind !== 'all' && !refinement);
-  const naming = nameable ? { naming: PATIENT } : {};
-  if (total === true || count === 0) return { budget: COUNTED, ...naming };
-  return total === 'if-cheap' ? { budget: COUNTED_UNASKED, cheap: true, ...naming } : naming;
-}
-
 /** Page and total of one snapshot. */
 async function readMatches(
   { resources }: Disclosure,
@@ -114,12 +92,12 @@ async function readMatches(
 ): Promise<FindResult> {
   const { type, where, order, after, back, count, total } = request;
   const scope = view.scope(type);
-  const counting = countingOf(request, view, [scope]);
+  const counting = await countingOf(resources, view, { total, count, parts: [{ type, where, scope }] });
   if (count === 0) return totalAlone(await resources.count({ type, where, scope, ...counting }), total);
-  const place = { ...(after ? { after } : {}), ...(back ? { reversed: true } : {}), ...(total ? { total: counting } : {}) };
+  const place = { ...(after ? { after } : {}), ...(back ? { reversed: true } : {}), ...(counting ? { total: counting } : {}) };
   const page = await resources.find({ type, where, scope, order, limit: count, ...place });
-  if (page.kind !== 'rows' || total !== true || page.total?.exact !== false) return page;
-  return { kind: 'budget', walked: COUNTED, by: [] };
+  if (page.kind !== 'rows') return page;
+  return total === true && page.total?.exact === false ? { kind: 'budget', walked: COUNTED, by: [] } : withOwnTotal(page, request);
 }
 
 function totalAlone(counted: CountResult, total: SearchRequest['total']): FindResult {

@@ -116,7 +116,9 @@ function watchedStore(resources: ResourceStore, { reads }: Watch): ResourceStore
   };
   return {
     ...resources,
-    findSeveral: async (query: SeveralQuery) => noteParts(await resources.findSeveral({ ...query, explain: true })),
+    // How much a view shows at all is looked at once in a while, and is no part of the search.
+    findSeveral: async (query: SeveralQuery) =>
+      query.total?.most === undefined ? noteParts(await resources.findSeveral({ ...query, explain: true })) : resources.findSeveral(query),
     find: async (query: Query) => note(await resources.find({ ...query, explain: true }), query),
     count: async (query: CountQuery, cap?: number) => note(await resources.count({ ...query, explain: true }, cap), { type: query.type }),
   };

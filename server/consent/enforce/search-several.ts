@@ -7,7 +7,8 @@
 import type { Expression } from '../../search/expression.ts';
 import type { FindResult, SeveralQuery } from '../../store/port.ts';
 import type { SearchResult, SeveralRequest } from '../gate.ts';
-import { countingOf, type Disclosure, type Page, pageRestsOn, placesOf, recordDisclosure, rowOf, shown, type Unread } from './disclose.ts';
+import { COUNTED, countingOf, withOwnTotal } from './counting.ts';
+import { type Disclosure, type Page, pageRestsOn, placesOf, recordDisclosure, rowOf, shown, type Unread } from './disclose.ts';
 import { includeAll } from './includes.ts';
 import { resolveJoins } from './joins.ts';
 import { seesNothing } from './sourced.ts';
@@ -47,16 +48,15 @@ export async function readPageOfSeveral(deps: Deps, request: SeveralRequest, vie
 }
 
 /** Page and total of one snapshot. */
-async function readMatches(
-  { resources }: Deps,
-  { after, back, count, total }: SeveralRequest,
-  { parts, view }: Pick<SeveralQuery, 'parts'> & { readonly view: View },
-): Promise<FindResult> {
-  const scopes = parts.map(({ type }) => view.scope(type));
-  const counting = countingOf({ total, count }, view, scopes);
-  const wanted = total || count === 0 ? { total: counting } : {};
-  const page = await resources.findSeveral({ parts, limit: count, ...(after ? { after } : {}), ...(back ? { reversed: true } : {}), ...wanted });
-  if (page.kind !== 'rows' || page.total?.exact !== false) return page;
-  const enough = total === 'at-least' || (total === 'if-cheap' && count > 0);
-  return enough ? page : { kind: 'budget', walked: counting.budget ?? 0, by: [] };
+async function readMatches({ resources }: Deps, request: SeveralRequest, { parts, view }: SeveralView): Promise<FindResult> {
+  const { after, back, count, total } = request;
+  const counted = parts.map(({ type, where }) => ({ type, where, scope: view.scope(type) }));
+  const counting = await countingOf(resources, view, { total, count, parts: counted });
+  const place = { ...(after ? { after } : {}), ...(back ? { reversed: true } : {}), ...(counting ? { total: counting } : {}) };
+  const page = await resources.findSeveral({ parts, limit: count, ...place });
+  if (page.kind !== 'rows') return page;
+  const enough = total === 'at-least' || (total === 'if-told' && count > 0);
+  return page.total?.exact === false && !enough ? { kind: 'budget', walked: COUNTED, by: [] } : withOwnTotal(page, request);
 }
+
+type SeveralView = Pick<SeveralQuery, 'parts'> & { readonly view: View };

@@ -156,21 +156,6 @@ function* distinct(entries: Iterable<Entry>): Generator<Entry> {
   }
 }
 
-/** Whether what would be walked has more index entries. */
-export function isLarger(
-  database: Database,
-  type: string,
-  { choice, than }: { readonly choice: Choice | undefined; readonly than: number },
-): boolean {
-  if (!choice) {
-    const counted = database.statement('SELECT count(*) FROM (SELECT 1 FROM resources WHERE type = ? AND deleted = 0 LIMIT ?)');
-    return (one<[number]>(counted, type, than + 1)?.[0] ?? 0) > than;
-  }
-  let left = than;
-  for (const driver of choice.drivers) if ((left -= measure(database, type, driver, left + 1)) < 0) return true;
-  return false;
-}
-
 function measure(database: Database, type: string, driver: Driver, cap: number): number {
   const size = sizeOf(database, type, driver, cap);
   database.trace?.sized(driver, size, cap);

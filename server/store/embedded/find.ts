@@ -4,11 +4,11 @@
  * Invariant: a row is answered exactly if the query's expression and its scope hold for it; the work is bounded by the row budget.
  * Callers have compared the scope's epoch in the same transaction.
  */
-import { headsOf, isIndexed } from '../driver.ts';
-import type { CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
+import { type Choice, headsOf, isIndexed } from '../driver.ts';
+import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
-import { createTally } from '../tally.ts';
-import { checkOf, collect, inOrder, isLarger, type Ordered, pick, readingFor, type Through, wholeOf } from './candidates.ts';
+import { createTally, isMore } from '../tally.ts';
+import { checkOf, collect, inOrder, type Ordered, pick, readingFor, type Through, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
 import { keysAt, resourceAt } from './rows.ts';
@@ -33,10 +33,11 @@ export function findRows(database: Database, query: Query, pace?: Pace): FindRes
       // A full page is an answer even over budget: whether more follows is left to the next page.
       if (!total || query.after || one === OVER_BUDGET || !through.all || countInIndex(database, { ...query, ...total })) return page(apart());
       counting = meter.another(total.budget);
-      if (isTooLarge(database, query, { ...through, counting, ...total })) return page(tally.total(false));
+      expect(counting, through.choice, total);
     }
     if (one === OVER_BUDGET) return counting ? page(tally.total(false)) : overBudget(database, query, meter);
     tally.add(one.entry.row?.keys ?? one.entry.keys);
+    if (counting && isMore(tally, total)) return page(tally.total(false));
     if (counting) continue;
     const end = database.trace?.begin('load');
     rows.push(one.entry.row ?? (query.bodies === false ? keysAt : resourceAt)(database, one.entry.rid));
@@ -69,13 +70,9 @@ function totalApart(database: Database, { type, where, scope, total }: Query, me
   return { count: counted.total, exact: counted.kind === 'count', ...(counted.named && { named: counted.named }) };
 }
 
-type Lying = Pick<Through, 'choice'> & { readonly counting: Meter; readonly cheap?: true };
-
 /** Before a walk is gone on with to its end. */
-function isTooLarge(database: Database, { type }: Pick<Query, 'type'>, { choice, counting, cheap }: Lying): boolean {
-  if (cheap && isLarger(database, type, { choice, than: counting.left() })) return true;
-  counting.expect(choice?.size ?? 0);
-  return false;
+function expect(meter: Meter, choice: Choice | undefined, { most = Number.POSITIVE_INFINITY }: Counting): void {
+  meter.expect(Math.min(choice?.size ?? 0, most));
 }
 
 function overBudget(database: Database, { type, where, scope }: CountQuery, meter: Meter): OverBudget {
@@ -95,8 +92,7 @@ export function count(database: Database, query: CountQuery, meter: Meter, cap =
   database.trace?.way(indexed ? 'counted in the index alone' : 'all matches counted');
   if (indexed) return { kind: 'count', total: indexed(cap, meter) };
   const choice = pick(database, type, whole);
-  if (isTooLarge(database, query, { choice, counting: meter, ...(query.cheap && { cheap: true }) }))
-    return { ...overBudget(database, query, meter), ...tally.counted() };
+  expect(meter, choice, query);
   const check = readingFor(query, checkOf(choice ? choice.rest : whole, database.trace));
   const everything = { type, backward: false, after: undefined, ...check };
   for (const entry of choice ? collect(database, type, choice, { ...check, deleted: false }) : walkType(database, everything)) {
@@ -104,6 +100,7 @@ export function count(database: Database, query: CountQuery, meter: Meter, cap =
     if (!check.accept(entry)) continue;
     tally.add(entry.row?.keys ?? entry.keys);
     if (tally.count() >= cap) break;
+    if (isMore(tally, query)) return { ...overBudget(database, query, meter), ...tally.counted() };
   }
   return { kind: 'count', ...tally.counted() };
 }

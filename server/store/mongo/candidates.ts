@@ -92,23 +92,6 @@ function nameOf(driver: Driver): string {
   return JSON.stringify(driver);
 }
 
-/** Whether what would be walked has more index entries. */
-export async function isLarger(
-  reader: Aimed,
-  type: string,
-  { choice, than }: { readonly choice: Choice | undefined; readonly than: number },
-): Promise<boolean> {
-  if (!choice) return (await reader.size({ k: { $eq: typeKey(type) } }, than + 1)) > than;
-  if (Number.isFinite(choice.size) && choice.size < COUNTED_AT_ONCE) return choice.size > than;
-  let left = than;
-  for (const driver of choice.drivers) {
-    const most = left + 1;
-    const size = await reader.sizes(`${most} ${type} ${nameOf(driver)}`, () => sizeOf(reader, type, driver, most));
-    if ((left -= size) < 0) return true;
-  }
-  return false;
-}
-
 async function sizeOf(reader: Reader, type: string, driver: Driver, cap: number): Promise<number> {
   if (driver.kind === 'ids') return driver.ids.length;
   if (driver.kind === 'keys') return reader.size(filterOf(type, driver), cap);

@@ -9,9 +9,9 @@ import type { Expression } from '../../search/expression.ts';
 import { headsOf } from '../driver.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import type { CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
-import { createTally } from '../tally.ts';
+import { createTally, isMore } from '../tally.ts';
 import { aim, type Aimed } from './aim.ts';
-import { type Charge, collect, everyRow, type Found, inOrder, isLarger, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
+import { type Charge, collect, everyRow, type Found, inOrder, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
 import { byIds, indexedKey, isWhole, type ResourceDocument, type Row, resourceId, toResource, typeKey } from './documents.ts';
 import { inKeyOrder } from './key-order.ts';
 import type { LookUp } from './look-up.ts';
@@ -40,6 +40,7 @@ export async function findRows(reader: Reader, query: Query): Promise<FindResult
     if (rows.length >= limit && (one === OVER_BUDGET || !counting)) break;
     if (one === OVER_BUDGET) return overBudget(aimed, query, meter);
     tally.add(one.row.f);
+    if (rows.length >= limit && isMore(tally, query.total)) break;
     if (rows.length >= limit) continue;
     rows.push(one.row);
     last = { sort: one.sort, id: one.row.i };
@@ -47,8 +48,8 @@ export async function findRows(reader: Reader, query: Query): Promise<FindResult
   }
   const page = { kind: 'rows' as const, rows: await load(aimed, rows, query.bodies !== false), first, next, walked: meter.walked() };
   if (!query.total) return page;
-  const counted = (counting || next === undefined) && !query.after;
-  return { ...page, total: counted ? tally.total(true) : await totalOf(aimed, query, meter) };
+  if (query.after || (next && !counting)) return { ...page, total: await totalOf(aimed, query, meter) };
+  return { ...page, total: tally.total(next === undefined || !isMore(tally, query.total)) };
 }
 
 const nothing = { kind: 'rows' as const, rows: [], first: undefined, next: undefined, walked: 0 };
@@ -144,13 +145,12 @@ export async function count(aimed: Aimed, query: CountQuery, meter: Meter, cap =
   aimed.trace?.way(key === undefined ? 'all matches counted' : 'counted in the index alone');
   if (key !== undefined) return { kind: 'count', total: await aimed.size({ k: { $eq: key } }, cap) };
   const choice = await pick(aimed, type, whole);
-  if (query.cheap && (await isLarger(aimed, type, { choice, than: meter.left() })))
-    return { ...(await overBudget(aimed, query, meter)), ...tally.counted() };
   for await (const row of choice ? collect(aimed, type, choice, false) : everyRow(aimed, type)) {
     if (!meter.charge(1)) return { ...(await overBudget(aimed, query, meter)), ...tally.counted() };
     if (!matches(choice ? choice.rest : whole, row, aimed.trace)) continue;
     tally.add(row.f);
     if (tally.count() >= cap) break;
+    if (isMore(tally, query)) return { ...(await overBudget(aimed, query, meter)), ...tally.counted() };
   }
   return { kind: 'count', ...tally.counted() };
 }
