@@ -14,14 +14,27 @@ const WIDTH = 3;
 
 const codes = new Map(table.map((row, number) => [row, number.toString(36).padStart(WIDTH, '0')]));
 
-/** The parameter's name, of a code or of a key that begins with one. */
+/** The parameter's name, of a code or of a key that begins with one; of those that are not R4's own, where this process makes keys for it. */
 export function paramNameOf(code: string): string | undefined {
+  if (isDefined(code)) return namesOfOthers.get(codeOfKey(code));
   const row = table[Number.parseInt(code.slice(0, WIDTH), 36)];
   return row !== undefined && codes.get(row) === code.slice(0, WIDTH) ? row.slice(row.indexOf('.') + 1) : undefined;
 }
 
 const OTHERS = '9zzc';
+const DIGITS = 10;
 const others = new Map<string, string>();
+const namesOfOthers = new Map<string, string>();
+
+/** Whether a code, or a key that begins with one, is of a SearchParameter that is not R4's own. */
+export function isDefined(code: string): boolean {
+  return code.startsWith(OTHERS);
+}
+
+/** What a key begins with. */
+export function codeOfKey(key: string): string {
+  return key.slice(0, isDefined(key) ? OTHERS.length + DIGITS : WIDTH);
+}
 
 /** Under which words are found: those of the narrative, and all of them. */
 export const NARRATIVE_CODE = codeIn('DomainResource._text');
@@ -39,8 +52,9 @@ export function paramCode({ base, name, definition }: Pick<SearchParameter, 'bas
   const identity = `${base}.${name} ${definition}`;
   let code = others.get(identity);
   if (code === undefined) {
-    code = OTHERS + createHash('sha256').update(identity).digest('hex').slice(0, 10);
+    code = OTHERS + createHash('sha256').update(identity).digest('hex').slice(0, DIGITS);
     others.set(identity, code);
+    namesOfOthers.set(code, name);
   }
   return code;
 }

@@ -6,6 +6,7 @@
  */
 import { isCommon, mayHoldCommon } from '../search/common-keys.ts';
 import { all, and, compareKeys, type Expression, successor } from '../search/expression.ts';
+import { codeOfKey } from '../search/param-codes.ts';
 
 /** Rows by id, by exact keys, or by a span of keys (from ≤ key < to). */
 export type Driver =
@@ -54,13 +55,10 @@ export function mergeableKeys({ drivers }: Choice): readonly string[] | undefine
   return keys.size <= MOST_MERGED ? [...keys] : undefined;
 }
 
-/** Width of the parameter code at the head of a key. */
-const HEAD = 3;
-
 /** What a refusal may say of the walk: which parameters' keys it went along, and never a value. */
 export function headsOf(choice: Choice | undefined): string[] {
   const keys = choice?.drivers.flatMap((driver) => (driver.kind === 'keys' ? driver.keys : driver.kind === 'range' ? [driver.from] : [])) ?? [];
-  return [...new Set(keys.map((key) => key.slice(0, HEAD)))];
+  return [...new Set(keys.map((key) => codeOfKey(key)))];
 }
 
 function choose(expression: Expression, sizing: Sizing): Choice | undefined {

@@ -2,6 +2,7 @@
  * Notes what an engine does for a query that wants to be explained: handed along with the database, so that the plan shown is the one that ran.
  * Invariant: what is noted are parameters' codes, numbers and times; never a key's value and never an id.
  */
+import { codeOfKey } from '../search/param-codes.ts';
 import type { Choice, Driver } from './driver.ts';
 import { DEFAULT_BUDGET, type Pace } from './meter.ts';
 import type { CountResult, DriverTrace, FindResult, ReadTrace, SizedDriver, Traced } from './port.ts';
@@ -56,10 +57,10 @@ export function withTrace<T extends FindResult | CountResult>(result: T, trace: 
 }
 
 /** Facets begin with their name, all other keys with the code of their parameter. */
-const HEAD = /^(?:@[a-z]+\/|...)/s;
+const FACET = /^@[a-z]+\//;
 
 function traceOf(driver: Driver): DriverTrace {
   if (driver.kind === 'ids') return { kind: 'ids', heads: [], names: driver.ids.length };
   const keys = driver.kind === 'keys' ? driver.keys : [driver.from];
-  return { kind: driver.kind, heads: [...new Set(keys.map((key) => HEAD.exec(key)?.[0] ?? ''))], names: keys.length };
+  return { kind: driver.kind, heads: [...new Set(keys.map((key) => FACET.exec(key)?.[0] ?? codeOfKey(key)))], names: keys.length };
 }

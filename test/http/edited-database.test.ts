@@ -76,6 +76,28 @@ describe('a signed Consent', () => {
     await expectClosedWithAlarm();
   });
 
+  it.each(['&_total=accurate', '&_total=estimate', '', '&_summary=count'])(
+    'edited, and nothing of its patient on the page: the total does not count what it permitted%s',
+    async (how) => {
+      const code = { coding: [{ system: 'urn:test', code: `counted-${id}` }] };
+      await put(server, patient(`${id}-shown`));
+      await put(server, observation(`shown-${id}`, `Patient/${id}-shown`, { code, effectiveDateTime: '2024-06-01T08:00:00Z' }));
+      await put(server, observation(`off-${id}`, `Patient/${id}`, { code }));
+      const shown = await enrolKey(server.admin, `Patient/${id}-shown`);
+      await agree(server, termsOf(server, { patient: `Patient/${id}-shown`, grantee: INSURER }), [shown, custodian]);
+      const page = async () => {
+        const { json } = await insurer.call('GET', `Observation?code=urn:test|counted-${id}&_count=1${how}`);
+        return [json['total'], ((json['entry'] ?? []) as { resource: Json }[]).map(({ resource }) => resource['id'])];
+      };
+      const ids = how === '&_summary=count' ? [] : [`shown-${id}`];
+      expect(await page()).toEqual([2, ids]);
+      await setBody(`${await bodyNow()} `);
+      expect(await page()).toEqual([1, ids]);
+      const { index } = await logged();
+      expect(alarms().map((line) => line.logIndex)).toEqual([index]);
+    },
+  );
+
   it('edited, and the edit taken back: closed in between', async () => {
     const body = await bodyNow();
     await setBody(body.replace('"permit"', '"permit" '));

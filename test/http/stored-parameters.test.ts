@@ -21,6 +21,7 @@ const PATIENTS = ['green', 'brown', 'meanwhile', 'after', 'contacts'];
 
 let server: RealServer;
 let insurer: Session;
+let insurerId: string;
 beforeAll(async () => {
   server = await startRealServer();
   for (const reference of [HOSPITAL, INSURER]) await put(server, organization(reference));
@@ -33,7 +34,9 @@ beforeAll(async () => {
     if (!['green', 'brown'].includes(id)) await put(server, patient(id));
     await agree(server, termsOf(server, { patient: `Patient/${id}`, grantee: INSURER }), [await enrolKey(server.admin, `Patient/${id}`), custodian]);
   }
-  insurer = (await register(server, { actor: INSURER })).session;
+  const registered = await register(server, { actor: INSURER });
+  insurer = registered.session;
+  insurerId = registered.client.client_id;
 }, 60_000);
 afterAll(() => server.stop());
 
@@ -107,6 +110,9 @@ describe('a search parameter', () => {
     expect(await found('Patient?_has:Patient:link:eyes=brown')).toEqual(['green']);
     expect(await found('Patient?_filter=eyes%20eq%20brown')).toEqual(['brown']);
     expect(await found('?_type=Patient&eyes=brown')).toEqual(['brown']);
+    const explained = await server.admin.call('POST', '/admin/explain', { search: 'Patient?eyes=green', as: insurerId });
+    const [page] = explained.json['reads'] as { considered: { of: string }[] }[];
+    expect(page?.considered.map(({ of }) => of)).toContain('eyes (a SearchParameter stored here or of a package)');
     const sorted = ((await ask('Patient?_sort=eyes')).json['entry'] as { resource: { id: string } }[]).map(({ resource }) => resource.id);
     expect(sorted[0]).toBe('brown');
     await server.restart();

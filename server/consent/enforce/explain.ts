@@ -7,7 +7,7 @@
  */
 import { AssentError } from '../../errors.ts';
 import type { Expression } from '../../search/expression.ts';
-import { paramNameOf } from '../../search/param-codes.ts';
+import { isDefined, paramNameOf } from '../../search/param-codes.ts';
 import type { CountQuery, CountResult, DriverTrace, FindResult, Query, ReadTrace, ResourceStore, SeveralQuery } from '../../store/port.ts';
 import { facet } from '../facets.ts';
 import type { Explained, ExplainedDriver, ExplainedRead, SearchRequest, SeveralRequest, Told } from '../gate.ts';
@@ -167,8 +167,14 @@ const facets: Readonly<Record<string, string>> = {
 };
 
 function driverWords({ kind, heads }: DriverTrace): ExplainedDriver {
-  const names = heads.map((head) => facets[head] ?? paramNameOf(head) ?? 'a parameter that is not of R4');
+  const names = heads.map((head) => facets[head] ?? parameterWords(head));
   return { kind, of: kind === 'ids' ? 'id' : names.join(', ') || 'nothing' };
+}
+
+function parameterWords(head: string): string {
+  const name = paramNameOf(head);
+  if (name === undefined) return 'a parameter that is not known here';
+  return isDefined(head) ? `${name} (a SearchParameter stored here or of a package)` : name;
 }
 
 /** Counting may stop at the size of the best that was known by then. */
