@@ -43,6 +43,7 @@ import { installErrorHandling } from './http/error-handler.ts';
 import { createExplain, type Explain } from './http/explain.ts';
 import { createFhirPlugin } from './http/fhir-plugin.ts';
 import { createHealthPlugin } from './http/health.ts';
+import { verifierPage } from './commands/verifier.ts';
 import { ledgerPlugin } from './http/ledger.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { installObservation } from './http/observation.ts';
@@ -437,7 +438,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
   const explain = createExplain({ search, clock, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });
   await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, explain });
-  await server.register(ledgerPlugin({ log: anchoring.publicLog }), { prefix: '/ledger' });
+  await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });
   const checks = [
     { name: 'store', check: () => resources.check() },
     { name: 'signer', check: () => anchoring.check() },

@@ -28,6 +28,10 @@ const commands: Readonly<Record<string, Command>> = {
     meaning: 'prove receipts and statements of disclosures offline: verify FILE… [--trust POLICY]',
     run: async (args) => (await import('./commands/verify.ts')).verify(args),
   },
+  verifier: {
+    meaning: 'print the page that proves receipts in any browser, without a network: verifier > verify.html',
+    run: async () => (await import('./commands/verifier.ts')).verifier(),
+  },
   copy: {
     meaning: 'move the embedded data set into an empty MongoDB database, beside its server: copy --to URI',
     run: async (args) => (await import('./commands/copy.ts')).copy(readConfig(), args),

@@ -1,5 +1,5 @@
 /**
- * The public log under /ledger: verifier key, checkpoint, tiles, entry bundles. https://c2sp.org/tlog-tiles, interface.md §4
+ * The public log under /ledger: verifier key, checkpoint, tiles, entry bundles, and the page that proves receipts. https://c2sp.org/tlog-tiles, interface.md §4
  * Invariants: for anyone, from any origin, read only; one spelling per tile; what may be cached for ever never changes.
  */
 import cors from '@fastify/cors';
@@ -33,14 +33,19 @@ export function parseTilePath(path: string): TilePath | undefined {
   return level !== 'entries' && level > 63 ? undefined : { level, index, width };
 }
 
-/** Register with `app.register(ledgerPlugin({ log }), { prefix: '/ledger' })`. */
-export function ledgerPlugin({ log }: { readonly log: LogReader }): (app: FastifyInstance) => Promise<void> {
+/** `verifier`: the page that proves receipts. Register with `app.register(ledgerPlugin({ log, verifier }), { prefix: '/ledger' })`. */
+export function ledgerPlugin({ log, verifier }: { readonly log: LogReader; readonly verifier: string }): (app: FastifyInstance) => Promise<void> {
   return async (app) => {
     await app.register(cors, { origin: '*', methods: ['GET', 'HEAD'] });
     const config = { interaction: 'ledger' };
     app.get('/key', { config }, async (_request, reply) => send(reply, `${log.verifierKey()}\n`, { type: TEXT, cache: 'public, max-age=3600' }));
     app.get('/checkpoint', { config }, async (_request, reply) => send(reply, await log.checkpoint(), { type: TEXT, cache: 'no-cache' }));
     app.get('/witnessed', { config }, async (_request, reply) => send(reply, await log.witnessed(), { type: TEXT, cache: 'no-cache' }));
+    app.get('/verify.html', { config }, async (_request, reply) => {
+      // The rest of its policy stands in the page, so that a saved copy keeps it.
+      reply.header('content-security-policy', "frame-ancestors 'none'").header('referrer-policy', 'no-referrer');
+      return send(reply, verifier, { type: 'text/html; charset=utf-8', cache: 'no-cache' });
+    });
     app.get<{ Params: { '*': string } }>('/tile/*', { config }, async ({ params }, reply) => {
       const path = parseTilePath(params['*']);
       const bytes = path && (await read(log, path));

@@ -33,7 +33,7 @@ function statusSection({ ready, logSize, checkpoint, witnessed, anchors }: Statu
 <dt>Anchors</dt><dd>${anchors.length === 0 ? 'none yet' : html`<ul>${anchors.map((a) => html`<li>${a.name}: ${a.size} entries, ${time(a.at)}</li>`)}</ul>`}</dd>
 </dl>
 ${checkpoint && html`<details><summary>The signed checkpoint</summary><pre>${checkpoint.text}</pre></details>`}
-<p>Anyone may check the log: <a href="/ledger/checkpoint">checkpoint</a>, <a href="/ledger/key">verifier key</a>.</p>`;
+<p>Anyone may check the log: <a href="/ledger/checkpoint">checkpoint</a>, <a href="/ledger/key">verifier key</a>, <a href="/ledger/verify.html">a page that proves receipts</a>.</p>`;
 }
 
 function signInForm(): Html {

@@ -1,0 +1,144 @@
+/**
+ * What the verifier says, in Chinese: each of its sentences with gaps. The English stays what is tested, signed off and quoted; a sentence without a
+ * translation is shown as it is.
+ */
+
+type Row = readonly [english: string, chinese: string];
+
+const sentences: readonly Row[] = [
+  [
+    '{0}: {1} was answered for purpose {2}, recorded {3}, entry {4}, resting on no Consent.',
+    '{0}：{1} 以 {2} 为目的查阅并得到应答，记录于 {3}，日志第 {4} 条，未依据任何知情同意。',
+  ],
+  [
+    '{0}: {1} was answered for purpose {2}, recorded {3}, entry {4}, resting on {5}.',
+    '{0}：{1} 以 {2} 为目的查阅并得到应答，记录于 {3}，日志第 {4} 条，依据 {5}。',
+  ],
+  ['{0}: {1} was refused for purpose {2}, recorded {3}, entry {4}.', '{0}：{1} 以 {2} 为目的的请求被拒绝，记录于 {3}，日志第 {4} 条。'],
+  ['{0}: {1} wrote for purpose {2}, recorded {3}, entry {4}.', '{0}：{1} 以 {2} 为目的写入，记录于 {3}，日志第 {4} 条。'],
+  ['{0}: {1} broke the glass for purpose {2}, recorded {3}, entry {4}.', '{0}：{1} 以 {2} 为目的启用紧急访问，记录于 {3}，日志第 {4} 条。'],
+  [
+    '{0} of {1}, status {2}, exactly these bytes: logged as {3} at entry {4}, {5}. Its exact terms were signed by {6}, whose keys had been registered in the log before.',
+    '{1} 的 {0}，状态 {2}，逐字节一致：以 {3} 记入日志第 {4} 条，{5}。其确切条款由 {6} 签名，所用公钥此前已在日志中登记。',
+  ],
+  [
+    '{0} of {1}, status {2}, exactly these bytes: logged as {3} at entry {4}, {5}.',
+    '{1} 的 {0}，状态 {2}，逐字节一致：以 {3} 记入日志第 {4} 条，{5}。',
+  ],
+  [
+    'All of this stood in the log {0} when it had {1} entries, under a checkpoint signed by {2}.',
+    '以上各项均在日志 {0} 之中，当时该日志共有 {1} 条，其检查点由 {2} 签名。',
+  ],
+  [
+    'This stood in the log {0} when it had {1} entries, under a checkpoint signed by {2}.',
+    '此项在日志 {0} 之中，当时该日志共有 {1} 条，其检查点由 {2} 签名。',
+  ],
+  ['As the one history of that log it was cosigned by {0}.', '作为该日志的唯一历史，已由下列见证方联署：{0}。'],
+  ['Entry {0} about {1} was erased for ever: logged as entry {2}, {3}.', '关于 {1} 的第 {0} 条已被永久删除：此删除记入日志第 {2} 条，{3}。'],
+  ['Entries {0} about {1} were erased for ever: logged as entry {2}, {3}.', '关于 {1} 的第 {0} 条均已被永久删除：此删除记入日志第 {2} 条，{3}。'],
+  ['That this is the log you mean: its key was not pinned (--trust).', '这就是您所指的日志：您没有指定其公钥。'],
+  [
+    'That nobody was shown another log: the checkpoint carries no witness’s signature and no anchor outside the server.',
+    '没有人被出示过另一份日志：该检查点既无见证方签名，也未锚定在服务器之外。',
+  ],
+  [
+    'That nobody was shown another log: none of the witnesses is one you pinned (--trust).',
+    '没有人被出示过另一份日志：见证方均不在您的信任策略之中。',
+  ],
+  ['That the times stated are right: they are the server’s own.', '所述时间准确：它们来自服务器自己的时钟。'],
+  [
+    'That the Consents had not been withdrawn, nor the keys revoked, between their entries and the checkpoint, or since.',
+    '自记入日志至该检查点之间，以及此后，这些知情同意未被撤回，公钥未被吊销。',
+  ],
+  ['That a custodian signed: a Consent here was signed by the patient alone.', '记录保管方已签名：此处有一份知情同意仅由患者本人签名。'],
+  ['That the patient permitted it by a Consent: a built-in policy did.', '患者以知情同意许可了此事：许可来自内置策略。'],
+  ['What the bodies sent were: the AuditEvent names the versions, not their content.', '实际发送的内容：审计事件只列出版本，不含内容。'],
+  [
+    'What the erased entries said: nobody can prove that from the log any more. A receipt made before still does.',
+    '被删除条目的内容：任何人都无法再凭日志证明。此前出具的凭证仍可证明。',
+  ],
+  ['It is not JSON.', '不是 JSON。'],
+  ['It is not UTF-8.', '不是 UTF-8 文本。'],
+  ['It is not a receipt of format {0}.', '不是 {0} 格式的凭证。'],
+  ['It is too large to be {0}.', '文件过大。'],
+  ['It has not exactly the members of {0}.', '其成员与规定的格式不完全一致。'],
+  ['It is not written as receipts are.', '其写法与凭证的规定写法不一致。'],
+  ['It is about no event and no Consent.', '既无审计事件，也无知情同意。'],
+  ['It holds what no log can have hashed.', '含有任何日志都不可能收录的内容。'],
+  ['The log’s key is not a verifier key.', '日志公钥无效。'],
+  ['The log is none of those trusted.', '该日志不在您信任之列。'],
+  ['The checkpoint is malformed.', '检查点格式有误。'],
+  ['The checkpoint is forged.', '检查点系伪造。'],
+  ['The checkpoint is unsigned.', '检查点没有该日志的签名。'],
+  ['The log did not sign the checkpoint.', '日志未签署该检查点。'],
+  ['The checkpoint carries a signature of an unknown key.', '检查点带有未知公钥的签名。'],
+  ['It names a witness that did not cosign.', '所列见证方并未联署。'],
+  ['The checkpoint is of another log.', '检查点属于另一份日志。'],
+  ['The witnesses that cosigned are not those the policy demands.', '联署的见证方不满足您的信任策略。'],
+  ['A witness’s key is not one for cosignatures.', '见证方公钥无效。'],
+  ['A salt is not 32 bytes.', '盐值不是 32 字节。'],
+  ['Two pieces claim one place in the log.', '两项内容声称占据日志中的同一位置。'],
+  ['A hash of the proof is not base64.', '证明中的哈希值不是 base64。'],
+  ['A hash of the proof is not 32 bytes.', '证明中的哈希值不是 32 字节。'],
+  ['The log does not hold this: the proof does not lead to the signed root.', '日志中没有此内容：证明不能导出已签名的根。'],
+  ['{0} is not the one in the log: its digest differs.', '{0} 与日志中的不同：摘要不一致。'],
+  ['The AuditEvent is not JSON.', '审计事件不是 JSON。'],
+  ['The AuditEvent is none.', '审计事件无效。'],
+  ['The AuditEvent’s log entry is of something else.', '审计事件的日志条目属于其他事项。'],
+  ['A key’s registration is not JSON.', '公钥登记不是 JSON。'],
+  ['A key’s registration is none.', '公钥登记无效。'],
+  ['A key’s log entry is of something else.', '公钥的日志条目属于其他事项。'],
+  ['A Consent is not JSON.', '知情同意不是 JSON。'],
+  ['A Consent is none.', '知情同意无效。'],
+  ['A Consent’s log entry is of something else.', '知情同意的日志条目属于其他事项。'],
+  ['A Consent comes without the terms that were signed.', '知情同意缺少已签名的条款。'],
+  ['The terms are not those of a consent statement.', '条款不是知情同意声明的条款。'],
+  ['The terms of {0} are not those in the log.', '{0} 的条款与日志中的不同。'],
+  ['A signature that came with the log entry of {0} is missing.', '缺少随 {0} 记入日志的一个签名。'],
+  ['A signature is not a detached JWS.', '签名不是分离式 JWS。'],
+  ['A signature is by a key whose registration is missing.', '签名所用的公钥缺少登记。'],
+  ['The signature of {0} does not hold for these terms.', '{0} 的签名对这些条款不成立。'],
+  ['{0} may not sign {1}.', '{0} 无权签署 {1}。'],
+  ['The key of {0} was registered after {1} was logged.', '{0} 的公钥在 {1} 记入日志之后才登记。'],
+  ['No signature of the patient of {0}.', '{0} 没有患者的签名。'],
+  ['It holds a key twice.', '同一公钥出现两次。'],
+  ['It holds a key that signed nothing in it.', '含有未签署任何内容的公钥。'],
+  ['The Consents in it are not those the AuditEvent names as its basis.', '所含的知情同意不是审计事件所列的依据。'],
+  ['{0} was not active.', '{0} 并非有效状态。'],
+  ['{0} was logged after what rests on it.', '{0} 在依据它的事项之后才记入日志。'],
+  ['Its log entry is of something else than an erasure.', '日志条目不是删除。'],
+  ['The entries it names are not those in the log: the digest differs.', '所列条目与日志中的不同：摘要不一致。'],
+  ['It names an entry that was logged after it.', '所列条目的位置在其之后。'],
+];
+
+const escaped = (text: string): string => text.replace(/[.*+?^$()[\]\\|]/g, '\\$&');
+
+const patterns = sentences.map(([english, chinese]) => ({
+  pattern: new RegExp(
+    `^${english
+      .split(/\{\d\}/)
+      .map(escaped)
+      .join('([^]+?)')}$`,
+  ),
+  chinese,
+}));
+
+const words: readonly Row[] = [
+  ['(patient, key ', '（患者，公钥 '],
+  ['(custodian, key ', '（记录保管方，公钥 '],
+  [') and ', '）与 '],
+];
+
+/** Undefined: it has no translation. */
+export function inChinese(english: string): string | undefined {
+  for (const { pattern, chinese } of patterns) {
+    const found = pattern.exec(english);
+    if (found) return chinese.replace(/\{(\d)\}/g, (_, number: string) => wordsOf(found[Number(number) + 1] ?? ''));
+  }
+  return undefined;
+}
+
+function wordsOf(text: string): string {
+  const signed = words.reduce((all, [english, chinese]) => all.replaceAll(english, chinese), text);
+  return signed === text ? text : signed.replace(/\)$/, '）');
+}
