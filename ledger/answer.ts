@@ -1,7 +1,12 @@
-/** What another program answered over HTTP, as text of a bounded length: who is asked may be hostile. */
+/** What another program answered over HTTP, of a bounded length: who is asked may be hostile. */
 
 /** Undefined: it is longer. */
 export async function boundedText(response: Response, mostBytes: number): Promise<string | undefined> {
+  return (await boundedBytes(response, mostBytes))?.toString('utf8');
+}
+
+/** Undefined: it is longer. */
+export async function boundedBytes(response: Response, mostBytes: number): Promise<Buffer | undefined> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of response.body ?? []) {
@@ -9,5 +14,5 @@ export async function boundedText(response: Response, mostBytes: number): Promis
     length += chunk.length;
     if (length > mostBytes) return undefined;
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }

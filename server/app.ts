@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import fastify, { type FastifyInstance } from 'fastify';
 import { logRow } from '../ledger/entry.ts';
+import { anchorSeries } from './anchoring/anchor-watch.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
@@ -443,7 +444,8 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     { name: 'store', check: () => resources.check() },
     { name: 'signer', check: () => anchoring.check() },
   ];
-  await server.register(createHealthPlugin({ checks, metrics }));
+  await server.register(createHealthPlugin({ checks: [...checks, { name: 'anchors', check: anchoring.checkAnchors, advisory: true }], metrics }));
+  for (const [name, help, of] of anchorSeries) metrics.series(name, help, { label: 'anchor', read: () => anchoring.anchorAges().map(of) });
   const status = async () => ({ ...(await anchoring.status()), ready: await everyCheck(checks) });
   await server.register(consoleOf(server, { ...parts, authenticate, status, explain }));
 }

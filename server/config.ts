@@ -188,6 +188,25 @@ const settings = {
     meaning: 'With EVM_RPC: blocks on top of an anchor’s before it counts; 0 on chains whose blocks are final.',
     parse: integer(0, 100),
   },
+  TSA_URL: {
+    fallback: '',
+    type: 'URL',
+    meaning: 'Time-stamp authority (RFC 3161) to have checkpoints stamped by. Empty: none.',
+    parse: url,
+  },
+  TSA_CERTIFICATES: {
+    fallback: '',
+    type: 'path',
+    meaning: 'With TSA_URL: PEM file of the certificates that the authority’s must lead to.',
+    parse: (text: string) => (text === '' ? '' : resolve(text)),
+  },
+  TSA_INTERVAL_MINUTES: { fallback: '60', type: 'minutes', meaning: 'With TSA_URL: least time between two time-stamps.', parse: integer(0, 10_080) },
+  ANCHOR_MAX_AGE_HOURS: {
+    fallback: '24',
+    type: 'hours',
+    meaning: 'A log that has grown and was not anchored for longer, in any one of the places named, is reported; nothing waits for it.',
+    parse: integer(1, 8760),
+  },
   CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
   LOG_LEVEL: {
     fallback: 'info',
@@ -221,6 +240,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     throw new Error('ASSENT_IMPLICIT_POLICY=break-glass needs ASSENT_BREAK_GLASS_ACTORS.');
   if (config.EVM_RPC.length > 0 && [config.EVM_CONTRACT, config.EVM_LOG_ID, config.EVM_KEY_PATH].includes(''))
     throw new Error('ASSENT_EVM_RPC needs ASSENT_EVM_CONTRACT, ASSENT_EVM_LOG_ID and ASSENT_EVM_KEY_PATH.');
+  if (config.TSA_URL !== '' && config.TSA_CERTIFICATES === '') throw new Error('ASSENT_TSA_URL needs ASSENT_TSA_CERTIFICATES.');
   return config;
 }
 

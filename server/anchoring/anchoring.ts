@@ -9,6 +9,7 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
+import { type AnchorAge, createAnchorWatch } from './anchor-watch.ts';
 import { type Chains, createChains } from './chains.ts';
 import { type ChainConfig, openChain } from './evm-anchor.ts';
 import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
@@ -22,6 +23,7 @@ import { chainOfLinks, createRowChain, sameChain } from './row-chain.ts';
 import { createSealer, type Sealer } from './sealer.ts';
 import { openSigner, type Signer } from './signer.ts';
 import { createTail, type Tail } from './tail.ts';
+import { openTimeStamps, type TimeStampConfig } from './time-stamps.ts';
 import { createWitnesses, type Fetch, type Witnesses } from './witnesses.ts';
 
 export type LogStatus = {
@@ -45,6 +47,10 @@ export type Anchoring = {
   status(): Promise<LogStatus>;
   /** For /readyz. Throws AssentError('unavailable') with the reason when the signer refused or rows were changed before the start. */
   check(): Promise<void>;
+  /** Throws AssentError('unavailable') when an anchor is late, which stops nothing. */
+  checkAnchors(): Promise<void>;
+  /** As looked at within the last minute. */
+  anchorAges(): readonly AnchorAge[];
 };
 
 export type AnchoringDependencies = {
@@ -53,7 +59,7 @@ export type AnchoringDependencies = {
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly schedule: Schedule;
-  readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS' | 'WITNESS_POLICY'> & ChainConfig;
+  readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS' | 'WITNESS_POLICY' | 'ANCHOR_MAX_AGE_HOURS'> & ChainConfig & TimeStampConfig;
   readonly fetch?: Fetch;
   readonly report: (fault: unknown) => void;
 };
@@ -62,9 +68,14 @@ export type AnchoringDependencies = {
 export async function createAnchoring(deps: AnchoringDependencies): Promise<Anchoring> {
   const { log, records, clock, config } = deps;
   const signer = await openSigner({ directory: signerFolder(config.DATA_DIR) });
-  const chain = await openChain(config, { fetch: globalThis.fetch, ...deps });
-  const anchors = [createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock }), ...(chain ? [chain.anchor] : [])];
   const stored = createLogRecords(records);
+  const outside = { fetch: globalThis.fetch, ...deps };
+  const [chain, timeStamps] = [await openChain(config, outside), await openTimeStamps(config, outside)];
+  const inFile = createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock });
+  const anchors = [inFile, ...(chain ? [chain.anchor] : []), ...(timeStamps ? [timeStamps.anchor] : [])];
+  const maxAgeMs = config.ANCHOR_MAX_AGE_HOURS * 3_600_000;
+  const watch = createAnchorWatch({ ...deps, anchors, maxAgeMs, size: async () => (await stored.checkpoint())?.size ?? 0 });
+  const besides = [watch, ...(chain ? [chain] : []), ...(timeStamps ? [timeStamps] : [])];
   const { verifierKey } = signer;
   const witnesses = await witnessesFor(deps, { stored, verifierKey });
   const sealer = createSealer({ ...deps, signer, anchors, signed: (checkpoint) => witnesses?.offer(checkpoint) });
@@ -86,7 +97,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
           deps.report(new AssentError('unavailable', contradiction));
         }
         await sealer.start();
-        chain?.start();
+        for (const each of besides) each.start();
         if (await isAsSigned({ tail, signer, stored })) return;
         // Whose they were cannot be told from rows that were changed, so nothing is disclosed about anyone.
         tampered = 'The log rows about Consents and keys are not those that were signed.';
@@ -94,7 +105,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
       },
       async stop() {
         await sealer.stop();
-        await Promise.all([witnesses?.stop(), chain?.stop()]);
+        await Promise.all([witnesses?.stop(), ...besides.map((each) => each.stop())]);
       },
     },
     tail: {
@@ -110,6 +121,8 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     publicLog: createPublicLog({ records, verifierKey }),
     status: () => statusOf(stored, anchors),
     check,
+    checkAnchors: watch.check,
+    anchorAges: watch.ages,
   };
 }
 

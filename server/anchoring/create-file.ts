@@ -4,11 +4,11 @@ import { link, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Whole and on the disk, or not at all, also when the power fails in between. False: it was there already, and stays as it was. */
-export async function createFile(file: string, text: string): Promise<boolean> {
+export async function createFile(file: string, content: string | Uint8Array): Promise<boolean> {
   const folder = join(file, '..');
   const draft = join(folder, `draft-${randomBytes(8).toString('hex')}`);
   try {
-    await writeSynced(draft, text);
+    await writeSynced(draft, content);
     // A link, not a rename: it never replaces what is there.
     await link(draft, file);
   } catch (error) {
@@ -21,10 +21,10 @@ export async function createFile(file: string, text: string): Promise<boolean> {
   return true;
 }
 
-async function writeSynced(file: string, text: string): Promise<void> {
+async function writeSynced(file: string, content: string | Uint8Array): Promise<void> {
   const handle = await open(file, 'wx', 0o600);
   try {
-    await handle.writeFile(text);
+    await handle.writeFile(content);
     await handle.sync();
   } finally {
     await handle.close();

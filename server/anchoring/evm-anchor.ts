@@ -1,34 +1,27 @@
-/**
- * The chain among the anchors: its settings, its outbox as a record, and when it works. ledger.md §5
- * Invariant: nothing waits for a chain; what is wrong with it is said once, and again only after it was well.
- */
+/** The chain among the anchors: its settings, its outbox as a record, and when it works. ledger.md §5 */
 import { readFile } from 'node:fs/promises';
 import { createEvmAnchor, EvmFault, type EvmAnchor } from '../../ledger/anchor/evm/anchor.ts';
 import { emptyOutbox, type Outbox, type OutboxStore } from '../../ledger/anchor/evm/outbox.ts';
 import { createNodes, type Fetch, RpcError } from '../../ledger/anchor/evm/rpc.ts';
 import { accountOf } from '../../ledger/anchor/evm/transaction.ts';
-import type { Schedule } from '../../ledger/batch.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { type LogStore, writeRecords } from './log-port.ts';
+import { createRepeated, type Repeated, type RepeatedDependencies } from './repeated.ts';
 
 export type ChainConfig = Pick<Config, 'EVM_RPC' | 'EVM_CONTRACT' | 'EVM_LOG_ID' | 'EVM_KEY_PATH' | 'EVM_INTERVAL_MINUTES' | 'EVM_CONFIRMATIONS'>;
 
-export type ChainDependencies = {
+export type ChainDependencies = RepeatedDependencies & {
   readonly log: LogStore;
   readonly records: RecordStore;
   readonly clock: Clock;
-  readonly schedule: Schedule;
   readonly fetch: Fetch;
-  readonly report: (fault: unknown) => void;
 };
 
-export type Chain = {
+export type Chain = Repeated & {
   readonly anchor: EvmAnchor;
-  start(): void;
-  stop(): Promise<void>;
   /** A sentence when the contract holds more than the stored log. */
   contradiction(stored: number): Promise<string | undefined>;
 };
@@ -54,7 +47,12 @@ export async function openChain(config: ChainConfig, deps: ChainDependencies): P
     store: outboxIn(deps, `${contract}/${logId}`),
     clock: deps.clock,
   });
-  return { anchor, ...createWork(anchor, deps), contradiction: (stored) => contradictionOf(anchor, stored, deps.report) };
+  const once = async () => ((await anchor.work()) ? SOON_MS : IDLE_MS);
+  return {
+    anchor,
+    ...createRepeated({ once, retryMs: IDLE_MS, sentenceOf }, deps),
+    contradiction: (stored) => contradictionOf(anchor, stored, deps.report),
+  };
 }
 
 async function accountIn(file: string): Promise<ReturnType<typeof accountOf>> {
@@ -77,36 +75,6 @@ function outboxIn({ log, records }: ChainDependencies, id: string): OutboxStore 
     async replace(before, next) {
       const name = { recordKind: RECORD, id };
       return writeRecords(log, { ...name, revision: revisions.get(before) ?? null }, [{ kind: 'put', ...name, value: next }]);
-    },
-  };
-}
-
-function createWork(anchor: EvmAnchor, { schedule, report }: ChainDependencies): Pick<Chain, 'start' | 'stop'> {
-  let cancel: (() => void) | undefined;
-  let running: Promise<void> | undefined;
-  let stopped = false;
-  let said: string | undefined;
-  const once = async (): Promise<void> => {
-    let more = false;
-    try {
-      more = await anchor.work();
-      said = undefined;
-    } catch (fault) {
-      const sentence = sentenceOf(fault);
-      if (sentence !== said) report(new AssentError('unavailable', sentence));
-      said = sentence;
-    }
-    if (!stopped) cancel = schedule(more ? SOON_MS : IDLE_MS, run);
-  };
-  const run = (): void => {
-    running = once();
-  };
-  return {
-    start: run,
-    async stop() {
-      stopped = true;
-      cancel?.();
-      await running;
     },
   };
 }

@@ -5,7 +5,7 @@
  * Invariant: reads only, so that it may run beside a server; what is compared was read in an order in which the log can only be ahead.
  */
 import { type AnchorLine, readAnchorFile } from '../../ledger/anchor/embedded.ts';
-import { openCheckpoint } from '../../ledger/checkpoint.ts';
+import { openCheckpoint, parseCheckpoint } from '../../ledger/checkpoint.ts';
 import { parseVerifierKey, type VerifierKey } from '../../ledger/note.ts';
 import { checkLog, type KnownRoot } from '../../ledger/fsck.ts';
 import { sameBytes } from '../../ledger/hash.ts';
@@ -17,11 +17,14 @@ import { bundleEntries, checkRows, type Texts } from './fsck-rows.ts';
 import { createLogRecords } from './log-records.ts';
 import { createRowChain, emptyChain, type RowChain } from './row-chain.ts';
 import { readSignerState, readVerifierKey, type SignerState } from './signer-files.ts';
+import { readStamps, type StampsFound } from './time-stamps.ts';
 
 export type FsckDependencies = {
   readonly log: LogRows;
   readonly records: RecordStore;
   readonly dataDir: string;
+  /** PEM file by which time-stamps are checked; '': they are not. */
+  readonly timeStampCertificates?: string;
   readonly texts: Texts;
   readonly seen?: (entries: number) => void;
 };
@@ -31,6 +34,8 @@ export type FsckResult = {
   readonly size: number;
   readonly signed: number;
   readonly anchored: number;
+  /** The newest time-stamp; `at`: ms since 1970. */
+  readonly stamped: { readonly size: number; readonly at: number } | undefined;
   readonly erased: number;
   /** Whom the log has a chain of entries about, and AuditEvents it has, by kind of entry. */
   readonly subjects: number;
@@ -40,14 +45,15 @@ export type FsckResult = {
 
 const MOST_PROBLEMS = 100;
 
-export async function checkStoredLog({ log, records, dataDir, texts, seen }: FsckDependencies): Promise<FsckResult> {
+export async function checkStoredLog({ log, records, dataDir, timeStampCertificates = '', texts, seen }: FsckDependencies): Promise<FsckResult> {
   const stored = createLogRecords(records);
   const anchors = await readAnchorFile(anchorFile(dataDir));
+  const stamped = await readStamps({ DATA_DIR: dataDir, TSA_CERTIFICATES: timeStampCertificates });
   const state = await readSignerState(signerFolder(dataDir));
   const key = parseVerifierKey((await readVerifierKey(signerFolder(dataDir))) ?? '');
   const checkpoint = await stored.checkpoint();
   const size = await stored.head();
-  const known = knownRoots({ anchors, checkpoint: checkpoint?.note, key });
+  const known = knownRoots({ anchors, stamped, checkpoint: checkpoint?.note, key });
   if (state) known.roots.push({ name: 'The signer', ...state });
   const entries = (index: number, width: number) => bundleEntries(stored, index, width);
   const problems = [...known.problems, ...(await checkLog({ size, tile: stored.tile, entries, roots: known.roots }, seen))];
@@ -58,6 +64,7 @@ export async function checkStoredLog({ log, records, dataDir, texts, seen }: Fsc
     size,
     signed,
     anchored: anchors.at(-1)?.size ?? 0,
+    stamped: stamped.stamps.at(-1),
     erased: rows.erased,
     subjects: rows.subjects,
     acts: rows.acts,
@@ -65,10 +72,15 @@ export async function checkStoredLog({ log, records, dataDir, texts, seen }: Fsc
   };
 }
 
-type Claims = { readonly anchors: readonly AnchorLine[]; readonly checkpoint: string | undefined; readonly key: VerifierKey | undefined };
+type Claims = {
+  readonly anchors: readonly AnchorLine[];
+  readonly stamped: StampsFound;
+  readonly checkpoint: string | undefined;
+  readonly key: VerifierKey | undefined;
+};
 
-function knownRoots({ anchors, checkpoint, key }: Claims): { readonly roots: KnownRoot[]; readonly problems: string[] } {
-  const [roots, problems]: [KnownRoot[], string[]] = [[], []];
+function knownRoots({ anchors, stamped, checkpoint, key }: Claims): { readonly roots: KnownRoot[]; readonly problems: string[] } {
+  const [roots, problems]: [KnownRoot[], string[]] = [[], [...stamped.problems]];
   const notes = [
     ...(checkpoint === undefined ? [] : [{ name: 'The checkpoint', note: checkpoint }]),
     ...anchors.map(({ size, note }) => ({ name: `The anchor at ${size}`, note })),
@@ -77,6 +89,11 @@ function knownRoots({ anchors, checkpoint, key }: Claims): { readonly roots: Kno
     const opened = openCheckpoint(note, key ? [key] : []);
     if (opened.kind === 'signed') roots.push({ name, size: opened.checkpoint.size, root: opened.checkpoint.root });
     else problems.push(`${name} is ${opened.kind}.`);
+  }
+  for (const { size, text } of stamped.stamps) {
+    const checkpoint = parseCheckpoint(text);
+    if (checkpoint?.size === size && checkpoint.origin === key?.name) roots.push({ name: `The time-stamp at ${size}`, ...checkpoint });
+    else problems.push(`The time-stamp at ${size} is not of this log.`);
   }
   return { roots, problems };
 }

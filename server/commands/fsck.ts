@@ -20,17 +20,18 @@ export async function fsck(config: Config): Promise<number> {
     // Counted before the log is read: the log can only be ahead.
     const events = await engine.resources.count({ type: 'AuditEvent', where: { kind: 'all' }, scope: 'internal', budget: Number.MAX_SAFE_INTEGER });
     const log = { readLog: engine.resources.readLog };
-    const { size, signed, anchored, erased, subjects, acts, problems } = await checkStoredLog({
+    const { size, signed, anchored, stamped, erased, subjects, acts, problems } = await checkStoredLog({
       log,
       records: engine.records,
       dataDir,
+      timeStampCertificates: config.TSA_CERTIFICATES,
       texts: textsIn(engine),
       seen: progress,
     });
     const all = [...problems, ...checkEvents(events, acts), ...(await checkConsents(engine))];
     for (const problem of all) process.stdout.write(`${problem}\n`);
     process.stdout.write(
-      `${size} entries${erased > 0 ? ` (${erased} erased)` : ''}, ${signed} under the signed checkpoint, ${anchored} anchored: ${all.length === 0 ? 'whole' : 'NOT WHOLE'}.\n`,
+      `${size} entries${erased > 0 ? ` (${erased} erased)` : ''}, ${signed} under the signed checkpoint, ${anchored} anchored${stamped ? `, ${stamped.size} time-stamped at ${new Date(stamped.at).toISOString()}` : ''}: ${all.length === 0 ? 'whole' : 'NOT WHOLE'}.\n`,
     );
     const recorded = ['disclosure', 'denial', 'write'].map((kind) => `${acts.get(kind) ?? 0} of kind ${kind}`).join(', ');
     process.stdout.write(`Chains about ${subjects} patients and others; AuditEvents: ${recorded}.\n`);

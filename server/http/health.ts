@@ -7,8 +7,8 @@ import { AssentError } from '../errors.ts';
 import { faultOf } from './error-handler.ts';
 import type { Metrics } from './metrics.ts';
 
-/** `check` rejects when the part cannot do its work now. */
-export type Check = { readonly name: string; readonly check: () => Promise<void> };
+/** `check` rejects when the part cannot do its work now. `advisory`: which is told, but no reason to send nobody here. */
+export type Check = { readonly name: string; readonly check: () => Promise<void>; readonly advisory?: true };
 
 /** A part that does not answer is not ready. */
 const CHECK_MS = 2000;
@@ -24,7 +24,7 @@ export function createHealthPlugin({
     app.get('/healthz', { config: { interaction: 'health' } }, async (_request, reply) => reply.send({ status: 'up' }));
     app.get('/readyz', { config: { interaction: 'health' } }, async (request, reply) => {
       const results = await Promise.all(checks.map((check) => run(check, (fault) => request.log.error({ check: check.name, fault }, 'not ready'))));
-      const ready = results.every(({ state }) => state === 'ok');
+      const ready = results.every(({ state, advisory }) => advisory || state === 'ok');
       return reply
         .code(ready ? 200 : 503)
         .header('cache-control', 'no-store')
@@ -36,16 +36,18 @@ export function createHealthPlugin({
   };
 }
 
-async function run({ name, check }: Check, report: (fault: unknown) => void): Promise<{ readonly name: string; readonly state: string }> {
+type Result = Pick<Check, 'name' | 'advisory'> & { readonly state: string };
+
+async function run({ check, ...about }: Check, report: (fault: unknown) => void): Promise<Result> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error('check timed out')), CHECK_MS);
   try {
     await Promise.race([check(), late]);
-    return { name, state: 'ok' };
+    return { ...about, state: 'ok' };
   } catch (error) {
     report(faultOf(error));
     // Our own errors are written for whoever operates the server; another's message may quote anything.
-    return { name, state: error instanceof AssentError ? `failed: ${error.message}` : 'failed' };
+    return { ...about, state: error instanceof AssentError ? `failed: ${error.message}` : 'failed' };
   } finally {
     clearTimeout(timer);
   }

@@ -11,8 +11,12 @@ export type Metrics = {
   text(): string;
   /** Further lines of the page, e.g. the log's size: `name` must start with `assent_`. */
   gauge(name: string, help: string, read: () => number): void;
+  /** The same, a line for each value of a label: one of a few names of ours. */
+  series(name: string, help: string, lines: Lines): void;
   close(): void;
 };
+
+type Lines = { readonly label: string; readonly read: () => readonly (readonly [string, number])[] };
 
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
@@ -21,7 +25,7 @@ type Series = { count: number; sum: number; readonly buckets: number[] };
 export function createMetrics(): Metrics {
   const requests = new Map<string, number>();
   const latency = new Map<string, Series>();
-  const gauges: { readonly name: string; readonly help: string; readonly read: () => number }[] = [];
+  const gauges: (() => string[])[] = [];
   const lag = monitorEventLoopDelay({ resolution: 10 });
   lag.enable();
   return {
@@ -31,15 +35,10 @@ export function createMetrics(): Metrics {
       record(latency, interaction, seconds);
     },
     text: () =>
-      [
-        ...requestLines(requests),
-        ...latencyLines(latency),
-        ...processLines(lag),
-        ...gauges.flatMap(({ name, help, read }) => single(name, help, read())),
-      ]
-        .join('\n')
-        .concat('\n'),
-    gauge: (name, help, read) => void gauges.push({ name, help, read }),
+      [...requestLines(requests), ...latencyLines(latency), ...processLines(lag), ...gauges.flatMap((lines) => lines())].join('\n').concat('\n'),
+    gauge: (name, help, read) => void gauges.push(() => single(name, help, read())),
+    series: (name, help, { label, read }) =>
+      void gauges.push(() => [...head(name, help, 'gauge'), ...read().map(([value, n]) => `${name}{${label}="${value}"} ${n}`)]),
     close: () => void lag.disable(),
   };
 }

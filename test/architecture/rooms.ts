@@ -99,6 +99,8 @@ export const walledPackages: Readonly<Record<string, RegExp>> = {
   mongodb: /^server\/store\/mongo\/|^migrations\//,
   'micro-eth-signer': /^ledger\/anchor\/evm\//,
   'micro-eth-signer/abi.js': /^ledger\/anchor\/evm\//,
+  pkijs: /^ledger\/anchor\/rfc3161\//,
+  asn1js: /^ledger\/anchor\/rfc3161\//,
   'oidc-provider': /^server\/authz\//,
   'tar-stream': /^server\/validation\/packages\/archive\.ts$/,
   saxes: /^server\/fhir\/xml\//,

@@ -15,7 +15,7 @@ afterAll(async () => http.stop());
 describe('health', () => {
   it('is up, and ready while every check passes', async () => {
     expect((await call(http, 'GET', '/healthz', { token: '' })).status).toBe(200);
-    expect((await call(http, 'GET', '/readyz', { token: '' })).json).toEqual({ ready: true, checks: { store: 'ok', signer: 'ok' } });
+    expect((await call(http, 'GET', '/readyz', { token: '' })).json).toEqual({ ready: true, checks: { store: 'ok', signer: 'ok', anchors: 'ok' } });
   });
 
   it('is not ready when a check fails, and says why in words of our own only', async () => {
@@ -40,6 +40,23 @@ describe('health', () => {
   });
 });
 
+describe('a check that is advice', () => {
+  it('is told, and sends nobody away', async () => {
+    const app = Fastify();
+    const late = async () => Promise.reject(new AssentError('unavailable', 'What the log has grown by is not anchored: evm for 25 hours.'));
+    const metrics = createMetrics();
+    metrics.series('assent_anchor_size', 'Entries that are safe there.', { label: 'anchor', read: () => [['evm', 7] as const] });
+    await app.register(createHealthPlugin({ checks: [{ name: 'anchors', check: late, advisory: true }], metrics }));
+    const answer = await app.inject('/readyz');
+    expect([answer.statusCode, answer.json()]).toEqual([
+      200,
+      { ready: true, checks: { anchors: 'failed: What the log has grown by is not anchored: evm for 25 hours.' } },
+    ]);
+    expect((await app.inject('/metrics')).body).toContain('assent_anchor_size{anchor="evm"} 7');
+    await app.close();
+  });
+});
+
 describe('metrics and logs', () => {
   it('count by interaction and class, and never hold what a caller sent', async () => {
     http.server.logs.length = 0;
@@ -54,6 +71,7 @@ describe('metrics and logs', () => {
     expect(text).toContain('assent_requests_total{interaction="read",status="4xx"} 1');
     expect(text).toContain('assent_request_seconds_bucket{interaction="search-type",le="+Inf"} 1');
     expect(text).toMatch(/process_resident_memory_bytes \d+/);
+    await expect.poll(async () => (await call(http, 'GET', '/metrics', { token: '' })).text).toMatch(/assent_anchor_age_seconds\{anchor="embedded"\} \d/);
     const logged = http.server.logs.join('');
     expect(logged).toContain('"interaction":"search-type"');
     for (const page of [text, logged]) expect(page).not.toMatch(/secret/);

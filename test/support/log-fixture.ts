@@ -5,6 +5,8 @@ import type { Schedule } from '../../ledger/batch.ts';
 import { type LogEntry, logRow } from '../../ledger/entry.ts';
 import { type Anchoring, createAnchoring } from '../../server/anchoring/anchoring.ts';
 import type { ChainConfig } from '../../server/anchoring/evm-anchor.ts';
+import type { TimeStampConfig } from '../../server/anchoring/time-stamps.ts';
+import type { Config } from '../../server/config.ts';
 import type { Evidence } from '../../server/anchoring/receipts.ts';
 import type { Engine } from '../../server/store/port.ts';
 import { chooseEngine } from './chosen-engine.ts';
@@ -25,8 +27,12 @@ export type LogFixture = {
   dispose(): Promise<void>;
 };
 
-/** The settings of a log that is anchored in no chain. */
-export const noChain: ChainConfig = {
+/** The settings of a log that is anchored in no chain and stamped by nobody. */
+export const noChain: ChainConfig & Omit<TimeStampConfig, 'DATA_DIR'> & Pick<Config, 'ANCHOR_MAX_AGE_HOURS'> = {
+  TSA_URL: '',
+  TSA_CERTIFICATES: '',
+  TSA_INTERVAL_MINUTES: 60,
+  ANCHOR_MAX_AGE_HOURS: 24,
   EVM_RPC: [],
   EVM_CONTRACT: '',
   EVM_LOG_ID: '',
@@ -35,7 +41,7 @@ export const noChain: ChainConfig = {
   EVM_CONFIRMATIONS: 0,
 };
 
-type Anchored = { readonly witnessPolicy?: string; readonly chain?: Partial<ChainConfig> };
+type Anchored = { readonly witnessPolicy?: string; readonly chain?: Partial<typeof noChain> };
 
 export async function createLogFixture({ witnessPolicy = '', chain = {} }: Anchored = {}): Promise<LogFixture> {
   const time = { now: Date.UTC(2024, 5, 1) };
