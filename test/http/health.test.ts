@@ -71,7 +71,9 @@ describe('metrics and logs', () => {
     expect(text).toContain('assent_requests_total{interaction="read",status="4xx"} 1');
     expect(text).toContain('assent_request_seconds_bucket{interaction="search-type",le="+Inf"} 1');
     expect(text).toMatch(/process_resident_memory_bytes \d+/);
-    await expect.poll(async () => (await call(http, 'GET', '/metrics', { token: '' })).text).toMatch(/assent_anchor_age_seconds\{anchor="embedded"\} \d/);
+    await expect
+      .poll(async () => (await call(http, 'GET', '/metrics', { token: '' })).text)
+      .toMatch(/assent_anchor_age_seconds\{anchor="embedded"\} \d/);
     const logged = http.server.logs.join('');
     expect(logged).toContain('"interaction":"search-type"');
     for (const page of [text, logged]) expect(page).not.toMatch(/secret/);

@@ -72,13 +72,22 @@ export async function startAuthority({ usage }: { readonly usage?: string } = {}
     return Buffer.concat([Buffer.from([0x30, 0x82, length >> 8, length & 0xff, 0x30, 0x03, 0x02, 0x01, 0x00]), token]);
   }
   let asked = 0;
-  const server = createServer(async (request, response) => {
-    asked += 1;
-    writeFileSync(file('query.tsq'), await buffer(request));
+  const stamp = async (query: Buffer): Promise<Buffer> => {
+    writeFileSync(file('query.tsq'), query);
     await run('ts', '-reply', '-config', 'tsa.cnf', '-queryfile', 'query.tsq', '-out', 'reply.tsr');
-    const reply = usage === undefined ? readFileSync(file('reply.tsr')) : await signedAnew();
-    const { status = 200, body } = authority.answer?.(reply) ?? { body: reply };
-    response.writeHead(status, { 'content-type': 'application/timestamp-reply' }).end(body);
+    return usage === undefined ? readFileSync(file('reply.tsr')) : signedAnew();
+  };
+  // One after the other: they share files.
+  let last: Promise<unknown> = Promise.resolve();
+  const server = createServer((request, response) => {
+    asked += 1;
+    last = last
+      .then(async () => {
+        const reply = await stamp(await buffer(request));
+        const { status = 200, body } = authority.answer?.(reply) ?? { body: reply };
+        response.writeHead(status, { 'content-type': 'application/timestamp-reply' }).end(body);
+      })
+      .catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   const authority: Authority = {
@@ -94,6 +103,7 @@ export async function startAuthority({ usage }: { readonly usage?: string } = {}
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => void server.close(resolve));
+      await last;
       rmSync(folder, { recursive: true, force: true });
     },
   };
