@@ -23,22 +23,20 @@ export function createRepeated({ once, retryMs, sentenceOf }: Work, { schedule, 
   let running: Promise<void> | undefined;
   let stopped = false;
   let said: string | undefined;
-  const attempt = async (): Promise<number> => {
+  const attempt = async (): Promise<void> => {
+    let next = retryMs;
     try {
-      const next = await once();
+      next = await once();
       said = undefined;
-      return next;
     } catch (fault) {
       const sentence = sentenceOf(fault);
       if (sentence !== said) report(new AssentError('unavailable', sentence));
       said = sentence;
-      return retryMs;
     }
+    if (!stopped) cancel = schedule(next, run);
   };
   const run = (): void => {
-    running = attempt().then((next) => {
-      if (!stopped) cancel = schedule(next, run);
-    });
+    running = attempt();
   };
   return {
     start: run,
