@@ -8,7 +8,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { AssentError } from '../../errors.ts';
-import { and, type Expression, not, or } from '../../search/expression.ts';
+import { all, and, any, type Expression, not, or } from '../../search/expression.ts';
 import { type Condition, isPlain, type Join, type Link } from '../../search/join.ts';
 import { type Linked, referredBy, referrersOf } from '../../search/links.ts';
 import type { FindResult, Position, ResourceStore } from '../../store/port.ts';
@@ -26,8 +26,12 @@ const FEW = { rows: 50, walked: 2_000 } as const;
 /** Candidates on the one side from which the other is looked up. */
 const CANDIDATES = { rows: 200, walked: 5_000 } as const;
 const MOST = { rows: 50_000, walked: 50_000 } as const;
-/** Ids that one join may lead to. */
-const MOST_IDS = 10_000;
+/** Candidates from which the other side is looked up a slice at a time, where it has more than can be gone through whole. */
+const SLICED = { rows: 10_000, walked: 50_000 } as const;
+/** So few keys are walked in order whatever they lead to. */
+const SLICE = 50;
+/** Rows that all slices together may look at. */
+const WORK = 250_000;
 const PAGE = 1_000;
 
 type Deps = { readonly resources: ResourceStore; readonly base: string };
@@ -46,7 +50,7 @@ export async function resolveJoins(
 }
 
 function tooMany(): AssentError {
-  const words = `A chain or _has leads through more than ${MOST_IDS} resources: narrow it, or add a criterion of the type searched that few of its resources meet.`;
+  const words = `A chain or _has leads through more than ${MOST.rows} resources: narrow it, or add a criterion that fewer than ${SLICED.rows} of the type searched meet.`;
   return new AssentError('too-costly', words);
 }
 
@@ -115,16 +119,10 @@ function viaSides(sides: readonly Side[], place: Place, context: Context): Promi
   return disjunction(sides.map((side) => () => viaSide(side, place, context)));
 }
 
-/** From whichever side has few rows; where neither has, through all that match there. */
+/** From whichever side has few rows; where neither has, through all that match there; where these are too many, candidate by candidate. */
 async function viaSide(side: Side, { type, beside }: Place, context: Context): Promise<Where | Many | Stale> {
   const { collect } = context;
-  const over = (found: Found): Where | Many | Stale => {
-    const where = found.kind === 'found' ? side.fromThere(found.rows) : undefined;
-    if (found.kind === 'stale') return found;
-    return where && !(where.kind === 'id' && where.ids.size > MOST_IDS) && !(where.kind === 'any' && where.keys.size > MOST_IDS)
-      ? { kind: 'where', where }
-      : { kind: 'many' };
-  };
+  const over = (found: Found) => (found.kind === 'found' ? acrossFrom(side, found.rows) : found);
   const there = await resolve(side.where, { type: side.type, beside: undefined }, context);
   if (there.kind === 'stale') return there;
   if (there.kind === 'where') {
@@ -139,10 +137,56 @@ async function viaSide(side: Side, { type, beside }: Place, context: Context): P
     if (narrowed.kind === 'stale') return narrowed;
     if (narrowed.kind === 'where') return over(await collect({ type: side.type, where: and([lookedUp, narrowed.where]), link: side.link }, MOST));
   }
-  return there.kind === 'where' ? over(await collect({ type: side.type, where: there.where, link: side.link }, MOST)) : there;
+  const whole = there.kind === 'where' ? await over(await collect({ type: side.type, where: there.where, link: side.link }, MOST)) : there;
+  return whole.kind === 'many' ? bySlices(side, { type, beside }, context) : whole;
 }
 
-type Found = { readonly kind: 'found'; readonly rows: readonly Linked[] } | Many | Stale;
+/** What the rows lead to. Others have their turns meanwhile, except of canonicals, which are few or too many. */
+async function acrossFrom({ link, fromThere }: Side, rows: readonly Linked[]): Promise<Where | Many> {
+  const found: Expression[] = [];
+  const size = link.canonical ? Math.max(1, rows.length) : PAGE;
+  for (let from = 0; from < rows.length; from += size) {
+    const where = fromThere(rows.slice(from, from + size));
+    if (!where) return { kind: 'many' };
+    found.push(where);
+    if (from > 0) await setImmediate();
+  }
+  return { kind: 'where', where: together(found) };
+}
+
+/** As `or`: sets of the same kind become one. */
+function together(found: readonly Expression[]): Expression {
+  const ids = new Set<string>();
+  const keys = new Set<string>();
+  const others: Expression[] = [];
+  for (const one of found) {
+    if (one.kind === 'id') for (const id of one.ids) ids.add(id);
+    else if (one.kind === 'any') for (const key of one.keys) keys.add(key);
+    else others.push(one);
+  }
+  return or([...(ids.size > 0 ? [{ kind: 'id' as const, ids }] : []), any(keys), ...others]);
+}
+
+/** The other way around: of each candidate it is looked up whether the join holds. */
+async function bySlices(side: Side, { type, beside }: Place, context: Context): Promise<Where | Many | Stale> {
+  const candidates = await context.collect({ type, where: beside ?? all, link: side.link }, SLICED);
+  if (candidates.kind !== 'found') return candidates;
+  const found: Expression[] = [];
+  for (let from = 0, left = WORK; from < candidates.rows.length; from += SLICE) {
+    const lookedUp = side.toThere(candidates.rows.slice(from, from + SLICE));
+    if (!lookedUp || left <= 0) return { kind: 'many' };
+    const narrowed = await resolve(side.where, { type: side.type, beside: lookedUp }, context);
+    if (narrowed.kind !== 'where') return narrowed;
+    const rows = await context.collect({ type: side.type, where: and([lookedUp, narrowed.where]), link: side.link }, MOST);
+    const reached = rows.kind === 'found' ? await acrossFrom(side, rows.rows) : rows;
+    if (reached.kind !== 'where') return reached;
+    found.push(reached.where);
+    left -= rows.kind === 'found' ? rows.walked : 0;
+  }
+  return { kind: 'where', where: together(found) };
+}
+
+type Found = { readonly kind: 'found'; readonly rows: readonly Linked[]; readonly walked: number } | Many | Stale;
 type Wanted = { readonly type: string; readonly where: Expression; readonly link: Link };
 type Collect = (wanted: Wanted, most: { readonly rows: number; readonly walked: number }) => Promise<Found>;
 
@@ -150,9 +194,10 @@ type Collect = (wanted: Wanted, most: { readonly rows: number; readonly walked: 
 function collector(resources: ResourceStore, view: View, through: Set<string>): Collect {
   return async ({ type, where, link }, most) => {
     const scope = view.scope(type);
-    if (where.kind === 'none' || seesNothing(scope)) return { kind: 'found', rows: [] };
+    if (where.kind === 'none' || seesNothing(scope)) return { kind: 'found', rows: [], walked: 0 };
     const rows: Linked[] = [];
     const patients = new Set<string>();
+    let walked = 0;
     for (let after: Position | undefined; ; await setImmediate()) {
       const limit = Math.min(PAGE, most.rows - rows.length);
       const found: FindResult = await resources.find({
@@ -167,13 +212,14 @@ function collector(resources: ResourceStore, view: View, through: Set<string>): 
       });
       if (found.kind === 'stale') return found;
       if (found.kind === 'budget') return { kind: 'many' };
+      walked += found.walked;
       for (const patient of patientsOf(found.rows)) patients.add(patient);
       for (const { id, keys } of found.rows) rows.push({ type, id, keys: keys.filter((key) => link.canonical || key.startsWith(link.code)) });
       after = found.next;
       if (!after) {
         // What was given up decides nothing.
         for (const patient of patients) through.add(patient);
-        return { kind: 'found', rows };
+        return { kind: 'found', rows, walked };
       }
       if (rows.length >= most.rows) return { kind: 'many' };
     }

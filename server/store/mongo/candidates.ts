@@ -60,7 +60,10 @@ async function choose(reader: Aimed, type: string, expression: Expression): Prom
   };
   for (let round = 0; ; round++) {
     const asked = new Map<string, () => Promise<number>>();
+    let anyIds = false;
     const choice = pickDriver(expression, (driver, cap) => {
+      anyIds ||= driver.kind === 'ids';
+      if (driver.kind === 'ids') return sizeOfIds(reader, driver, cap);
       const name = nameOf(driver);
       const measured = known.get(name);
       if (measured && (measured.size < measured.most || cap <= measured.most)) return Math.min(measured.size, cap);
@@ -69,7 +72,7 @@ async function choose(reader: Aimed, type: string, expression: Expression): Prom
     });
     if (!choice || asked.size === 0) return choice;
     // Nobody asked how large it is: it may be of any size.
-    if (round === 0 && asked.size === 1 && mergeableKeys(choice)) return { ...choice, size: Number.POSITIVE_INFINITY };
+    if (round === 0 && !anyIds && asked.size === 1 && mergeableKeys(choice)) return { ...choice, size: Number.POSITIVE_INFINITY };
     const own = round === 0 ? ownPart(reader, expression) : undefined;
     if (own && !choice.drivers.some(({ kind }) => kind === 'ids')) {
       const size = await measure(own.driver, COUNTED_AT_ONCE);
@@ -86,6 +89,12 @@ function ownPart({ own }: Aimed, expression: Expression): Part | undefined {
   if (own === undefined || expression.kind !== 'and' || !isIndexed(own)) return undefined;
   const part = expression.of.find((one) => one.kind === 'any' && one.keys.size === 1 && one.keys.has(own));
   return part && { driver: { kind: 'keys', keys: [own] }, rest: and(expression.of.filter((one) => one !== part)) };
+}
+
+/** Known without asking, and they may be too many to be worth a name. */
+function sizeOfIds({ trace }: Aimed, driver: Driver & { readonly kind: 'ids' }, cap: number): number {
+  trace?.sized(driver, driver.ids.length, cap);
+  return Math.min(driver.ids.length, cap);
 }
 
 function nameOf(driver: Driver): string {

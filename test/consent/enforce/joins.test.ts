@@ -2,7 +2,7 @@
  * How joins are resolved: from whichever side is small, whole or not at all, and only through what the scope shows. What they mean is tested
  * in test/http/search-joins.test.ts.
  */
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { resolveJoins } from '../../../server/consent/enforce/joins.ts';
 import type { View } from '../../../server/consent/enforce/view.ts';
 import { PATIENT } from '../../../server/consent/facets.ts';
@@ -85,16 +85,32 @@ describe('joins', () => {
     expect((await matching(rows, 'Observation', 'code=common&patient.gender=male')).ids).toHaveLength(1_500);
   });
 
-  test('are refused, with words, where they lead through too many: never cut short', async () => {
-    const rows = [...range(10_100).map(person), ...range(10_100).map((n) => result(n, n))];
-    for (const [type, query] of [
-      ['Observation', 'patient.gender=male'],
-      ['Patient', '_has:Observation:patient:code=common'],
-    ] as const) {
-      const refused = await matching(rows, type, query).catch((error: unknown) => error);
+  describe('among tens of thousands', () => {
+    let people: StoredResource[];
+    let results: StoredResource[];
+    beforeAll(() => {
+      people = range(12_000).map(person);
+      results = range(50_100).map((n) => result(n, n));
+    });
+
+    test('go through all of them', async () => {
+      const rows = [...people, ...results.slice(0, 12_000)];
+      expect((await matching(rows, 'Observation', 'patient.gender=male')).ids).toHaveLength(12_000);
+      expect((await matching(rows, 'Patient', '_has:Observation:patient:code=common')).ids).toHaveLength(12_000);
+    });
+
+    test('go candidate by candidate where more lies beyond than can be gone through', async () => {
+      const few = [...people.slice(0, 150), person(60_000), ...results];
+      const { ids, through } = await matching(few, 'Patient', '_has:Observation:patient:code=common');
+      expect(ids).toEqual(people.slice(0, 150).map(({ id }) => id));
+      expect(through).toHaveLength(151);
+    });
+
+    test('are refused, with words, where neither can be gone through: never cut short', async () => {
+      const refused = await matching([...people, ...results], 'Patient', '_has:Observation:patient:code=common').catch((error: unknown) => error);
       expect(refused).toBeInstanceOf(AssentError);
       expect([(refused as AssentError).code, (refused as AssentError).message]).toEqual(['too-costly', expect.stringContaining('narrow it')]);
-    }
+    });
   });
 
   test('see of each type what its scope shows, and name the patients they went through', async () => {
