@@ -4,15 +4,17 @@
  * a few run on MongoDB as well; all of them do with ASSENT_TEST_ENGINE=mongodb.
  */
 import { defineConfig } from 'vitest/config';
+import { temporaryInMemory } from './test/support/in-memory.ts';
 import { findMongod } from './test/support/mongod.ts';
 
-const embedded = { extends: true as const, test: { name: 'assent', include: ['test/**/*.test.ts'] } };
+const temporary = temporaryInMemory();
+const embedded = { extends: true as const, test: { name: 'assent', include: ['test/**/*.test.ts'], env: temporary } };
 const mongodb = {
   extends: true as const,
   test: {
     name: 'on MongoDB',
     include: ['test/http/{consent-ceremony,edited-database}.test.ts', 'test/twins/twins.test.ts'],
-    env: { ASSENT_TEST_ENGINE: 'mongodb' },
+    env: { ...temporary, ASSENT_TEST_ENGINE: 'mongodb' },
   },
 };
 

@@ -6,7 +6,7 @@
 import { loadDataType } from '@medplum/core';
 import type { Issue } from '../errors.ts';
 import type { ResourceDocument } from '../fhir/resource.ts';
-import { createDefinitions } from './definitions.ts';
+import { createDefinitions, type Definitions } from './definitions.ts';
 import { createInvariantStep, type InvariantStep } from './invariants.ts';
 import { type ClaimStep, createClaimStep, type Packages } from './packages/claims.ts';
 import { withPackages } from './packages/terms.ts';
@@ -58,22 +58,32 @@ export function createCheck(packages: Packages = NO_PACKAGES): Check {
 
 type Steps = { readonly shapes: Shapes; readonly structure: StructureStep; readonly invariants: InvariantStep; readonly claims: ClaimStep };
 
-function createSteps(packages: Packages): Steps {
+type Core = { readonly definitions: Definitions; readonly shapes: Shapes; readonly invariants: InvariantStep };
+
+let core: Core | undefined;
+
+/** R4 itself, which is the same for every check of this thread, whatever its packages: read and compiled once. */
+function readCore(): Core {
   const definitions = createDefinitions();
   const dataTypes = definitions.dataTypes();
   // FHIRPath looks types up in the library's own table.
   for (const definition of dataTypes) loadDataType(definition);
-  const structure = (type: string): ReturnType<typeof definitions.structure> => {
+  const structure = (type: string): ReturnType<Definitions['structure']> => {
     const definition = definitions.structure(type);
     if (definition) loadDataType(definition);
     return definition;
   };
-  const shapes = createShapes({ structure, dataTypes });
+  return { definitions, shapes: createShapes({ structure, dataTypes }), invariants: createInvariantStep() };
+}
+
+function createSteps(packages: Packages): Steps {
+  core ??= readCore();
+  const { definitions, shapes, invariants } = core;
   const valueSets = withPackages(createValueSets(), packages.packages);
   return {
     shapes,
     structure: createStructureStep({ shapes, valueSets, most: MOST_ISSUES }),
-    invariants: createInvariantStep(),
+    invariants,
     claims: createClaimStep({ ...packages, shapes, valueSets, core: definitions.profile, most: MOST_ISSUES }),
   };
 }

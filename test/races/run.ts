@@ -8,12 +8,14 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createSession } from '../../server/commands/demo/session.ts';
 import { freePort } from '../../server/commands/serve.ts';
+import { temporaryInMemory } from '../support/in-memory.ts';
 import { startReplicaSet } from '../support/mongod.ts';
 import { ADMIN_SCOPE, put, register } from '../support/real-server.ts';
 import { launchServer, type LaunchedServer } from '../support/server-process.ts';
 import { directory, INSURER, race, type Raced, type Side } from './race.ts';
 
 const { values } = parseArgs({ options: { races: { type: 'string', default: '1000' }, mongodb: { type: 'boolean', default: false } } });
+Object.assign(process.env, temporaryInMemory());
 const ROUND = 300;
 const races = Number(values.races);
 const set = values.mongodb ? await startReplicaSet(1) : undefined;

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { createApp } from '../../server/app.ts';
 import { newVersion } from '../../server/fhir/ids.ts';
+import { temporaryInMemory } from '../support/in-memory.ts';
 import { databases } from './databases.ts';
 import { claimKinds } from './requests.ts';
 import { shrink } from './shrink.ts';
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     mongodb: { type: 'boolean', default: false },
   },
 });
+Object.assign(process.env, temporaryInMemory());
 const from = Number(values.seed);
 const each = Number(values.each);
 const source = await databases(values.mongodb);

@@ -8,14 +8,14 @@ import { newVersion } from '../../server/fhir/ids.ts';
 import type { Statement } from '../http/walk/claims.ts';
 import type { Bench } from './compare.ts';
 import { databases } from './databases.ts';
-import { leaks, planted } from './leaks.ts';
 import { claimKinds } from './requests.ts';
 import { shrink } from './shrink.ts';
 import { caseOf, describeCase, runWorlds, statementOf } from './worlds.ts';
 
 const onMongo = process.env['ASSENT_TEST_ENGINE'] === 'mongodb';
 const seed = Number(process.env['ASSENT_TEST_SEED'] ?? 1);
-const requests = onMongo ? 600 : 2000;
+// Most of it is the engine's; `.ci/run` asks more of MongoDB.
+const requests = onMongo ? 200 : 2000;
 const each = 200;
 
 let source: Awaited<ReturnType<typeof databases>>;
@@ -43,7 +43,7 @@ describe('twin servers', () => {
   it('are asked each claim in every world that has room for it, the same ones again', () => {
     const claims = claimKinds(statement);
     expect(claims.length).toBeGreaterThan(50);
-    for (let number = 1; number <= 60; number++) {
+    for (let number = 1; number <= 20; number++) {
       const { requests: made } = caseOf(number, { requests: claims.length, statement });
       const asked = new Set(made.flatMap((request) => ('claims' in request ? request.claims : [])));
       expect(claims.filter((claim) => !asked.has(claim))).toEqual([]);
@@ -57,33 +57,4 @@ describe('twin servers', () => {
     expect(claimKinds(more)).toContain('interaction telepathy');
     expect(claimKinds(statement)).not.toContain('interaction telepathy');
   });
-});
-
-describe('a leak that is planted', () => {
-  it.each(leaks)(
-    '$name is found',
-    async ({ world, changes }) => {
-      const { program, remove } = await planted(changes);
-      try {
-        const run = await runWorlds({ from: world, requests: 3000, each: 100, bench: { program, database: bench.database }, statement });
-        expect(run.difference).toBeDefined();
-      } finally {
-        remove();
-      }
-    },
-    240_000,
-  );
-
-  it('is made small', async () => {
-    const [{ world, changes } = { world: 0, changes: [] }] = leaks;
-    const { program, remove } = await planted(changes);
-    try {
-      const given = caseOf(world, { requests: 100, statement });
-      const { case: small, difference } = await shrink(given, { program, database: bench.database }, 12);
-      expect([small.requests.length, difference.asked === '']).toEqual([1, false]);
-      expect(small.world.steps.length).toBeLessThan(given.world.steps.length / 2);
-    } finally {
-      remove();
-    }
-  }, 240_000);
 });
