@@ -5,7 +5,7 @@
  * Invariants: an entry names its number in the chain and the entry before it under its own hash, so that none can be left out of a run; as of a
  * receipt, every character is bound to the checkpoint's root or to its signature.
  */
-import { isErases, type PrivateEntry } from './entry.ts';
+import { isAct, isErases, type PrivateEntry } from './entry.ts';
 import { digestOf } from './hash.ts';
 import type { Policy } from './policy.ts';
 import { isCount, isEntryWith, isNull, isText, either, listOf, type ReceiptEntry, readWhole, shape, WITNESSES } from './receipt-format.ts';
@@ -113,7 +113,7 @@ export function verifyDisclosures(
         : 'What is newer: it is in the page before.',
       'That the times stated are right: they are the server’s own.',
       ...(links.some((link) => 'erased' in link) ? ['What the erased entries said.'] : []),
-      ...(links.some((link) => 'entry' in link && link.event === null && isAct(link.entry))
+      ...(links.some((link) => 'entry' in link && link.event === null && isAct(link.entry.kind))
         ? ['Who acted where the AuditEvent names another person: it is not shown.']
         : []),
     ],
@@ -122,17 +122,13 @@ export function verifyDisclosures(
 
 function openedOf({ reference, event, entry }: OpenLink, patient: string): PrivateEntry {
   requireSalt(entry);
-  if (isAct(entry) !== reference.startsWith('AuditEvent/')) refute(`${reference} is no ${entry.kind}.`);
+  if (isAct(entry.kind) !== reference.startsWith('AuditEvent/')) refute(`${reference} is no ${entry.kind}.`);
   if (event !== null) {
     const words = eventWords(readJson(event) ?? refute('An AuditEvent is not JSON.'));
     if (words?.reference !== reference || entry.digest !== digestOf(event)) refute(`${reference} is not the one in the log.`);
     if (words.patient !== patient) refute(`${reference} is not about ${patient}.`);
   }
   return { ...entry, reference };
-}
-
-function isAct({ kind }: Pick<ReceiptEntry, 'kind'>): boolean {
-  return kind === 'disclosure' || kind === 'denial' || kind === 'write';
 }
 
 function placeOf(link: OpenLink | ErasedLink): Place {
@@ -158,9 +154,14 @@ function runSentences(patient: string, links: Disclosures['links']): string[] {
     plural(of('denial'), 'refusal', 'refusals'),
     plural(of('write'), 'write', 'writes'),
   ];
+  const broken = of('break-glass');
   const erased = links.filter((link) => 'erased' in link).length;
-  const others = links.length - of('disclosure') - of('denial') - of('write') - erased;
-  const rest = [...(others > 0 ? [`${others} about Consents and keys`] : []), ...(erased > 0 ? [`${erased} erased`] : [])];
+  const others = links.filter((link) => 'entry' in link && !isAct(link.entry.kind)).length;
+  const rest = [
+    ...(broken > 0 ? [plural(broken, 'broken glass', 'broken glasses')] : []),
+    ...(others > 0 ? [`${others} about Consents and keys`] : []),
+    ...(erased > 0 ? [`${erased} erased`] : []),
+  ];
   const [from, to] = [placeOf(last).subjectSeq, placeOf(first).subjectSeq];
   return [
     `${patient}: entries ${from} to ${to} of the chain about them, none left out between: ${[...acts, ...rest].join(', ')}.`,

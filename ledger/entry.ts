@@ -28,6 +28,11 @@ export const entryKinds = [
 ] as const;
 export type EntryKind = (typeof entryKinds)[number];
 
+/** Of something that somebody did or tried: the text it is about is an AuditEvent. */
+export function isAct(kind: EntryKind): boolean {
+  return kind === 'disclosure' || kind === 'denial' || kind === 'write' || kind === 'break-glass';
+}
+
 export type LogEntry = {
   readonly kind: EntryKind;
   /** ISO instant. */

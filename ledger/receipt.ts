@@ -4,7 +4,7 @@
  * Invariants: everything in the file is bound to the checkpoint's root or to a signature, so any change refutes it; what is not
  * proven is said.
  */
-import type { PrivateEntry } from './entry.ts';
+import { isAct, type PrivateEntry } from './entry.ts';
 import { DISCLOSURES_FORMAT, type Disclosures, readDisclosures, type Run, runOf, verifyDisclosures } from './disclosures.ts';
 import { ERASURE_FORMAT, type ErasureProof, type ErasureVerdict, readErasureProof, verifyErasureProof } from './erasure-proof.ts';
 import { digestOf } from './hash.ts';
@@ -59,10 +59,12 @@ function readFile(text: string): Receipt | ErasureProof | Disclosures | string {
 
 /** Of its own, or in the answer of $disclosures as it came. */
 function statementIn(text: string): string | undefined {
-  if (text.startsWith(`{"format":"${DISCLOSURES_FORMAT}"`)) return text;
+  if (text.startsWith('{"format":')) return text.startsWith(`{"format":"${DISCLOSURES_FORMAT}"`) ? text : undefined;
   const { resourceType, parameter } = readJson(text) ?? {};
   if (resourceType !== 'Parameters' || !Array.isArray(parameter)) return undefined;
-  const found = (parameter as readonly { readonly name?: unknown; readonly valueString?: unknown }[]).find(({ name }) => name === 'statement');
+  const found = (parameter as readonly ({ readonly name?: unknown; readonly valueString?: unknown } | null)[]).find(
+    (each) => each?.name === 'statement',
+  );
   return typeof found?.valueString === 'string' ? found.valueString : undefined;
 }
 
@@ -101,7 +103,7 @@ function verify(receipt: Receipt, policy: Policy | undefined): Verdict {
 
 function readEvent({ event, entry }: EventPiece): Event {
   const words = eventWords(readJson(event) ?? refute('The AuditEvent is not JSON.')) ?? refute('The AuditEvent is none.');
-  if (!['disclosure', 'denial', 'write', 'break-glass'].includes(entry.kind)) refute('The AuditEvent’s log entry is of something else.');
+  if (!isAct(entry.kind)) refute('The AuditEvent’s log entry is of something else.');
   return { ...words, entry: entryOf(entry, event, words.reference) };
 }
 

@@ -106,6 +106,17 @@ describe('whoever is named, with a reason', () => {
     expect([receipt.status, verdict.kind, JSON.stringify(verdict).includes('broke the glass')]).toEqual([200, 'proven', true]);
   });
 
+  it('stands in the patient’s statement of what was recorded, which is proven offline', async () => {
+    const id = await person();
+    await breakFor(id, doctor.session);
+    const { reference } = JSON.parse((await server.hand.newestRow('"break-glass"')).entry) as { reference: string };
+    await settled(server.admin, `${reference}/$receipt`);
+    const answer = await server.admin.call('GET', `Patient/${id}/$disclosures`);
+    const verdict = verifyReceipt(answer.text);
+    expect(verdict).toMatchObject({ kind: 'proven' });
+    expect(JSON.stringify(verdict)).toContain('1 broken glass');
+  });
+
   it('for nobody who exists is answered as for anybody, and so is a hidden record', async () => {
     const answers = [await breakFor(await person(), doctor.session), await breakFor('nobody-there', doctor.session)];
     const [known, unknown] = answers

@@ -43,6 +43,7 @@ describe('a receipt', () => {
       '[]',
       'null',
       '{"format":"assent-receipt-1"}',
+      '{"resourceType":"Parameters","parameter":[null]}',
     ]) {
       expect(verifyReceipt(other).kind).toBe('unreadable');
     }

@@ -8,6 +8,7 @@ import { p256 } from '@noble/curves/nist.js';
 import canonicalize from 'canonicalize';
 import { signCheckpoint } from '../../ledger/checkpoint.ts';
 import { commitmentOf, erasureDigest, type PrivateEntry } from '../../ledger/entry.ts';
+import { type Disclosures, writeDisclosures } from '../../ledger/disclosures.ts';
 import { writeErasureProof } from '../../ledger/erasure-proof.ts';
 import { digestOf, leafHash, sha256 } from '../../ledger/hash.ts';
 import { parseCosignerKey, parseSignerKey } from '../../ledger/note.ts';
@@ -94,6 +95,7 @@ export async function makeVectors(): Promise<Vectors> {
     ...refutedByLog(plain),
     ...unreadableOnes(writeReceipt(plain)),
     ...erasures(),
+    ...statements(plain),
   ];
   return { steps: stepsOf(plain), vectors };
 }
@@ -259,7 +261,56 @@ function erasures(): Vector[] {
   ];
 }
 
+function statements({ event, consents, keys, log, checkpoint }: Open): Vector[] {
+  const [consent] = consents;
+  const [first, second] = keys;
+  if (!event || !consent || !first || !second) throw new Error('The receipt lacks a piece.');
+  const linkOf = (reference: string, entry: typeof event.entry, text: string | null = null) => ({ reference, event: text, entry });
+  const newest = linkOf(story.entries.at(-1)?.reference ?? '', event.entry, event.event);
+  const older = [
+    linkOf(story.evidence.consents[0]?.reference ?? '', consent.entry),
+    linkOf(`Key/${custodian.kid}`, second.entry),
+    linkOf(`Key/${mine.kid}`, first.entry),
+  ] as const;
+  const file: Omit<Disclosures, 'format'> = { log, checkpoint, patient: PATIENT, newest: true, links: [newest, ...older], proof: [] };
+  const { index, subjectSeq, previous } = first.entry;
+  const leaf = leafHash(commitmentOf({ ...first.entry, reference: `Key/${mine.kid}` })).toString('base64');
+  const vector = (name: string, verdict: Vector['verdict'], changed: Partial<typeof file> = {}): Vector => {
+    return { name: `a statement of disclosures${name}`, verdict, file: writeDisclosures({ ...file, ...changed }) };
+  };
+  const whole = vector('', 'proven');
+  const parameter = [{ name: 'count', valueInteger: 4 }, null, { name: 'statement', valueString: whole.file }];
+  const edited = { ...newest, event: event.event.replace('TREAT', 'ETREAT') };
+  const gap = [newest, ...older.slice(1)];
+  return [
+    whole,
+    { ...whole, name: 'the answer it came in', file: JSON.stringify({ resourceType: 'Parameters', parameter }) },
+    vector(' whose AuditEvent is not shown', 'proven', { links: [{ ...newest, event: null }, ...older] }),
+    vector(' whose first entry was erased', 'proven', {
+      links: [newest, ...older.slice(0, 2), { erased: { index, subjectSeq, previous } }],
+      proof: [leaf],
+    }),
+    vector(' without any entry', 'proven', { links: [] }),
+    vector(' that leaves an entry out', 'refuted', {
+      links: gap,
+      proof: [leafHash(commitmentOf({ ...consent.entry, reference: older[0].reference })).toString('base64')],
+    }),
+    vector(' in another order', 'refuted', { links: [...older, newest] }),
+    vector(' of another patient', 'refuted', { patient: 'Patient/other' }),
+    vector(' whose AuditEvent was edited', 'refuted', { links: [edited, ...older] }),
+    vector(' that calls a Consent an AuditEvent', 'refuted', { links: [newest, { ...older[0], reference: 'AuditEvent/1' }, ...older.slice(1)] }),
+    vector(' that proves what it does not hold', 'refuted', { links: [], proof: [leaf] }),
+    vector(' about nobody', 'refuted', { links: [newest, ...older.slice(0, 2), { ...older[2], entry: { ...first.entry, subject: null } }] }),
+    {
+      ...whole,
+      name: 'a statement of disclosures without its patient',
+      verdict: 'unreadable',
+      file: whole.file.replace(`"patient":"${PATIENT}",`, ''),
+    },
+  ];
+}
+
 export const vectorsFile = new URL('vectors.json', import.meta.url);
-export const writtenVectors = async (): Promise<string> => `${JSON.stringify(await makeVectors(), null, 1)}\n`;
+export const writtenVectors = async (): Promise<string> => `${JSON.stringify(await makeVectors(), null, 2)}\n`;
 
 if (import.meta.main) writeFileSync(vectorsFile, await writtenVectors());

@@ -1,4 +1,4 @@
-"""Verifies Assent receipts and proofs of erasure. Written from docs/receipt.md alone; needs nothing but Python 3.8.
+"""Verifies Assent receipts, proofs of erasure and statements of disclosures. Written from docs/receipt.md alone; needs nothing but Python 3.8.
 
 verify.py FILE… [--trust VERIFIER-KEY]   one line per file: the verdict, and why
 verify.py --lines                        stdin: one file in base64 per line; stdout: one verdict per line
@@ -173,13 +173,13 @@ def string_text(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-def is_place(name):
+def is_array_index(name):
     return re.fullmatch("0|[1-9][0-9]{0,9}", name) is not None and int(name) < 2**32 - 1
 
 
 def as_written(names):
-    places = sorted((name for name in names if is_place(name)), key=int)
-    return places + [name for name in names if not is_place(name)]
+    places = sorted((name for name in names if is_array_index(name)), key=int)
+    return places + [name for name in names if not is_array_index(name)]
 
 
 def canonical(names):
@@ -272,12 +272,38 @@ is_receipt = shape(
     WITNESSES,
 )
 is_erasure = shape({**HEAD, "reference": is_text, "entry": shape({**ENTRY, "erases": is_erases})}, WITNESSES)
-FORMATS = {"assent-receipt-1": is_receipt, "assent-erasure-1": is_erasure}
+is_place = shape({"index": is_count, "subjectSeq": is_count, "previous": either(is_count, is_null)})
+is_link = either(
+    shape(
+        {
+            "reference": is_text,
+            "event": either(is_text, is_null),
+            "entry": shape(ENTRY, {"version": is_text, "statement": is_text, "signatures": list_of(is_text), "erases": is_erases}),
+        }
+    ),
+    shape({"erased": is_place}),
+)
+is_statement = shape({**HEAD, "patient": is_text, "newest": lambda value: isinstance(value, bool), "links": list_of(is_link)}, WITNESSES)
+FORMATS = {"assent-receipt-1": is_receipt, "assent-erasure-1": is_erasure, "assent-disclosures-1": is_statement}
+NAMED_FIRST = ("assent-erasure-1", "assent-disclosures-1")
+
+
+def statement_in(text):
+    """§7: the statement in the answer of $disclosures as it came."""
+    try:
+        value = None if text.startswith('{"format":') else read_json(text)
+    except (ValueError, RecursionError):
+        return None
+    parameters = value.get("parameter") if isinstance(value, dict) and value.get("resourceType") == "Parameters" else None
+    found = next((each for each in items(parameters) if inner(each, "name") == "statement"), None)
+    statement = inner(found, "valueString")
+    return statement if isinstance(statement, str) else None
 
 
 def read_file(data):
     try:
         text = data.decode("utf-8")
+        text = statement_in(text) or text
         body = text[:-1] if text.endswith("\n") else text
         if len(body.encode("utf-16-le")) > 40_000_000:
             raise Unreadable("It is too large.")
@@ -286,7 +312,7 @@ def read_file(data):
         check = FORMATS.get(format_name) if isinstance(format_name, str) else None
         if check is None:
             raise Unreadable("It is of no known format.")
-        if format_name == "assent-erasure-1" and not text.startswith('{"format":"assent-erasure-1"'):
+        if format_name in NAMED_FIRST and not text.startswith('{"format":"%s"' % format_name):
             raise Unreadable("Its format does not stand first.")
         if not check(value):
             raise Unreadable("It has not exactly the members of its format.")
@@ -448,13 +474,24 @@ def logged(entry, text, reference):
     return {**entry, "reference": reference}
 
 
+ACTS = ("disclosure", "denial", "write", "break-glass")
+
+
+def is_event(event):
+    return event.get("resourceType") == "AuditEvent" and texts(event, "id", "recorded")
+
+
+def in_role(event, code):
+    roles = [each for each in items(event.get("entity")) if inner(inner(each, "role"), "code") == code]
+    references = [reference_in(each.get("what")) for each in roles]
+    return [reference for reference in references if reference is not None]
+
+
 def read_event(piece):
     event = parse_piece(piece["event"])
-    require(event.get("resourceType") == "AuditEvent" and texts(event, "id", "recorded"), "The AuditEvent is none.")
-    require(piece["entry"]["kind"] in ("disclosure", "denial", "write", "break-glass"), "The log entry is of something else.")
-    roles = [each for each in items(event.get("entity")) if inner(inner(each, "role"), "code") == "13"]
-    basis = {reference_in(each.get("what")) for each in roles} - {None}
-    return logged(piece["entry"], piece["event"], "AuditEvent/" + event["id"]), basis
+    require(is_event(event), "The AuditEvent is none.")
+    require(piece["entry"]["kind"] in ACTS, "The log entry is of something else.")
+    return logged(piece["entry"], piece["event"], "AuditEvent/" + event["id"]), set(in_role(event, "13"))
 
 
 def read_key(piece):
@@ -552,11 +589,49 @@ def verify_erasure(file, trusted):
     return "erased"
 
 
+def place_of(link):
+    return link["entry"] if "entry" in link else link["erased"]
+
+
+def opened(link, patient):
+    entry, reference = link["entry"], link["reference"]
+    is_act = entry["kind"] in ACTS
+    require(is_act == reference.startswith("AuditEvent/"), "An entry is of something else.")
+    if link["event"] is not None:
+        event = parse_piece(link["event"])
+        require(is_event(event) and "AuditEvent/" + event["id"] == reference, "An AuditEvent is none.")
+        require((in_role(event, "1") + [None])[0] == patient, "An AuditEvent is about somebody else.")
+        logged(entry, link["event"], reference)
+    return {**entry, "reference": reference}
+
+
+def verify_disclosures(file, trusted):
+    links = file["links"]
+    entries = [opened(link, file["patient"]) for link in links if "entry" in link]
+    require(len({entry["subject"] for entry in entries} | {None}) <= 2, "The entries are not all about one subject.")
+    require(all(entry["subject"] is not None for entry in entries), "An entry is about nobody.")
+    places = [place_of(link) for link in links]
+    for place in places:
+        require(place["subjectSeq"] >= 1 and (place["previous"] is None) == (place["subjectSeq"] == 1), "An entry has no place.")
+    for place, before in zip(places, places[1:]):
+        follows = before["index"] == place["previous"] and before["subjectSeq"] == place["subjectSeq"] - 1
+        require(follows, "An entry was left out.")
+    size, root = open_log(file, trusted)
+    if entries:
+        require_inclusion(file["proof"], size, root, entries)
+    else:
+        require(not file["proof"], "It proves entries that it does not hold.")
+    return "proven"
+
+
+VERIFIERS = {"assent-receipt-1": verify_receipt, "assent-erasure-1": verify_erasure, "assent-disclosures-1": verify_disclosures}
+
+
 def verify(data, trusted=()):
     """The verdict and a reason: ('proven' | 'erased' | 'refuted' | 'unreadable', text)."""
     try:
         file = read_file(data)
-        return (verify_receipt if file["format"] == "assent-receipt-1" else verify_erasure)(file, trusted), ""
+        return VERIFIERS[file["format"]](file, trusted), ""
     except Unreadable as error:
         return "unreadable", str(error)
     except Refuted as error:
