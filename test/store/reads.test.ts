@@ -8,7 +8,7 @@ import { openDatabase } from '../../server/store/embedded/database.ts';
 import { createEmbeddedEngine } from '../../server/store/embedded/engine.ts';
 import { createReader, type Reader } from '../../server/store/embedded/reader.ts';
 import { createReads, type LongRead, runLong, SHORT } from '../../server/store/embedded/reads.ts';
-import type { Engine, Order } from '../../server/store/port.ts';
+import type { Engine, Order, Query } from '../../server/store/port.ts';
 import { query, resource, store } from '../contract/subject.ts';
 
 const TYPE = 'Type';
@@ -112,4 +112,21 @@ test('over budget: says along which keys it went, and how much was counted by th
   const page = await engine.resources.find(query(TYPE, { where: not(any(['~rare'])), limit: 5, total: { budget } }));
   // Counted on from where the page ended, which had looked at one row more than it shows.
   expect(page).toMatchObject({ kind: 'rows', rows: { length: 5 }, total: { count: budget + 6, exact: false } });
+});
+
+test('of more resources with one and the same sort key than can be sorted, those that follow are found by id', async () => {
+  const type = 'Alike';
+  const ids = Array.from({ length: 20_500 }, (_, i) => `r${String(i).padStart(5, '0')}`);
+  await store({ engine }, ...ids.map((id, i) => resource(type, id, { instant: i, keys: [i === 77 ? 'value0' : 'value1'] })));
+  const order = ['r00077', ...ids.filter((id) => id !== 'r00077')];
+  const page = async (more: Partial<Query>) => {
+    const found = await engine.resources.find(query(type, { order: byKey, limit: 40, budget: 1_000, ...more }));
+    if (found.kind !== 'rows' || !found.next || !found.first) throw new Error(found.kind);
+    return { ids: found.rows.map(({ id }) => id), first: found.first, next: found.next };
+  };
+  const one = await page({});
+  const two = await page({ after: one.next });
+  const three = await page({ after: two.next });
+  expect([...one.ids, ...two.ids, ...three.ids]).toEqual(order.slice(0, 120));
+  expect((await page({ after: three.first, reversed: true })).ids).toEqual(two.ids.toReversed());
 });

@@ -162,7 +162,8 @@ function measure(database: Database, type: string, driver: Driver, cap: number):
   return size;
 }
 
-function sizeOf(database: Database, type: string, driver: Driver, cap: number): number {
+/** Entries of a driver, counted up to a cap. */
+export function sizeOf(database: Database, type: string, driver: Driver, cap: number): number {
   if (driver.kind === 'ids') return driver.ids.length;
   if (driver.kind === 'range') {
     const counted = database.statement('SELECT count(*) FROM (SELECT 1 FROM keys WHERE type = ? AND key >= ? AND key < ? LIMIT ?)');

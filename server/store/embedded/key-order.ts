@@ -11,7 +11,7 @@ import { comparePositions, type KeyOrder, type KeyPosition, keyPlace, positionOf
 import { holdsPacked } from '../packed-check.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, SortKey } from '../port.ts';
-import { checkOf, collect, noting, pick, type Through, wholeOf } from './candidates.ts';
+import { checkOf, collect, noting, pick, sizeOf, type Through, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Charge, type Entry, OVER_BUDGET, walkIds, walkKey, walkType } from './walk.ts';
 
@@ -19,6 +19,8 @@ export type Found = { readonly entry: Entry; readonly sort: number | readonly (s
 
 /** Above this many entries, walking the parameter's keys beats sorting. */
 const MOST_SORTED = 2_000;
+/** Of more resources with one and the same key, those that follow are found sooner by id than among all of them. */
+const MOST_OF_ONE_KEY = 20_000;
 
 export function inKeyOrder(database: Database, query: Query, charge: Charge): { readonly found: Iterable<Found> } & Through {
   const order = query.order as KeyOrder;
@@ -93,6 +95,8 @@ function* walkGroup(database: Database, { type, lead, key }: Group, ordering: Or
   const isOfGroup = (entry: Entry): boolean => accept(entry) && sortKeyOf(keysOf(entry), lead) === key;
   const entries = walkKey(database, key, { type, backward: false, after: undefined, keys: !alone, having: [] });
   if (!alone) return yield* sorted(entries, { ...ordering, accept: isOfGroup });
+  if (sizeOf(database, type, { kind: 'keys', keys: [key] }, MOST_OF_ONE_KEY) === MOST_OF_ONE_KEY)
+    return yield* walkById(database, type, { ...ordering, accept: isOfGroup, sort: [key] });
   const group: Entry[] = [];
   for (const entry of entries) {
     if (!charge(1)) return yield OVER_BUDGET;
@@ -109,16 +113,24 @@ function* walkGroup(database: Database, { type, lead, key }: Group, ordering: Or
 
 /** Those that have no key of the first kind; of an order by id alone, all. */
 function* walkMissing(database: Database, type: string, ordering: Ordering): Generator<Found> {
-  const { order, after, reversed, charge, accept } = ordering;
+  const { order, accept } = ordering;
   const [lead, ...others] = order.keys;
   const lacks = (entry: Entry): boolean => accept(entry) && (!lead || sortKeyOf(keysOf(entry), lead) === null);
-  const byId = others.length === 0;
-  const start = after && byId ? { sort: 0, id: after.id } : undefined;
-  const entries = walkIds(database, { type, backward: (order.ids === 'descending') !== reversed, after: start });
-  if (!byId) return yield* sorted(entries, { ...ordering, accept: lacks });
-  for (const entry of entries) {
+  if (others.length === 0) return yield* walkById(database, type, { ...ordering, accept: lacks, sort: lead ? [null] : [] });
+  yield* sorted(walkIds(database, { type, backward: false, after: undefined }), { ...ordering, accept: lacks });
+}
+
+/** In order of id, which is all that tells them apart. */
+function* walkById(
+  database: Database,
+  type: string,
+  { sort, ...ordering }: Ordering & { readonly sort: readonly (string | null)[] },
+): Generator<Found> {
+  const { order, after, reversed, charge, accept } = ordering;
+  const start = after && { sort: 0, id: after.id };
+  for (const entry of walkIds(database, { type, backward: (order.ids === 'descending') !== reversed, after: start })) {
     if (!charge(1)) return yield OVER_BUDGET;
-    if (lacks(entry)) yield { entry, sort: lead ? [null] : [] };
+    if (accept(entry)) yield { entry, sort };
   }
 }
 
