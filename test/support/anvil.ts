@@ -54,6 +54,7 @@ export async function startAnvil(): Promise<Anvil> {
       const ended = once(child, 'exit');
       kill();
       await ended;
+      process.off('exit', kill);
     },
   };
 }
