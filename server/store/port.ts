@@ -267,7 +267,7 @@ export type ResourceStore = {
   lease(name: string, holder: string, ttlMs: number): Promise<number | undefined>;
   /**
    * Recomputes the keys of some live resources of a type, in id order from behind the id `after` on, or of those with these ids. A resource changed
-   * meanwhile has new keys already. `guard` holds in the commit of the slice; where it does not, AssentError('conflict') and nothing is written.
+   * meanwhile has new keys already; one whose keys another call rewrote meanwhile is given to `keysOf` once more. `guard` holds in the commit of the slice; where it does not, AssentError('conflict') and nothing is written.
    */
   reindex(
     slice: { readonly type: string; readonly after?: string; readonly ids?: readonly string[]; readonly guard?: Guard & { kind: 'record' } },

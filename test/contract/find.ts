@@ -203,6 +203,23 @@ export function findContract(open: OpenSubject): void {
     }
   });
 
+  test('keys that somebody else rewrote meanwhile are not overwritten: they are computed again from what that left', async () => {
+    const type = freshType();
+    await store(subject, resource(type, 'a', { keys: ['k'] }), resource(type, 'b', { keys: ['k'] }));
+    const { reindex } = subject.engine.resources;
+    let overtaken = false;
+    const slice = await reindex({ type }, async ({ id, keys, instant }) => {
+      if (id === 'a' && !overtaken) {
+        overtaken = true;
+        await reindex({ type, ids: ['a'] }, (stored) => ({ keys: [...stored.keys, 'by the other'], instant: stored.instant }));
+      }
+      return { keys: keys.includes('by this one') ? keys : [...keys, 'by this one'], instant };
+    });
+    expect(slice).toEqual({ read: 2, written: 2, next: undefined });
+    expect(await idsFound(subject, query(type, { where: any(['by this one']) }))).toEqual(['a', 'b']);
+    expect(await idsFound(subject, query(type, { where: any(['by the other']) }))).toEqual(['a']);
+  });
+
   test('the store says that it can read and write', async () => {
     await expect(subject.engine.resources.check()).resolves.toBeUndefined();
   });

@@ -46,19 +46,23 @@ export function eraseResource(database: Database, type: string, id: string): voi
   statement('DELETE FROM resources WHERE rid = ?').run(rid);
 }
 
-/** Rewrites the keys of live resources that are still at the version they were computed from; the number that changed. */
-export function rewriteKeys(database: Database, type: string, rows: readonly ReindexRow[]): number {
+/**
+ * Rewrites the keys of live resources that are still at the version they were computed from; the number that changed. False, and nothing is
+ * written: one of them has other keys by now than those they were computed from.
+ */
+export function rewriteKeys(database: Database, type: string, rows: readonly ReindexRow[]): number | false {
   const { statement } = database;
+  const select = statement('SELECT rid, version, sort, deleted, keys FROM resources WHERE type = ? AND id = ?');
+  const live = rows.flatMap((fresh) => {
+    const row = one<[number, string, number, number, string]>(select, type, fresh[0]);
+    return row && row[1] === fresh[1] && row[3] === 0 ? [{ fresh, row }] : [];
+  });
+  if (live.some(({ fresh, row }) => row[4] !== fresh[4])) return false;
   let written = 0;
-  for (const [id, version, sort, keys] of rows) {
-    const row = one<[number, string, number, number, string]>(
-      statement('SELECT rid, version, sort, deleted, keys FROM resources WHERE type = ? AND id = ?'),
-      type,
-      id,
-    );
-    if (!row) continue;
-    const [rid, current, oldSort, deleted, oldKeys] = row;
-    if (current !== version || deleted === 1 || (oldSort === sort && oldKeys === keys)) continue;
+  for (const { fresh, row } of live) {
+    const [id, , sort, keys] = fresh;
+    const [rid, , oldSort, deleted, oldKeys] = row;
+    if (oldSort === sort && oldKeys === keys) continue;
     statement('UPDATE resources SET sort = ?, keys = ? WHERE rid = ?').run(sort, keys, rid);
     index(database, { type, id, rid }, { before: { sort: oldSort, deleted, keys: oldKeys }, after: { sort, deleted, keys } });
     written++;

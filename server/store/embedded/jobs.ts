@@ -35,12 +35,13 @@ export type Job =
   | { readonly kind: 'delete'; readonly recordKind: string; readonly id: string }
   /** Answered with the fencing number, or null. */
   | { readonly kind: 'lease'; readonly name: string; readonly holder: string; readonly ttlMs: number }
-  /** Answered with the number of rows written, or null: the guard was not met. */
+  /** Answered with the number of rows written; null: the guard was not met; false: somebody else rewrote keys meanwhile. Of those nothing is written. */
   | { readonly kind: 'reindex'; readonly type: string; readonly rows: readonly ReindexRow[]; readonly guard: Guard | undefined }
   /** Answered with true after a real commit. */
   | { readonly kind: 'check' };
 
-export type ReindexRow = readonly [id: string, version: string, sort: number, keys: string];
+/** `from`: the packed keys that the new ones were computed from. */
+export type ReindexRow = readonly [id: string, version: string, sort: number, keys: string, from: string];
 
 export const COMMITTED = -1;
 

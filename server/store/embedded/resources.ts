@@ -91,19 +91,22 @@ const REINDEX_SLICE = 100;
 
 async function reindex(
   { database, writer }: Pick<Dependencies, 'database' | 'writer'>,
-  { type, after, ids, guard }: Parameters<ResourceStore['reindex']>[0],
+  asked: Parameters<ResourceStore['reindex']>[0],
   keysOf: Parameters<ResourceStore['reindex']>[1],
 ): Promise<Reindexed> {
+  const { type, after, ids, guard } = asked;
   const slice = snapshot(database, () => (ids ? liveAmong(database, type, ids) : resourcesAfter(database, type, after)));
   if (slice.length === 0) return { read: 0, written: 0, next: undefined };
   const rows = await Promise.all(
     slice.map(async (resource): Promise<ReindexRow> => {
       const { keys, instant } = await keysOf(resource);
-      return [resource.id, resource.version, 0 - instant, packKeys(keys)];
+      return [resource.id, resource.version, 0 - instant, packKeys(keys), packKeys(resource.keys)];
     }),
   );
-  const written = await writer.submit<number | null>({ kind: 'reindex', type, rows, guard });
+  const written = await writer.submit<number | null | false>({ kind: 'reindex', type, rows, guard });
   if (written === null) throw new AssentError('conflict');
+  // Whoever was first has rewritten something: it is not for ever.
+  if (written === false) return reindex({ database, writer }, asked, keysOf);
   return { read: slice.length, written, next: ids || slice.length < REINDEX_SLICE ? undefined : slice.at(-1)?.id };
 }
 

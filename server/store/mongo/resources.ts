@@ -81,9 +81,10 @@ const REINDEX_MS = 10_000;
 
 async function reindex(
   { connection, gate, clock }: { readonly connection: Connection; readonly gate: SharedGate; readonly clock: Clock },
-  { type, after = '', ids, guard }: Parameters<ResourceStore['reindex']>[0],
+  asked: Parameters<ResourceStore['reindex']>[0],
   keysOf: Parameters<ResourceStore['reindex']>[1],
 ): Promise<Reindexed> {
+  const { type, after = '', ids, guard } = asked;
   const { collections } = connection;
   const range = ids ? { $in: ids.map((id) => resourceId(type, id)) } : { $gt: resourceId(type, after), $lt: resourceId(type, '\u{10FFFF}') };
   const limit = ids ? {} : { limit: REINDEX_SLICE };
@@ -91,8 +92,8 @@ async function reindex(
   if (slice.length === 0) return { read: 0, written: 0, next: undefined };
   const rekeyed = await Promise.all(slice.map(toResource).map(async (resource) => ({ ...resource, ...(await keysOf(resource)) })));
   await mark(collections, rekeyed.flatMap(marksOf));
-  const updates = rekeyed.map(rekey);
-  const { modifiedCount: written } = await (guard
+  const updates = rekeyed.map((fresh, i) => rekey(fresh, slice[i]?.f ?? ''));
+  const { matchedCount, modifiedCount: written } = await (guard
     ? transact(connection, performance.now() + REINDEX_MS, async (session) => {
         const { resources, records } = connection.inSession;
         const found = await records.findOne({ _id: recordId(guard.recordKind, guard.id) }, { session, projection: { rev: 1, exp: 1 } });
@@ -102,13 +103,18 @@ async function reindex(
         return done;
       })
     : collections.resources.bulkWrite(updates, { ordered: false }));
+  // Of the rest, what somebody else rekeyed is computed again from what that left; whoever was first has written something: it is not for ever.
+  if (matchedCount < slice.length) {
+    const again = await reindex({ connection, gate, clock }, asked, keysOf);
+    return { ...again, written: written + again.written };
+  }
   return { read: slice.length, written, next: ids || slice.length < REINDEX_SLICE ? undefined : rekeyed.at(-1)?.id };
 }
 
-/** Only a resource still at the version that the keys were computed from is changed. */
-function rekey({ type, id, version, keys, instant }: StoredResource) {
+/** Only a resource still at the version, and with the packed keys, that the new ones were computed from is changed. */
+function rekey({ type, id, version, keys, instant }: StoredResource, from: string) {
   const update = { $set: { f: packKeys(keys), k: indexedKeys(type, keys), d: instant } };
-  return { updateOne: { filter: { ...byId(resourceId(type, id)), v: version, del: false }, update } };
+  return { updateOne: { filter: { ...byId(resourceId(type, id)), v: version, f: from, del: false }, update } };
 }
 
 async function check({ collections }: Connection, epoch: EpochReader, clock: Clock): Promise<void> {
