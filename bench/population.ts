@@ -164,6 +164,8 @@ function searcherOver(engine: Engine, policies: Policies): (request: SearchReque
     closureOf: async () => closure,
     implicit: { kind: 'permit-except', labels: [] },
     beyondBreakGlass: [],
+    hiddenFromGuardians: [],
+    readsFor: async () => [],
     labelRules: RULES,
     clock: systemClock,
     visibleAmong: async () => new Set(),

@@ -25,6 +25,9 @@ export const entryKinds = [
   /** A new key waits for the delay of a recovery; somebody stopped it. */
   'key-recovery-opened',
   'key-recovery-stopped',
+  /** Somebody may act for a patient; may no longer. */
+  'authority-granted',
+  'authority-ended',
 ] as const;
 export type EntryKind = (typeof entryKinds)[number];
 

@@ -22,6 +22,8 @@ export type ConsentPiece = {
   readonly signatures: readonly string[];
 };
 export type KeyPiece = { readonly key: string; readonly entry: ReceiptEntry };
+/** What somebody signed under on behalf of a patient: the exact text of its grant. */
+export type AuthorityPiece = { readonly authority: string; readonly entry: ReceiptEntry };
 
 export type Receipt = {
   readonly format: typeof RECEIPT_FORMAT;
@@ -34,13 +36,17 @@ export type Receipt = {
   readonly event: EventPiece | null;
   readonly consents: readonly ConsentPiece[];
   readonly keys: readonly KeyPiece[];
+  /** Absent where nobody signed on behalf of another. */
+  readonly authorities?: readonly AuthorityPiece[];
   /** base64 hashes that lead from all entries of the pieces to the checkpoint's root, from left to right. */
   readonly proof: readonly string[];
 };
 
 export function writeReceipt(receipt: Omit<Receipt, 'format'>): string {
-  const { log, checkpoint, witnesses = [], event, consents, keys, proof } = receipt;
-  return JSON.stringify({ format: RECEIPT_FORMAT, log, checkpoint, ...(witnesses.length > 0 ? { witnesses } : {}), event, consents, keys, proof });
+  const { log, checkpoint, witnesses = [], event, consents, keys, authorities = [], proof } = receipt;
+  const cosigned = witnesses.length > 0 ? { witnesses } : {};
+  const onBehalf = authorities.length > 0 ? { authorities } : {};
+  return JSON.stringify({ format: RECEIPT_FORMAT, log, checkpoint, ...cosigned, event, consents, keys, ...onBehalf, proof });
 }
 
 /** A sentence where the text is not a receipt. */
@@ -130,7 +136,7 @@ const isReceiptShape = shape(
     keys: listOf(shape({ key: isText, entry: isEntry })),
     proof: listOf(isText),
   },
-  WITNESSES,
+  { ...WITNESSES, authorities: listOf(shape({ authority: isText, entry: isEntry })) },
 );
 
 function isReceipt(value: unknown): value is Receipt {

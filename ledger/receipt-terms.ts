@@ -100,6 +100,35 @@ export function keyWords(record: Json): KeyWords | undefined {
   return { kid, owner, role, jwk };
 }
 
+/** Instants in ms since 1970. */
+export type AuthorityWords = {
+  readonly id: string;
+  /** `Patient/x`, and who signs on their behalf. */
+  readonly patient: string;
+  readonly delegate: string;
+  /** `patient`: by the patient's own word. */
+  readonly basis: string;
+  readonly acts: readonly unknown[];
+  readonly purposes: readonly unknown[] | undefined;
+  readonly from: number;
+  readonly until: number;
+  /** The exact text of its terms and the detached JWS over it. */
+  readonly statement: string;
+  readonly signature: string;
+};
+
+export const AUTHORITY_TYPE = 'urn:assent:authority:1';
+
+export function authorityWords(record: Json): AuthorityWords | undefined {
+  const { event, id, statement, signature } = record;
+  if (event !== 'granted' || typeof id !== 'string' || typeof statement !== 'string' || typeof signature !== 'string') return undefined;
+  const { type, patient, delegate, basis, acts, purposes, from, until } = readJson(statement) ?? {};
+  if (type !== AUTHORITY_TYPE || typeof patient !== 'string' || typeof delegate !== 'string' || typeof basis !== 'string') return undefined;
+  const [start, end] = [from, until].map((instant) => Date.parse(String(instant))) as [number, number];
+  const limits = purposes === undefined ? undefined : listIn(purposes);
+  return { id, patient, delegate, basis, acts: listIn(acts), purposes: limits, from: start, until: end, statement, signature };
+}
+
 function referenceIn(value: unknown): string | undefined {
   const reference = isJson(value) ? value['reference'] : undefined;
   return typeof reference === 'string' ? reference : undefined;

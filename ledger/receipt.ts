@@ -9,10 +9,20 @@ import { DISCLOSURES_FORMAT, type Disclosures, readDisclosures, type Run, runOf,
 import { ERASURE_FORMAT, type ErasureProof, type ErasureVerdict, readErasureProof, verifyErasureProof } from './erasure-proof.ts';
 import { digestOf } from './hash.ts';
 import { parseDetachedJws, verifyDetachedJws } from './jws.ts';
-import { type ConsentPiece, type EventPiece, type KeyPiece, type Receipt, type ReceiptEntry, readReceipt } from './receipt-format.ts';
+import {
+  type AuthorityPiece,
+  type ConsentPiece,
+  type EventPiece,
+  type KeyPiece,
+  type Receipt,
+  type ReceiptEntry,
+  readReceipt,
+} from './receipt-format.ts';
 import type { Policy } from './policy.ts';
 import { canonical, logSentences, openLog, Refuted, refute, requireInclusion, requireSalt } from './receipt-log.ts';
 import {
+  type AuthorityWords,
+  authorityWords,
   type ConsentWords,
   consentWords,
   type EventWords,
@@ -70,20 +80,25 @@ function statementIn(text: string): string | undefined {
 
 type Event = EventWords & { readonly entry: PrivateEntry };
 type Key = KeyWords & { readonly entry: PrivateEntry };
-type Consent = ConsentWords & { readonly entry: PrivateEntry; readonly signers: readonly Key[] };
+type Authority = AuthorityWords & { readonly entry: PrivateEntry; readonly grantedBy: Key };
+/** `under`: by whom it was signed on behalf of the patient, and by what right. */
+type Consent = ConsentWords & { readonly entry: PrivateEntry; readonly signers: readonly Key[]; readonly under: readonly Authority[] };
+/** Of whom and what signed. */
+type Held = { readonly keys: readonly Key[]; readonly authorities: readonly Authority[] };
 
 function verify(receipt: Receipt, policy: Policy | undefined): Verdict {
   const log = openLog(receipt, policy);
   const event = receipt.event && readEvent(receipt.event);
   const keys = receipt.keys.map(readKey);
-  const consents = receipt.consents.map((piece) => readConsent(piece, keys));
+  const authorities = (receipt.authorities ?? []).map((piece) => readAuthority(piece, keys));
+  const consents = receipt.consents.map((piece) => readConsent(piece, { keys, authorities }));
   if (!event && consents.length === 0) refute('It is about no event and no Consent.');
-  requireNothingIdle(keys, consents);
+  requireNothingIdle({ keys, authorities }, consents);
   if (event) requireBasis(event, consents);
   requireInclusion(
     receipt.proof,
     log,
-    [...(event ? [event] : []), ...keys, ...consents].map(({ entry }) => entry),
+    [...(event ? [event] : []), ...keys, ...authorities, ...consents].map(({ entry }) => entry),
   );
   const checkpoint = logSentences(log, policy);
   const run =
@@ -113,7 +128,18 @@ function readKey({ key, entry }: KeyPiece): Key {
   return { ...words, entry: entryOf(entry, key, `Key/${words.kid}`) };
 }
 
-function readConsent({ consent, entry, terms, signatures }: ConsentPiece, keys: readonly Key[]): Consent {
+function readAuthority({ authority, entry }: AuthorityPiece, keys: readonly Key[]): Authority {
+  const words = authorityWords(readJson(authority) ?? refute('An authority is not JSON.')) ?? refute('An authority is none.');
+  const { id, statement, signature, basis, patient } = words;
+  if (entry.kind !== 'authority-granted' || id !== digestOf(statement)) refute('An authority’s log entry is of something else.');
+  const grantedBy = signerOf(signature, statement, keys);
+  const may = basis === 'patient' ? grantedBy.role === 'patient' && grantedBy.owner === patient : grantedBy.role === 'custodian';
+  if (!may) refute(`${grantedBy.owner} may not grant an authority for ${patient}.`);
+  if (grantedBy.entry.index >= entry.index) refute(`The key of ${grantedBy.owner} was registered after the authority was logged.`);
+  return { ...words, entry: entryOf(entry, authority, `Authority/${id}`), grantedBy };
+}
+
+function readConsent({ consent, entry, terms, signatures }: ConsentPiece, { keys, authorities }: Held): Consent {
   const json = readJson(consent) ?? refute('A Consent is not JSON.');
   const words = consentWords(json) ?? refute('A Consent is none.');
   const { reference } = words;
@@ -121,7 +147,7 @@ function readConsent({ consent, entry, terms, signatures }: ConsentPiece, keys: 
   const logged = entryOf(entry, consent, reference);
   if (!terms) {
     if (entry.kind === 'consent-active' || signatures.length > 0) refute('A Consent comes without the terms that were signed.');
-    return { ...words, entry: logged, signers: [] };
+    return { ...words, entry: logged, signers: [], under: [] };
   }
   if (terms['type'] !== STATEMENT_TYPE || Object.hasOwn(terms, 'consent')) refute('The terms are not those of a consent statement.');
   const statement = canonical(() => statementText(terms, json));
@@ -129,8 +155,9 @@ function readConsent({ consent, entry, terms, signatures }: ConsentPiece, keys: 
   const digests = new Set(signatures.map(digestOf));
   if (entry.signatures?.some((digest) => !digests.has(digest))) refute(`A signature that came with the log entry of ${reference} is missing.`);
   const signers = signatures.map((jws) => signerOf(jws, statement, keys));
-  requireSigners(words, signers, entry.index);
-  return { ...words, entry: logged, signers };
+  const under = authorities.filter((authority) => isFor(authority, { words, entry: logged, signers, purposes: terms['purposes'] }));
+  requireSigners(words, { signers, under }, entry.index);
+  return { ...words, entry: logged, signers, under };
 }
 
 /** The entry as the log committed to it: what the receipt says of it, and what follows from the piece itself. */
@@ -147,18 +174,47 @@ function signerOf(jws: string, statement: string, keys: readonly Key[]): Key {
   return key;
 }
 
-function requireSigners({ patient, organizations, reference }: ConsentWords, signers: readonly Key[], index: number): void {
+type Signing = {
+  readonly words: ConsentWords;
+  readonly entry: PrivateEntry;
+  readonly signers: readonly Key[];
+  /** Of the terms. */
+  readonly purposes: unknown;
+};
+
+/** Whether one of the signers could sign these terms under it, where they stand in the log. */
+function isFor({ delegate, patient, acts: granted, purposes: limits, from, until, entry: place }: Authority, signing: Signing): boolean {
+  const { words, entry, signers, purposes } = signing;
+  const at = Date.parse(entry.occurredAt);
+  const inTime = place.index < entry.index && from <= at && at < until;
+  const within = !limits || (Array.isArray(purposes) && purposes.length > 0 && purposes.every((purpose) => limits.includes(purpose)));
+  const named = signers.some(({ role, owner }) => role === 'related-person' && owner === delegate);
+  return named && patient === words.patient && granted.includes('sign') && inTime && within;
+}
+
+function requireSigners(
+  { patient, organizations, reference }: ConsentWords,
+  { signers, under }: Pick<Consent, 'signers' | 'under'>,
+  index: number,
+): void {
+  const standsIn = (owner: string) => under.some(({ delegate }) => delegate === owner);
   for (const { role, owner, entry } of signers) {
-    const may = role === 'patient' ? owner === patient : role === 'custodian' && organizations.includes(owner);
+    const may =
+      role === 'patient' ? owner === patient : role === 'related-person' ? standsIn(owner) : role === 'custodian' && organizations.includes(owner);
     if (!may) refute(`${owner} may not sign ${reference}.`);
     if (entry.index >= index) refute(`The key of ${owner} was registered after ${reference} was logged.`);
   }
-  if (!signers.some(({ role }) => role === 'patient')) refute(`No signature of the patient of ${reference}.`);
+  if (!signers.some(({ role }) => role === 'patient' || role === 'related-person')) refute(`No signature of the patient of ${reference}.`);
 }
 
-function requireNothingIdle(keys: readonly Key[], consents: readonly Consent[]): void {
+function requireNothingIdle({ keys, authorities }: Held, consents: readonly Consent[]): void {
   if (new Set(keys.map(({ kid }) => kid)).size !== keys.length) refute('It holds a key twice.');
-  if (keys.some((key) => !consents.some(({ signers }) => signers.includes(key)))) refute('It holds a key that signed nothing in it.');
+  if (new Set(authorities.map(({ id }) => id)).size !== authorities.length) refute('It holds an authority twice.');
+  if (authorities.some((authority) => !consents.some(({ under }) => under.includes(authority))))
+    refute('It holds an authority under which nothing in it was signed.');
+  const granted = authorities.map(({ grantedBy }) => grantedBy);
+  if (keys.some((key) => !granted.includes(key) && !consents.some(({ signers }) => signers.includes(key))))
+    refute('It holds a key that signed nothing in it.');
 }
 
 function requireBasis(event: Event, consents: readonly Consent[]): void {
@@ -181,10 +237,17 @@ function eventSentence({ reference, requester, purpose, recorded, entry, basis }
   return `${what}${entry.kind === 'disclosure' ? `, resting on ${basis.length === 0 ? 'no Consent' : [...basis].join(', ')}` : ''}.`;
 }
 
-function consentSentence({ reference, status, patient, entry, signers }: Consent): string {
+function consentSentence({ reference, status, patient, entry, signers, under }: Consent): string {
   const by = signers.map(({ owner, role, kid }) => `${owner} (${role}, key ${kid})`).join(' and ');
-  const signed = signers.length === 0 ? '' : ` Its exact terms were signed by ${by}, whose keys had been registered in the log before.`;
+  const signed =
+    signers.length === 0
+      ? ''
+      : ` Its exact terms were signed by ${by}, whose keys had been registered in the log before.${under.map(authoritySentence).join('')}`;
   return `${reference} of ${patient}, status ${status}, exactly these bytes: logged as ${entry.kind} at entry ${entry.index}, ${entry.occurredAt}.${signed}`;
+}
+
+function authoritySentence({ id, delegate, patient, basis, grantedBy, entry }: Authority): string {
+  return ` ${delegate} signed on behalf of ${patient}, as ${basis === 'patient' ? 'the patient' : `${basis}, as ${grantedBy.owner}`} had signed before: authority ${id}, entry ${entry.index}.`;
 }
 
 function notProven(event: Event | null, consents: readonly Consent[]): string[] {
@@ -192,7 +255,7 @@ function notProven(event: Event | null, consents: readonly Consent[]): string[] 
   return [
     'That the times stated are right: they are the server’s own.',
     ...(active.length > 0
-      ? ['That the Consents had not been withdrawn, nor the keys revoked, between their entries and the checkpoint, or since.']
+      ? ['That the Consents had not been withdrawn, nor the keys revoked or authorities ended, between their entries and the checkpoint, or since.']
       : []),
     ...(active.some(({ signers }) => !signers.some(({ role }) => role === 'custodian'))
       ? ['That a custodian signed: a Consent here was signed by the patient alone.']

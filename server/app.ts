@@ -17,6 +17,7 @@ import { asClient } from './authz/as-client.ts';
 import { installAuthorization } from './authz/authorization.ts';
 import { ensureBootstrap } from './authz/bootstrap.ts';
 import { type Clients, createClients } from './authz/clients.ts';
+import { createAuthorityLog } from './authz/authority-log.ts';
 import type { RecordCommit } from './authz/commit.ts';
 import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
 import { createKeyLog, type KeyLog } from './authz/key-log.ts';
@@ -281,6 +282,11 @@ function breakGlassPolicyOf(config: Config): GateDeps['breakGlass'] {
   return { actors: config.BREAK_GLASS_ACTORS, minutes: config.BREAK_GLASS_MINUTES, except: config.BREAK_GLASS_EXCEPT };
 }
 
+function hiddenFromGuardians({ GUARDIAN_EXCEPT: labels }: Config): readonly string[] {
+  checkLabels('GUARDIAN_EXCEPT', labels);
+  return labels;
+}
+
 /** Throws Error with a sentence for a label that is not pinned: a policy that silently excepts nothing would be worse. */
 function checkLabels(setting: string, labels: readonly string[]): void {
   try {
@@ -342,7 +348,11 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
       changedSince(position) {
         const changed = tail.changedSince(position);
         const named = (prefix: string) => changed.filter((reference) => reference.startsWith(prefix));
-        return { references: named('Consent/'), kids: named('Key/').map((key) => key.slice('Key/'.length)), position: tail.position() };
+        return {
+          references: named('Consent/'),
+          kids: [...named('Key/'), ...named('Authority/')].map((each) => each.slice(each.indexOf('/') + 1)),
+          position: tail.position(),
+        };
       },
     },
     keys: {
@@ -354,6 +364,15 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
       changes: keyLog.changes,
       recoveryDelayMs: config.KEY_RECOVERY_HOURS * 60 * MINUTE_MS,
     },
+    authorities: createAuthorityLog({
+      records: engine.records,
+      clock,
+      logRow,
+      tail,
+      alarm: (logIndex) => server.log.fatal({ logIndex }, 'a stored authority is not the one in the log: nobody acts under it'),
+    }),
+    ages: { majority: config.MAJORITY_AGE, adolescence: config.ADOLESCENCE_AGE },
+    hiddenFromGuardians: hiddenFromGuardians(config),
     chains: anchoring.chains,
     receiptFor: receipts.receiptFor,
     erasures: {

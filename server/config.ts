@@ -66,6 +66,25 @@ const settings = {
     meaning: 'How long a recovery of a patient’s keys waits, so that a key of theirs can stop it.',
     parse: integer(0, 8760),
   },
+  MAJORITY_AGE: {
+    fallback: '18',
+    type: 'years',
+    meaning: 'When patients come of age: no guardian acts for them any more, and what one signed permits nothing.',
+    parse: integer(1, 30),
+  },
+  ADOLESCENCE_AGE: {
+    fallback: '12',
+    type: 'years',
+    meaning: 'From when a guardian does not see what carries a label of ASSENT_GUARDIAN_EXCEPT.',
+    parse: integer(0, 30),
+  },
+  GUARDIAN_EXCEPT: {
+    fallback: 'ADOL,SEX,STD,HIV,SUD,MH,SDV,V',
+    type: 'labels',
+    meaning:
+      'Labels that a guardian does not see of an adolescent, comma separated; each sensitivity with all below it, a confidentiality with all above it.',
+    parse: list,
+  },
   IMPLICIT_POLICY: {
     fallback: 'deny',
     type: 'deny | author-treatment | permit-except | break-glass',

@@ -61,7 +61,7 @@ export function tileId(level: number, index: number): string {
   return `${level}/${numberId(index)}`;
 }
 
-/** Secondary keys of a batch: the seconds its entries tell of, and each Consent and Key by name, so that an entry is found without a row of its own. */
+/** Secondary keys of a batch: the seconds its entries tell of, and each Consent, Key and Authority by name, so that an entry is found without a row of its own. */
 export function secondKey(occurredAt: string): string {
   return `second:${occurredAt.slice(0, 19)}`;
 }
@@ -70,13 +70,15 @@ export function referenceKey(reference: string): string {
   return `reference:${reference}`;
 }
 
+const TAILED = ['Consent/', 'Key/', 'Authority/'];
+
 export function isTailed(reference: string): boolean {
-  return reference.startsWith('Consent/') || reference.startsWith('Key/');
+  return TAILED.some((prefix) => reference.startsWith(prefix));
 }
 
-/** A row about a Consent or key; undefined for all others, most of which are passed over unparsed. */
+/** A row about a Consent, key or authority; undefined for all others, most of which are passed over unparsed. */
 export function tailedRow({ entry }: LogRow): LogEntry | ErasedEntry | undefined {
-  if (!entry.includes('"Consent/') && !entry.includes('"Key/')) return undefined;
+  if (!TAILED.some((prefix) => entry.includes(`"${prefix}`))) return undefined;
   const parsed = parseRow(entry);
   return isTailed(parsed.reference) ? parsed : undefined;
 }

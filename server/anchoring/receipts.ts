@@ -32,6 +32,8 @@ export type Evidence = {
   readonly disclosure?: string;
   readonly consents: readonly ConsentEvidence[];
   readonly keys: readonly KeyEvidence[];
+  /** What somebody signed under: `grant` is the exact text of its event. */
+  readonly authorities?: readonly { readonly id: string; readonly grant: string; readonly kid: string }[];
 };
 
 export type ReceiptResult =
@@ -57,7 +59,7 @@ export function createReceipts({ log, records, verifierKey }: Dependencies): Rec
   return {
     async receiptFor(reference, given) {
       const evidence = { ...given, keys: given.keys.filter(({ kid }, i) => given.keys.findIndex((key) => key.kid === kid) === i) };
-      const wanted = [...wantedEvent(evidence), ...wantedConsents(evidence), ...wantedKeys(evidence)];
+      const wanted = [...wantedEvent(evidence), ...wantedConsents(evidence), ...wantedKeys(evidence), ...wantedAuthorities(evidence)];
       if (!wanted.some((piece) => piece.reference === reference)) return { kind: 'absent' };
       // Read before the entries: whatever is found later may be in it or not, but never the other way round.
       const [witnessed, newest] = await Promise.all([context.stored.witnessed(), context.stored.checkpoint()]);
@@ -94,6 +96,13 @@ function wantedKeys({ keys }: Evidence): Wanted[] {
   return keys.map(({ kid, key }) => {
     const reference = `Key/${kid}`;
     return { reference, digest: digestOf(key), lookup: referenceKey(reference), kind: 'key-registered' };
+  });
+}
+
+function wantedAuthorities({ authorities = [] }: Evidence): Wanted[] {
+  return authorities.map(({ id, grant }) => {
+    const reference = `Authority/${id}`;
+    return { reference, digest: digestOf(grant), lookup: referenceKey(reference), kind: 'authority-granted' };
   });
 }
 
@@ -142,18 +151,22 @@ type Parts = {
   readonly verifierKey: string;
 };
 
-/** `entries`: in the order of the evidence: event, Consents, keys. */
+/** `entries`: in the order of the evidence: event, Consents, keys, authorities. */
 async function assemble({ evidence, entries, checkpoint, witnesses, verifierKey }: Parts, tile: ReadTile): Promise<string> {
-  const { disclosure, consents, keys } = evidence;
+  const { disclosure, consents, keys, authorities = [] } = evidence;
   const rest = entries.map(receiptEntry);
   const take = (): ReceiptEntry => rest.shift() as ReceiptEntry;
   const event = disclosure === undefined ? null : { event: disclosure, entry: take() };
   const consentPieces = consents.map((consent) => consentPiece(consent, take()));
-  const signers = new Set(consentPieces.flatMap(({ signatures }) => signatures.map((jws) => parseDetachedJws(jws)?.kid)));
+  const signatures = consentPieces.flatMap((piece) => piece.signatures);
+  // What stands alone was signed by nobody as far as the receipt goes.
+  const granted = signatures.length === 0 ? [] : authorities;
+  const signers = new Set([...signatures.map((jws) => parseDetachedJws(jws)?.kid), ...granted.map(({ kid }) => kid)]);
   // Keys that signed nothing in this receipt would only make it longer.
   const keyPieces = keys.map(({ kid, key }) => ({ kid, piece: { key, entry: take() } })).filter(({ kid }) => signers.has(kid));
-  const pieces = { event, consents: consentPieces, keys: keyPieces.map(({ piece }) => piece) };
-  const indices = [...(event ? [event] : []), ...pieces.consents, ...pieces.keys].map(({ entry }) => entry.index);
+  const authorityPieces = granted.map(({ grant }) => ({ authority: grant, entry: take() }));
+  const pieces = { event, consents: consentPieces, keys: keyPieces.map(({ piece }) => piece), authorities: authorityPieces };
+  const indices = [...(event ? [event] : []), ...pieces.consents, ...pieces.keys, ...pieces.authorities].map(({ entry }) => entry.index);
   const proof = (await jointProof(indices, checkpoint.size, tile)).map((hash) => Buffer.from(hash).toString('base64'));
   return writeReceipt({ log: verifierKey, checkpoint: checkpoint.note, witnesses, ...pieces, proof });
 }

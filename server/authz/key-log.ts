@@ -5,13 +5,13 @@
  * and the entry holds the digest of the record's exact text; a key is registered once, for one owner, for ever; whoever administers registers a
  * patient's first key and no further one.
  */
-import { createHash } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
 import type { NewLogRow, RecordStore, RecordWrite, StoredRecord } from '../store/port.ts';
 import type { RecordCommit, RecordGuard } from './commit.ts';
+import { digestOfEvent } from './event-digest.ts';
 import { issue, refuse } from './input.ts';
 import { type Authorization, foldEvents, type KeyEvent, type KeyRole, type PublicJwk, type RegisteredKey } from './key-event.ts';
 import { checkOwner, readKey, readRevocation } from './key-input.ts';
@@ -167,11 +167,6 @@ async function append({ commit }: KeyLogDeps, writes: KeyWrites): Promise<void> 
   const done = await commit(writes);
   const isFirst = writes.guards.every(({ id }) => id.endsWith('.000000'));
   if (done.kind === 'conflict') throw new AssentError('conflict', isFirst ? 'This key is registered already.' : undefined);
-}
-
-/** base64url SHA-256 of the exact text. */
-export function digestOfEvent(record: string): string {
-  return createHash('sha256').update(record).digest('base64url');
 }
 
 /** Holds in a commit as long as the key has no more events than these. */

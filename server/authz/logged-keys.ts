@@ -6,7 +6,8 @@
  */
 import type { RecordGuard } from './commit.ts';
 import { foldEvents, foldRecovery, type KeyRecovery, type RegisteredKey } from './key-event.ts';
-import { digestOfEvent, type KeyLog, nextEvent } from './key-log.ts';
+import { type KeyLog, nextEvent } from './key-log.ts';
+import { type EventEntry, type EventTail, readLogged } from './logged-events.ts';
 
 export type LoggedKey = RegisteredKey & {
   readonly logged: { readonly registered: number; readonly revoked?: number };
@@ -17,11 +18,9 @@ export type LoggedKey = RegisteredKey & {
 /** Of a recovery, where it was opened. */
 export type LoggedRecovery = KeyRecovery & { readonly openedIndex: number; readonly unchanged: LoggedKey['unchanged'] };
 
-type Entry = { readonly index: number; readonly kind: string; readonly digest: string };
-
 export type LoggedKeysDeps = {
   readonly keyLog: Pick<KeyLog, 'events' | 'kids'>;
-  readonly tail: { catchUp(): Promise<void>; entries(reference: string): readonly Entry[] };
+  readonly tail: EventTail;
   /** A stored key is not the one in the log; given its newest entry there. */
   readonly alarm: (logIndex: number | undefined) => void;
 };
@@ -36,21 +35,9 @@ export type LoggedKeys = {
   registration(kid: string): Promise<string | undefined>;
 };
 
-/** Records and log are read one after the other: an event of just now may be in one and not yet in the other. */
-const ATTEMPTS = 3;
-
 export function createLoggedKeys({ keyLog, tail, alarm }: LoggedKeysDeps): LoggedKeys {
-  const logged = async <T>(kid: string, made: (events: readonly string[], entries: readonly Entry[]) => T | undefined): Promise<T | undefined> => {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const events = await keyLog.events(kid);
-      if (events.length === 0) return undefined;
-      if (attempt > 0) await tail.catchUp();
-      const entries = tail.entries(`Key/${kid}`);
-      if (areLogged(events, entries)) return made(events, entries);
-    }
-    alarm(tail.entries(`Key/${kid}`).at(-1)?.index);
-    return undefined;
-  };
+  const logged = <T>(kid: string, made: (events: readonly string[], entries: readonly EventEntry[]) => T | undefined): Promise<T | undefined> =>
+    readLogged({ tail, alarm }, { reference: `Key/${kid}`, events: () => keyLog.events(kid), made });
   const get = (kid: string) => logged(kid, placedKey);
   const recovery = (kid: string) => logged(kid, placedRecovery);
   const each = async <T>(owner: string, one: (kid: string) => Promise<T | undefined>): Promise<T[]> =>
@@ -64,11 +51,7 @@ export function createLoggedKeys({ keyLog, tail, alarm }: LoggedKeysDeps): Logge
   };
 }
 
-function areLogged(events: readonly string[], entries: readonly Entry[]): boolean {
-  return entries.length === events.length && events.every((event, i) => digestOfEvent(event) === entries[i]?.digest);
-}
-
-function placedKey(events: readonly string[], entries: readonly Entry[]): LoggedKey | undefined {
+function placedKey(events: readonly string[], entries: readonly EventEntry[]): LoggedKey | undefined {
   const key = foldEvents(events);
   const indexOf = (kind: string) => entries.find((entry) => entry.kind === kind)?.index;
   const [registered, revoked] = [indexOf('key-registered'), indexOf('key-revoked')];
@@ -76,7 +59,7 @@ function placedKey(events: readonly string[], entries: readonly Entry[]): Logged
   return { ...key, logged: { registered, ...(revoked === undefined ? {} : { revoked }) }, unchanged: nextEvent(key.kid, events.length) };
 }
 
-function placedRecovery(events: readonly string[], entries: readonly Entry[]): LoggedRecovery | undefined {
+function placedRecovery(events: readonly string[], entries: readonly EventEntry[]): LoggedRecovery | undefined {
   const recovery = foldRecovery(events);
   const openedIndex = entries.find(({ kind }) => kind === 'key-recovery-opened')?.index;
   return recovery && openedIndex !== undefined ? { ...recovery, openedIndex, unchanged: nextEvent(recovery.kid, events.length) } : undefined;

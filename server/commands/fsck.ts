@@ -58,7 +58,7 @@ function progress(entries: number): void {
   if (entries % PROGRESS === 0) process.stderr.write(`${entries} entries proven again\n`);
 }
 
-/** Resources by type and id with every version; keys by the texts of their events. */
+/** Resources by type and id with every version; keys and authorities by the texts of their events. */
 function textsIn({ resources, records }: Engine): FsckDependencies['texts'] {
   return async (references) => {
     const texts = new Map<string, readonly string[]>();
@@ -67,14 +67,15 @@ function textsIn({ resources, records }: Engine): FsckDependencies['texts'] {
     for (const reference of references) {
       const [type, id = ''] = reference.split('/');
       if (type === 'Consent') texts.set(reference, await versionsOf(resources, id));
-      if (type === 'Key')
-        texts.set(
-          reference,
-          (await records.list('key-event', { lookup: `kid:${id}` })).flatMap(({ value }) => (typeof value === 'string' ? [value] : [])),
-        );
+      if (type === 'Key') texts.set(reference, await eventsIn(records, 'key-event', `kid:${id}`));
+      if (type === 'Authority') texts.set(reference, await eventsIn(records, 'authority-event', `authority:${id}`));
     }
     return texts;
   };
+}
+
+async function eventsIn(records: Engine['records'], kind: string, lookup: string): Promise<readonly string[]> {
+  return (await records.list(kind, { lookup })).flatMap(({ value }) => (typeof value === 'string' ? [value] : []));
 }
 
 const byId = { by: 'instant', direction: 'newest-first' } as const;

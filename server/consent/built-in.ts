@@ -15,6 +15,8 @@ type BuiltIn = { readonly name: string; readonly says: string; readonly applies:
     }
   /** Permits everything on behalf of one patient, as a Consent would. */
   | { readonly effect: 'permits'; readonly patient: (caller: Caller) => string }
+  /** Besides what Consents permit, by what is not known here: decide.ts has the authorities. */
+  | { readonly effect: 'stands-in' }
 );
 
 const RECORDS = new Set(['Consent', 'Provenance', 'AuditEvent', 'Task']);
@@ -58,6 +60,12 @@ export const builtInPolicies: readonly BuiltIn[] = [
     effect: 'permits',
     applies: (_type, caller) => SELF.test(caller.actor),
     patient: ({ actor }) => SELF.exec(actor)?.[1] ?? '',
+  },
+  {
+    name: 'on-behalf',
+    says: 'A relative reads what names a patient who granted it, or for whom it was attested, and nobody else; never what a Consent denies them, nor, as the guardian of an adolescent, excepted labels.',
+    effect: 'stands-in',
+    applies: (_type, { actor }) => actor.startsWith('RelatedPerson/'),
   },
 ];
 

@@ -49,6 +49,8 @@ export type CompiledConsent = {
   readonly root: Provision;
   /** ms since 1970. From then on it permits nothing, while what it denies stays denied: who signed it could not answer for more. */
   readonly permitsUntil?: number;
+  /** Signed by a proxy: it permits nothing to a relative. What they see is what an authority says, and nobody widens it by signing. */
+  readonly onBehalf?: true;
 };
 
 type Element = Readonly<Record<string, unknown>>;

@@ -6,6 +6,7 @@
  * elsewhere the custodian's implicit policy holds. Every patient a resource names must permit. Pure: the clock is an argument.
  */
 import { and, any, type Expression, none, not, or } from '../search/expression.ts';
+import { type Authority, mayAct } from './authority.ts';
 import { builtInFor } from './built-in.ts';
 import type { Closure } from './closure.ts';
 import { purposeIsWithin, readActions } from './code-systems.ts';
@@ -24,6 +25,10 @@ export type DecisionInput = Asked & {
   readonly implicit: ImplicitPolicy;
   /** Patients one of whose Consents is not the one in the log: nothing about them is shown on anybody else's say. */
   readonly voidPatients: ReadonlySet<string>;
+  /** Of a relative: for whom they may read, each from and until its time. */
+  readonly readsFor?: readonly Authority[];
+  /** Labels that a guardian does not see of an adolescent. */
+  readonly hiddenFromGuardians?: readonly string[];
   /** Labels that no broken glass opens, by law. */
   readonly beyondBreakGlass?: readonly string[];
   /** Of the resources that a `related` starts from, as `Type/id`, those that this caller may see now (rule 11). */
@@ -39,9 +44,13 @@ export function scopeFor(input: DecisionInput): Decision {
   const { type, caller, policies, closure, now } = input;
   const { breakGlass } = caller;
   const ends = breakGlass && now < breakGlass.until ? [breakGlass.until] : [];
-  const validUntil = Math.min(closure.validUntil, ...ends, ...policies.map((policy) => nextChange(policy, now)));
+  const terms = readsForChanges(input).filter((instant) => instant > now);
+  const validUntil = Math.min(closure.validUntil, ...ends, ...terms, ...policies.map((policy) => nextChange(policy, now)));
   const { decides, opens, permits } = builtInFor(type, caller);
-  return { where: decides ?? or([opens, breakGlass ? throughBrokenGlass(input, breakGlass) : consentedTo(input, permits)]), validUntil };
+  return {
+    where: decides ?? or([opens, breakGlass ? throughBrokenGlass(input, breakGlass) : or([consentedTo(input, permits), onBehalf(input)])]),
+    validUntil,
+  };
 }
 
 /**
@@ -49,10 +58,40 @@ export function scopeFor(input: DecisionInput): Decision {
  * or law excludes, stays hidden.
  */
 function throughBrokenGlass(input: DecisionInput, { patient, until }: NonNullable<Caller['breakGlass']>): Expression {
-  if (input.now >= until) return none;
+  return input.now >= until ? none : instead(input, { patient, except: input.beyondBreakGlass });
+}
+
+function instead(
+  input: DecisionInput,
+  { patient, except = [] }: { readonly patient: string; readonly except?: readonly string[] | undefined },
+): Expression {
   const theirs = new Set([facet.patient(patient)]);
-  const excluded = labelsDenied((input.beyondBreakGlass ?? []).map(labelOf), input);
-  return and([any(theirs), { kind: 'every', prefix: PATIENT, keys: theirs }, notDenied(input), not(excluded)]);
+  return and([any(theirs), { kind: 'every', prefix: PATIENT, keys: theirs }, notDenied(input), not(labelsDenied(except.map(labelOf), input))]);
+}
+
+/**
+ * As the patient themselves would read it, on their behalf: what names them and nobody else, unless a Consent denies it to this relative; to the
+ * guardian of an adolescent nothing that is the adolescent's own. `patient`: for this one alone.
+ */
+export function onBehalf(input: DecisionInput, patient?: string): Expression {
+  const { readsFor = [], now, caller, hiddenFromGuardians } = input;
+  const standing = readsFor.filter(
+    (authority) =>
+      mayAct(authority, 'read', now) &&
+      (patient === undefined || authority.patient === patient) &&
+      (authority.purposes === undefined || authority.purposes.includes(caller.purpose)),
+  );
+  return or(
+    standing.map((authority) => {
+      const hides = authority.adolescence !== undefined && now >= authority.adolescence;
+      return instead(input, { patient: authority.patient, ...(hides ? { except: hiddenFromGuardians } : {}) });
+    }),
+  );
+}
+
+/** Instants at which what is read on behalf of others changes by itself. */
+export function readsForChanges({ readsFor = [] }: Pick<DecisionInput, 'readsFor'>): readonly number[] {
+  return readsFor.flatMap(({ from, until, adolescence }) => [from, until, ...(adolescence === undefined ? [] : [adolescence])]);
 }
 
 /** `selves`: patients who need no Consent to read, and whose Consents are about others. */
@@ -91,7 +130,7 @@ function groupByResidual(policies: readonly CompiledConsent[], input: DecisionIn
   const byPatient = Map.groupBy(policies, ({ patient }) => patient);
   const groups = new Map<string, { patients: string[]; residual: Expression }>();
   for (const [patient, consents] of byPatient) {
-    const terms = JSON.stringify(consents.map(({ root, permitsUntil }) => JSON.stringify([root, permitsUntil])).sort());
+    const terms = JSON.stringify(consents.map(({ root, permitsUntil, onBehalf }) => JSON.stringify([root, permitsUntil, onBehalf])).sort());
     const known = groups.get(terms);
     if (known) known.patients.push(patient);
     else groups.set(terms, { patients: [patient], residual: residualOf(consents, input, otherwise) });
@@ -109,10 +148,10 @@ export type Weighed = { readonly permitted: Expression; readonly denied: Express
 
 export function weigh(consents: readonly CompiledConsent[], input: DecisionInput, otherwise: Expression): Weighed {
   const spoken = consents.filter(({ root }) => anySpeaksNow(root, input));
-  const verdicts = spoken.map((consent) => ({ ...verdictOf(consent.root, input), permits: permitsNow(consent, input.now) }));
+  const verdicts = spoken.map((consent) => ({ ...verdictOf(consent.root, input), permits: permitsNow(consent, input) }));
   const permitted = or(verdicts.flatMap(({ permit, permits }) => (permits ? [permit] : [])));
   const denied = or(verdicts.map(({ deny }) => deny));
-  const replaces = spoken.some((consent) => consent.root.type === 'permit' && speaksNow(consent.root, input) && permitsNow(consent, input.now));
+  const replaces = spoken.some((consent) => consent.root.type === 'permit' && speaksNow(consent.root, input) && permitsNow(consent, input));
   return { permitted, denied, replaces, residual: and([replaces ? permitted : or([permitted, otherwise]), not(denied)]) };
 }
 
@@ -168,15 +207,23 @@ export function everSpeaksTo(root: Provision, asked: Omit<Asked, 'now'>): boolea
 
 /** Whether a disclosure now may rest on this Consent: it speaks to the caller and permits something. */
 export function maySupport(consent: CompiledConsent, asked: Asked): boolean {
-  return permitsNow(consent, asked.now) && permitsSomething(consent.root, asked);
+  return permitsNow(consent, asked) && permitsSomething(consent.root, asked);
 }
 
 function permitsSomething(root: Provision, asked: Asked): boolean {
   return anyOf(root, (each) => speaksNow(each, asked) && (each.type === 'permit' || each.nested.some((nested) => permitsSomething(nested, asked))));
 }
 
-function permitsNow({ permitsUntil }: CompiledConsent, now: number): boolean {
-  return permitsUntil === undefined || now < permitsUntil;
+function permitsNow(consent: CompiledConsent, asked: Asked): boolean {
+  return whyPermitsNothing(consent, asked) === undefined;
+}
+
+/** It denies what it denied. `signature`: a signer is not to be trusted; `majority`: a guardian's word is over; `on-behalf`: a relative asks. */
+export type PermitsNothing = 'signature' | 'majority' | 'on-behalf';
+
+function whyPermitsNothing({ permitsUntil, onBehalf }: CompiledConsent, { caller, now }: Asked): PermitsNothing | undefined {
+  if (permitsUntil !== undefined && now >= permitsUntil) return permitsUntil === 0 ? 'signature' : 'majority';
+  return onBehalf && caller.actor.startsWith('RelatedPerson/') ? 'on-behalf' : undefined;
 }
 
 /** Who, for what and when: everything of a provision that does not depend on the resource. */
@@ -192,12 +239,11 @@ function speaksTo(provision: Provision, asked: Omit<Asked, 'now'>): boolean {
 type PassedOver = 'period' | 'actor' | 'purpose' | 'action';
 
 /**
- * Why a Consent says nothing to the caller now; undefined: it speaks. Of one whose provisions stand beside each other, as its root. `signature`: it
- * permits nothing any more, and denies what it denied.
+ * Why a Consent says nothing to the caller now; undefined: it speaks. Of one whose provisions stand beside each other, as its root.
  */
-export function whySilent(consent: CompiledConsent, asked: Asked): PassedOver | 'signature' | undefined {
+export function whySilent(consent: CompiledConsent, asked: Asked): PassedOver | PermitsNothing | undefined {
   const { root } = consent;
-  if (anySpeaksNow(root, asked)) return permitsNow(consent, asked.now) ? undefined : 'signature';
+  if (anySpeaksNow(root, asked)) return whyPermitsNothing(consent, asked);
   return isWithin(root.period, asked.now) ? passesOver(root, asked) : 'period';
 }
 

@@ -7,9 +7,11 @@ import type { Clock } from '../clock.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
 import type { RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
+import { type AuthorityRecords, createAuthorities, readsFor } from './enforce/authorities.ts';
+import { type Ages, type AuthorityCeremony, endAuthority, grantAuthority } from './enforce/authority-ceremony.ts';
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
-import { type Ceremony, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
+import { type Ceremony, isDeceased, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
@@ -21,6 +23,7 @@ import { judgeConsent } from './enforce/judge.ts';
 import { history } from './enforce/versions.ts';
 import { latest } from './enforce/latest.ts';
 import { searchSeveral } from './enforce/search-several.ts';
+import type { Signers } from './enforce/signers.ts';
 import { inView, patientsOf } from './enforce/view.ts';
 import { visibleAmong } from './enforce/related.ts';
 import { readSources } from './enforce/sourced.ts';
@@ -56,6 +59,11 @@ export type GateDeps = {
     readonly changes: KeyCeremony['changes'];
     readonly recoveryDelayMs: number;
   };
+  /** Who acts for a patient, as stored, less those that are not as the log knows them. */
+  readonly authorities: AuthorityRecords;
+  readonly ages: Ages;
+  /** Labels that a guardian does not see of an adolescent. */
+  readonly hiddenFromGuardians: readonly string[];
   readonly chains: ChainReader;
   readonly receiptFor: (reference: string, evidence: Evidence) => Promise<ReceiptResult>;
   readonly erasures: {
@@ -80,7 +88,13 @@ export type GateDeps = {
 
 export function createGateFor(given: GateDeps): GateFor {
   const resources = readSources(given.resources);
-  const deps = { ...given, resources };
+  // What the database says of a key counts as far as the log says so too, to its last entry: a revocation cannot be taken out.
+  const keyOf = async (kid: string) => {
+    await given.log.catchUp();
+    return given.keys.get(kid);
+  };
+  const signers = { keyOf, authorities: createAuthorities({ records: given.authorities, keyOf: given.keys.get, base: given.base }) };
+  const deps = { ...given, resources, signers };
   const { clock } = deps;
   const policies = createPolicies({
     log: deps.log,
@@ -90,6 +104,7 @@ export function createGateFor(given: GateDeps): GateFor {
       judgeConsent((await deps.records.get(SIGNED, consent.id))?.value, consent, {
         approvals: deps.approvals,
         keyOf: deps.keys.get,
+        authorityOf: signers.authorities.get,
         entries: deps.log.entries(`Consent/${consent.id}`),
       }),
   });
@@ -100,6 +115,8 @@ export function createGateFor(given: GateDeps): GateFor {
     closureOf: (caller) => callerClosure(directory, caller),
     implicit: deps.implicit,
     beyondBreakGlass: deps.breakGlass.except,
+    hiddenFromGuardians: deps.hiddenFromGuardians,
+    readsFor: (caller) => readsFor({ ...signers.authorities, isDeceased: (patient) => isDeceased(deps, patient) }, caller),
     labelRules: deps.labelling.rules,
     clock,
     visibleAmong: (references, scopeOf) => visibleAmong(resources, references, scopeOf),
@@ -114,7 +131,9 @@ export function createGateFor(given: GateDeps): GateFor {
   });
 }
 
-function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): Ceremony {
+type MadeDeps = GateDeps & { readonly signers: Signers };
+
+function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): Ceremony {
   const { resources, records, clock, base } = deps;
   return {
     caller,
@@ -131,11 +150,7 @@ function ceremonyFor(deps: GateDeps, caller: Caller, views: Ceremony['views']): 
     log: deps.log,
     approvals: deps.approvals,
     where: deps.where,
-    // What the database says of a key counts as far as the log says so too, to its last entry: a revocation cannot be taken out.
-    keyOf: async (kid) => {
-      await deps.log.catchUp();
-      return deps.keys.get(kid);
-    },
+    ...deps.signers,
     kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key) ? [key.kid] : [])).sort(),
     isCustodian: () => isCustodian(deps, caller),
     parameters: deps.parameters,
@@ -154,6 +169,7 @@ function gateOf(
   evidence: ReturnType<typeof createEvidence>,
 ): Omit<Gate, 'explain' | 'explainAccess'> {
   const keyCeremony: KeyCeremony = { ...ceremony, ...deps.keys, keysOfOwner: deps.keys.list };
+  const authorityCeremony: AuthorityCeremony = { ...ceremony, authorityRecords: deps.authorities, ages: deps.ages };
   const reading: Ceremony = { ...ceremony, resources: readWhileWanted(ceremony.resources, deps.wanted) };
   return {
     caller: ceremony.caller,
@@ -174,6 +190,8 @@ function gateOf(
     rotateKey: (request) => rotateKey(keyCeremony, request),
     recoverKey: (request) => recoverKey(keyCeremony, request),
     stopRecovery: (request) => stopRecovery(keyCeremony, request),
+    grantAuthority: (request) => grantAuthority(authorityCeremony, request),
+    endAuthority: (request) => endAuthority(authorityCeremony, request),
     async standing() {
       const { patients } = await ceremony.views.current();
       // Whatever is not as the log knows it is void from here on, which the mark tells.

@@ -199,6 +199,9 @@ export type KeyChanged =
   /** `due`: ms since 1970, from when the recovery can be completed. */
   | { readonly kind: 'pending'; readonly kid: string; readonly due: number };
 
+/** `id`: of the authority, as the log names it. */
+export type AuthorityChanged = { readonly kind: 'granted' | 'ended'; readonly id: string };
+
 /** One patient, by logical id, until an instant in ms since 1970. */
 export type BrokenGlass = NonNullable<Caller['breakGlass']>;
 
@@ -366,6 +369,9 @@ export type Gate = {
   rotateKey(request: KeyRequest): Promise<KeyChanged>;
   recoverKey(request: KeyRequest): Promise<KeyChanged>;
   stopRecovery(request: KeyRequest): Promise<KeyChanged>;
+  /** The same; what an institution attests takes scope admin. */
+  grantAuthority(request: KeyRequest): Promise<AuthorityChanged>;
+  endAuthority(request: KeyRequest): Promise<AuthorityChanged>;
   /**
    * A mark of everything this caller's view rests on now: Consents, roles, policies and where their periods stand. While it is the same, what was
    * released may still be handed out.

@@ -9,7 +9,14 @@ export const NOTICES = 'urn:assent:notice';
 export type Notice = {
   /** Logical id. */
   readonly patient: string;
-  readonly code: 'key-registered' | 'key-recovery-opened' | 'key-recovery-stopped' | 'key-recovered' | 'break-glass';
+  readonly code:
+    | 'key-registered'
+    | 'key-recovery-opened'
+    | 'key-recovery-stopped'
+    | 'key-recovered'
+    | 'break-glass'
+    | 'authority-granted'
+    | 'authority-ended';
   /** In words for the patient. */
   readonly text: string;
   /** ms since 1970. */

@@ -27,7 +27,7 @@ export type ConsentLog = {
   latest(reference: string): LoggedConsent | undefined;
   /** All about it, oldest first. */
   entries(reference: string): readonly LoggedConsent[];
-  /** Consents and key ids with entries at or after the position, and the position to ask from next time. */
+  /** Consents, and keys and authorities by id, with entries at or after the position, and the position to ask from next time. */
   changedSince(position: number): { readonly references: readonly string[]; readonly kids: readonly string[]; readonly position: number };
 };
 
@@ -39,10 +39,12 @@ export type PoliciesDeps = {
   /** Stored Consents by logical id, as they are in the database now. */
   readonly fetch: (ids: readonly string[]) => Promise<readonly StoredResource[]>;
   /** What the kept signatures make of this version: verified again here, so that no row written into the database counts for one. */
-  readonly judge: (
-    consent: StoredResource,
-  ) => Promise<
-    | { readonly kind: 'established'; readonly compiled: CompiledConsent /** Keys that signed it. */; readonly kids: readonly string[] }
+  readonly judge: (consent: StoredResource) => Promise<
+    | {
+        readonly kind: 'established';
+        readonly compiled: CompiledConsent /** Keys that signed it, and what they signed under. */;
+        readonly kids: readonly string[];
+      }
     | { readonly kind: 'forged' }
   >;
   /** A Consent in the database is not the one in the log. Never given patient data. */

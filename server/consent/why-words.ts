@@ -47,6 +47,7 @@ const english: Words = {
     'own-acts': 'Records of consents and of accesses are for those they are about; whoever asked sees their own requests.',
     binary: 'A document is shown to whoever may see what it belongs to.',
     'own-record': 'Patients always see their own record.',
+    'on-behalf': 'They act for the patient, by the patient’s own word or one that the hospital attested.',
   },
   implicit: {
     deny: 'No Consent speaks of this, and where none does, this hospital shows nothing.',
@@ -59,6 +60,8 @@ const english: Words = {
     purpose: 'It is about other purposes.',
     action: 'It is about doing something other than reading.',
     signature: 'What it permitted has ended: a key that signed it is not to be trusted since.',
+    majority: 'What it permitted has ended: a guardian signed it, and the patient has come of age.',
+    'on-behalf': 'It was signed on behalf of the patient, and gives nothing to relatives: what they see is what an authority says.',
   },
 };
 
@@ -93,6 +96,7 @@ const chinese: Words = {
     'own-acts': '知情同意与访问的记录供其所涉及者查阅；请求者可以查阅自己的请求。',
     binary: '文件向可以查阅其所属记录者显示。',
     'own-record': '患者始终可以查阅自己的记录。',
+    'on-behalf': '其受患者本人授权或经本院证明，代患者行事。',
   },
   implicit: {
     deny: '没有知情同意涉及此事；在此情形下本院不显示任何内容。',
@@ -105,6 +109,8 @@ const chinese: Words = {
     purpose: '它针对其他用途。',
     action: '它针对查阅以外的行为。',
     signature: '它所允许的内容已终止：签署它的密钥不再可信。',
+    majority: '它所允许的内容已终止：由监护人签署，而患者已成年。',
+    'on-behalf': '它由他人代患者签署，不向亲属开放任何内容：亲属可见的内容以代理授权为准。',
   },
 };
 

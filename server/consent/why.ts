@@ -8,7 +8,7 @@
 import { type Expression, holds } from '../search/expression.ts';
 import { builtInFor } from './built-in.ts';
 import type { CompiledConsent, Provision } from './compile.ts';
-import { type Clause, clausesOf, type DecisionInput, weigh, whySilent } from './decide.ts';
+import { type Clause, clausesOf, type DecisionInput, onBehalf, weigh, whySilent } from './decide.ts';
 import { facet, PATIENT } from './facets.ts';
 import { implicitExpression } from './implicit.ts';
 
@@ -60,6 +60,9 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
   if (patient === undefined && tells(opens) === true) return { ...plain, permitted: true, ground: 'built-in', policy: 'directory' };
   if (patient !== undefined && permits.includes(patient)) return { ...plain, permitted: true, ground: 'built-in', policy: 'own-record' };
   if (patient !== undefined && input.voidPatients.has(patient)) return { ...plain, permitted: false, ground: 'void' };
+  const instead = patient === undefined ? false : tells(onBehalf(input, patient));
+  if (instead === true) return { ...plain, permitted: true, ground: 'built-in', policy: 'on-behalf' };
+  if (instead === undefined) return { ...plain, permitted: undefined, ground: 'content' };
   const otherwise = implicitExpression(input.implicit, input.caller, input);
   const weighed = weigh(
     consents.map(({ compiled }) => compiled),
@@ -72,11 +75,11 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
   });
   const ground = groundOf(weighed, tells);
   const because = (reference: string) => silent.find((one) => one.reference === reference)?.because;
-  const speaking = consents.filter(({ reference }) => [undefined, 'signature'].includes(because(reference)));
+  const speaking = consents.filter(({ reference }) => speaks(because(reference)));
   const clauses = ground === 'not-reached' ? speaking.map(rootOf) : speaking.flatMap((consent) => decisive(consent, input, tells));
   const cited = clauses.filter(
     ({ reference, provision: { type } }) =>
-      (ground === 'content' || type === effects[ground]) && (type === 'deny' || because(reference) !== 'signature'),
+      (ground === 'content' || type === effects[ground]) && (type === 'deny' || because(reference) === undefined),
   );
   return {
     permitted: tells(weighed.residual),
@@ -84,6 +87,11 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
     silent,
     cited: cited.map(({ reference, path, provision }) => ({ reference, path, provision })),
   };
+}
+
+/** Or denies at least. */
+function speaks(because: Why['silent'][number]['because'] | undefined): boolean {
+  return because === undefined || because === 'signature' || because === 'majority' || because === 'on-behalf';
 }
 
 function groundOf({ permitted, denied, replaces }: ReturnType<typeof weigh>, tells: Tells): Ground {

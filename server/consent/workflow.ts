@@ -7,6 +7,8 @@
  *                                                                └────a newer one▶ superseded
  */
 import { AssentError } from '../errors.ts';
+import { type Authority, covers, mayAct, mayEnd } from './authority.ts';
+import type { CompiledConsent } from './compile.ts';
 import { maySign, type SigningKey } from './keys.ts';
 import type { Approvals } from './model.ts';
 import { isSignedBy, parseJws, payloadText } from './signature.ts';
@@ -14,10 +16,19 @@ import type { Statement } from './statement.ts';
 
 export type ConsentState = 'proposed' | 'active' | 'withdrawn' | 'suspended' | 'superseded';
 
-export type SignerRole = 'patient' | 'custodian';
+/** `proxy`: on behalf of the patient, in their place. */
+export type SignerRole = 'patient' | 'custodian' | 'proxy';
 
 /** One accepted signature. `at`: ISO instant of acceptance, for people: what counts is where it stands in the log. */
-export type Approval = { readonly who: string; readonly role: SignerRole; readonly kid: string; readonly jws: string; readonly at: string };
+export type Approval = {
+  readonly who: string;
+  readonly role: SignerRole;
+  readonly kid: string;
+  readonly jws: string;
+  readonly at: string;
+  /** What a proxy signed under. */
+  readonly authority?: string;
+};
 
 export type SignatureInput = { readonly who: string; readonly jws: string };
 
@@ -25,9 +36,11 @@ type Signing = {
   readonly statement: Statement;
   /** The exact text that was signed. */
   readonly text: string;
-  readonly patient: string;
+  readonly consent: Pick<CompiledConsent, 'patient' | 'root'>;
   readonly now: number;
   readonly keyOf: (kid: string) => Promise<SigningKey | undefined>;
+  /** Of a relative. */
+  readonly authoritiesOf: (owner: string) => Promise<readonly Authority[]>;
 };
 
 const MOST_SIGNATURES = 10;
@@ -43,18 +56,29 @@ export async function acceptSignatures(signatures: readonly SignatureInput[], si
   return accepted;
 }
 
-async function acceptSignature({ who, jws }: SignatureInput, { statement, text, patient, now, keyOf }: Signing): Promise<Approval> {
+async function acceptSignature({ who, jws }: SignatureInput, signing: Signing): Promise<Approval> {
+  const { text, consent, now, keyOf, authoritiesOf } = signing;
   const parsed = parseJws(jws);
   if (parsed.payload !== '') throw new AssentError('invalid-signature', 'The payload must be detached: the statement is what was signed.');
   const key = await keyOf(parsed.kid);
-  const role = key && roleOf(key, { statement, patient });
+  const known = key?.role === 'related-person' ? await authoritiesOf(key.owner) : [];
+  const authority = known.find((each) => mayAct(each, 'sign', now) && covers(each, consent));
+  const role = key && roleOf(key, signing, authority);
   if (!key || !role || key.owner !== who || !maySign(key) || !isSignedBy(parsed, key, text)) throw new AssentError('invalid-signature', uniform);
-  return { who, role, kid: key.kid, jws, at: new Date(now).toISOString() };
+  return { who, role, kid: key.kid, jws, at: new Date(now).toISOString(), ...(authority ? { authority: authority.id } : {}) };
 }
 
-/** As what a key may sign this statement (rule 14): the patient's own, or a registered custodian's that the Consent names. */
-export function roleOf(key: SigningKey, { statement, patient }: Pick<Signing, 'statement' | 'patient'>): SignerRole | undefined {
-  if (key.role === 'patient' && key.owner === `Patient/${patient}`) return 'patient';
+/**
+ * As what a key may sign this statement (rule 14): the patient's own, a registered custodian's that the Consent names, or a relative's under an
+ * authority of theirs for these terms.
+ */
+export function roleOf(
+  key: SigningKey,
+  { statement, consent }: Pick<Signing, 'statement' | 'consent'>,
+  authority?: Authority,
+): SignerRole | undefined {
+  if (key.role === 'patient' && key.owner === `Patient/${consent.patient}`) return 'patient';
+  if (key.role === 'related-person') return authority?.delegate === key.owner && covers(authority, consent) ? 'proxy' : undefined;
   return key.role === 'custodian' && statement.custodians.includes(key.owner) ? 'custodian' : undefined;
 }
 
@@ -65,7 +89,7 @@ export function mergeApprovals(before: readonly Approval[], now: readonly Approv
 
 export function isComplete(approvals: readonly Approval[], needed: Approvals): boolean {
   const has = (role: SignerRole) => approvals.some((approval) => approval.role === role);
-  return has('patient') && (needed === 'patient' || has('custodian'));
+  return (has('patient') || has('proxy')) && (needed === 'patient' || has('custodian'));
 }
 
 /** Withdrawals are fresh: an old one found somewhere does nothing. */
@@ -78,15 +102,21 @@ type Withdrawing = {
   readonly custodians: readonly string[];
   /** Digest of the statement in force. */
   readonly digest: string;
+  /** Of the Consent: by the patient's own key. */
+  readonly signedByPatient: boolean;
   readonly now: number;
   readonly keyOf: Signing['keyOf'];
+  readonly authoritiesOf: Signing['authoritiesOf'];
 };
 
-/** By the patient's key it ends the Consent, by the custodian's it suspends it. Throws AssentError('invalid-signature'). */
+/** `under`: of a proxy. */
+type Withdrawal = { readonly state: 'withdrawn' | 'suspended'; readonly under?: Authority };
+
+/** By the patient's key, or on their behalf, it ends the Consent, by the custodian's it suspends it. Throws AssentError('invalid-signature'). */
 export async function acceptWithdrawal(
   jws: string,
-  { consent, patient, custodians, digest, now, keyOf }: Withdrawing,
-): Promise<'withdrawn' | 'suspended'> {
+  { consent, patient, custodians, digest, signedByPatient, now, keyOf, authoritiesOf }: Withdrawing,
+): Promise<Withdrawal> {
   const parsed = parseJws(jws);
   const text = payloadText(parsed);
   const key = await keyOf(parsed.kid);
@@ -97,8 +127,11 @@ export async function acceptWithdrawal(
   if (text === undefined || !key || !maySign(key) || !isSignedBy(parsed, key, text)) throw refused;
   const said = readWithdrawal(text);
   if (!said || said.consent !== consent || said.digest !== digest || !(Math.abs(Date.parse(said.created) - now) <= FRESH_MS)) throw refused;
-  if (key.role === 'patient' && key.owner === `Patient/${patient}`) return 'withdrawn';
-  if (key.role === 'custodian' && custodians.includes(key.owner)) return 'suspended';
+  if (key.role === 'patient' && key.owner === `Patient/${patient}`) return { state: 'withdrawn' };
+  if (key.role === 'custodian' && custodians.includes(key.owner)) return { state: 'suspended' };
+  const known = key.role === 'related-person' ? await authoritiesOf(key.owner) : [];
+  const under = known.find((each) => each.patient === patient && mayAct(each, 'withdraw', now) && mayEnd(each, { signedByPatient }));
+  if (under) return { state: 'withdrawn', under };
   throw refused;
 }
 

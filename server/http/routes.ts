@@ -17,6 +17,7 @@ import { everything } from './operations/everything.ts';
 import { explainAccess } from './operations/explain-access.ts';
 import { graphql } from './operations/graphql.ts';
 import { jobCancel, jobStatus } from './job.ts';
+import { endAuthority, grantAuthority } from './operations/authorities.ts';
 import { recoverKey, rotateKey, stopRecovery } from './operations/keys.ts';
 import { lastn } from './operations/lastn.ts';
 import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
@@ -98,6 +99,8 @@ export const routes: readonly Route[] = [
   { interaction: '$rotate-key',      method: 'POST',   path: '/$rotate-key',                  scope: 'token',  takes: 'resource', handler: rotateKey },
   { interaction: '$recover-key',     method: 'POST',   path: '/$recover-key',                 scope: 'token',  takes: 'resource', handler: recoverKey },
   { interaction: '$stop-recovery',   method: 'POST',   path: '/$stop-recovery',               scope: 'token',  takes: 'resource', handler: stopRecovery },
+  { interaction: '$grant-authority', method: 'POST',   path: '/$grant-authority',             scope: 'token',  takes: 'resource', handler: grantAuthority },
+  { interaction: '$end-authority',   method: 'POST',   path: '/$end-authority',               scope: 'token',  takes: 'resource', handler: endAuthority },
   { interaction: '$receipt',         method: 'GET',    path: '/Consent/:id/$receipt',          scope: 'r',      takes: 'nothing',  handler: receipt },
   { interaction: '$receipt',         method: 'GET',    path: '/AuditEvent/:id/$receipt',       scope: 'token',  takes: 'nothing',  handler: receipt },
 ];

@@ -36,8 +36,10 @@ const revoked = testKey('Patient/1', 'patient', { revoked: {}, logged: { registe
 const registered = [patient, passkey, custodian, stranger, otherHospital, grantee, guardian, revoked];
 const keyOf = async (kid: string) => registered.find((key) => key.kid === kid);
 
+const consent = compileConsent(statement.consent, { now: NOON });
 const by = (key: TestKey, jws = key.jws(text)) => ({ who: key.owner, jws });
-const accept = (...signatures: { who: string; jws: string }[]) => acceptSignatures(signatures, { statement, text, patient: '1', now: NOON, keyOf });
+const accept = (...signatures: { who: string; jws: string }[]) =>
+  acceptSignatures(signatures, { statement, text, consent, now: NOON, keyOf, authoritiesOf: async () => [] });
 const refused = { code: 'invalid-signature', status: 422 };
 
 describe('signatures that establish a Consent', () => {
@@ -117,12 +119,14 @@ describe('statements', () => {
 describe('withdrawals', () => {
   const digest = digestOf(text);
   const said = (more = {}) => statementText({ type: 'urn:assent:withdrawal:1', consent: 'Consent/c1', digest, created: iso(NOON), ...more } as never);
-  const asked = { consent: 'Consent/c1', patient: '1', custodians: ['Organization/hospital'], digest, now: NOON, keyOf };
+  const asking = { signedByPatient: true, now: NOON, keyOf, authoritiesOf: async () => [] };
+  const asked = { consent: 'Consent/c1', patient: '1', custodians: ['Organization/hospital'], digest, ...asking };
   const withdraw = (key: TestKey, more = {}, options = {}) => acceptWithdrawal(key.jws(said(more), { attached: true, ...options }), asked);
 
   test('the patient withdraws, the custodian suspends', async () => {
-    expect([await withdraw(patient), await withdraw(passkey), await withdraw(custodian)]).toEqual(['withdrawn', 'withdrawn', 'suspended']);
-    expect(await withdraw(patient, { created: iso(NOON - 600_000) })).toBe('withdrawn');
+    const states = [await withdraw(patient), await withdraw(passkey), await withdraw(custodian)].map(({ state }) => state);
+    expect(states).toEqual(['withdrawn', 'withdrawn', 'suspended']);
+    expect(await withdraw(patient, { created: iso(NOON - 600_000) })).toEqual({ state: 'withdrawn' });
   });
 
   test.each<readonly [string, () => Promise<unknown>]>([
@@ -156,7 +160,7 @@ test('a key signs behind its registration and before its revocation, by the log 
 
 test('the Provenance carries each signature as it was made', async () => {
   const approvals = await accept(by(patient), by(custodian));
-  expect(provenanceOf({ id: 'c1', version: 'v1', lastUpdated: NOON }, approvals)).toMatchObject({
+  expect(provenanceOf({ id: 'c1', version: 'v1', lastUpdated: NOON, patient: '1' }, approvals)).toMatchObject({
     target: [{ reference: 'Consent/c1/_history/v1' }],
     recorded: iso(NOON),
     signature: approvals.map(({ jws }, i) => ({

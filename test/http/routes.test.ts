@@ -104,6 +104,8 @@ const examples: Readonly<Record<string, Example>> = {
   'POST /Patient/:id/$break-glass': { url: 'Patient/p/$break-glass', status: 403, body: parameters({ name: 'reason', valueString: 'unconscious' }) },
   'POST /$rotate-key': { url: '$rotate-key', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
   'POST /$recover-key': { url: '$recover-key', status: 403, body: parameters({ name: 'statement', valueString: '{}' }) },
+  'POST /$grant-authority': { url: '$grant-authority', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
+  'POST /$end-authority': { url: '$end-authority', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
   'POST /$stop-recovery': { url: '$stop-recovery', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
   'POST /Consent/:id/$withdraw': { url: '{withdrawn}/$withdraw', status: 200, body: parameters({ name: 'jws', valueString: '{withdrawal}' }) },
   'GET /Consent/:id/$receipt': { url: '{consent}/$receipt', status: 200, token: 'admin' },

@@ -97,6 +97,8 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     breakGlass: async ({ patient }) => ({ patient, until: store.now() }),
     rotateKey: async () => ({ kind: 'registered', kid: 'kid' }),
     recoverKey: async () => ({ kind: 'pending', kid: 'kid', due: store.now() }),
+    grantAuthority: async () => ({ kind: 'granted', id: 'id' }),
+    endAuthority: async () => ({ kind: 'ended', id: 'id' }),
     stopRecovery: async () => ({ kind: 'stopped', kid: 'kid' }),
     receipt: async (_type, id) =>
       id === 'audit-1' ? { kind: 'ready', receipt: '{"format":"receipt"}' } : id === 'audit-2' ? { kind: 'pending' } : { kind: 'absent' },

@@ -15,7 +15,7 @@ import type { Guard, NewLogRow, RecordStore, StoredResource } from '../../store/
 import { ambiguityOf } from '../ambiguity.ts';
 import { anchorsOf, type CompiledConsent, compileConsent, readingNamed, SEMANTICS } from '../compile.ts';
 import type { PreparedConsent, Row } from '../gate.ts';
-import { type SigningKey, stillCounts } from '../keys.ts';
+import { fitsLife, mayEnd } from '../authority.ts';
 import type { Approvals } from '../model.ts';
 import type { ConsentLog } from '../policies.ts';
 import { type Notice, noticeOf } from '../notice.ts';
@@ -26,8 +26,8 @@ import { acceptSignatures, acceptWithdrawal, type Approval, type ConsentState, i
 import { withActors } from './actors.ts';
 import type { Directory } from './directory.ts';
 import { actBase, rowOf, versionReference } from './disclose.ts';
-import { placeOf } from './judge.ts';
 import { freezeRelated } from './related.ts';
+import { authoritiesOf, lookedUpOnce, type Signers, type SignersOnce, stillTrusted } from './signers.ts';
 import type { Writing } from './write.ts';
 
 /** What is kept about a Consent beside its resource. */
@@ -42,27 +42,27 @@ export type ConsentRecord = {
   readonly related?: string;
 };
 
-export type Ceremony = Writing & {
-  readonly records: RecordStore;
-  readonly keyOf: (kid: string) => Promise<SigningKey | undefined>;
-  readonly log: Pick<ConsentLog, 'entries'>;
-  /** Key ids that an owner may sign with now, in a fixed order. */
-  readonly kidsOf: (owner: string) => Promise<readonly string[]>;
-  readonly approvals: Approvals;
-  readonly where: Directory['where'];
-  /** Our FHIR base URL: the audience of statements. */
-  readonly base: string;
-  readonly consentLogRow: (entry: {
-    readonly kind: 'consent-proposed' | 'consent-active' | 'consent-withdrawn' | 'consent-suspended' | 'consent-superseded';
-    readonly occurredAt: string;
-    readonly subject: string;
-    readonly reference: string;
-    readonly version: string;
-    readonly digest: string;
-    readonly statement: string;
-    readonly signatures?: readonly string[];
-  }) => NewLogRow;
-};
+export type Ceremony = Writing &
+  Signers & {
+    readonly records: RecordStore;
+    readonly log: Pick<ConsentLog, 'entries'>;
+    /** Key ids that an owner may sign with now, in a fixed order. */
+    readonly kidsOf: (owner: string) => Promise<readonly string[]>;
+    readonly approvals: Approvals;
+    readonly where: Directory['where'];
+    /** Our FHIR base URL: the audience of statements. */
+    readonly base: string;
+    readonly consentLogRow: (entry: {
+      readonly kind: 'consent-proposed' | 'consent-active' | 'consent-withdrawn' | 'consent-suspended' | 'consent-superseded';
+      readonly occurredAt: string;
+      readonly subject: string;
+      readonly reference: string;
+      readonly version: string;
+      readonly digest: string;
+      readonly statement: string;
+      readonly signatures?: readonly string[];
+    }) => NewLogRow;
+  };
 
 export const PREPARED = 'prepared-consent';
 export const SIGNED = 'signed-consent';
@@ -186,11 +186,11 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
   const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
   if (kept && kept.value.state !== 'proposed' && kept.value.state !== 'active')
     throw new AssentError('invalid-signature', 'This Consent is over; prepare a new one.');
-  const keys = lookedUpOnce(deps.keyOf);
-  const accepted = await acceptSignatures(signatures, { statement, text, patient: compiled.patient, now, keyOf: keys.of });
+  const signers = lookedUpOnce(deps);
+  const accepted = await acceptSignatures(signatures, { statement, text, consent: compiled, now, ...askedOf(deps, signers) });
   await requireCustody(deps, compiled, accepted);
-  if (accepted.some(({ role }) => role === 'patient')) await requireLiving(deps, compiled.patient);
-  const before = await stillTrusted(kept?.value.approvals ?? [], { keyOf: keys.of, entries: deps.log.entries(`Consent/${id}`) });
+  await requireSigners(deps, { patient: compiled.patient, accepted, statement }, signers);
+  const before = await stillTrusted(kept?.value.approvals ?? [], { ...signers, now }, deps.log.entries(`Consent/${id}`));
   const approvals = mergeApprovals(before, accepted);
   if (kept?.value.state === 'active' && stored) return { kind: 'already-active', row: rowOf(stored) };
   const active = isComplete(approvals, deps.approvals);
@@ -204,34 +204,35 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
     ...(active ? { activatedAt: new Date(now).toISOString() } : {}),
     ...(prepared.related === undefined ? {} : { related: prepared.related }),
   };
-  const step = { compiled, id, prepared, record, stored, statement, before, unchanged: keys.unchanged() };
+  const step = { compiled, id, prepared, record, stored, statement, before, unchanged: signers.unchanged() };
   const row = await commitSigning(deps, step, kept?.revision ?? null);
   return row && { kind: active ? 'activated' : 'proposed', row };
 }
 
-/** Keys as they are found at first, and what holds in a commit as long as they still are so. */
-export function lookedUpOnce(keyOf: Ceremony['keyOf']): { readonly of: Ceremony['keyOf']; unchanged(): readonly Guard[] } {
-  const found = new Map<string, SigningKey | undefined>();
-  return {
-    async of(kid) {
-      if (!found.has(kid)) found.set(kid, await keyOf(kid));
-      return found.get(kid);
-    },
-    unchanged: () => [...found.values()].flatMap((key) => (key ? [key.unchanged] : [])),
+/** What is asked about those who sign. Of authorities only those for the part of life the patient is in. */
+function askedOf(deps: Ceremony, { keyOf, authorities }: Signers): Pick<Parameters<typeof acceptSignatures>[1], 'keyOf' | 'authoritiesOf'> {
+  const authoritiesOf = async (owner: string) => {
+    const known = await authorities.list(owner);
+    const dead = await Promise.all(known.map(({ patient }) => isDeceased(deps, patient)));
+    return known.filter((authority, i) => fitsLife(authority, { deceased: dead[i] ?? false }));
   };
+  return { keyOf, authoritiesOf };
 }
 
-/** A signature from before establishes nothing more if its key was in other hands by then. */
-async function stillTrusted(
-  approvals: readonly Approval[],
-  { keyOf, entries }: Pick<Ceremony, 'keyOf'> & { readonly entries: ReturnType<ConsentLog['entries']> },
-): Promise<readonly Approval[]> {
-  const trusted: Approval[] = [];
-  for (const approval of approvals) {
-    const [key, place] = [await keyOf(approval.kid), placeOf(approval.jws, entries)];
-    if (key && place && stillCounts(key, place.index)) trusted.push(approval);
-  }
-  return trusted;
+type Accepted = { readonly patient: string; readonly accepted: readonly Approval[]; readonly statement: Statement };
+
+/** The patient lives, or somebody signs in their place, who replaces only what they may end. */
+async function requireSigners(deps: Ceremony, { patient, accepted, statement }: Accepted, { authorities }: SignersOnce): Promise<void> {
+  if (accepted.some(({ role }) => role === 'patient')) await requireLiving(deps, patient);
+  const replaced = statement.supersedes && (await recordOf(deps, statement.supersedes.consent.slice('Consent/'.length)));
+  if (!replaced) return;
+  const under = await authoritiesOf(accepted, authorities);
+  if (!under.every((each) => mayEnd(each, signedByPatient(replaced.value))))
+    throw new AssentError('invalid-signature', 'The Consent it replaces is not theirs to end.');
+}
+
+function signedByPatient({ approvals }: ConsentRecord): { readonly signedByPatient: boolean } {
+  return { signedByPatient: approvals.some(({ role }) => role === 'patient') };
 }
 
 /**
@@ -265,12 +266,17 @@ export async function custodiansOf(deps: Ceremony, patient: string): Promise<Rea
  * once a signature holds. Throws AssentError('invalid-signature').
  */
 export async function requireLiving(deps: Ceremony, patient: string): Promise<void> {
-  const record = await newest(deps, 'Patient', patient);
-  if (record?.['deceasedBoolean'] === true || record?.['deceasedDateTime'] !== undefined)
+  if (await isDeceased(deps, patient))
     throw new AssentError('invalid-signature', 'The record says that the patient has died: their key signs nothing more.');
 }
 
-async function newest(deps: Ceremony, type: string, id: string): Promise<ResourceValue | undefined> {
+/** As the stored Patient says now; of whom none is stored, not. */
+export async function isDeceased(deps: Pick<Ceremony, 'resources'>, patient: string): Promise<boolean> {
+  const record = await newest(deps, 'Patient', patient);
+  return record?.['deceasedBoolean'] === true || record?.['deceasedDateTime'] !== undefined;
+}
+
+export async function newest(deps: Pick<Ceremony, 'resources'>, type: string, id: string): Promise<ResourceValue | undefined> {
   const row = await storedById(deps, type, id);
   return row && (JSON.parse(row.body) as ResourceValue);
 }
@@ -298,7 +304,7 @@ async function commitSigning(deps: Ceremony, step: SigningStep, revision: number
     patient: compiled.patient,
     after: stored,
   });
-  const provenance = provenanceVersion(deps, consent, record);
+  const provenance = provenanceVersion(deps, { ...consent, patient: compiled.patient }, record);
   const ended = statement.supersedes && record.state === 'active' ? await endSuperseded(deps, statement.supersedes, compiled.patient) : undefined;
   const committed = await commitConsents(deps, {
     patient: compiled.patient,
@@ -340,12 +346,18 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
     const compiled = kept && patientAndCustodians(kept.value);
-    const asked = { consent: `Consent/${id}`, patient: '', custodians: [], digest: '', ...compiled, ...(kept ? { digest: kept.value.digest } : {}) };
+    const nothing = { patient: '', custodians: [], digest: '', signedByPatient: true };
+    const asked = {
+      consent: `Consent/${id}`,
+      ...nothing,
+      ...compiled,
+      ...(kept ? { digest: kept.value.digest, ...signedByPatient(kept.value) } : {}),
+    };
     // An unknown Consent fails like a signature that does not fit: ids cannot be probed.
-    const keys = lookedUpOnce(deps.keyOf);
-    const outcome = await acceptWithdrawal(jws, { ...asked, now: deps.now(), keyOf: keys.of });
+    const signers = lookedUpOnce(deps);
+    const { state: outcome, under } = await acceptWithdrawal(jws, { ...asked, now: deps.now(), ...askedOf(deps, signers) });
     if (!kept || !stored || !compiled) throw new AssentError('invalid-signature');
-    if (outcome === 'withdrawn') await requireLiving(deps, compiled.patient);
+    if (outcome === 'withdrawn' && !under) await requireLiving(deps, compiled.patient);
     if (kept.value.state === 'withdrawn' || kept.value.state === 'superseded' || kept.value.state === outcome) return rowOf(stored);
     const indexed = deps.parameters.guard();
     const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: compiled.patient, after: stored });
@@ -354,7 +366,7 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
       patient: compiled.patient,
       consents: [step],
       provenance: undefined,
-      guards: [...keys.unchanged(), { kind: 'version', type: 'Consent', id, version: stored.version }, indexed],
+      guards: [...signers.unchanged(), { kind: 'version', type: 'Consent', id, version: stored.version }, indexed],
     });
     if (committed) return rowOf(row);
   }
@@ -417,7 +429,7 @@ function versionOf(deps: Ceremony, { text, id, status, after }: NewConsent): Sto
   return sealedVersion(deps, withMembers(text, { status }), { id, after });
 }
 
-function provenanceVersion(deps: Ceremony, consent: StoredResource, record: ConsentRecord): StoredResource {
+function provenanceVersion(deps: Ceremony, consent: Parameters<typeof provenanceOf>[0], record: ConsentRecord): StoredResource {
   const provenance = provenanceOf(consent, record.approvals);
   const text = objectText(Object.entries(provenance).map(([name, value]) => [name, JSON.stringify(value)]));
   return sealedVersion(deps, text, { id: newIdFor(provenance, deps.base), after: undefined });
@@ -452,7 +464,7 @@ function storedConsent(deps: Ceremony, id: string): Promise<StoredResource | und
   return storedById(deps, 'Consent', id);
 }
 
-async function storedById(deps: Ceremony, type: string, id: string): Promise<StoredResource | undefined> {
+async function storedById(deps: Pick<Ceremony, 'resources'>, type: string, id: string): Promise<StoredResource | undefined> {
   const found = await deps.resources.find({
     type,
     where: { kind: 'id', ids: new Set([id]) },

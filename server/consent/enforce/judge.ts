@@ -7,6 +7,7 @@
 import { digestOf } from '../../../ledger/hash.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { StoredResource } from '../../store/port.ts';
+import { type Authority, actStillCounts, couldAct } from '../authority.ts';
 import { type CompiledConsent, compileConsent } from '../compile.ts';
 import { couldSign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Approvals } from '../model.ts';
@@ -20,6 +21,7 @@ import { readRelated } from './related.ts';
 export type JudgeDeps = {
   readonly approvals: Approvals;
   readonly keyOf: (kid: string) => Promise<SigningKey | undefined>;
+  readonly authorityOf: (id: string) => Promise<Authority | undefined>;
   /** All that was logged about the Consent, oldest first. */
   readonly entries: readonly LoggedConsent[];
 };
@@ -27,25 +29,47 @@ export type JudgeDeps = {
 type Judged = Awaited<ReturnType<PoliciesDeps['judge']>>;
 
 /** `kept`: what is stored beside the Consent. Rejects only when the keys cannot be asked. */
-export async function judgeConsent(kept: unknown, consent: StoredResource, { approvals: needed, keyOf, entries }: JudgeDeps): Promise<Judged> {
+export async function judgeConsent(kept: unknown, consent: StoredResource, deps: JudgeDeps): Promise<Judged> {
   const evidence = readEvidence(kept, consent);
   if (!evidence) return { kind: 'forged' };
-  const { signatures, statement, text, compiled } = evidence;
-  const established: Approval[] = [];
-  let trusted = true;
-  for (const { approval, jws } of signatures) {
-    const key = await keyOf(approval.kid);
-    const role = key && roleOf(key, { statement, patient: compiled.patient });
-    const place = placeOf(approval.jws, entries);
-    if (!key || !role || !place || key.owner !== approval.who || !couldSign(key, place.index) || !isSignedBy(jws, key, text))
-      return { kind: 'forged' };
-    trusted &&= stillCounts(key, place.index);
-    established.push({ ...approval, role });
+  const established: Established[] = [];
+  for (const signature of evidence.signatures) {
+    const one = await establish(signature, evidence, deps);
+    if (!one) return { kind: 'forged' };
+    established.push(one);
   }
-  if (!isComplete(established, needed)) return { kind: 'forged' };
+  const approvals = established.map(({ approval }) => approval);
+  if (!isComplete(approvals, deps.approvals)) return { kind: 'forged' };
+  const kids = established.flatMap(({ approval: { kid }, authority }) => [kid, ...(authority ? [authority.id, authority.kid] : [])]);
+  return { kind: 'established', compiled: { ...evidence.compiled, ...reachOf(established) }, kids };
+}
+
+type Established = { readonly approval: Approval; readonly authority: Authority | undefined; readonly trusted: boolean };
+
+/** Undefined: it is by nobody who could sign these terms where it stands in the log. */
+async function establish(
+  { approval, jws }: Evidence['signatures'][number],
+  { statement, text, compiled }: Evidence,
+  { keyOf, authorityOf, entries }: JudgeDeps,
+): Promise<Established | undefined> {
+  const [key, place] = [await keyOf(approval.kid), placeOf(approval.jws, entries)];
+  const authority = approval.authority === undefined ? undefined : await authorityOf(approval.authority);
+  const role = key && roleOf(key, { statement, consent: compiled }, authority);
+  if (!key || !role || !place || key.owner !== approval.who || !couldSign(key, place.index) || !isSignedBy(jws, key, text)) return undefined;
+  if (authority && !couldAct(authority, 'sign', place.index)) return undefined;
+  const trusted = stillCounts(key, place.index) && (!authority || actStillCounts(authority, place));
+  return { approval: { ...approval, role }, authority, trusted };
+}
+
+/** How far it reaches because of who signed it. */
+function reachOf(established: readonly Established[]): Pick<CompiledConsent, 'permitsUntil' | 'onBehalf'> {
+  const majorities = established.flatMap(({ authority }) => authority?.majority ?? []);
   // Signed by a key in other hands by then: it permits nothing more. What it denies may be the patient's own word.
-  const lapsed = trusted ? {} : { permitsUntil: 0 };
-  return { kind: 'established', compiled: { ...compiled, ...lapsed }, kids: established.map(({ kid }) => kid) };
+  const ends = established.every(({ trusted }) => trusted) ? majorities : [0];
+  return {
+    ...(ends.length === 0 ? {} : { permitsUntil: Math.min(...ends) }),
+    ...(established.some(({ approval }) => approval.role === 'proxy') ? { onBehalf: true } : {}),
+  };
 }
 
 /**

@@ -13,7 +13,7 @@ import { maySign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Caller } from '../model.ts';
 import type { Notice } from '../notice.ts';
 import { type ParsedJws, parseJws } from '../signature.ts';
-import { type Ceremony, custodiansOf, lookedUpOnce, noticeVersion, requireLiving } from './ceremony.ts';
+import { type Ceremony, custodiansOf, noticeVersion, requireLiving } from './ceremony.ts';
 import { actBase, versionReference } from './disclose.ts';
 
 type Authorization = { readonly statement: string; readonly signatures: readonly string[] };
@@ -84,9 +84,8 @@ export async function rotateKey(deps: KeyCeremony, { statement, signatures }: Au
 
 /** The live key of this owner among those that signed. */
 async function presentKey(deps: KeyCeremony, parsed: readonly ParsedJws[], { owner }: Said<'key-rotation'>): Promise<SigningKey> {
-  const keys = lookedUpOnce(deps.keyOf);
   for (const { kid } of parsed) {
-    const key = await keys.of(kid);
+    const key = await deps.keyOf(kid);
     if (key && key.owner === owner && maySign(key)) return key;
   }
   throw refused();
@@ -129,7 +128,7 @@ async function openRecovery(deps: KeyCeremony, authorizedBy: Authorization): Pro
 }
 
 /** The custodian's live key, if it is of the organization that manages this patient, or of one above it. */
-async function attesting(deps: KeyCeremony, kid: string | undefined, patient: string): Promise<SigningKey | undefined> {
+export async function attesting(deps: Ceremony, kid: string | undefined, patient: string): Promise<SigningKey | undefined> {
   const key = kid === undefined ? undefined : await deps.keyOf(kid);
   return key?.role === 'custodian' && maySign(key) && (await custodiansOf(deps, patient))?.has(key.owner) ? key : undefined;
 }
@@ -197,7 +196,7 @@ async function mayStop(deps: KeyCeremony, key: SigningKey, owner: string): Promi
 
 type Commit = { readonly owner: string; readonly writes: readonly KeyWrites[]; readonly notice: Omit<Notice, 'patient' | 'at'> };
 
-async function commitKeys(deps: KeyCeremony, { owner, writes, notice }: Commit): Promise<void> {
+export async function commitKeys(deps: Ceremony, { owner, writes, notice }: Commit): Promise<void> {
   const patient = PATIENT.exec(owner)?.[1];
   const told = patient === undefined ? [] : [noticeVersion(deps, { ...notice, patient, at: deps.now() })];
   const audit = deps.record({ ...actBase(deps.caller, 'operation'), patient, what: told.map(versionReference), basis: [] }, { own: true });
@@ -208,7 +207,8 @@ async function commitKeys(deps: KeyCeremony, { owner, writes, notice }: Commit):
     log: [...writes.flatMap(({ log }) => log), deps.logRow(audit.entry)],
     bumpEpoch: true,
   });
-  if (done.kind === 'conflict') throw new AssentError('conflict', 'The keys were changed meanwhile, or the new one is registered already.');
+  if (done.kind === 'conflict')
+    throw new AssentError('conflict', 'The keys or authorities were changed meanwhile, or the new one is registered already.');
 }
 
 function distinct(guards: readonly Guard[]): Guard[] {

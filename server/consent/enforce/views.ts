@@ -5,9 +5,10 @@
  */
 import { hash } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
+import type { Authority } from '../authority.ts';
 import type { Closure } from '../closure.ts';
 import { anchorsOf, type CompiledConsent } from '../compile.ts';
-import { type Decision, everSpeaksTo, maySupport, nextChange, scopeFor } from '../decide.ts';
+import { type Decision, everSpeaksTo, maySupport, nextChange, readsForChanges, scopeFor } from '../decide.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
 import { type Refinement, refinementOf } from '../sources.ts';
@@ -22,6 +23,9 @@ export type ViewsDeps = {
   readonly implicit: ImplicitPolicy;
   /** Labels that no broken glass opens. */
   readonly beyondBreakGlass: readonly string[];
+  readonly hiddenFromGuardians: readonly string[];
+  /** For whom this caller may read in their place, at some time; asked anew for each request. */
+  readonly readsFor: (caller: Caller) => Promise<readonly Authority[]>;
   /** Labelling.rules */
   readonly labelRules: string;
   readonly clock: Clock;
@@ -50,16 +54,26 @@ type Cached = {
 const MOST_CALLERS = 10_000;
 
 export function createViews(deps: ViewsDeps): ViewMaker {
-  const { policies, epoch, closureOf, implicit, beyondBreakGlass, labelRules, clock } = deps;
+  const { policies, epoch, closureOf, implicit, beyondBreakGlass, hiddenFromGuardians, labelRules, clock } = deps;
   const cache = new Map<string, Cached>();
 
   /** `patients`: whose Consents matter; absent: everybody's. */
-  async function prepare(caller: Caller, patients?: ReadonlySet<string>): Promise<Cached> {
+  async function prepare(caller: Caller, readsFor: readonly Authority[], patients?: ReadonlySet<string>): Promise<Cached> {
     const [at, generation] = [policies.epoch(), policies.generation()];
     const closure = await closureOf(caller);
     const mine = inForce(policies, patients).filter(({ compiled }) => everSpeaksTo(compiled.root, { caller, closure }));
     const voidPatients = policies.voidPatients();
-    const standing = { caller, closure, policies: mine.map(({ compiled }) => compiled), implicit, beyondBreakGlass, voidPatients, labelRules };
+    const relatives = readsFor.length > 0 ? { readsFor, hiddenFromGuardians } : {};
+    const standing = {
+      caller,
+      closure,
+      policies: mine.map(({ compiled }) => compiled),
+      implicit,
+      beyondBreakGlass,
+      voidPatients,
+      labelRules,
+      ...relatives,
+    };
     const support = supportOf(mine, { caller, closure, clock });
     const viewOf = remembered((anchors) => {
       const decide = createDecider({ ...standing, anchors }, clock);
@@ -73,7 +87,7 @@ export function createViews(deps: ViewsDeps): ViewMaker {
             { ...standing, anchors: instead, type, now: clock() },
             { patient, tells, consents: patient === undefined ? [] : consentsOf(policies, patient) },
           ),
-        mark: () => markOf({ caller, closure, mine, implicit, voidPatients: policies.voidPatients(), anchors }, clock()),
+        mark: () => markOf({ caller, closure, mine, readsFor, implicit, voidPatients: policies.voidPatients(), anchors }, clock()),
       };
     });
     const anchors = [...new Set(mine.flatMap(({ compiled }) => anchorsOf(compiled.root)))];
@@ -82,11 +96,12 @@ export function createViews(deps: ViewsDeps): ViewMaker {
 
   async function current(caller: Caller): Promise<View> {
     await policies.upTo(await epoch());
-    const key = callerKey(caller);
+    const readsFor = await deps.readsFor(caller);
+    const key = readsFor.length === 0 ? callerKey(caller) : JSON.stringify([callerKey(caller), readsFor.map(({ id }) => id)]);
     const known = cache.get(key);
     if (known && known.epoch === policies.epoch() && known.generation === policies.generation() && known.validUntil > clock())
       return settled(known, deps);
-    const made = await prepare(caller);
+    const made = await prepare(caller, readsFor);
     if (cache.size >= MOST_CALLERS) cache.clear();
     cache.set(key, made);
     return settled(made, deps);
@@ -95,7 +110,7 @@ export function createViews(deps: ViewsDeps): ViewMaker {
   async function currentAbout(caller: Caller, row: GateRow): Promise<View> {
     await policies.upTo(await epoch());
     const anchors = (patients: readonly string[]) => inForce(policies, new Set(patients)).flatMap(({ compiled }) => anchorsOf(compiled.root));
-    return settled(await prepare(caller, await deps.concernedBy(row, anchors)), deps);
+    return settled(await prepare(caller, await deps.readsFor(caller), await deps.concernedBy(row, anchors)), deps);
   }
 
   const confirm: Views['confirm'] = (patients) => policies.confirm(patients);
@@ -173,16 +188,23 @@ type Marked = {
   readonly caller: Caller;
   readonly closure: Closure;
   readonly mine: readonly PolicyInForce[];
+  readonly readsFor: readonly Authority[];
   readonly implicit: ImplicitPolicy;
   readonly voidPatients: ReadonlySet<string>;
   readonly anchors: ReadonlySet<string>;
 };
 
 /** Periods by the next of their boundaries: once it is passed, another is next. */
-function markOf({ caller, closure, mine, implicit, voidPatients, anchors }: Marked, now: number): string {
+function markOf({ caller, closure, mine, readsFor, implicit, voidPatients, anchors }: Marked, now: number): string {
   const policies = mine.map(({ reference, version, compiled }) => `${reference} ${version} ${compiled.permitsUntil} ${nextChange(compiled, now)}`);
+  // What they are, and how many of their boundaries are passed.
+  const relatives = readsFor.length === 0 ? [] : [readsFor.map(({ id }) => id), readsForChanges({ readsFor }).filter((at) => at <= now).length];
   const sets = [closure.permit, closure.deny, voidPatients, anchors].map((set) => [...set].sort());
-  return hash('sha256', JSON.stringify([callerKey(caller), isOver(caller, now), policies.sort(), sets, closure.validUntil, implicit]), 'base64url');
+  return hash(
+    'sha256',
+    JSON.stringify([callerKey(caller), isOver(caller, now), policies.sort(), sets, closure.validUntil, implicit, ...relatives]),
+    'base64url',
+  );
 }
 
 function isOver({ breakGlass }: Caller, now: number): boolean {

@@ -76,7 +76,7 @@ function entryParts({ number, index, kind, occurredAt, reference, event }: Recor
     { name: 'logIndex', valueDecimal: index },
     { name: 'kind', valueCode: kind },
     ...(occurredAt === undefined ? [] : [{ name: 'when', valueInstant: occurredAt }]),
-    ...(reference === undefined || reference.startsWith('Key/') ? [] : [{ name: 'record', valueReference: { reference } }]),
+    ...(reference === undefined || /^(Key|Authority)\//.test(reference) ? [] : [{ name: 'record', valueReference: { reference } }]),
     ...(who === undefined ? [] : [{ name: 'who', valueReference: { reference: who } }]),
     ...(purpose === undefined ? [] : [{ name: 'purpose', valueCoding: purpose }]),
     ...(subtype?.[0]?.code === undefined ? [] : [{ name: 'interaction', valueCode: subtype[0].code }]),

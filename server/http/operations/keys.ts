@@ -15,13 +15,18 @@ export const recoverKey: Handler = (request) => change(request, 'recoverKey');
 export const stopRecovery: Handler = (request) => change(request, 'stopRecovery');
 
 async function change(request: FhirRequest, operation: KeyOperation): Promise<Answer> {
-  refuseUnknownQuery(request, []);
-  const list = parametersOf(request, ['statement', 'signature']);
-  const signatures = list.flatMap((parameter) => (parameter.name === 'signature' ? [stringOf([parameter], 'signature', ['valueString'])] : []));
-  const changed = await request.gate[operation]({ statement: stringOf(list, 'statement', ['valueString']), signatures });
+  const changed = await request.gate[operation](signedStatement(request));
   const due = changed.kind === 'pending' ? [{ name: 'due', valueInstant: new Date(changed.due).toISOString() }] : [];
   return json(statusOf[changed.kind], {
     resourceType: 'Parameters',
     parameter: [{ name: 'kid', valueString: changed.kid }, { name: 'state', valueCode: changed.kind }, ...due],
   });
+}
+
+/** A statement and the signatures over it, as detached compact JWS. */
+export function signedStatement(request: FhirRequest): { readonly statement: string; readonly signatures: readonly string[] } {
+  refuseUnknownQuery(request, []);
+  const list = parametersOf(request, ['statement', 'signature']);
+  const signatures = list.flatMap((parameter) => (parameter.name === 'signature' ? [stringOf([parameter], 'signature', ['valueString'])] : []));
+  return { statement: stringOf(list, 'statement', ['valueString']), signatures };
 }

@@ -75,7 +75,12 @@ type Altered = {
   readonly entries?: readonly LoggedConsent[];
 };
 const judge = ({ kept = record, body, keys = [patient, custodian, stranger], approvals = 'both', entries = logged }: Altered = {}) =>
-  judgeConsent(kept, row(body), { approvals, entries, keyOf: async (kid) => keys.find((key) => key.kid === kid) });
+  judgeConsent(kept, row(body), {
+    approvals,
+    entries,
+    authorityOf: async () => undefined,
+    keyOf: async (kid) => keys.find((key) => key.kid === kid),
+  });
 const compromised = (compromisedFromIndex: number, by = patient): TestKey => ({ ...by, revoked: { compromisedFromIndex } });
 const permits = async (altered: Altered) => {
   const judged = await judge(altered);
@@ -151,5 +156,7 @@ describe('forged', () => {
 
 test('keys that cannot be asked are no verdict', async () => {
   const keyOf = () => Promise.reject(new Error('The database is away.'));
-  await expect(judgeConsent(record, row(), { approvals: 'both', keyOf, entries: logged })).rejects.toThrow('The database is away.');
+  await expect(judgeConsent(record, row(), { approvals: 'both', keyOf, authorityOf: async () => undefined, entries: logged })).rejects.toThrow(
+    'The database is away.',
+  );
 });

@@ -1,4 +1,5 @@
 /** An exercise of each operation at each level it is offered on: of the system, of a type, of one resource; by GET and by POST. */
+import { authorityOf, end, grant } from '../../support/authorities.ts';
 import { freshKey, keyStatement, rotate, sendSigned } from '../../support/key-ceremony.ts';
 import { HOSPITAL, type InForce, patient, put, type RealServer, register, settled } from '../../support/real-server.ts';
 import { type Answer, createSession, enrolKey, type Key } from '../../../server/commands/demo/session.ts';
@@ -54,7 +55,23 @@ export const systemOperations: Operations = {
     const statement = keyStatement(server, 'key-recovery-stop', { owner: key.owner, kid: next.kid });
     demand('stopped', (await sendSigned(server.admin, '$stop-recovery', statement, [key])).status === 200);
   },
+  async 'grant-authority'({ app: { server } }) {
+    demand('granted', (await grantedBy(server, 'granting')).answer.status === 200);
+  },
+  async 'end-authority'({ app: { server } }) {
+    const { answer, key } = await grantedBy(server, 'ending');
+    demand('ended', (await end(server, { authority: authorityOf(answer), by: key })).status === 200);
+  },
 };
+
+/** On a patient's own word. */
+async function grantedBy(server: RealServer, id: string): Promise<{ readonly answer: Answer; readonly key: Key }> {
+  const reference = `Patient/${id}`;
+  await put(server, patient(id));
+  const [key, delegate] = [await enrolKey(server.admin, reference), `RelatedPerson/of-${id}`];
+  await put(server, { resourceType: 'RelatedPerson', id: `of-${id}`, patient: { reference } });
+  return { answer: await grant(server, { patient: reference, delegate, by: key }), key };
+}
 
 /** Of a patient of its own. */
 async function recoveryOf(server: RealServer, id: string): Promise<{ readonly answer: Answer; readonly next: Key; readonly key: Key }> {
