@@ -20,7 +20,8 @@ export async function policies(config: Config, { explain }: { readonly explain: 
 }
 
 export function describePolicies(
-  config: Pick<Config, 'APPROVALS' | 'IMPLICIT_POLICY' | 'IMPLICIT_EXCEPT' | 'BREAK_GLASS_ACTORS' | 'BREAK_GLASS_MINUTES' | 'BREAK_GLASS_EXCEPT'>,
+  config: Pick<Config, 'APPROVALS' | 'IMPLICIT_POLICY' | 'IMPLICIT_EXCEPT' | 'BREAK_GLASS_ACTORS' | 'BREAK_GLASS_MINUTES' | 'BREAK_GLASS_EXCEPT'> &
+    GuardianSettings,
 ): readonly string[] {
   const approvals =
     config.APPROVALS === 'both' ? 'A Consent acts once the patient and the custodian signed it.' : 'A Consent acts once the patient signed it.';
@@ -29,10 +30,18 @@ export function describePolicies(
     ...builtInPolicies.map(({ name, says }) => [name, says] as const),
     ['consents', `${approvals} Of each patient named, the deepest matching provision decides; deny wins at equal depth and across Consents.`],
     ['replaces', 'Where a signed permit speaks to the caller, what it does not reach is denied, whatever the implicit policy says.'],
+    ['guardians', guardianWords(config)],
     ['break-glass', breakGlassWords(config)],
     [`implicit: ${config.IMPLICIT_POLICY}`, `${implicitWords[config.IMPLICIT_POLICY]}${details.length > 0 ? ` (${details.join(', ')})` : ''}`],
   ];
   return rows.map(([name, says]) => `${name.padEnd(28)}${says}`);
+}
+
+type GuardianSettings = Pick<Config, 'MAJORITY_AGE' | 'ADOLESCENCE_AGE' | 'GUARDIAN_EXCEPT'>;
+
+function guardianWords({ MAJORITY_AGE: majority, ADOLESCENCE_AGE: adolescence, GUARDIAN_EXCEPT: except }: GuardianSettings): string {
+  const hidden = except.length === 0 ? 'see all of it until then' : `from ${adolescence} on do not see ${except.join(', ')}`;
+  return `Guardians act for patients under ${majority}, and ${hidden}; what they permitted ends at ${majority}.`;
 }
 
 function breakGlassWords({

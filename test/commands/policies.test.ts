@@ -12,6 +12,9 @@ const config: Config = {
   BREAK_GLASS_ACTORS: [],
   BREAK_GLASS_MINUTES: 15,
   BREAK_GLASS_EXCEPT: [],
+  MAJORITY_AGE: 18,
+  ADOLESCENCE_AGE: 12,
+  GUARDIAN_EXCEPT: ['SEX', 'HIV'],
 };
 const names = (lines: readonly string[]) => lines.map((line) => line.slice(0, 28).trim());
 const last = (more: Partial<Config>) => describePolicies({ ...config, ...more }).at(-1) ?? '';
@@ -19,7 +22,7 @@ const last = (more: Partial<Config>) => describePolicies({ ...config, ...more })
 describe('the list of policies', () => {
   test('names every policy the decision asks, in the order in which it asks them, and the implicit one last', () => {
     const lines = describePolicies(config);
-    expect(names(lines)).toEqual([...builtInPolicies.map(({ name }) => name), 'consents', 'replaces', 'break-glass', 'implicit: deny']);
+    expect(names(lines)).toEqual([...builtInPolicies.map(({ name }) => name), 'consents', 'replaces', 'guardians', 'break-glass', 'implicit: deny']);
     expect(names(lines)).toEqual(expect.arrayContaining(['directory', 'administrator', 'own-acts', 'own-record', 'binary']));
     for (const line of lines) expect(line).toMatch(/^\S.{27}[A-Z].*\.(?: \(.+\))?$/);
   });
@@ -39,6 +42,12 @@ describe('the list of policies', () => {
 
   test('does not name labels that have no effect', () => {
     expect(last({ IMPLICIT_EXCEPT: ['V'] })).not.toContain('V)');
+  });
+
+  test('says what a guardian does not see, and until when they are one', () => {
+    const said = (more: Partial<Config>) => describePolicies({ ...config, ...more }).find((line) => line.startsWith('guardians')) ?? '';
+    for (const word of ['under 18', 'from 12 on', 'SEX, HIV']) expect(said({})).toContain(word);
+    expect(said({ GUARDIAN_EXCEPT: [] })).toContain('see all of it');
   });
 
   test('says who may break the glass, and what that never opens', () => {
