@@ -100,7 +100,7 @@ export function keyWords(record: Json): KeyWords | undefined {
   return { kid, owner, role, jwk };
 }
 
-/** Instants in ms since 1970. */
+/** Instants in UTC with milliseconds: in this spelling the earlier text is the earlier time. */
 export type AuthorityWords = {
   readonly id: string;
   /** `Patient/x`, and who signs on their behalf. */
@@ -110,8 +110,8 @@ export type AuthorityWords = {
   readonly basis: string;
   readonly acts: readonly unknown[];
   readonly purposes: readonly unknown[] | undefined;
-  readonly from: number;
-  readonly until: number;
+  readonly from: string;
+  readonly until: string;
   /** The exact text of its terms and the detached JWS over it. */
   readonly statement: string;
   readonly signature: string;
@@ -123,10 +123,16 @@ export function authorityWords(record: Json): AuthorityWords | undefined {
   const { event, id, statement, signature } = record;
   if (event !== 'granted' || typeof id !== 'string' || typeof statement !== 'string' || typeof signature !== 'string') return undefined;
   const { type, patient, delegate, basis, acts, purposes, from, until } = readJson(statement) ?? {};
-  if (type !== AUTHORITY_TYPE || typeof patient !== 'string' || typeof delegate !== 'string' || typeof basis !== 'string') return undefined;
-  const [start, end] = [from, until].map((instant) => Date.parse(String(instant))) as [number, number];
+  if (!statement.isWellFormed() || type !== AUTHORITY_TYPE || !isInstant(from) || !isInstant(until)) return undefined;
+  if (typeof patient !== 'string' || typeof delegate !== 'string' || typeof basis !== 'string') return undefined;
   const limits = purposes === undefined ? undefined : listIn(purposes);
-  return { id, patient, delegate, basis, acts: listIn(acts), purposes: limits, from: start, until: end, statement, signature };
+  return { id, patient, delegate, basis, acts: listIn(acts), purposes: limits, from, until, statement, signature };
+}
+
+const INSTANT = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$/;
+
+export function isInstant(value: unknown): value is string {
+  return typeof value === 'string' && INSTANT.test(value);
 }
 
 function referenceIn(value: unknown): string | undefined {

@@ -27,6 +27,7 @@ import {
   consentWords,
   type EventWords,
   eventWords,
+  isInstant,
   type KeyWords,
   keyWords,
   readJson,
@@ -185,9 +186,11 @@ type Signing = {
 /** Whether one of the signers could sign these terms under it, where they stand in the log. */
 function isFor({ delegate, patient, acts: granted, purposes: limits, from, until, entry: place }: Authority, signing: Signing): boolean {
   const { words, entry, signers, purposes } = signing;
-  const at = Date.parse(entry.occurredAt);
-  const inTime = place.index < entry.index && from <= at && at < until;
-  const within = !limits || (Array.isArray(purposes) && purposes.length > 0 && purposes.every((purpose) => limits.includes(purpose)));
+  const { occurredAt } = entry;
+  const inTime = place.index < entry.index && isInstant(occurredAt) && from <= occurredAt && occurredAt < until;
+  const within =
+    !limits ||
+    (Array.isArray(purposes) && purposes.length > 0 && purposes.every((purpose) => typeof purpose === 'string' && limits.includes(purpose)));
   const named = signers.some(({ role, owner }) => role === 'related-person' && owner === delegate);
   return named && patient === words.patient && granted.includes('sign') && inTime && within;
 }

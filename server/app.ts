@@ -36,8 +36,8 @@ import { keepLabelled } from './consent/enforce/label-mark.ts';
 import { type ReindexInput, reindexJob } from './consent/enforce/reindex.ts';
 import { facet, facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
-import { labelOf } from './consent/implicit.ts';
 import { createLabelling, type Labelling } from './consent/labelling.ts';
+import { breakGlassPolicyOf, hiddenFromGuardians, implicitPolicyOf } from './consent/configured.ts';
 import type { ImplicitPolicy } from './consent/model.ts';
 import { adminPlugin } from './http/admin.ts';
 import { installDraining } from './http/draining.ts';
@@ -263,38 +263,17 @@ function createRegistry({ resources, records }: Engine, { clock, config, anchori
   };
 }
 
-function implicitPolicyOf(config: Config): ImplicitPolicy {
-  switch (config.IMPLICIT_POLICY) {
-    case 'permit-except':
-      checkLabels('IMPLICIT_EXCEPT', config.IMPLICIT_EXCEPT);
-      return { kind: 'permit-except', labels: config.IMPLICIT_EXCEPT };
-    // Nothing but what a broken glass opens, which it does whatever the policy.
-    case 'break-glass':
-      return { kind: 'deny' };
-    case 'deny':
-    case 'author-treatment':
-      return { kind: config.IMPLICIT_POLICY };
-  }
+/** Who acts for patients, and how far. */
+function relativesOf({ records }: Engine, { config, clock, anchoring: { tail }, server }: GateParts): Relatives {
+  const alarm = (logIndex: number | undefined) =>
+    server.log.fatal({ logIndex }, 'a stored authority is not the one in the log: nobody acts under it');
+  return {
+    authorities: createAuthorityLog({ records, clock, logRow, tail, alarm }),
+    ages: { majority: config.MAJORITY_AGE, adolescence: config.ADOLESCENCE_AGE },
+    hiddenFromGuardians: hiddenFromGuardians(config),
+  };
 }
-
-function breakGlassPolicyOf(config: Config): GateDeps['breakGlass'] {
-  checkLabels('BREAK_GLASS_EXCEPT', config.BREAK_GLASS_EXCEPT);
-  return { actors: config.BREAK_GLASS_ACTORS, minutes: config.BREAK_GLASS_MINUTES, except: config.BREAK_GLASS_EXCEPT };
-}
-
-function hiddenFromGuardians({ GUARDIAN_EXCEPT: labels }: Config): readonly string[] {
-  checkLabels('GUARDIAN_EXCEPT', labels);
-  return labels;
-}
-
-/** Throws Error with a sentence for a label that is not pinned: a policy that silently excepts nothing would be worse. */
-function checkLabels(setting: string, labels: readonly string[]): void {
-  try {
-    for (const label of labels) labelOf(label);
-  } catch (error) {
-    throw new Error(`ASSENT_${setting}: ${error instanceof Error ? error.message : 'not usable'}`, { cause: error });
-  }
-}
+type Relatives = Pick<GateDeps, 'authorities' | 'ages' | 'hiddenFromGuardians'>;
 
 type GateParts = {
   readonly anchoring: Anchoring;
@@ -364,15 +343,7 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
       changes: keyLog.changes,
       recoveryDelayMs: config.KEY_RECOVERY_HOURS * 60 * MINUTE_MS,
     },
-    authorities: createAuthorityLog({
-      records: engine.records,
-      clock,
-      logRow,
-      tail,
-      alarm: (logIndex) => server.log.fatal({ logIndex }, 'a stored authority is not the one in the log: nobody acts under it'),
-    }),
-    ages: { majority: config.MAJORITY_AGE, adolescence: config.ADOLESCENCE_AGE },
-    hiddenFromGuardians: hiddenFromGuardians(config),
+    ...relativesOf(engine, parts),
     chains: anchoring.chains,
     receiptFor: receipts.receiptFor,
     erasures: {

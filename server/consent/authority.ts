@@ -48,7 +48,6 @@ export type Authority = AuthorityTerms & {
 
 const PATIENT = /^Patient\/([A-Za-z0-9.-]{1,64})$/;
 const DELEGATE = /^RelatedPerson\/[A-Za-z0-9.-]{1,64}$/;
-const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 
 /** Undefined where the statement holds what is not understood. */
 export function termsOf({ patient, delegate, basis, acts: asked, purposes, from, until }: Said<'authority'>): AuthorityTerms | undefined {
@@ -60,9 +59,10 @@ export function termsOf({ patient, delegate, basis, acts: asked, purposes, from,
   return { patient: id, delegate, basis: knownBasis, acts: knownActs, ...(purposes ? { purposes } : {}), from: start, until: end };
 }
 
-/** NaN where the text is no instant. */
+/** NaN where the text is no instant in UTC with milliseconds: in this one spelling verifiers compare texts. */
 export function instantOf(text: string): number {
-  return INSTANT.test(text) ? Date.parse(text) : Number.NaN;
+  const at = Date.parse(text);
+  return !Number.isNaN(at) && new Date(at).toISOString() === text ? at : Number.NaN;
 }
 
 /** Whether something new may be done under it now. */

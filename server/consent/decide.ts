@@ -222,7 +222,7 @@ function permitsNow(consent: CompiledConsent, asked: Asked): boolean {
 export type PermitsNothing = 'signature' | 'majority' | 'on-behalf';
 
 function whyPermitsNothing({ permitsUntil, onBehalf }: CompiledConsent, { caller, now }: Asked): PermitsNothing | undefined {
-  if (permitsUntil !== undefined && now >= permitsUntil) return permitsUntil === 0 ? 'signature' : 'majority';
+  if (permitsUntil !== undefined && now >= permitsUntil) return onBehalf && permitsUntil > 0 ? 'majority' : 'signature';
   return onBehalf && caller.actor.startsWith('RelatedPerson/') ? 'on-behalf' : undefined;
 }
 

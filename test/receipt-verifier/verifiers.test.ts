@@ -8,7 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parsePolicy } from '../../ledger/policy.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { prepareWorld } from '../../bench/world.ts';
-import { type RealServer, settled, startRealServer } from '../support/real-server.ts';
+import { enrolKey } from '../../server/commands/demo/session.ts';
+import { grant, relative } from '../support/authorities.ts';
+import { agree, HOSPITAL, organization, patient, put, type RealServer, settled, startRealServer, termsOf } from '../support/real-server.ts';
 import { type Vectors, vectorsFile, writtenVectors } from './vectors.ts';
 
 const { steps, vectors } = JSON.parse(readFileSync(vectorsFile, 'utf8')) as Vectors;
@@ -93,8 +95,8 @@ describe('what a running server hands out', () => {
   });
 
   it('is proven by both under the key that the reader pins and no other, and by neither with one bit turned', async () => {
-    const { admin, insurer, patient, base } = await prepareWorld(server.bootstrap);
-    const read = await insurer.call('GET', patient);
+    const { admin, insurer, patient: seen, base } = await prepareWorld(server.bootstrap);
+    const read = await insurer.call('GET', seen);
     const { status, text } = await settled(insurer, read.headers.get('assent-receipt') ?? '');
     expect(status).toBe(200);
     const key = (await (await fetch(`${new URL(base).origin}/ledger/key`)).text()).trim();
@@ -105,11 +107,31 @@ describe('what a running server hands out', () => {
     expect(python([file, '--trust', key])).toContain('PROVEN');
     const other = (JSON.parse(vectors[0]?.file ?? '{}') as { log: string }).log;
     expect(() => python([file, '--trust', other])).toThrow('Command failed');
-    const statement = (await admin.call('GET', `${patient}/$disclosures`)).text;
+    const statement = (await admin.call('GET', `${seen}/$disclosures`)).text;
     expect([inTypeScript(bytes(statement)), ...inPython([bytes(statement)])]).toEqual(['proven', 'proven']);
+    refusedByBoth(text);
+  });
+
+  it('of a Consent signed on behalf of a patient is proven by both, and by neither with one bit turned or the authority another', async () => {
+    const [patientId, reference] = ['child', 'Patient/child'];
+    await put(server, organization(HOSPITAL));
+    await put(server, patient(patientId));
+    const custodian = await enrolKey(server.admin, HOSPITAL);
+    const [parent, key] = [await relative(server, 'parent', reference), await enrolKey(server.admin, reference)];
+    await grant(server, { patient: reference, delegate: parent.reference, by: key, said: { acts: ['sign'], purposes: ['TREAT'] } });
+    const { consent } = await agree(server, termsOf(server, { patient: reference, grantee: HOSPITAL }), [parent.key, custodian]);
+    const { text } = await settled(server.admin, `${consent}/$receipt`);
+    expect([inTypeScript(bytes(text)), inPython([bytes(text)])[0]]).toEqual(['proven', 'proven']);
+    refusedByBoth(text);
+    const { authorities, ...without } = JSON.parse(text) as { authorities: unknown[] };
+    for (const file of [without, { ...without, authorities: [...authorities, ...authorities] }].map((each) => bytes(JSON.stringify(each))))
+      expect([inTypeScript(file), inPython([file])[0]]).toEqual(['refuted', 'refuted']);
+  });
+
+  function refusedByBoth(text: string): void {
     const files = spoilt(bytes(text));
     const told = inPython(files);
     expect(files.flatMap((changed, i) => (inTypeScript(changed) === told[i] ? [] : [[Buffer.from(changed).toString(), told[i]]]))).toEqual([]);
     expect(new Set(told)).toEqual(new Set(['refuted', 'unreadable']));
-  });
+  }
 });

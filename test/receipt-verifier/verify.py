@@ -202,7 +202,7 @@ def write_json(value, order):
 
 KINDS = (
     "disclosure denial write break-glass consent-proposed consent-active consent-withdrawn consent-suspended consent-superseded "
-    "erasure key-registered key-revoked key-recovery-opened key-recovery-stopped"
+    "erasure key-registered key-revoked key-recovery-opened key-recovery-stopped authority-granted authority-ended"
 ).split()
 
 
@@ -269,7 +269,7 @@ is_receipt = shape(
         ),
         "keys": list_of(shape({"key": is_text, "entry": is_entry})),
     },
-    WITNESSES,
+    {**WITNESSES, "authorities": list_of(shape({"authority": is_text, "entry": is_entry}))},
 )
 is_erasure = shape({**HEAD, "reference": is_text, "entry": shape({**ENTRY, "erases": is_erases})}, WITNESSES)
 is_place = shape({"index": is_count, "subjectSeq": is_count, "previous": either(is_count, is_null)})
@@ -533,7 +533,41 @@ def signer_of(jws, statement, keys):
     return key
 
 
-def read_consent(piece, keys):
+INSTANT = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")
+
+
+def is_instant(value):
+    return isinstance(value, str) and INSTANT.fullmatch(value) is not None
+
+
+def read_authority(piece, keys):
+    granted, entry = parse_piece(piece["authority"]), piece["entry"]
+    require(granted.get("event") == "granted" and texts(granted, "id", "statement", "signature"), "An authority is none.")
+    statement = granted["statement"]
+    require(not any("\ud800" <= each <= "\udfff" for each in statement), "An authority is none.")
+    terms = parse_piece(statement)
+    known = terms.get("type") == "urn:assent:authority:1" and texts(terms, "patient", "delegate", "basis")
+    require(known and is_instant(terms.get("from")) and is_instant(terms.get("until")), "An authority is none.")
+    require(entry["kind"] == "authority-granted" and granted["id"] == digest_of(statement), "The log entry is of something else.")
+    by = signer_of(granted["signature"], statement, keys)
+    if terms["basis"] == "patient":
+        require(by["role"] == "patient" and by["owner"] == terms["patient"], by["owner"] + " may not grant this.")
+    else:
+        require(by["role"] == "custodian", by["owner"] + " may not grant this.")
+    require(by["entry"]["index"] < entry["index"], "A key was registered after the authority.")
+    return {"id": granted["id"], "terms": terms, "by": by, "entry": logged(entry, piece["authority"], "Authority/" + granted["id"])}
+
+
+def is_for(authority, patient, entry, signers, purposes):
+    terms, at = authority["terms"], entry["occurredAt"]
+    in_time = authority["entry"]["index"] < entry["index"] and is_instant(at) and terms["from"] <= at < terms["until"]
+    limits = items(terms["purposes"]) if "purposes" in terms else None
+    stated = limits is None or (len(items(purposes)) > 0 and all(isinstance(each, str) and each in limits for each in items(purposes)))
+    named = any(key["role"] == "related-person" and key["owner"] == terms["delegate"] for key in signers)
+    return named and terms["patient"] == patient and "sign" in items(terms.get("acts")) and in_time and stated
+
+
+def read_consent(piece, keys, authorities):
     entry, terms, signatures = piece["entry"], piece["terms"], piece["signatures"]
     consent = parse_piece(piece["consent"])
     version = inner(consent.get("meta"), "versionId")
@@ -544,7 +578,7 @@ def read_consent(piece, keys):
     read = {"entry": logged(entry, piece["consent"], name), "version": name + "/_history/" + version, "status": consent["status"]}
     if terms is None:
         require(entry["kind"] != "consent-active" and not signatures, "A Consent comes without the terms that were signed.")
-        return {**read, "signers": []}
+        return {**read, "signers": [], "under": []}
     require(terms.get("type") == "urn:assent:consent-statement:1" and "consent" not in terms, "The terms are none.")
     statement = statement_of(terms, consent)
     require(entry.get("statement") == digest_of(statement), "The terms are not those in the log.")
@@ -552,21 +586,31 @@ def read_consent(piece, keys):
     signers = [signer_of(jws, statement, keys) for jws in signatures]
     patient = reference_in(consent.get("patient")) or ""
     custodians = {reference_in(each) for each in items(consent.get("organization"))}
+    under = [each for each in authorities if is_for(each, patient, entry, signers, terms.get("purposes"))]
     for key in signers:
-        may = key["owner"] == patient if key["role"] == "patient" else key["role"] == "custodian" and key["owner"] in custodians
+        if key["role"] == "patient":
+            may = key["owner"] == patient
+        elif key["role"] == "related-person":
+            may = any(each["terms"]["delegate"] == key["owner"] for each in under)
+        else:
+            may = key["role"] == "custodian" and key["owner"] in custodians
         require(may, key["owner"] + " may not sign.")
         require(key["entry"]["index"] < entry["index"], "A key was registered after the Consent.")
-    require(any(key["role"] == "patient" for key in signers), "No signature of the patient.")
-    return {**read, "signers": signers}
+    require(any(key["role"] in ("patient", "related-person") for key in signers), "No signature of the patient.")
+    return {**read, "signers": signers, "under": under}
 
 
 def verify_receipt(file, trusted):
     event, basis = read_event(file["event"]) if file["event"] else (None, set())
     keys = [read_key(piece) for piece in file["keys"]]
-    consents = [read_consent(piece, keys) for piece in file["consents"]]
+    authorities = [read_authority(piece, keys) for piece in file.get("authorities", [])]
+    consents = [read_consent(piece, keys, authorities) for piece in file["consents"]]
     require(event or consents, "It is about nothing.")
     require(len({key["kid"] for key in keys}) == len(keys), "It holds a key twice.")
-    signers = [id(key) for consent in consents for key in consent["signers"]]
+    require(len({each["id"] for each in authorities}) == len(authorities), "It holds an authority twice.")
+    used = [id(each) for consent in consents for each in consent["under"]]
+    require(all(id(each) in used for each in authorities), "It holds an authority under which nothing was signed.")
+    signers = [id(key) for consent in consents for key in consent["signers"]] + [id(each["by"]) for each in authorities]
     require(all(id(key) in signers for key in keys), "It holds a key that signed nothing in it.")
     if event:
         require(basis == {consent["version"] for consent in consents}, "The Consents are not the basis of the AuditEvent.")
@@ -574,7 +618,7 @@ def verify_receipt(file, trusted):
             require(consent["entry"]["kind"] == "consent-active" and consent["status"] == "active", "A Consent was not active.")
             require(consent["entry"]["index"] < event["index"], "A Consent was logged after what rests on it.")
     size, root = open_log(file, trusted)
-    pieces = ([event] if event else []) + [each["entry"] for each in keys + consents]
+    pieces = ([event] if event else []) + [each["entry"] for each in keys + authorities + consents]
     require_inclusion(file["proof"], size, root, pieces)
     return "proven"
 

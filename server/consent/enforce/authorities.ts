@@ -50,7 +50,7 @@ type Deps = {
 };
 
 export function createAuthorities({ records, keyOf, base }: Deps): Authorities {
-  const standing = (logged: LoggedAuthority | undefined) => logged && held(logged, { keyOf, base });
+  const standing = async (logged: LoggedAuthority | undefined) => logged && held(logged, { keyOf, base });
   return {
     get: async (id) => standing(await records.get(id)),
     list: async (reference) => (await Promise.all((await records.list(reference)).map(standing))).filter((found) => found !== undefined),

@@ -55,7 +55,7 @@ export async function grantAuthority(deps: AuthorityCeremony, { statement, signa
 }
 
 const TERMS =
-  'An authority names a Patient/id, a RelatedPerson/id, a basis (patient, guardian, representative, executor), acts (sign, withdraw, read), purposes if it is for some only, and the instants from and until, the latter to come.';
+  'An authority names a Patient/id, a RelatedPerson/id, a basis (patient, guardian, representative, executor), acts (sign, withdraw, read), purposes if it is for some only, and the instants from and until, in UTC with milliseconds, the latter to come.';
 
 /** The key on whose word it is granted. */
 async function granting(
@@ -102,7 +102,8 @@ export async function endAuthority(deps: AuthorityCeremony, { statement, signatu
   const [signature, ...more] = signatures;
   if (!said || signature === undefined || more.length > 0) throw refused();
   const since = said.compromisedSince === undefined ? undefined : instantOf(said.compromisedSince);
-  if (since !== undefined && !(since <= now)) throw new AssentError('invalid-request', 'compromisedSince must be an instant in the past.');
+  if (since !== undefined && !(since <= now))
+    throw new AssentError('invalid-request', 'compromisedSince must be an instant in the past, in UTC with milliseconds.');
   const authority = await deps.authorities.get(said.authority);
   const jws = parseJws(signature);
   const key = authority && (await ending(deps, jws.kid, authority));

@@ -62,6 +62,6 @@ export async function stillTrusted(
 
 /** Those that these signatures were made under. */
 export async function authoritiesOf(approvals: readonly Approval[], { get }: Authorities): Promise<readonly Authority[]> {
-  const found = await Promise.all(approvals.map(({ authority }) => (authority === undefined ? undefined : get(authority))));
+  const found = await Promise.all(approvals.flatMap(({ authority }) => (authority === undefined ? [] : [get(authority)])));
   return found.filter((authority) => authority !== undefined);
 }

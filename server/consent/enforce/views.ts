@@ -54,7 +54,7 @@ type Cached = {
 const MOST_CALLERS = 10_000;
 
 export function createViews(deps: ViewsDeps): ViewMaker {
-  const { policies, epoch, closureOf, implicit, beyondBreakGlass, hiddenFromGuardians, labelRules, clock } = deps;
+  const { policies, epoch, closureOf, implicit, clock } = deps;
   const cache = new Map<string, Cached>();
 
   /** `patients`: whose Consents matter; absent: everybody's. */
@@ -63,17 +63,7 @@ export function createViews(deps: ViewsDeps): ViewMaker {
     const closure = await closureOf(caller);
     const mine = inForce(policies, patients).filter(({ compiled }) => everSpeaksTo(compiled.root, { caller, closure }));
     const voidPatients = policies.voidPatients();
-    const relatives = readsFor.length > 0 ? { readsFor, hiddenFromGuardians } : {};
-    const standing = {
-      caller,
-      closure,
-      policies: mine.map(({ compiled }) => compiled),
-      implicit,
-      beyondBreakGlass,
-      voidPatients,
-      labelRules,
-      ...relatives,
-    };
+    const standing = { ...settingsOf(deps), caller, closure, policies: mine.map(({ compiled }) => compiled), voidPatients, readsFor };
     const support = supportOf(mine, { caller, closure, clock });
     const viewOf = remembered((anchors) => {
       const decide = createDecider({ ...standing, anchors }, clock);
@@ -118,6 +108,11 @@ export function createViews(deps: ViewsDeps): ViewMaker {
     of: (caller) => ({ current: () => current(caller), confirm }),
     about: (caller, row) => ({ current: () => currentAbout(caller, row), confirm }),
   };
+}
+
+function settingsOf(deps: ViewsDeps): Pick<Standing, 'implicit' | 'beyondBreakGlass' | 'hiddenFromGuardians' | 'labelRules'> {
+  const { implicit, beyondBreakGlass, hiddenFromGuardians, labelRules } = deps;
+  return { implicit, beyondBreakGlass, hiddenFromGuardians, labelRules };
 }
 
 function inForce(policies: Policies, patients: ReadonlySet<string> | undefined): PolicyInForce[] {
