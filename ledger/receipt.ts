@@ -109,7 +109,7 @@ function verify(receipt: Receipt, policy: Policy | undefined): Verdict {
     ...(run ? { run } : {}),
     proven: [
       ...(event ? [eventSentence(event)] : []),
-      ...consents.map(consentSentence),
+      ...consents.flatMap((consent) => [consentSentence(consent), ...consent.under.map(authoritySentence)]),
       `All of this stood in the log ${log.origin} when it had ${log.size} entries, under a checkpoint signed by ${log.key}.`,
       ...checkpoint.proven,
     ],
@@ -136,7 +136,7 @@ function readAuthority({ authority, entry }: AuthorityPiece, keys: readonly Key[
   const grantedBy = signerOf(signature, statement, keys);
   const may = basis === 'patient' ? grantedBy.role === 'patient' && grantedBy.owner === patient : grantedBy.role === 'custodian';
   if (!may) refute(`${grantedBy.owner} may not grant an authority for ${patient}.`);
-  if (grantedBy.entry.index >= entry.index) refute(`The key of ${grantedBy.owner} was registered after the authority was logged.`);
+  if (grantedBy.entry.index >= entry.index) refute(`The key of ${grantedBy.owner} was registered after Authority/${id} was logged.`);
   return { ...words, entry: entryOf(entry, authority, `Authority/${id}`), grantedBy };
 }
 
@@ -240,17 +240,15 @@ function eventSentence({ reference, requester, purpose, recorded, entry, basis }
   return `${what}${entry.kind === 'disclosure' ? `, resting on ${basis.length === 0 ? 'no Consent' : [...basis].join(', ')}` : ''}.`;
 }
 
-function consentSentence({ reference, status, patient, entry, signers, under }: Consent): string {
+function consentSentence({ reference, status, patient, entry, signers }: Consent): string {
   const by = signers.map(({ owner, role, kid }) => `${owner} (${role}, key ${kid})`).join(' and ');
-  const signed =
-    signers.length === 0
-      ? ''
-      : ` Its exact terms were signed by ${by}, whose keys had been registered in the log before.${under.map(authoritySentence).join('')}`;
+  const signed = signers.length === 0 ? '' : ` Its exact terms were signed by ${by}, whose keys had been registered in the log before.`;
   return `${reference} of ${patient}, status ${status}, exactly these bytes: logged as ${entry.kind} at entry ${entry.index}, ${entry.occurredAt}.${signed}`;
 }
 
 function authoritySentence({ id, delegate, patient, basis, grantedBy, entry }: Authority): string {
-  return ` ${delegate} signed on behalf of ${patient}, as ${basis === 'patient' ? 'the patient' : `${basis}, as ${grantedBy.owner}`} had signed before: authority ${id}, entry ${entry.index}.`;
+  const word = basis === 'patient' ? ', by the patient’s own word' : ` as ${basis}, by the word of ${grantedBy.owner}`;
+  return `${delegate} signed on behalf of ${patient}${word}: authority ${id}, entry ${entry.index}.`;
 }
 
 function notProven(event: Event | null, consents: readonly Consent[]): string[] {
