@@ -4,14 +4,14 @@ import { createApp } from '../../server/app.ts';
 import { newVersion } from '../../server/fhir/ids.ts';
 import type { Statement } from '../http/walk/claims.ts';
 import { databases } from './databases.ts';
-import { type Leak, leaks, planted } from './leaks.ts';
+import { type Leak, leaks, planted, type Planted } from './leaks.ts';
 import { shrink } from './shrink.ts';
 import { caseOf, runWorlds, statementOf } from './worlds.ts';
 
 const each = 100;
 
 let source: Awaited<ReturnType<typeof databases>>;
-let copy: Awaited<ReturnType<typeof planted>>;
+let copy: Planted;
 let statement: Statement;
 beforeAll(async () => {
   source = await databases(process.env['ASSENT_TEST_ENGINE'] === 'mongodb');

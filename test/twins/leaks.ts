@@ -28,8 +28,8 @@ export const leaks: readonly Leak[] = [
     changes: [
       [
         DISCLOSE,
-        "  if (page.kind !== 'rows' || total !== true",
-        `  if (${on('count')} && page.kind === 'rows' && page.total) return { ...page, total: { count: (await resources.count({ type, where, scope: 'internal' })).total, exact: true } };\n  if (page.kind !== 'rows' || total !== true`,
+        "  if (page.kind !== 'rows') return page;\n  return total",
+        `  if (${on('count')} && page.kind === 'rows' && page.total) return { ...page, total: { count: (await resources.count({ type, where, scope: 'internal' })).total, exact: true } };\n  if (page.kind !== 'rows') return page;\n  return total`,
       ],
     ],
   },
