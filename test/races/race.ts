@@ -117,15 +117,15 @@ async function raceOnce(
   raced.races += 1;
 }
 
-/** `sides`: one, or two that take turns in being the one that is told. */
-export async function race(sides: readonly [Side, Side], races: number, named = 'racer'): Promise<Raced> {
+/** `sides`: one, or two that take turns in being the one that is told. `until`: no race begins after it, by performance.now(). */
+export async function race(sides: readonly [Side, Side], races: number, named = 'racer', until = Number.POSITIVE_INFINITY): Promise<Raced> {
   const [{ admin }] = sides;
   const raced: Raced = { races: 0, before: 0, after: 0, leaks: [] };
   const custodian = await enrolKey(admin, HOSPITAL);
   const racers = await Promise.all([1, 2, 3].map((n) => makeRacer(admin, `${named}${n}`)));
   await Promise.all(
     racers.map(async (racer, i) => {
-      for (let n = i; n < races && raced.leaks.length === 0; n += racers.length) {
+      for (let n = i; n < races && raced.leaks.length === 0 && performance.now() < until; n += racers.length) {
         const [one, other] = n % 2 === 0 ? sides : [sides[1], sides[0]];
         await raceOnce({ here: one, there: other }, racer, { custodian, raced });
       }
