@@ -130,3 +130,16 @@ test('of more resources with one and the same sort key than can be sorted, those
   expect([...one.ids, ...two.ids, ...three.ids]).toEqual(order.slice(0, 120));
   expect((await page({ after: three.first, reversed: true })).ids).toEqual(two.ids.toReversed());
 });
+
+test('many large criteria, whose sizes alone take long to count, are handed on', async () => {
+  const type = 'Counted';
+  const names = Array.from({ length: 60 }, (_, i) => `criterion-${i}`);
+  await store({ engine }, ...Array.from({ length: 1_500 }, (_, i) => resource(type, `r${i}`, { instant: -i, keys: names })));
+  const { reads, handedOn, close } = watched();
+  const asked = (criteria: number) => query(type, { where: and(names.slice(0, criteria).map((name) => any([name]))), limit: 5 });
+  expect(await reads.find(asked(2))).toMatchObject({ kind: 'rows', rows: { length: 5 } });
+  expect(handedOn).toEqual([]);
+  expect(await reads.find(asked(60))).toMatchObject({ kind: 'rows', rows: { length: 5 } });
+  expect(handedOn).toHaveLength(1);
+  close();
+});

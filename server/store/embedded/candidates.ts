@@ -8,6 +8,9 @@ import { type Database, one } from './database.ts';
 import { newestOf } from './rows.ts';
 import { type Charge, compareEntries, type Entry, merge, OVER_BUDGET, type Place, type Reading, walkKey, walkRange, walkType } from './walk.ts';
 
+/** Index entries that SQLite counts in the time of one row that is looked at. */
+export const COUNTED_AS_ONE = 100;
+
 /** Reads what `accept` needs, and no more. */
 export type Check = Reading & { readonly accept: (entry: Entry) => boolean };
 
@@ -165,6 +168,12 @@ function measure(database: Database, type: string, driver: Driver, cap: number):
 /** Entries of a driver, counted up to a cap. */
 export function sizeOf(database: Database, type: string, driver: Driver, cap: number): number {
   if (driver.kind === 'ids') return driver.ids.length;
+  const size = entriesOf(database, type, driver, cap);
+  database.counted?.(size);
+  return size;
+}
+
+function entriesOf(database: Database, type: string, driver: Exclude<Driver, { readonly kind: 'ids' }>, cap: number): number {
   if (driver.kind === 'range') {
     const counted = database.statement('SELECT count(*) FROM (SELECT 1 FROM keys WHERE type = ? AND key >= ? AND key < ? LIMIT ?)');
     return one<[number]>(counted, type, driver.from, driver.to, cap)?.[0] ?? 0;

@@ -17,6 +17,8 @@ export type Database = {
   close(): void;
   /** Of the query that is being run, where it wants to be explained. */
   readonly trace?: Trace;
+  /** Told of index entries that were counted to choose by: work that takes the thread's time as rows do. */
+  readonly counted?: (entries: number) => void;
 };
 
 export type Mode = 'read-write' | 'read-only';

@@ -8,7 +8,7 @@ import { type Choice, headsOf, isIndexed } from '../driver.ts';
 import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import { createTally, isMore } from '../tally.ts';
-import { checkOf, collect, inOrder, type Ordered, pick, readingFor, type Through, wholeOf } from './candidates.ts';
+import { checkOf, collect, COUNTED_AS_ONE, inOrder, type Ordered, pick, readingFor, type Through, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
 import { keysAt, resourceAt } from './rows.ts';
@@ -105,8 +105,6 @@ export function count(database: Database, query: CountQuery, meter: Meter, cap =
   return { kind: 'count', ...tally.counted() };
 }
 
-/** Index entries that SQLite counts in the time of one row that is looked at. */
-const COUNTED_AS_ONE = 100;
 const COUNTED_AT_ONCE = 20_000;
 
 /** What one index range answers alone, all of a type or one key, and nothing has to be said of: how to. A first part of it tells whether it is long. */

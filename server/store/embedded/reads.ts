@@ -8,6 +8,7 @@ import { AssentError } from '../../errors.ts';
 import type { CountQuery, CountResult, FindResult, Query, Scope, SeveralQuery } from '../port.ts';
 import type { Pace } from '../meter.ts';
 import { createTrace, withTrace } from '../trace.ts';
+import { COUNTED_AS_ONE } from './candidates.ts';
 import { type Database, readEpoch, snapshot } from './database.ts';
 import { countRows, findRows } from './find.ts';
 import { findSeveral } from './find-several.ts';
@@ -31,12 +32,32 @@ export function within<T>(database: Database, scope: Pick<Scope, 'epoch'> | 'int
 }
 
 /** `thread`: in words. */
-export function runLong(database: Database, read: LongRead, pace: Pace, thread = 'main thread'): FindResult | CountResult {
+export function runLong(given: Database, read: LongRead, each: Pace, thread = 'main thread'): FindResult | CountResult {
+  const { database, pace } = countingToo(given, each);
   if (read.kind === 'several')
     return within(database, read.query.parts[0]?.scope ?? 'internal', () => findSeveral(database, read.query, pace, thread));
   if (!read.query.explain) return run(database, read, pace);
   const trace = createTrace(thread, read.query.budget);
   return withTrace(run({ ...database, trace }, read, trace.pace(pace)), trace);
+}
+
+/** The pace is told of rows and of what is counted to choose among them. */
+function countingToo(database: Database, pace: Pace): { readonly database: Database; readonly pace: Pace } {
+  let [rows, counted] = [0, 0];
+  const told = (): void => pace(rows + counted);
+  return {
+    database: {
+      ...database,
+      counted: (entries) => {
+        counted += entries / COUNTED_AS_ONE;
+        told();
+      },
+    },
+    pace: (walked) => {
+      rows = walked;
+      told();
+    },
+  };
 }
 
 function run(database: Database, read: Exclude<LongRead, { kind: 'several' }>, pace: Pace): FindResult | CountResult {
