@@ -165,7 +165,7 @@ function searcherOver(engine: Engine, policies: Policies): (request: SearchReque
     implicit: { kind: 'permit-except', labels: [] },
     beyondBreakGlass: [],
     hiddenFromGuardians: [],
-    readsFor: async () => [],
+    actsFor: async () => [],
     labelRules: RULES,
     clock: systemClock,
     visibleAmong: async () => new Set(),

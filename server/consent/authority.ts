@@ -67,7 +67,12 @@ export function instantOf(text: string): number {
 
 /** Whether something new may be done under it now. */
 export function mayAct(authority: Authority, act: Act, now: number): boolean {
-  return authority.ended === undefined && authority.acts.includes(act) && isWithin(authority, now);
+  return authority.acts.includes(act) && isStanding(authority, now);
+}
+
+/** Whether it holds now, for whatever it is for. */
+export function isStanding(authority: Authority, now: number): boolean {
+  return authority.ended === undefined && isWithin(authority, now);
 }
 
 /** Whether it was granted and not ended where the act stands in the log. */

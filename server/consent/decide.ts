@@ -6,7 +6,7 @@
  * elsewhere the custodian's implicit policy holds. Every patient a resource names must permit. Pure: the clock is an argument.
  */
 import { and, any, type Expression, none, not, or } from '../search/expression.ts';
-import { type Authority, mayAct } from './authority.ts';
+import { type Authority, isStanding, mayAct } from './authority.ts';
 import { builtInFor } from './built-in.ts';
 import type { Closure } from './closure.ts';
 import { purposeIsWithin, readActions } from './code-systems.ts';
@@ -25,8 +25,8 @@ export type DecisionInput = Asked & {
   readonly implicit: ImplicitPolicy;
   /** Patients one of whose Consents is not the one in the log: nothing about them is shown on anybody else's say. */
   readonly voidPatients: ReadonlySet<string>;
-  /** Of a relative: for whom they may read, each from and until its time. */
-  readonly readsFor?: readonly Authority[];
+  /** Of a relative: for whom they act, each from and until its time. */
+  readonly actsFor?: readonly Authority[];
   /** Labels that a guardian does not see of an adolescent. */
   readonly hiddenFromGuardians?: readonly string[];
   /** Labels that no broken glass opens, by law. */
@@ -44,7 +44,7 @@ export function scopeFor(input: DecisionInput): Decision {
   const { type, caller, policies, closure, now } = input;
   const { breakGlass } = caller;
   const ends = breakGlass && now < breakGlass.until ? [breakGlass.until] : [];
-  const terms = readsForChanges(input).filter((instant) => instant > now);
+  const terms = actsForChanges(input).filter((instant) => instant > now);
   const validUntil = Math.min(closure.validUntil, ...ends, ...terms, ...policies.map((policy) => nextChange(policy, now)));
   const { decides, opens, permits } = builtInFor(type, caller);
   return {
@@ -74,8 +74,8 @@ function instead(
  * guardian of an adolescent nothing that is the adolescent's own. `patient`: for this one alone.
  */
 export function onBehalf(input: DecisionInput, patient?: string): Expression {
-  const { readsFor = [], now, caller, hiddenFromGuardians } = input;
-  const standing = readsFor.filter(
+  const { actsFor = [], now, caller, hiddenFromGuardians } = input;
+  const standing = actsFor.filter(
     (authority) =>
       mayAct(authority, 'read', now) &&
       (patient === undefined || authority.patient === patient) &&
@@ -83,20 +83,32 @@ export function onBehalf(input: DecisionInput, patient?: string): Expression {
   );
   return or(
     standing.map((authority) => {
-      const hides = authority.adolescence !== undefined && now >= authority.adolescence;
-      return instead(input, { patient: authority.patient, ...(hides ? { except: hiddenFromGuardians } : {}) });
+      return instead(input, { patient: authority.patient, ...(hidesNow(authority, now) ? { except: hiddenFromGuardians } : {}) });
     }),
   );
 }
 
+function hidesNow({ adolescence }: Authority, now: number): boolean {
+  return adolescence !== undefined && now >= adolescence;
+}
+
+/** Where no Consent applies. What is an adolescent's own no custodian's policy opens to their guardian either. */
+export function otherwiseFor(input: DecisionInput): Expression {
+  const implicit = implicitExpression(input.implicit, input.caller, input);
+  const { actsFor = [], now, hiddenFromGuardians = [] } = input;
+  const theirs = actsFor.filter((authority) => isStanding(authority, now) && hidesNow(authority, now)).map(({ patient }) => facet.patient(patient));
+  if (theirs.length === 0) return implicit;
+  return and([implicit, not(and([any(theirs), labelsDenied(hiddenFromGuardians.map(labelOf), input)]))]);
+}
+
 /** Instants at which what is read on behalf of others changes by itself. */
-export function readsForChanges({ readsFor = [] }: Pick<DecisionInput, 'readsFor'>): readonly number[] {
-  return readsFor.flatMap(({ from, until, adolescence }) => [from, until, ...(adolescence === undefined ? [] : [adolescence])]);
+export function actsForChanges({ actsFor = [] }: Pick<DecisionInput, 'actsFor'>): readonly number[] {
+  return actsFor.flatMap(({ from, until, adolescence }) => [from, until, ...(adolescence === undefined ? [] : [adolescence])]);
 }
 
 /** `selves`: patients who need no Consent to read, and whose Consents are about others. */
 function consentedTo(input: DecisionInput, selves: readonly string[]): Expression {
-  const otherwise = implicitExpression(input.implicit, input.caller, input);
+  const otherwise = otherwiseFor(input);
   const foreign = input.policies.filter(({ patient }) => !selves.includes(patient));
   const groups = groupByResidual(foreign, input, otherwise);
   const explicit = new Set([...selves, ...groups.flatMap(({ patients }) => patients)].map(facet.patient));

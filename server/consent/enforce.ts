@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
 import type { Expression } from '../search/expression.ts';
 import type { RecordStore, ResourceStore, StoredResource } from '../store/port.ts';
-import { type AuthorityRecords, createAuthorities, readsFor } from './enforce/authorities.ts';
+import { type AuthorityRecords, createAuthorities, actsFor } from './enforce/authorities.ts';
 import { type Ages, type AuthorityCeremony, endAuthority, grantAuthority } from './enforce/authority-ceremony.ts';
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
@@ -116,7 +116,7 @@ export function createGateFor(given: GateDeps): GateFor {
     implicit: deps.implicit,
     beyondBreakGlass: deps.breakGlass.except,
     hiddenFromGuardians: deps.hiddenFromGuardians,
-    readsFor: (caller) => readsFor({ ...signers.authorities, isDeceased: (patient) => isDeceased(deps, patient) }, caller),
+    actsFor: (caller) => actsFor({ ...signers.authorities, isDeceased: (patient) => isDeceased(deps, patient) }, caller),
     labelRules: deps.labelling.rules,
     clock,
     visibleAmong: (references, scopeOf) => visibleAmong(resources, references, scopeOf),

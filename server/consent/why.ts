@@ -8,9 +8,8 @@
 import { type Expression, holds } from '../search/expression.ts';
 import { builtInFor } from './built-in.ts';
 import type { CompiledConsent, Provision } from './compile.ts';
-import { type Clause, clausesOf, type DecisionInput, onBehalf, weigh, whySilent } from './decide.ts';
+import { type Clause, clausesOf, type DecisionInput, onBehalf, otherwiseFor, weigh, whySilent } from './decide.ts';
 import { facet, PATIENT } from './facets.ts';
-import { implicitExpression } from './implicit.ts';
 
 /** Whether an expression holds of the resource; undefined: whoever asks may not know. */
 export type Tells = (expression: Expression) => boolean | undefined;
@@ -63,7 +62,7 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
   const instead = patient === undefined ? false : tells(onBehalf(input, patient));
   if (instead === true) return { ...plain, permitted: true, ground: 'built-in', policy: 'on-behalf' };
   if (instead === undefined) return { ...plain, permitted: undefined, ground: 'content' };
-  const otherwise = implicitExpression(input.implicit, input.caller, input);
+  const otherwise = otherwiseFor(input);
   const weighed = weigh(
     consents.map(({ compiled }) => compiled),
     input,

@@ -3,7 +3,7 @@
  *
  * Invariant: one whose signing key was in other hands by then counts for nothing from its beginning. consent.md §6
  */
-import { type Authority, fitsLife, mayAct, termsOf } from '../authority.ts';
+import { type Authority, fitsLife, termsOf } from '../authority.ts';
 import { areSignedBy, readKeyStatement } from '../key-statements.ts';
 import { couldSign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Caller } from '../model.ts';
@@ -83,13 +83,13 @@ async function held(logged: LoggedAuthority, { keyOf, base }: Omit<Deps, 'record
 const RELATED_PERSON = 'RelatedPerson/';
 const nobody: readonly Authority[] = [];
 
-/** For whom a relative may read, now or once its time comes. Whoever is none is asked nothing. */
-export async function readsFor(
+/** For whom a relative acts, now or once its time comes. Whoever is none is asked nothing. */
+export async function actsFor(
   { list, isDeceased }: Pick<Authorities, 'list'> & { readonly isDeceased: (patient: string) => Promise<boolean> },
   { actor }: Pick<Caller, 'actor'>,
 ): Promise<readonly Authority[]> {
   if (!actor.startsWith(RELATED_PERSON)) return nobody;
-  const granted = (await list(actor)).filter((authority) => mayAct(authority, 'read', authority.from));
+  const granted = (await list(actor)).filter(({ ended }) => ended === undefined);
   const fitting = await Promise.all(granted.map(async (authority) => fitsLife(authority, { deceased: await isDeceased(authority.patient) })));
   return granted.filter((_authority, i) => fitting[i]);
 }

@@ -8,7 +8,7 @@ import type { Clock } from '../../clock.ts';
 import type { Authority } from '../authority.ts';
 import type { Closure } from '../closure.ts';
 import { anchorsOf, type CompiledConsent } from '../compile.ts';
-import { type Decision, everSpeaksTo, maySupport, nextChange, readsForChanges, scopeFor } from '../decide.ts';
+import { type Decision, everSpeaksTo, maySupport, nextChange, actsForChanges, scopeFor } from '../decide.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
 import { type Refinement, refinementOf } from '../sources.ts';
@@ -24,8 +24,8 @@ export type ViewsDeps = {
   /** Labels that no broken glass opens. */
   readonly beyondBreakGlass: readonly string[];
   readonly hiddenFromGuardians: readonly string[];
-  /** For whom this caller may read in their place, at some time; asked anew for each request. */
-  readonly readsFor: (caller: Caller) => Promise<readonly Authority[]>;
+  /** For whom this caller acts, at some time; asked anew for each request. */
+  readonly actsFor: (caller: Caller) => Promise<readonly Authority[]>;
   /** Labelling.rules */
   readonly labelRules: string;
   readonly clock: Clock;
@@ -58,12 +58,12 @@ export function createViews(deps: ViewsDeps): ViewMaker {
   const cache = new Map<string, Cached>();
 
   /** `patients`: whose Consents matter; absent: everybody's. */
-  async function prepare(caller: Caller, readsFor: readonly Authority[], patients?: ReadonlySet<string>): Promise<Cached> {
+  async function prepare(caller: Caller, actsFor: readonly Authority[], patients?: ReadonlySet<string>): Promise<Cached> {
     const [at, generation] = [policies.epoch(), policies.generation()];
     const closure = await closureOf(caller);
     const mine = inForce(policies, patients).filter(({ compiled }) => everSpeaksTo(compiled.root, { caller, closure }));
     const voidPatients = policies.voidPatients();
-    const standing = { ...settingsOf(deps), caller, closure, policies: mine.map(({ compiled }) => compiled), voidPatients, readsFor };
+    const standing = { ...settingsOf(deps), caller, closure, policies: mine.map(({ compiled }) => compiled), voidPatients, actsFor };
     const support = supportOf(mine, { caller, closure, clock });
     const viewOf = remembered((anchors) => {
       const decide = createDecider({ ...standing, anchors }, clock);
@@ -77,7 +77,7 @@ export function createViews(deps: ViewsDeps): ViewMaker {
             { ...standing, anchors: instead, type, now: clock() },
             { patient, tells, consents: patient === undefined ? [] : consentsOf(policies, patient) },
           ),
-        mark: () => markOf({ caller, closure, mine, readsFor, implicit, voidPatients: policies.voidPatients(), anchors }, clock()),
+        mark: () => markOf({ caller, closure, mine, actsFor, implicit, voidPatients: policies.voidPatients(), anchors }, clock()),
       };
     });
     const anchors = [...new Set(mine.flatMap(({ compiled }) => anchorsOf(compiled.root)))];
@@ -86,12 +86,12 @@ export function createViews(deps: ViewsDeps): ViewMaker {
 
   async function current(caller: Caller): Promise<View> {
     await policies.upTo(await epoch());
-    const readsFor = await deps.readsFor(caller);
-    const key = readsFor.length === 0 ? callerKey(caller) : JSON.stringify([callerKey(caller), readsFor.map(({ id }) => id)]);
+    const actsFor = await deps.actsFor(caller);
+    const key = actsFor.length === 0 ? callerKey(caller) : JSON.stringify([callerKey(caller), actsFor.map(({ id }) => id)]);
     const known = cache.get(key);
     if (known && known.epoch === policies.epoch() && known.generation === policies.generation() && known.validUntil > clock())
       return settled(known, deps);
-    const made = await prepare(caller, readsFor);
+    const made = await prepare(caller, actsFor);
     if (cache.size >= MOST_CALLERS) cache.clear();
     cache.set(key, made);
     return settled(made, deps);
@@ -100,7 +100,7 @@ export function createViews(deps: ViewsDeps): ViewMaker {
   async function currentAbout(caller: Caller, row: GateRow): Promise<View> {
     await policies.upTo(await epoch());
     const anchors = (patients: readonly string[]) => inForce(policies, new Set(patients)).flatMap(({ compiled }) => anchorsOf(compiled.root));
-    return settled(await prepare(caller, await deps.readsFor(caller), await deps.concernedBy(row, anchors)), deps);
+    return settled(await prepare(caller, await deps.actsFor(caller), await deps.concernedBy(row, anchors)), deps);
   }
 
   const confirm: Views['confirm'] = (patients) => policies.confirm(patients);
@@ -183,17 +183,17 @@ type Marked = {
   readonly caller: Caller;
   readonly closure: Closure;
   readonly mine: readonly PolicyInForce[];
-  readonly readsFor: readonly Authority[];
+  readonly actsFor: readonly Authority[];
   readonly implicit: ImplicitPolicy;
   readonly voidPatients: ReadonlySet<string>;
   readonly anchors: ReadonlySet<string>;
 };
 
 /** Periods by the next of their boundaries: once it is passed, another is next. */
-function markOf({ caller, closure, mine, readsFor, implicit, voidPatients, anchors }: Marked, now: number): string {
+function markOf({ caller, closure, mine, actsFor, implicit, voidPatients, anchors }: Marked, now: number): string {
   const policies = mine.map(({ reference, version, compiled }) => `${reference} ${version} ${compiled.permitsUntil} ${nextChange(compiled, now)}`);
   // What they are, and how many of their boundaries are passed.
-  const relatives = readsFor.length === 0 ? [] : [readsFor.map(({ id }) => id), readsForChanges({ readsFor }).filter((at) => at <= now).length];
+  const relatives = actsFor.length === 0 ? [] : [actsFor.map(({ id }) => id), actsForChanges({ actsFor }).filter((at) => at <= now).length];
   const sets = [closure.permit, closure.deny, voidPatients, anchors].map((set) => [...set].sort());
   return hash(
     'sha256',
