@@ -44,6 +44,10 @@ const commands: Readonly<Record<string, Command>> = {
     meaning: 'cosign the checkpoints of other logs: witness --policy FILE --name NAME',
     run: async (args) => (await import('./commands/witness.ts')).witness(args),
   },
+  rebuild: {
+    meaning: 'make damaged tiles and entry bundles anew, if the entries give the signed root; with the servers stopped',
+    run: async () => (await import('./commands/rebuild.ts')).rebuild(readConfig()),
+  },
   fsck: {
     meaning: 're-prove the whole log and the chain of disclosures of every patient',
     run: async () => (await import('./commands/fsck.ts')).fsck(readConfig()),
