@@ -1,4 +1,4 @@
-"""Verifies Assent receipts, proofs of erasure and statements of disclosures. Written from docs/receipt.md alone; needs nothing but Python 3.8.
+"""Verifies Assent receipts, proofs of erasure and statements of disclosures. Follows docs/receipt.md; needs nothing but Python 3.8.
 
 verify.py FILE… [--trust VERIFIER-KEY]   one line per file: the verdict, and why
 verify.py --lines                        stdin: one file in base64 per line; stdout: one verdict per line
