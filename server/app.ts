@@ -12,13 +12,13 @@ import { anchorSeries } from './anchoring/anchor-watch.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
-import { createRecorder, type Recorder } from './audit/record.ts';
+import { createRecorder, type Recorded, type Recorder } from './audit/record.ts';
 import { asClient } from './authz/as-client.ts';
 import { installAuthorization } from './authz/authorization.ts';
 import { ensureBootstrap } from './authz/bootstrap.ts';
 import { type Clients, createClients } from './authz/clients.ts';
 import { createAuthorityLog } from './authz/authority-log.ts';
-import type { RecordCommit } from './authz/commit.ts';
+import type { AdminAct, RecordCommit } from './authz/commit.ts';
 import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
 import { createKeyLog, type KeyLog } from './authz/key-log.ts';
 import { createLoggedKeys } from './authz/logged-keys.ts';
@@ -107,14 +107,14 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const parameters = createStoredParameters(engine, onBoard);
   await parameters.refresh();
   const nudging = parameters.noticing(nudgeAfterCommit(engine, anchoring));
-  const registry = createRegistry(nudging, { clock, config, anchoring });
   const terms = createSearchTerms(packages.packages);
   const labelling = createLabelling(sensitiveCodes(config.SENSITIVE_VALUE_SETS, packages.packages, terms));
   const search = createSearch({ base: endpoints.fhir, clock, known: parameters.known, terms });
+  const recorder = recorderOver({ search, clock, endpoints });
+  const registry = createRegistry(nudging, { clock, config, anchoring, recorder });
   // What has no secrets yet was never started.
   const isNew = !(await engine.records.get('secret', 'page-links'));
   const keyMark = await readKeyMark(engine.records, { keyRules: onBoard.keyRules, isNew, stale: () => warn(STALE_KEYS) });
-  const recorder = recorderOver({ search, clock, endpoints });
   const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark, parameters });
   if (await keepLabelled({ ...nudging, jobs, labelling }, isNew)) warn(STALE_LABELS);
   const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling };
@@ -244,10 +244,20 @@ function wakeForOthers(engine: Engine, { sealer }: Anchoring, { log }: FastifyIn
 
 type Registry = { readonly clients: Clients; readonly keyLog: KeyLog };
 
-type RegistryParts = { readonly clock: Clock; readonly config: Config; readonly anchoring: Anchoring };
+type RegistryParts = { readonly clock: Clock; readonly config: Config; readonly anchoring: Anchoring; readonly recorder: Recorder };
 
-function createRegistry({ resources, records }: Engine, { clock, config, anchoring: { tail } }: RegistryParts): Registry {
-  const commit: RecordCommit = (writes) => resources.commit({ ...writes, resources: [], bumpEpoch: true });
+function createRegistry({ resources, records }: Engine, { clock, config, anchoring: { tail }, recorder }: RegistryParts): Registry {
+  const recorded = ({ by: { client, actor, purpose }, patient, what }: AdminAct): Recorded =>
+    recorder({ interaction: 'operation', outcome: 'done', client, actor, purpose, patient, what: [], basis: [], query: what }, { own: true });
+  const commit: RecordCommit = ({ act, log, ...writes }) => {
+    const audits = act ? [recorded(act)] : [];
+    return resources.commit({
+      ...writes,
+      resources: audits.map(({ resource }) => resource),
+      log: [...log, ...audits.map(({ entry }) => logRow(entry))],
+      bumpEpoch: true,
+    });
+  };
   return {
     clients: createClients({ records, commit, clock, privateHosts: config.JWKS_PRIVATE_HOSTS }),
     keyLog: createKeyLog({

@@ -2,12 +2,18 @@
  * The one way authz changes what lasts: records and log rows in one commit that also moves the consent epoch, because a registration or
  * a key may change who sees what, and because cached tokens are re-checked when the epoch moves.
  */
+import type { Caller } from '../consent/model.ts';
 import type { NewLogRow, RecordWrite } from '../store/port.ts';
 
 /** The record is at this revision; null: there is no such record. */
 export type RecordGuard = { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: number | null };
 
+/** Who did it, to whom, and what, for the audit trail. `patient`: the logical id; undefined: it is nobody's record. */
+export type AdminAct = { readonly by: Caller; readonly patient: string | undefined; readonly what: string };
+
+/** `act`: its AuditEvent is part of the commit. */
 export type RecordCommit = (writes: {
+  readonly act?: AdminAct;
   readonly guards: readonly RecordGuard[];
   readonly records: readonly RecordWrite[];
   readonly log: readonly NewLogRow[];

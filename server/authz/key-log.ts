@@ -1,7 +1,7 @@
 /**
  * The append-only key log: who signs with which public key, since when, until when. consent.md §6, interface.md §2
  *
- * Invariants: an event is never changed or removed; its record, its entry in the Merkle log and the move of the epoch are one commit,
+ * Invariants: an event is never changed or removed; its record, its entry in the Merkle log, its AuditEvent and the move of the epoch are one commit,
  * and the entry holds the digest of the record's exact text; a key is registered once, for one owner, for ever; whoever administers registers a
  * patient's first key and no further one.
  */
@@ -10,7 +10,7 @@ import type { Clock } from '../clock.ts';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
 import type { NewLogRow, RecordStore, RecordWrite, StoredRecord } from '../store/port.ts';
-import type { RecordCommit, RecordGuard } from './commit.ts';
+import type { AdminAct, RecordCommit, RecordGuard } from './commit.ts';
 import { digestOfEvent } from './event-digest.ts';
 import { issue, refuse } from './input.ts';
 import { type Authorization, foldEvents, type KeyEvent, type KeyRole, type PublicJwk, type RegisteredKey } from './key-event.ts';
@@ -83,7 +83,8 @@ export function createKeyLog(deps: KeyLogDeps): KeyLog {
       if (owner.startsWith('Patient/') && (await kids(owner)).length > 0) throw new AssentError('conflict', FURTHER);
       const kid = await calculateJwkThumbprint(jwk);
       const occurredAt = stamp();
-      await append(deps, writesOf(deps, { event: 'registered', kid, owner, role, jwk, proofing, enrolledBy: actorOf(by), occurredAt }, owner, 0));
+      const event: KeyEvent = { event: 'registered', kid, owner, role, jwk, proofing, enrolledBy: actorOf(by), occurredAt };
+      await append(deps, writesOf(deps, event, owner, 0), actOn(event, owner, by));
       return { kid, owner, role, jwk, proofing, registeredAt: occurredAt };
     },
     async revoke(kid, input, by) {
@@ -95,7 +96,7 @@ export function createKeyLog(deps: KeyLogDeps): KeyLog {
       const since =
         compromisedSince === undefined ? {} : { compromisedSince, compromisedFromIndex: await deps.indexAt(Date.parse(compromisedSince)) };
       const event: KeyEvent = { event: 'revoked', kid, reason, ...since, revokedBy: actorOf(by), occurredAt: stamp() };
-      await append(deps, writesOf(deps, event, key.owner, before.length));
+      await append(deps, writesOf(deps, event, key.owner, before.length), actOn(event, key.owner, by));
       return foldEvents([...before, JSON.stringify(event)]) ?? key;
     },
     async list({ owner }) {
@@ -163,8 +164,12 @@ function writesOf({ logRow }: KeyLogDeps, event: KeyEvent, owner: string, count:
   return { guards: [guard], records: [{ kind: 'put', recordKind: KIND, id: guard.id, value: record, lookup }], log: [logRow(entry)] };
 }
 
-async function append({ commit }: KeyLogDeps, writes: KeyWrites): Promise<void> {
-  const done = await commit(writes);
+function actOn({ event, kid }: KeyEvent, owner: string, by: Caller): AdminAct {
+  return { by, patient: /^Patient\/(.+)$/.exec(owner)?.[1], what: `key ${event}: ${kid}` };
+}
+
+async function append({ commit }: KeyLogDeps, writes: KeyWrites, act: AdminAct): Promise<void> {
+  const done = await commit({ ...writes, act });
   const isFirst = writes.guards.every(({ id }) => id.endsWith('.000000'));
   if (done.kind === 'conflict') throw new AssentError('conflict', isFirst ? 'This key is registered already.' : undefined);
 }

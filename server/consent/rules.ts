@@ -8,7 +8,8 @@ import { closureOf } from './closure.ts';
 import { systems } from './code-systems.ts';
 import { compileConsent, SEMANTICS } from './compile.ts';
 import { scopeFor } from './decide.ts';
-import { facetsOf } from './facets.ts';
+import { facet, facetsOf } from './facets.ts';
+import { createLabelling, withLabels } from './labelling.ts';
 import type { Caller } from './model.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -32,6 +33,13 @@ const actor = (reference: string) => ({ actor: [{ role: { coding: coding(systems
 const purpose = (...codes: string[]) => ({ purpose: coding(systems.purpose, ...codes) });
 const kind = (...codes: string[]) => ({ class: coding(systems.resourceTypes, ...codes) });
 const labelled = (...codes: string[]) => ({ meta: { security: labels(...codes) } });
+const coded = (code: string) => ({ code: { coding: coding('urn:x', code) } });
+const about = (reference: string) => ({ focus: [{ reference }] });
+/** Stands in for the value sets that the server is started with. */
+const labelling = createLabelling([{ labels: ['HIV'], codes: coding('urn:x', 'H'), patterns: [] }]);
+/** A resource that holds H. */
+const SENSITIVE = 'Condition/h';
+const referred = (reference: string) => (reference === SENSITIVE ? [facet.anyCode('urn:x', 'H')] : undefined);
 const permit = (more: Json = {}): Json => ({ type: 'permit', ...more });
 const deny = (more: Json = {}): Json => ({ type: 'deny', ...more });
 
@@ -83,6 +91,16 @@ export const rules: readonly Rule[] = [
     ],
   },
   {
+    says: 'A code of the value sets of sensitive codes labels what holds it, and what refers to that, beside what its source says; both are R at least. Here H means HIV.',
+    examples: [
+      { provisions: [permit({ provision: [deny({ securityLabel: labels('HIV') })] })], resource: coded('A'), permitted: true },
+      { provisions: [permit({ provision: [deny({ securityLabel: labels('HIV') })] })], resource: coded('H'), permitted: false },
+      { provisions: [permit({ provision: [deny({ securityLabel: labels('HIV') })] })], resource: about(SENSITIVE), permitted: false },
+      { provisions: [permit({ securityLabel: labels('N') })], resource: { ...coded('A'), ...labelled('N') }, permitted: true },
+      { provisions: [permit({ securityLabel: labels('N') })], resource: { ...coded('H'), ...labelled('N') }, permitted: false },
+    ],
+  },
+  {
     says: 'A permit by code looks at what a resource is coded as; a deny at every code in it.',
     examples: [
       { provisions: [permit({ code: [{ coding: coding('urn:x', 'A') }] })], resource: { code: { coding: coding('urn:x', 'A') } }, permitted: true },
@@ -128,10 +146,11 @@ const NOW = Date.UTC(2024, 5, 1);
 /** Whether Organization/gh (or `actor`), for TREAT (or `purpose`), may read it where nothing else is agreed. */
 export function isPermitted({ provisions, resource = {}, actor: reference = GH, purpose: code = 'TREAT' }: Example): boolean {
   const caller: Caller = { client: 'c', actor: reference, purpose: code, scopes: [], admin: false, choosesIds: false, tokenId: '' };
-  const about = { resourceType: 'Observation', subject: { reference: 'Patient/1' }, ...resource } as ResourceValue;
+  const asked = { resourceType: 'Observation', subject: { reference: 'Patient/1' }, ...resource } as ResourceValue;
+  const facets = facetsOf(asked, { writer: 'Organization/writer', base: BASE, lookup: () => undefined });
   const { where } = scopeFor({
     caller,
-    type: about.resourceType,
+    type: asked.resourceType,
     closure: closureOf(caller, [], NOW),
     now: NOW,
     implicit: { kind: 'deny' },
@@ -139,7 +158,7 @@ export function isPermitted({ provisions, resource = {}, actor: reference = GH, 
     anchors: new Set(),
     policies: provisions.map((provision) => compileConsent(consentOf(provision), { now: NOW })),
   });
-  return holds(where, 'example', facetsOf(about, { writer: 'Organization/writer', base: BASE, lookup: () => undefined }));
+  return holds(where, 'example', withLabels(asked.resourceType, facets, { labelling, referred }));
 }
 
 function consentOf(provision: Json): ResourceValue {

@@ -81,6 +81,22 @@ describe('a further key of a patient', () => {
     expect(await signs(next)).toBe(422);
   });
 
+  it('is in the trail of the patient, as is who revoked it; of another’s key they see nothing', async () => {
+    const [{ reference, key }, other] = [await person(), await person()];
+    await admin.call('POST', `/admin/keys/${key.kid}/revoke`, { reason: 'lost' });
+    const actsOn = async (session: Session, patient: string) => {
+      const found = (await session.call('GET', `AuditEvent?patient=${patient}&_count=200`)).json['entry'] as { resource: Json }[] | undefined;
+      const queries = (found ?? []).flatMap(({ resource }) => (resource['entity'] as { query?: string }[]).flatMap(({ query }) => query ?? []));
+      return queries.map((query) => Buffer.from(query, 'base64').toString()).filter((said) => said.startsWith('key '));
+    };
+    const { session: owner } = await register(server, { actor: reference });
+    const told = [`key registered: ${key.kid}`, `key revoked: ${key.kid}`];
+    expect((await actsOn(owner, reference)).sort()).toEqual(told);
+    expect((await actsOn(admin, reference)).sort()).toEqual(told);
+    expect(await actsOn(owner, other.reference)).toEqual([]);
+    expect(await actsOn(insurer, reference)).toEqual([]);
+  });
+
   it('joins the first by its signature, or replaces it; Consents stay, and the patient is told', async () => {
     const { reference, key } = await person();
     const agreed = await agree({ admin }, termsOf(server, { patient: reference, grantee: INSURER }), [key, custodian]);
