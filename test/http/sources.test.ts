@@ -5,6 +5,7 @@ import { labelled } from '../support/consents.ts';
 import {
   agree,
   HOSPITAL,
+  normalised,
   observation,
   organization,
   patient,
@@ -175,6 +176,45 @@ describe('a Binary', () => {
     const id = consent.slice('Consent/'.length);
     await server.hand.setBody('Consent', id, `${await server.hand.body('Consent', id)} `);
     expect((await session.call('GET', '/fhir/Binary/traced')).status).toBe(404);
+  });
+
+  it('takes a securityContext that its writer sees, hidden ones as little as absent ones, and keeps it', async () => {
+    const session = await grant({ securityLabel: labelled('N').securityLabel });
+    await put(server, observation('shown', 'Patient/alice', meta('N')));
+    await put(server, observation('shown-too', 'Patient/alice', meta('N')));
+    await put(server, observation('hidden', 'Patient/bob', meta('N')));
+    const post = (context: string) => {
+      const { id: _id, ...resource } = binary('', context);
+      return session.call('POST', 'Binary', resource);
+    };
+    const [hidden, absent] = [await post('Observation/hidden'), await post('Observation/never-was')];
+    expect([hidden.status, normalised(hidden, 'hidden')]).toEqual([422, normalised(absent, 'never-was')]);
+    expect(hidden.text).toContain('Binary.securityContext');
+    const made = await post('Observation/shown');
+    expect(made.status, made.text).toBe(201);
+    const id = String(made.json['id']);
+    const update = (more: Json) => session.call('PUT', `Binary/${id}`, binary(id, 'Observation/shown', more));
+    expect((await update({ data: 'YQ==' })).status).toBe(200);
+    expect((await update({ securityContext: { reference: 'Observation/shown-too' } })).status).toBe(422);
+    expect((await update({ securityContext: undefined })).status).toBe(422);
+    // Inside one transaction the context may come along.
+    const beside: Json = {
+      resourceType: 'Bundle',
+      type: 'transaction',
+      entry: [
+        {
+          fullUrl: 'urn:uuid:6b1a0f0e-0000-4000-8000-00000000000a',
+          request: { method: 'POST', url: 'Observation' },
+          resource: observation('beside', 'Patient/alice', { id: undefined }),
+        },
+        { request: { method: 'POST', url: 'Binary' }, resource: binary('', 'urn:uuid:6b1a0f0e-0000-4000-8000-00000000000a', { id: undefined }) },
+      ],
+    };
+    const both = await session.call('POST', '', beside);
+    expect(both.status, both.text).toBe(200);
+    // A custodian moves it.
+    await put(server, binary(id, 'Observation/hidden'));
+    expect(await sees(session, `Binary/${id}`)).toBe(false);
   });
 
   it.each<[string, Json]>([

@@ -115,6 +115,7 @@ export const channels: readonly Row[] = [
     tests: [
       ['http/access-rules.test.ts', 'without a securityContext is for its writer; with one, for whoever may read that'],
       ['http/sources.test.ts', 'is seen by whoever sees its securityContext, from the next read on'],
+      ['http/sources.test.ts', 'takes a securityContext that its writer sees, hidden ones as little as absent ones, and keeps it'],
     ],
   },
   {

@@ -39,10 +39,20 @@ export type Change = {
   readonly kept: string | undefined;
 };
 
+/**
+ * That a Binary's securityContext is there for its writer, whatever else integrity asks: who could name any would let others decide who reads it, and
+ * take part in what is decided about a resource nobody showed them (rule 21). Throws broken-reference: absent and hidden are one answer.
+ */
+export async function contextGuards(deps: Deps, operations: readonly WriteOperation[], changes: readonly Change[]): Promise<readonly Guard[]> {
+  return changes.some(({ stored }) => stored?.type === 'Binary') ? targetGuards(deps, operations, { changes, only: CONTEXT }) : [];
+}
+
+const CONTEXT = 'Binary.securityContext';
+
 /** What the write rests on. Throws broken-reference or still-referenced. */
 export async function integrityGuards(deps: Deps, operations: readonly WriteOperation[], changes: readonly Change[]): Promise<readonly Guard[]> {
   const written = changes.flatMap(({ stored }) => (stored ? [stored] : []));
-  const targets = await targetGuards(deps, operations, changes);
+  const targets = await targetGuards(deps, operations, { changes });
   const guards: Guard[] = [...targets];
   for (const [i, { stored }] of changes.entries()) {
     if (!stored?.deleted) continue;
@@ -52,7 +62,10 @@ export async function integrityGuards(deps: Deps, operations: readonly WriteOper
   return guards;
 }
 
-async function targetGuards(deps: Deps, operations: readonly WriteOperation[], changes: readonly Change[]): Promise<readonly Guard[]> {
+/** `only`: of the references those that stand there. */
+type Asked = { readonly changes: readonly Change[]; readonly only?: string };
+
+async function targetGuards(deps: Deps, operations: readonly WriteOperation[], { changes, only }: Asked): Promise<readonly Guard[]> {
   const beside = new Map<string, boolean>();
   for (const { stored, kept } of changes) {
     if (stored) beside.set(`${stored.type}/${stored.id}`, !stored.deleted);
@@ -62,7 +75,9 @@ async function targetGuards(deps: Deps, operations: readonly WriteOperation[], c
   for (const [operation, change] of changes.entries()) {
     const made = operations[operation];
     if (!change.stored || !made || !('resource' in made)) continue;
-    const references = literalReferences(made.resource.value, deps.base).filter(({ target }) => beside.get(target) !== true);
+    const references = literalReferences(made.resource.value, deps.base).filter(
+      ({ target, expression }) => beside.get(target) !== true && (only === undefined || expression === only),
+    );
     for (const reference of await newOf(deps, references, change)) asked.push({ ...reference, operation });
   }
   if (asked.length === 0) return [];

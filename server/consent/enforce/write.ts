@@ -13,12 +13,12 @@ import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import { newVersion } from '../../fhir/ids.ts';
 import type { Condition } from '../../search/join.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
-import { SEALED } from '../facets.ts';
+import { HAS_CONTEXT, SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
 import type { Labelling } from '../labelling.ts';
 import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
 import { actBase, type Disclosure, rowOf, twofold, versionReference } from './disclose.ts';
-import { type Change, integrityGuards } from './integrity.ts';
+import { type Change, contextGuards, integrityGuards } from './integrity.ts';
 import { resolveJoins } from './joins.ts';
 import { labelledRows, spreadingOf } from './labels.ts';
 import type { Change as ParameterChange, StoredParameters } from './parameters.ts';
@@ -70,7 +70,7 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
     // Before the first key is made.
     const indexed = deps.parameters.guard();
     const steps = await planSteps(deps, operations);
-    const links = deps.integrity ? await linkGuards(deps, operations, steps) : [];
+    const links = await linkGuards(deps, operations, steps);
     const labelled = await labelledRows(
       deps,
       steps.flatMap((step) => (step.stored ? [step.stored] : [])),
@@ -114,12 +114,13 @@ function changedParameters(deps: Writing, steps: readonly Step[]): ParameterChan
   return change;
 }
 
-function linkGuards(deps: Writing, operations: readonly WriteOperation[], steps: readonly Step[]): Promise<readonly Guard[]> {
+async function linkGuards(deps: Writing, operations: readonly WriteOperation[], steps: readonly Step[]): Promise<readonly Guard[]> {
+  if (!deps.integrity && (!steps.some(({ stored }) => stored?.type === 'Binary') || (await deps.isCustodian()))) return [];
   const changes = steps.map(({ stored, replaced, result: { kind, row } }): Change => {
     const kept = kind === 'unchanged' && !row.deleted ? `${row.type}/${row.id}` : undefined;
     return { stored, kept, before: async () => (replaced && (await isSeen(deps, replaced)) ? replaced : undefined) };
   });
-  return integrityGuards(deps, operations, changes);
+  return deps.integrity ? integrityGuards(deps, operations, changes) : contextGuards(deps, operations, changes);
 }
 
 /** Who may choose ids may replace what it never saw. */
@@ -234,6 +235,7 @@ async function planUpdate(deps: Writing, operation: WriteOperation & { kind: 'up
   if (match) throw new AssentError('conflict');
   if (operation.ifNoneMatch === '*' && current && !current.deleted) throw new AssentError('version-mismatch', 'A resource has this id already.');
   const keep = current && !(await deps.isCustodian()) ? current.keys : undefined;
+  if (current && keep) refuseMoved(operation.resource.value, current);
   const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated });
   const kind = current && !current.deleted ? ('updated' as const) : ('created' as const);
   const version: Guard = { kind: 'version', type, id: operation.id, version: current?.version ?? null };
@@ -285,6 +287,16 @@ async function currentFor(deps: Writing, type: string, id: string, { unseen }: {
 function refuseSealed(current: StoredResource): void {
   if (current.keys.includes(SEALED))
     throw new AssentError('sealed-resource', `${current.type} holds signed or recorded evidence; it changes only by the matching signature.`);
+}
+
+/** Whoever the context of a Binary is about has a say in it, and keeps it (rule 21). */
+function refuseMoved(value: ResourceValue, current: StoredResource): void {
+  if (current.type !== 'Binary' || current.deleted || !current.keys.includes(HAS_CONTEXT)) return;
+  const contextOf = (of: ResourceValue) => (of['securityContext'] as { readonly reference?: unknown } | undefined)?.reference;
+  if (contextOf(value) !== contextOf(JSON.parse(current.body) as ResourceValue))
+    throw new AssentError('sealed-resource', [
+      { diagnostics: 'Only a custodian changes the securityContext of a Binary.', expression: ['Binary.securityContext'] },
+    ]);
 }
 
 type Resting = { readonly ifMatch?: string; readonly madeFrom?: string };
