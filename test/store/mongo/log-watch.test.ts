@@ -114,7 +114,7 @@ describe.skipIf(!findMongod())('wake-ups of the log', () => {
     );
     await expect.poll(held, { timeout: SOON_MS }).toHaveLength(streams + 1);
     await engine.resources.close();
-    await expect.poll(held, { timeout: 2 * SOON_MS }).toHaveLength(streams);
+    await expect.poll(held, { timeout: 4 * SOON_MS }).toHaveLength(streams);
     expect(faults).toEqual([]);
   });
 
