@@ -47,7 +47,7 @@ export function refinementOf(input: DecisionInput, scopeOf: (type: string) => Ex
   switch (type) {
     case 'Composition':
     case 'Bundle': {
-      const loose = withoutKey(scopeOf(type), UNKNOWN_PART);
+      const loose = loosened(scopeOf(type), UNKNOWN_PART);
       return { loose, isVisible: (row, sources) => holds(scopeOf(type), row.id, withParts(row.keys, sources)), concerns: () => [] };
     }
     case 'Binary': {
@@ -114,20 +114,24 @@ function inheritedFrom(key: string): readonly string[] {
   return key === UNKNOWN_CODE || key === UNKNOWN_PART || INHERITED.some((prefix) => key.startsWith(prefix)) ? [key] : [];
 }
 
-/** The same expression of resources that never have this key. */
-function withoutKey(expression: Expression, key: string): Expression {
+/**
+ * What the expression may still come to once it is known whether a resource that has this key keeps it: the key counts where it lets the resource in,
+ * and not where it keeps it out.
+ */
+function loosened(expression: Expression, key: string, isNegated = false): Expression {
   switch (expression.kind) {
     case 'any': {
+      if (!isNegated) return expression;
       const keys = new Set(expression.keys);
       keys.delete(key);
       return any(keys);
     }
     case 'and':
-      return and(expression.of.map((part) => withoutKey(part, key)));
+      return and(expression.of.map((part) => loosened(part, key, isNegated)));
     case 'or':
-      return { kind: 'or', of: expression.of.map((part) => withoutKey(part, key)) };
+      return { kind: 'or', of: expression.of.map((part) => loosened(part, key, isNegated)) };
     case 'not':
-      return { kind: 'not', of: withoutKey(expression.of, key) };
+      return { kind: 'not', of: loosened(expression.of, key, !isNegated) };
     default:
       return expression;
   }

@@ -1,7 +1,7 @@
 /** Resources about which others decide: sections of a Composition, the securityContext of a Binary, targets of a Provenance. consent.md §2 rules 8, 17, 18 */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrolKey, type Json, type Key, type Session } from '../../server/commands/demo/session.ts';
-import { labelled } from '../support/consents.ts';
+import { labelled, ofClass } from '../support/consents.ts';
 import {
   agree,
   HOSPITAL,
@@ -87,6 +87,20 @@ describe('a Composition', () => {
     expect(await sees(session, 'Composition/tells-nothing')).toBe(true);
     expect((await server.admin.call('DELETE', '/fhir/Observation/sensitive')).status).toBe(204);
     expect(await sees(session, 'Composition/tells')).toBe(true);
+  });
+
+  it('is permitted by an exception to a denial that only what it speaks of brings about', async () => {
+    const session = await grant({
+      type: 'deny',
+      ...labelled('N'),
+      provision: [{ type: 'permit', ...ofClass('Composition'), ...labelled('SUD') }],
+    });
+    await put(server, observation('unlabelled', 'Patient/alice'));
+    await put(server, composition('excepted', ['Observation/unlabelled'], meta('L', 'SUD')));
+    await put(server, composition('not-excepted', ['Observation/unlabelled'], meta('L')));
+    expect(await sees(session, 'Composition/excepted')).toBe(true);
+    expect(await sees(session, 'Composition/not-excepted')).toBe(false);
+    expect(await sees(session, 'Observation/unlabelled')).toBe(false);
   });
 
   it('that speaks of what is not here is what it may be', async () => {
