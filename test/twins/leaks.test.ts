@@ -11,19 +11,19 @@ import { caseOf, runWorlds, statementOf } from './worlds.ts';
 const each = 100;
 
 let source: Awaited<ReturnType<typeof databases>>;
-let copy: Planted;
+let copy: Planted | undefined;
 let statement: Statement;
 beforeAll(async () => {
   source = await databases(process.env['ASSENT_TEST_ENGINE'] === 'mongodb');
   statement = await statementOf({ program: { createApp, newVersion }, database: source.next });
   copy = await planted(leaks);
-});
+}, 120_000);
 afterAll(async () => {
-  copy.remove();
+  copy?.remove();
   await source.stop();
 });
 
-const benchOf = (leak: Leak | undefined) => ({ program: copy.leaking(leak), database: source.next });
+const benchOf = (leak: Leak | undefined) => ({ program: (copy ?? expect.fail()).leaking(leak), database: source.next });
 
 describe('a leak that is planted', () => {
   it.each(leaks)(
