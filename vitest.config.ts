@@ -22,6 +22,7 @@ export default defineConfig({
   test: {
     exclude: ['test/e2e/**', ...(process.env['ASSENT_TEST_DATA'] ? [] : ['test/published/**'])],
     globalSetup: ['test/support/mongod-setup.ts'],
+    setupFiles: ['test/support/say-uncaught.ts'],
     pool: 'threads',
     isolate: false,
     // Left to itself it keeps one core free.

@@ -42,9 +42,6 @@ function compare(a: Uint8Array, b: Uint8Array): number {
   return at < 0 ? a.length - b.length : (a[at] ?? 0) - (b[at] ?? 0);
 }
 
-// The modules of the ledger know it as a global; whoever bundles them imports this first.
-Object.assign(globalThis, { Buffer });
-
 function toBase64(bytes: Uint8Array): string {
   let text = '';
   for (let at = 0; at < bytes.length; at += 3) {

@@ -2,7 +2,7 @@
  * The script of the page that proves receipts: the verifier of the command line, asked by a form. ledger.md §6
  * Invariants: nothing leaves the page, and nothing of a file becomes markup.
  */
-import './buffer.ts';
+import './global.ts';
 import { parseVerifierKey } from '../note.ts';
 import { parsePolicy, type Policy } from '../policy.ts';
 import { type Verdict, verifyReceipt } from '../receipt.ts';

@@ -23,6 +23,11 @@ describe('the page that proves receipts', () => {
 });
 
 describe('its Buffer', () => {
+  it('is not the one of whoever tests it', () => {
+    expect(Buffer).not.toBe(Small);
+    expect(Buffer.isBuffer(Buffer.alloc(1))).toBe(true);
+  });
+
   it('reads and writes as Node’s does, strict and lax', () => {
     for (let length = 0; length < 40; length++) {
       const bytes = randomBytes(length);
