@@ -103,6 +103,25 @@ describe('a Composition', () => {
     expect(await sees(session, 'Observation/unlabelled')).toBe(false);
   });
 
+  it('speaks of what its writer sees: a hidden part is refused as an absent one, and what was written stays', async () => {
+    const session = await grant({ securityLabel: labelled('N').securityLabel });
+    await put(server, observation('told', 'Patient/alice', meta('N')));
+    await put(server, observation('untold', 'Patient/alice', meta('R')));
+    const speaking = (part: string) => composition('', [part], { ...meta('N'), id: undefined });
+    const post = (part: string) => session.call('POST', 'Composition', speaking(part));
+    const [hidden, absent] = [await post('Observation/untold'), await post('Observation/never-was')];
+    expect([hidden.status, normalised(hidden, 'untold')]).toEqual([422, normalised(absent, 'never-was')]);
+    const told = await post('Observation/told');
+    expect(told.status, told.text).toBe(201);
+    const reference = `Composition/${String(told.json['id'])}`;
+    await put(server, observation('told', 'Patient/alice', meta('V')));
+    expect(await sees(session, reference)).toBe(false);
+    await put(server, observation('told', 'Patient/alice', meta('N')));
+    expect(await sees(session, reference)).toBe(true);
+    // A custodian’s may speak of anything.
+    await put(server, composition('custodians', ['Observation/never-was'], meta('N')));
+  });
+
   it('that speaks of what is not here is what it may be', async () => {
     const session = await grant({ provision: [{ type: 'deny', ...labelled('HIV') }] });
     await put(server, composition('abroad', ['https://elsewhere.example/fhir/Observation/1']));

@@ -40,19 +40,29 @@ export type Change = {
 };
 
 /**
- * That a Binary's securityContext is there for its writer, whatever else integrity asks: who could name any would let others decide who reads it, and
- * take part in what is decided about a resource nobody showed them (rule 21). Throws broken-reference: absent and hidden are one answer.
+ * That what decides about the resource besides itself is there for its writer, whatever else integrity asks: a Binary's securityContext, what a
+ * Composition's sections speak of. Who could name anything would learn from how their own is decided what is there, and how it is labelled (rules 8, 18,
+ * 21). Throws broken-reference: absent and hidden are one answer.
  */
-export async function contextGuards(deps: Deps, operations: readonly WriteOperation[], changes: readonly Change[]): Promise<readonly Guard[]> {
-  return changes.some(({ stored }) => stored?.type === 'Binary') ? targetGuards(deps, operations, { changes, only: CONTEXT }) : [];
+export async function sourceGuards(deps: Deps, operations: readonly WriteOperation[], changes: readonly Change[]): Promise<readonly Guard[]> {
+  return changes.some(({ stored }) => stored && HAS_SOURCES.has(stored.type))
+    ? targetGuards(deps, operations, { changes, referencesOf: sourcesNamed })
+    : [];
 }
 
-const CONTEXT = 'Binary.securityContext';
+/** Types about which others decide as well. Not Bundle: a document is made of what its maker saw. A Provenance is looked after where its targets’ patients are found. */
+export const HAS_SOURCES: ReadonlySet<string> = new Set(['Binary', 'Composition']);
+
+const SOURCES = /^(?:Binary\.securityContext|Composition(?:\.section\[\d+\])+\.entry\[\d+\])$/;
+
+type ReferencesOf = typeof literalReferences;
+
+const sourcesNamed: ReferencesOf = (resource, base) => literalReferences(resource, base).filter(({ expression }) => SOURCES.test(expression));
 
 /** What the write rests on. Throws broken-reference or still-referenced. */
 export async function integrityGuards(deps: Deps, operations: readonly WriteOperation[], changes: readonly Change[]): Promise<readonly Guard[]> {
   const written = changes.flatMap(({ stored }) => (stored ? [stored] : []));
-  const targets = await targetGuards(deps, operations, { changes });
+  const targets = await targetGuards(deps, operations, { changes, referencesOf: literalReferences });
   const guards: Guard[] = [...targets];
   for (const [i, { stored }] of changes.entries()) {
     if (!stored?.deleted) continue;
@@ -62,10 +72,10 @@ export async function integrityGuards(deps: Deps, operations: readonly WriteOper
   return guards;
 }
 
-/** `only`: of the references those that stand there. */
-type Asked = { readonly changes: readonly Change[]; readonly only?: string };
+/** `referencesOf`: those that count. */
+type Asked = { readonly changes: readonly Change[]; readonly referencesOf: ReferencesOf };
 
-async function targetGuards(deps: Deps, operations: readonly WriteOperation[], { changes, only }: Asked): Promise<readonly Guard[]> {
+async function targetGuards(deps: Deps, operations: readonly WriteOperation[], { changes, referencesOf }: Asked): Promise<readonly Guard[]> {
   const beside = new Map<string, boolean>();
   for (const { stored, kept } of changes) {
     if (stored) beside.set(`${stored.type}/${stored.id}`, !stored.deleted);
@@ -75,10 +85,8 @@ async function targetGuards(deps: Deps, operations: readonly WriteOperation[], {
   for (const [operation, change] of changes.entries()) {
     const made = operations[operation];
     if (!change.stored || !made || !('resource' in made)) continue;
-    const references = literalReferences(made.resource.value, deps.base).filter(
-      ({ target, expression }) => beside.get(target) !== true && (only === undefined || expression === only),
-    );
-    for (const reference of await newOf(deps, references, change)) asked.push({ ...reference, operation });
+    const references = referencesOf(made.resource.value, deps.base).filter(({ target }) => beside.get(target) !== true);
+    for (const reference of await newOf(deps, { references, referencesOf }, change)) asked.push({ ...reference, operation });
   }
   if (asked.length === 0) return [];
   const { found, epoch } = await targetsInView(deps, asked);
@@ -89,10 +97,14 @@ async function targetGuards(deps: Deps, operations: readonly WriteOperation[], {
 }
 
 /** Less what the version before refers to as well: who knows that one is told nothing by keeping it, and may have lost sight of the target. */
-async function newOf(deps: Deps, references: readonly LiteralReference[], { before }: Change): Promise<readonly LiteralReference[]> {
+async function newOf(
+  deps: Deps,
+  { references, referencesOf }: { readonly references: readonly LiteralReference[]; readonly referencesOf: ReferencesOf },
+  { before }: Change,
+): Promise<readonly LiteralReference[]> {
   const previous = references.length > 0 ? await before() : undefined;
   if (!previous || previous.deleted) return references;
-  const known = new Set(literalReferences(JSON.parse(previous.body) as ResourceValue, deps.base).map(({ target }) => target));
+  const known = new Set(referencesOf(JSON.parse(previous.body) as ResourceValue, deps.base).map(({ target }) => target));
   return references.filter(({ target }) => !known.has(target));
 }
 

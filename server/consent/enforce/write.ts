@@ -18,7 +18,7 @@ import type { WriteOperation, WriteResult } from '../gate.ts';
 import type { Labelling } from '../labelling.ts';
 import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
 import { actBase, type Disclosure, rowOf, twofold, versionReference } from './disclose.ts';
-import { type Change, contextGuards, integrityGuards } from './integrity.ts';
+import { type Change, HAS_SOURCES, integrityGuards, sourceGuards } from './integrity.ts';
 import { resolveJoins } from './joins.ts';
 import { labelledRows, spreadingOf } from './labels.ts';
 import type { Change as ParameterChange, StoredParameters } from './parameters.ts';
@@ -115,12 +115,12 @@ function changedParameters(deps: Writing, steps: readonly Step[]): ParameterChan
 }
 
 async function linkGuards(deps: Writing, operations: readonly WriteOperation[], steps: readonly Step[]): Promise<readonly Guard[]> {
-  if (!deps.integrity && (!steps.some(({ stored }) => stored?.type === 'Binary') || (await deps.isCustodian()))) return [];
+  if (!deps.integrity && (!steps.some(({ stored }) => stored && HAS_SOURCES.has(stored.type)) || (await deps.isCustodian()))) return [];
   const changes = steps.map(({ stored, replaced, result: { kind, row } }): Change => {
     const kept = kind === 'unchanged' && !row.deleted ? `${row.type}/${row.id}` : undefined;
     return { stored, kept, before: async () => (replaced && (await isSeen(deps, replaced)) ? replaced : undefined) };
   });
-  return deps.integrity ? integrityGuards(deps, operations, changes) : contextGuards(deps, operations, changes);
+  return deps.integrity ? integrityGuards(deps, operations, changes) : sourceGuards(deps, operations, changes);
 }
 
 /** Who may choose ids may replace what it never saw. */
