@@ -23,7 +23,7 @@ import { chainOfLinks, createRowChain, sameChain } from './row-chain.ts';
 import { createSealer, type Sealer } from './sealer.ts';
 import { openSigner, type Signer } from './signer.ts';
 import { createTail, type Tail } from './tail.ts';
-import { openTimeStamps, type TimeStampConfig } from './time-stamps.ts';
+import type { TimeStampConfig, TimeStamps } from './time-stamps.ts';
 import { createWitnesses, type Fetch, type Witnesses } from './witnesses.ts';
 
 export type LogStatus = {
@@ -70,7 +70,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const signer = await openSigner({ directory: signerFolder(config.DATA_DIR) });
   const stored = createLogRecords(records);
   const outside = { fetch: globalThis.fetch, ...deps };
-  const [chain, timeStamps] = [await openChain(config, outside), await openTimeStamps(config, outside)];
+  const [chain, timeStamps] = [await openChain(config, outside), await timeStampsFor(config, outside)];
   const inFile = createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock });
   const anchors = [inFile, ...(chain ? [chain.anchor] : []), ...(timeStamps ? [timeStamps.anchor] : [])];
   const maxAgeMs = config.ANCHOR_MAX_AGE_HOURS * 3_600_000;
@@ -135,6 +135,11 @@ async function statusOf(stored: LogRecords, anchors: readonly Anchor[]): Promise
     witnessed: witnessed && { size: witnessed.size, signedAt: witnessed.signedAt, by: witnessed.witnesses.length },
     anchors: latest.flatMap(({ name, latest: last }) => (last ? [{ name, size: last.size, at: last.at }] : [])),
   };
+}
+
+/** Undefined: the operator names no authority, and what stamps are read by is not loaded. Throws AssentError('unavailable') when the settings cannot be used. */
+async function timeStampsFor(config: TimeStampConfig, outside: AnchoringDependencies & { readonly fetch: Fetch }): Promise<TimeStamps | undefined> {
+  return config.TSA_URL === '' ? undefined : (await import('./time-stamps.ts')).openTimeStamps(config, outside);
 }
 
 type LogKeys = { readonly stored: LogRecords; readonly verifierKey: string };

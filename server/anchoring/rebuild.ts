@@ -6,14 +6,15 @@
  * is never written.
  */
 import { commitmentOf, parseRow, isErased } from '../../ledger/entry.ts';
-import { leafHash, sameBytes } from '../../ledger/hash.ts';
+import { HASH_BYTES, leafHash, sameBytes } from '../../ledger/hash.ts';
 import { createFrontier, createTree, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore, RecordWrite } from '../store/port.ts';
 import { signerFolder } from './folders.ts';
 import { type LogStore, writeRecords } from './log-port.ts';
 import { bundleEntries } from './fsck-rows.ts';
-import { bundleOf, createLogRecords, kinds, type LogRecords, numberId, privateEntry, tileId } from './log-records.ts';
+import { bundleOf, createLogRecords, kinds, type LogRecords, numberId, tileId } from './log-records.ts';
+import { openEntry } from './receipts.ts';
 import { readSignerState } from './signer-files.ts';
 
 export type RebuildDependencies = {
@@ -68,7 +69,6 @@ async function agree(stored: LogRecords, index: number, entries: readonly Uint8A
   return tile !== undefined && sameBytes(tile, Buffer.concat(entries?.map(leafHash) ?? []));
 }
 
-const HASH_BYTES = 32;
 const AT_ONCE = 500;
 
 function put(recordKind: string, id: string, value: Uint8Array): RecordWrite {
@@ -89,11 +89,15 @@ async function fromRows(
     const batch = batches.find((one) => one.first <= at && at < one.first + one.count);
     const row = parseRow(entry);
     if (!batch || isErased(row) || at !== first + entries.length) return undefined;
-    const subject = row.subject === null ? undefined : await stored.subject(row.subject);
-    if (row.subject !== null && !subject) return undefined;
-    entries.push(commitmentOf(privateEntry(row, batch, { index: at, handle: subject?.handle ?? null })));
+    const opened = await openEntry(row, { batch, index: at }, stored).catch(unlessBroken);
+    if (!opened) return undefined;
+    entries.push(commitmentOf(opened));
   }
   return entries.length === width ? entries : undefined;
+}
+
+function unlessBroken(fault: unknown): undefined {
+  if (!(fault instanceof AssentError)) throw fault;
 }
 
 /** Each commit only while the log has the size it was rebuilt at. */

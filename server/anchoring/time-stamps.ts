@@ -27,12 +27,11 @@ type Certificates = ReturnType<typeof certificatesIn>;
 const MINUTE_MS = 60_000;
 const LOOK_MS = 15_000;
 
-/** Undefined: the operator names no authority. Throws AssentError('unavailable') when the settings cannot be used. */
+/** Throws AssentError('unavailable') when the settings cannot be used. */
 export async function openTimeStamps(
   config: TimeStampConfig,
   deps: RepeatedDependencies & { readonly clock: Clock; readonly fetch: Fetch },
-): Promise<TimeStamps | undefined> {
-  if (config.TSA_URL === '') return undefined;
+): Promise<TimeStamps> {
   const trusted = await readCertificates(config.TSA_CERTIFICATES);
   const anchor = createTimeStampAnchor({
     url: config.TSA_URL,
@@ -99,10 +98,9 @@ async function checkStamp(folder: string, size: number, trusted: Certificates): 
 
 export type StampsFound = { readonly stamps: readonly Omit<Stamp, 'reply'>[]; readonly problems: readonly string[] };
 
-/** All that are kept, checked again; none where no certificates are named to check them by. */
+/** All that are kept, checked again. */
 export async function readStamps(config: Pick<TimeStampConfig, 'DATA_DIR' | 'TSA_CERTIFICATES'>): Promise<StampsFound> {
   const [stamps, problems]: [Omit<Stamp, 'reply'>[], string[]] = [[], []];
-  if (config.TSA_CERTIFICATES === '') return { stamps, problems };
   const folder = timeStampFolder(config.DATA_DIR);
   const trusted = await readCertificates(config.TSA_CERTIFICATES);
   for (const size of await sizesIn(folder)) {

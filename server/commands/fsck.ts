@@ -4,9 +4,8 @@
  */
 import { checkStoredLog, type FsckDependencies } from '../anchoring/fsck.ts';
 import { createTail } from '../anchoring/tail.ts';
-import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import { createEmbeddedEngine } from '../store/embedded/engine.ts';
+import { openEngineAlone } from './engine-alone.ts';
 import type { CountResult, Engine, HistoryQuery, Position, ResourceStore, StoredResource } from '../store/port.ts';
 import { digestOf } from '../../ledger/hash.ts';
 
@@ -15,7 +14,7 @@ const PROGRESS = 262_144;
 
 export async function fsck(config: Config): Promise<number> {
   const { DATA_DIR: dataDir } = config;
-  const engine = await openEngine(config);
+  const engine = await openEngineAlone(config, 'read-only');
   try {
     // Counted before the log is read: the log can only be ahead.
     const events = await engine.resources.count({ type: 'AuditEvent', where: { kind: 'all' }, scope: 'internal', budget: Number.MAX_SAFE_INTEGER });
@@ -46,12 +45,6 @@ function checkEvents(stored: CountResult, acts: ReadonlyMap<string, number>): st
   if (stored.kind !== 'count') return ['The AuditEvents could not be counted.'];
   const logged = [...acts.values()].reduce((sum, count) => sum + count, 0);
   return stored.total > logged ? [`${stored.total - logged} AuditEvents in the database are not in the log.`] : [];
-}
-
-async function openEngine({ DATA_DIR: dataDir, MONGODB_URI: uri }: Config): Promise<Engine> {
-  if (uri === '') return createEmbeddedEngine({ dataDir, clock: systemClock, mode: 'read-only' });
-  const { createMongoEngine } = await import('../store/mongo/engine.ts');
-  return createMongoEngine({ uri, clock: systemClock });
 }
 
 function progress(entries: number): void {

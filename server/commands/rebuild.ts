@@ -3,15 +3,13 @@
  * last. For a stopped server. Exit code: 0 rebuilt or nothing to do, 1 refused.
  */
 import { type Rebuilt, rebuildLog } from '../anchoring/rebuild.ts';
-import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import { createEmbeddedEngine } from '../store/embedded/engine.ts';
-import type { Engine } from '../store/port.ts';
+import { openEngineAlone } from './engine-alone.ts';
 
 const PROGRESS = 262_144;
 
 export async function rebuild(config: Config): Promise<number> {
-  const engine = await openEngine(config);
+  const engine = await openEngineAlone(config);
   try {
     const seen = (entries: number) => void (entries % PROGRESS === 0 && process.stderr.write(`${entries} entries hashed\n`));
     const done = await rebuildLog({ log: engine.resources, records: engine.records, dataDir: config.DATA_DIR, seen });
@@ -25,10 +23,4 @@ export async function rebuild(config: Config): Promise<number> {
 function sentenceOf(done: Rebuilt): string {
   if (done.kind === 'refused') return `NOT REBUILT. ${done.reason}`;
   return `${done.size} entries give the signed root; made anew: ${done.bundles} entry bundles, ${done.tiles} tiles.`;
-}
-
-async function openEngine({ DATA_DIR: dataDir, MONGODB_URI: uri }: Config): Promise<Engine> {
-  if (uri === '') return createEmbeddedEngine({ dataDir, clock: systemClock });
-  const { createMongoEngine } = await import('../store/mongo/engine.ts');
-  return createMongoEngine({ uri, clock: systemClock });
 }

@@ -9,9 +9,7 @@ export type Metrics = {
   observe(interaction: string, status: number, seconds: number): void;
   /** The page for GET /metrics. */
   text(): string;
-  /** Further lines of the page, e.g. the log's size: `name` must start with `assent_`. */
-  gauge(name: string, help: string, read: () => number): void;
-  /** The same, a line for each value of a label: one of a few names of ours. */
+  /** Further lines of the page, one for each value of a label, which is one of a few names of ours: `name` must start with `assent_`. */
   series(name: string, help: string, lines: Lines): void;
   close(): void;
 };
@@ -36,7 +34,6 @@ export function createMetrics(): Metrics {
     },
     text: () =>
       [...requestLines(requests), ...latencyLines(latency), ...processLines(lag), ...gauges.flatMap((lines) => lines())].join('\n').concat('\n'),
-    gauge: (name, help, read) => void gauges.push(() => single(name, help, read())),
     series: (name, help, { label, read }) =>
       void gauges.push(() => [...head(name, help, 'gauge'), ...read().map(([value, n]) => `${name}{${label}="${value}"} ${n}`)]),
     close: () => void lag.disable(),

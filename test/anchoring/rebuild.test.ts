@@ -1,7 +1,7 @@
 /** Tiles and entry bundles made anew from what is whole, on either engine; and nothing that was not signed. ledger.md §8 */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkStoredLog } from '../../server/anchoring/fsck.ts';
-import { kinds, numberId, tileId } from '../../server/anchoring/log-records.ts';
+import { type BatchRecord, kinds, numberId, tileId, withoutSalts } from '../../server/anchoring/log-records.ts';
 import { rebuildLog } from '../../server/anchoring/rebuild.ts';
 import type { RecordWrite } from '../../server/store/port.ts';
 import { createLogFixture, type LogFixture, someEntry } from '../support/log-fixture.ts';
@@ -69,5 +69,14 @@ describe('what is damaged of the log', () => {
     await damage('lost', bundle0 ?? expect.fail(), [kinds.batch, batch?.id ?? '']);
     expect(await rebuild()).toMatchObject({ kind: 'refused', reason: expect.stringContaining('cannot give it') as string });
     expect(await fsck()).not.toEqual([]);
+  });
+
+  it('is left as it is when a salt is gone that no tombstone accounts for', async () => {
+    const [batch] = await log.engine.records.list(kinds.batch, { limit: 1 });
+    const value = withoutSalts(batch?.value as BatchRecord, [3]);
+    const writes: RecordWrite[] = [{ kind: 'put', recordKind: kinds.batch, id: batch?.id ?? '', value }];
+    await log.engine.resources.commit({ guards: [], resources: [], records: writes, log: [], bumpEpoch: false });
+    await damage('lost', bundle0 ?? expect.fail());
+    expect(await rebuild()).toMatchObject({ kind: 'refused', reason: expect.stringContaining('cannot give it') as string });
   });
 });

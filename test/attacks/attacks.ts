@@ -43,7 +43,7 @@ function onDisk(name: string, change: (database: DatabaseSync, scene: Scene) => 
   };
 }
 
-const exitOf = (code: number): string => (code === 0 ? '' : `exit code ${code}`);
+const exitOf = ({ code }: { readonly code: number }): string => (code === 0 ? '' : `exit code ${code}`);
 const update = (database: DatabaseSync, sql: string, ...values: readonly string[]): void => {
   const { changes } = database.prepare(sql).run(...values);
   if (Number(changes) === 0) throw new Error(`The attack changed nothing: ${sql}`);

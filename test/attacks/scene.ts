@@ -2,7 +2,7 @@
  * What attackers find: a hospital's server with a witness, patients with Consents in force and withdrawn, disclosures and their receipts; stopped, so
  * that each attack has a copy of its folder to itself, and a copy from before the last withdrawal.
  */
-import { spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -139,11 +139,17 @@ async function cosigned(session: Session, url: string): Promise<string> {
   throw new Error('No witness cosigned.');
 }
 
-/** The exit code of an `assent` command, which sees nothing but a folder and files. */
-export async function assent(args: readonly string[], settings: Readonly<Record<string, string>> = {}): Promise<number> {
-  const root = new URL('../..', import.meta.url);
-  const child = spawn(process.execPath, ['server/main.ts', ...args], { cwd: root, env: { PATH: process.env['PATH'], ...settings }, stdio: 'ignore' });
-  return new Promise((resolve, reject) => child.on('error', reject).on('exit', (code) => resolve(code ?? -1)));
+/** What an `assent` command, which sees nothing but a folder and files, ends with and says. */
+export async function assent(
+  args: readonly string[],
+  settings: Readonly<Record<string, string>> = {},
+): Promise<{ readonly code: number; readonly said: string }> {
+  const options = { cwd: new URL('../..', import.meta.url), env: { PATH: process.env['PATH'], ...settings } };
+  return new Promise((resolve) =>
+    execFile(process.execPath, ['server/main.ts', ...args], options, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code) : 0, said: stdout + stderr }),
+    ),
+  );
 }
 
 /** With the database of a stopped server. */

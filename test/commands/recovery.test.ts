@@ -1,10 +1,9 @@
 /** docs/operations/recovery.md, done: each row to a copy of a real server's folder, and the words it says are those the page promises. ledger.md §8 */
-import { execFile } from 'node:child_process';
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { edit, type Scene, setScene } from '../attacks/scene.ts';
+import { assent, edit, type Scene, setScene } from '../attacks/scene.ts';
 
 const page = readFileSync(new URL('../../docs/operations/recovery.md', import.meta.url), 'utf8');
 
@@ -20,14 +19,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => scene.stop());
 
-async function run(command: string, folder: string): Promise<{ readonly code: number; readonly said: string }> {
-  return new Promise((resolve) => {
-    const env = { PATH: process.env['PATH'], ASSENT_DATA_DIR: folder };
-    execFile(process.execPath, ['server/main.ts', command], { env }, (error, stdout, stderr) =>
-      resolve({ code: error ? Number(error.code) : 0, said: stdout + stderr }),
-    );
-  });
-}
+const run = (command: string, folder: string) => assent([command], { ASSENT_DATA_DIR: folder });
 
 function damaged(work: (database: DatabaseSync) => void): string {
   const folder = scene.copy();
