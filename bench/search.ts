@@ -1,6 +1,6 @@
 /**
  * What searches cost by the size of the record, with consent checks, audit and log on, for a caller whom most patients permit:
- * `node bench/search.ts [--resources 10000,100000] [--mongodb] [--seconds 1]`; a million on its own: `--resources 10000,1000000`.
+ * `node bench/search.ts [--resources 10000,100000] [--mongodb] [--seconds 1] [--only WORDS]`; a million on its own: `--resources 10000,1000000`.
  * CPU is of the server process, with eight callers; p50 and p99 are of one caller. Goals are scaled by this run's own bare route.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -25,10 +25,12 @@ const { values } = parseArgs({
     resources: { type: 'string', default: '10000,100000' },
     seconds: { type: 'string', default: '1' },
     mongodb: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
   },
 });
 const seconds = Number(values.seconds);
 const sizes = values.resources.split(',').map(Number);
+const cases = (resources: number): readonly Case[] => casesOf(resources).filter(({ name }) => name.includes(values.only));
 const CALLERS = 8;
 /** A server on MongoDB reads more carefully for its first 15 s (server/store/mongo/topology.ts). */
 const SETTLES_MS = 15_000;
@@ -107,7 +109,7 @@ async function measureSize(resources: number, set: BenchedSet | undefined): Prom
     const plain = { pid: bare.pid, origin: `http://127.0.0.1:${String(bare.ready['port'])}`, token: '' };
     const control = await measure(plain, () => 'plain');
     const figures: Figure[] = [];
-    for (const { path } of casesOf(resources)) figures.push(await measure(target, path));
+    for (const { path } of cases(resources)) figures.push(await measure(target, path));
     const [example] = recordOf(0, resources).filter(({ resourceType }) => resourceType === 'Observation');
     const create = await measure({ ...target, token: admin.token }, () => 'Observation', JSON.stringify({ ...example, id: undefined }));
     return { resources, bare: control, figures, create };
@@ -166,7 +168,7 @@ function report({ resources, bare, figures }: Measured, smallest: Measured): voi
   const scale = bare.cpu / GOALS_ARE_FOR;
   say(`\n${resources} resources; a bare route costs ${round(bare.cpu, 3)} ms, goals are times ${round(scale, 2)}`);
   row(['search', 'CPU ms', 'goal', 'to bare', 'p50 ms', 'p99 ms', 'kB', 'growth']);
-  for (const [i, { name, goal }] of casesOf(resources).entries()) {
+  for (const [i, { name, goal }] of cases(resources).entries()) {
     const figure = figures[i];
     if (!figure) continue;
     const allowed = goal === undefined ? undefined : goal * scale;

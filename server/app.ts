@@ -26,14 +26,14 @@ import { allows } from './authz/scopes.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { AssentError } from './errors.ts';
-import { resourceTypes } from './fhir/resource-types.ts';
 import { createGateFor, type GateDeps } from './consent/enforce.ts';
 import { referenceKeys } from './consent/enforce/integrity.ts';
 import { purgeJob } from './consent/enforce/purge.ts';
 import { createStoredParameters, type StoredParameters } from './consent/enforce/parameters.ts';
 import { completing, openReferenceIndex } from './consent/enforce/reference-index.ts';
+import { type KeyMark, readKeyMark } from './consent/enforce/key-mark.ts';
 import { keepLabelled } from './consent/enforce/label-mark.ts';
-import { type ReindexInput, reindexJob } from './consent/enforce/reindex.ts';
+import { reindexJob } from './consent/enforce/reindex.ts';
 import { facet, facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
 import { createLabelling, type Labelling } from './consent/labelling.ts';
@@ -50,7 +50,6 @@ import { ledgerPlugin } from './http/ledger.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { installObservation } from './http/observation.ts';
 import { createServerOptions } from './http/server-options.ts';
-import type { JobHandler } from './jobs/job.ts';
 import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createSearch, type Search } from './search/create-search.ts';
 import { type Cursors, createCursors } from './search/page.ts';
@@ -109,12 +108,12 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const nudging = parameters.noticing(nudgeAfterCommit(engine, anchoring));
   const terms = createSearchTerms(packages.packages);
   const labelling = createLabelling(sensitiveCodes(config.SENSITIVE_VALUE_SETS, packages.packages, terms));
-  const search = createSearch({ base: endpoints.fhir, clock, known: parameters.known, terms });
-  const recorder = recorderOver({ search, clock, endpoints });
-  const registry = createRegistry(nudging, { clock, config, anchoring, recorder });
   // What has no secrets yet was never started.
   const isNew = !(await engine.records.get('secret', 'page-links'));
   const keyMark = await readKeyMark(engine.records, { keyRules: onBoard.keyRules, isNew, stale: () => warn(STALE_KEYS) });
+  const search = createSearch({ base: endpoints.fhir, clock, known: parameters.known, terms, paired: keyMark.isCurrent });
+  const recorder = recorderOver({ search, clock, endpoints });
+  const registry = createRegistry(nudging, { clock, config, anchoring, recorder });
   const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark, parameters });
   if (await keepLabelled({ ...nudging, jobs, labelling }, isNew)) warn(STALE_LABELS);
   const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling };
@@ -195,28 +194,6 @@ const STALE_REFERENCES =
   'what refers to what is not known of all resources: until POST /fhir/$reindex is done, deletions look only at what was written since';
 const STALE_LABELS =
   'stored resources were labelled by other value sets than those of today: until a job has labelled them anew they count as labelled with everything';
-
-/** Remembers the rules by which everything stored was indexed. */
-type KeyMark = { after(job: JobHandler): JobHandler };
-
-type Marking = { readonly keyRules: string /** Nothing is stored. */; readonly isNew: boolean; readonly stale: () => void };
-
-async function readKeyMark(records: RecordStore, { keyRules, isNew, stale }: Marking): Promise<KeyMark> {
-  const mark = () => records.put('key-rules', 'stored', keyRules);
-  const known = (await records.get('key-rules', 'stored'))?.value;
-  if (known === undefined && isNew) await mark();
-  else if (known !== keyRules) stale();
-  return {
-    after: (job) => ({
-      ...job,
-      async run(input, context) {
-        const counts = await job.run(input, context);
-        if (resourceTypes.every((type) => (input as ReindexInput).types.includes(type))) await mark();
-        return counts;
-      },
-    }),
-  };
-}
 
 async function openEngine({ MONGODB_URI: uri, DATA_DIR: dataDir }: Config, clock: Clock, waiting: () => void): Promise<Engine> {
   if (uri === '') return createEmbeddedEngine({ dataDir, clock });

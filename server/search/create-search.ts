@@ -32,12 +32,18 @@ export type Search = {
 };
 
 /** `known`, `terms`: R4's own and none, unless said. */
-type Parts = { readonly base: string; readonly clock: () => number; readonly known?: () => Known; readonly terms?: Terms };
+type Parts = {
+  readonly base: string;
+  readonly clock: () => number;
+  readonly known?: () => Known;
+  readonly terms?: Terms;
+  readonly paired?: () => boolean;
+};
 
 const ofR4: Known = { asked: searchParameters, written: searchParameters };
 
-/** `base`: our own FHIR base URL, without a slash at its end. `clock`: ms since 1970. */
-export function createSearch({ base, clock, known = () => ofR4, terms = noTerms }: Parts): Search {
+/** `base`: our own FHIR base URL, without a slash at its end. `clock`: ms since 1970. `paired`: whether all that is stored has the keys of pairs. */
+export function createSearch({ base, clock, known = () => ofR4, terms = noTerms, paired = () => true }: Parts): Search {
   const referrers = new WeakMap<Known, ReadonlyMap<string, readonly string[]>>();
   const read = () => ({ base, now: clock(), parameters: known().asked, terms });
   const referrersNow = () => {
@@ -46,9 +52,9 @@ export function createSearch({ base, clock, known = () => ofR4, terms = noTerms 
     return found;
   };
   return {
-    plan: (type, query, handling) => planSearch(parseSearch(type, query, { handling, ...read() })),
-    planJoined: (type, query, options) => planJoined(parseSearch(type, query, { ...options, ...read() })),
-    planSeveral: (types, query, options) => planSeveral(types, query, { ...options, ...read() }),
+    plan: (type, query, handling) => planSearch(parseSearch(type, query, { handling, ...read() }), paired()),
+    planJoined: (type, query, options) => planJoined(parseSearch(type, query, { ...options, ...read() }), paired()),
+    planSeveral: (types, query, options) => planSeveral(types, query, { ...options, ...read(), paired: paired() }),
     keysOf: (resource) => indexKeys(resource, base, known().written),
     includesOf: (type) => ({ forward: forwardOf(type, known().asked), backward: referrersNow().get(type) ?? [] }),
     parametersOf: (type) =>

@@ -44,6 +44,7 @@ import { CONTENT_CODE, NARRATIVE_CODE, paramCode } from './param-codes.ts';
 import { textsOf } from './resource-text.ts';
 import { CONTACTS, hasCase, ignoresCase, wordsOf } from './text.ts';
 import { isObject } from '../fhir/resource.ts';
+import { pairKeysOf } from './pairs.ts';
 import { packRuns, runsOf, termsOf } from './words.ts';
 
 type Element = Readonly<Record<string, unknown>>;
@@ -90,6 +91,7 @@ export function indexKeys(resource: Resource, base = '', parameters: SearchParam
       if (keys.size === before) keys.add(presentKey(code));
     }
   }
+  for (const key of pairKeysOf(resource.resourceType, keys)) keys.add(key);
   if (parameters(resource.resourceType).has('_content')) addWords(resource, { keys, aside });
   return { keys: aside.size === 0 ? [...keys] : [...keys, ...aside], instant: instantOf(resource) };
 }

@@ -3,7 +3,7 @@
  *
  * A key is the parameter's code, one character for the kind, then the value. Frozen once released: a change needs new kinds beside the
  * old ones, a higher KEY_RULES and a reindex. A key that begins with `~` is kept with the resource only: it filters and costs no index entry.
- * Invariants: keys of one kind sort as their values do; none in the index is longer than 200 bytes; a part that is too long
+ * Invariants: keys of one kind sort as their values do; none in the index is longer than 200 bytes, of a pair 230; a part that is too long
  * is cut and ends in its SHA-256, so equality still holds.
  */
 import { createHash } from 'node:crypto';
@@ -12,7 +12,7 @@ import { encodeInstant } from './expression.ts';
 import { cleanText, foldText } from './text.ts';
 
 /** Which keys a write makes. Keys of lower rules stay valid but answer less: they need a reindex. */
-export const KEY_RULES = 4;
+export const KEY_RULES = 5;
 
 const SEPARATOR = '\u0001';
 const HASHED = '\u0002';
@@ -43,12 +43,30 @@ const kind = {
   place: 'z',
   // Since KEY_RULES 4.
   term: 'b',
+  // Since KEY_RULES 5.
+  pair: 'm',
 } as const;
 
 /** Kinds of keys that begin with `~`. */
 const aside = { tuple: 'c', text: 'l', ofType: 'o', long: 'y', runs: 'b' } as const;
 
 export type TokenKind = 'token' | 'identifier';
+
+/** Kinds of keys that may stand in the keys of a pair (pairs.ts). */
+export const PAIRED = {
+  reference: kind.reference,
+  token: kind.token,
+  folded: kind.folded,
+  number: kind.number,
+  canonical: kind.canonical,
+  coded: kind.coded,
+  ranges: kind.rangeLow + kind.rangeHigh,
+} as const;
+
+/** What stands for the key of the first follows, then the key of the second without its code. */
+export function pairPrefix(code: string): string {
+  return `${code}${kind.pair}`;
+}
 
 export function tokenKey(code: string, as: TokenKind, value: string, system: string): string {
   return `${code}${kind[as]}${fit(value, 90)}${SEPARATOR}${fit(system, 100)}`;

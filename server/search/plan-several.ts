@@ -23,7 +23,8 @@ export type SeveralPlan = Omit<JoinedPlan, 'where' | 'order'> & {
   readonly parts: readonly { readonly type: string; readonly where: Condition; readonly order: SearchOrder }[];
 };
 
-type Options = SeveralOptions & ParseOptions;
+/** `paired`: as of planJoined. */
+type Options = SeveralOptions & ParseOptions & { readonly paired?: boolean };
 type Pair = readonly [name: string, value: string];
 
 /** `*` reaches over every type from each of these. */
@@ -42,7 +43,7 @@ export function planSeveral(types: readonly string[], query: URLSearchParams, op
   const warnings = unused.map((pair) => whyNot(pair, first));
   const [problem] = warnings;
   if (problem !== undefined && options.handling === 'strict') throw new AssentError('invalid-search', problem);
-  const plans = parsed.map((one) => ({ type: one.type, plan: planJoined(one) }));
+  const plans = parsed.map((one) => ({ type: one.type, plan: planJoined(one, options.paired) }));
   const { count, total, cursor } = (plans[0] as (typeof plans)[number]).plan;
   const used = asQuery(given.filter((pair) => !unused.includes(pair) && pair[0] !== CURSOR_PARAMETER)).toString();
   return { parts: plans.map(({ type, plan: { where, order } }) => ({ type, where, order })), includes, count, total, cursor, used, warnings };

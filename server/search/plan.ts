@@ -10,6 +10,7 @@ import { orderOf, type SearchOrder } from './sort.ts';
 import type { Criteria, Formula, JoinCriterion, ParsedQuery } from './query.ts';
 import { allOf, type Condition, type Include, isPlain, noneOf, someOf } from './join.ts';
 import { linkOf } from './links.ts';
+import { pairUp } from './pairs.ts';
 
 export type SearchPlan = {
   readonly where: Expression;
@@ -28,38 +29,40 @@ export type SearchPlan = {
 /** With joins: the Gate makes an expression of them, in the caller's view. */
 export type JoinedPlan = Omit<SearchPlan, 'where'> & { readonly where: Condition; readonly includes: readonly Include[] };
 
-export function planJoined(query: ParsedQuery): JoinedPlan {
-  return { ...rest(query), where: conditionOf(query), includes: query.includes };
+/** `paired`: false where resources may be stored without the keys of pairs (pairs.ts). */
+export function planJoined(query: ParsedQuery, paired = true): JoinedPlan {
+  return { ...rest(query), where: conditionOf(query, paired), includes: query.includes };
 }
 
-function conditionOf({ type, criteria, joins }: Criteria): Condition {
-  return allOf([...criteria.map(criterion), ...joins.map((join) => joinCondition(join, type))]);
+function conditionOf({ type, criteria, joins }: Criteria, paired: boolean): Condition {
+  const own = criteria.map(criterion);
+  return allOf([...(paired ? pairUp(type, own) : own), ...joins.map((join) => joinCondition(join, { type, paired }))]);
 }
 
-function formulaCondition(formula: Formula): Condition {
+function formulaCondition(formula: Formula, paired: boolean): Condition {
   switch (formula.kind) {
     case 'criteria':
-      return conditionOf(formula.criteria);
+      return conditionOf(formula.criteria, paired);
     case 'not':
-      return noneOf(formulaCondition(formula.of));
+      return noneOf(formulaCondition(formula.of, paired));
     case 'and':
-      return allOf(formula.of.map(formulaCondition));
+      return allOf(formula.of.map((part) => formulaCondition(part, paired)));
     case 'or':
-      return someOf(formula.of.map(formulaCondition));
+      return someOf(formula.of.map((part) => formulaCondition(part, paired)));
   }
 }
 
-function joinCondition(join: JoinCriterion, type: string): Condition {
-  if (join.kind === 'formula') return formulaCondition(join.of);
+function joinCondition(join: JoinCriterion, { type, paired }: { readonly type: string; readonly paired: boolean }): Condition {
+  if (join.kind === 'formula') return formulaCondition(join.of, paired);
   const link = linkOf(join.parameter, join.kind === 'has' ? join.from.type : type);
   if (!link) throw new Error(`${join.parameter.name} is no link.`); // parse-joins.ts lets none through
-  if (join.kind === 'has') return { kind: 'has', link, from: join.from.type, where: conditionOf(join.from) };
-  return { kind: 'chain', link, to: join.to.map((inner) => ({ type: inner.type, where: conditionOf(inner) })) };
+  if (join.kind === 'has') return { kind: 'has', link, from: join.from.type, where: conditionOf(join.from, paired) };
+  return { kind: 'chain', link, to: join.to.map((inner) => ({ type: inner.type, where: conditionOf(inner, paired) })) };
 }
 
 /** Of a query without chains and _has. */
-export function planSearch(query: ParsedQuery): SearchPlan {
-  const where = conditionOf(query);
+export function planSearch(query: ParsedQuery, paired = true): SearchPlan {
+  const where = conditionOf(query, paired);
   if (!isPlain(where)) throw new Error('A join stands where there can be none.'); // parse.ts lets none through without reach
   return { ...rest(query), where };
 }

@@ -253,6 +253,8 @@ test.each([
       '0vrkg1.m-3\u0001c08c200000000000',
       '0vrwmg/dL\u0001c056800000000000',
       '0vrwmg/dl\u0001c056800000000000',
+      '1bhmLLEtZJaA1ukBJdNXMx1Nu6nc056800000000000',
+      '1bhmLLEtZJaA1ukBJdNXMx1Nu6kg1.m-3\u0001c08c200000000000',
       '1bfbglucose',
       '~0utlglucose',
       '~0uwct2339-0\u0001http://loinc.org\u0003shttp://loinc.org\u0004nc056800000000000\u0003kg1.m-3\u0001c08c200000000000\u0003wmg/dL\u0001c056800000000000\u0003wmg/dl\u0001c056800000000000',
