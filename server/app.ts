@@ -21,8 +21,9 @@ import { createAuthorityLog } from './authz/authority-log.ts';
 import type { AdminAct, RecordCommit } from './authz/commit.ts';
 import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
 import { createKeyLog, type KeyLog } from './authz/key-log.ts';
-import { createLoggedKeys } from './authz/logged-keys.ts';
+import { createLoggedKeys, type LoggedKeys } from './authz/logged-keys.ts';
 import { allows } from './authz/scopes.ts';
+import { createPatients } from './app/patients.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { AssentError } from './errors.ts';
@@ -113,7 +114,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const keyMark = await readKeyMark(engine.records, { keyRules: onBoard.keyRules, isNew, stale: () => warn(STALE_KEYS) });
   const search = createSearch({ base: endpoints.fhir, clock, known: parameters.known, terms, paired: keyMark.isCurrent });
   const recorder = recorderOver({ search, clock, endpoints });
-  const registry = createRegistry(nudging, { clock, config, anchoring, recorder });
+  const registry = createRegistry(nudging, { clock, config, anchoring, recorder, server });
   const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark, parameters });
   if (await keepLabelled({ ...nudging, jobs, labelling }, isNew)) warn(STALE_LABELS);
   const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling };
@@ -219,11 +220,11 @@ function wakeForOthers(engine: Engine, { sealer }: Anchoring, { log }: FastifyIn
   engine.watchLog?.(() => sealer.nudge(), report);
 }
 
-type Registry = { readonly clients: Clients; readonly keyLog: KeyLog };
+type Registry = { readonly clients: Clients; readonly keyLog: KeyLog; readonly keys: LoggedKeys; readonly commit: RecordCommit };
 
-type RegistryParts = { readonly clock: Clock; readonly config: Config; readonly anchoring: Anchoring; readonly recorder: Recorder };
+type RegistryParts = Pick<GateParts, 'clock' | 'config' | 'anchoring' | 'recorder' | 'server'>;
 
-function createRegistry({ resources, records }: Engine, { clock, config, anchoring: { tail }, recorder }: RegistryParts): Registry {
+function createRegistry({ resources, records }: Engine, { clock, config, anchoring: { tail }, recorder, server }: RegistryParts): Registry {
   const recorded = ({ by: { client, actor, purpose }, patient, what }: AdminAct): Recorded =>
     recorder({ interaction: 'operation', outcome: 'done', client, actor, purpose, patient, what: [], basis: [], query: what }, { own: true });
   const commit: RecordCommit = ({ act, log, ...writes }) => {
@@ -235,18 +236,17 @@ function createRegistry({ resources, records }: Engine, { clock, config, anchori
       bumpEpoch: true,
     });
   };
+  const indexAt = async (instant: number) => {
+    await tail.catchUp();
+    return tail.indexAt(instant);
+  };
+  const keyLog = createKeyLog({ records, commit, clock, logRow, indexAt });
+  const alarm = (logIndex: number | undefined) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing');
   return {
     clients: createClients({ records, commit, clock, privateHosts: config.JWKS_PRIVATE_HOSTS }),
-    keyLog: createKeyLog({
-      records,
-      commit,
-      clock,
-      logRow,
-      async indexAt(instant) {
-        await tail.catchUp();
-        return tail.indexAt(instant);
-      },
-    }),
+    keyLog,
+    keys: createLoggedKeys({ keyLog, tail, alarm }),
+    commit,
   };
 }
 
@@ -289,7 +289,6 @@ function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | '
 function buildGate(engine: Engine, parts: GateParts): GateFor {
   const { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling } = parts;
   const { tail, receipts, erasure } = anchoring;
-  const { keyLog } = registry;
   const base = endpoints.fhir;
   const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
   jobs.handle('purge', purgeJob({ ...engine, clock, recorder, logRow, registrationOf, entries: erasure, dropResults: jobs.dropResults }));
@@ -322,12 +321,8 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
       },
     },
     keys: {
-      ...createLoggedKeys({
-        keyLog,
-        tail,
-        alarm: (logIndex) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing'),
-      }),
-      changes: keyLog.changes,
+      ...registry.keys,
+      changes: registry.keyLog.changes,
       recoveryDelayMs: config.KEY_RECOVERY_HOURS * 60 * MINUTE_MS,
     },
     ...relativesOf(engine, parts),
@@ -415,7 +410,11 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   };
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
   const explain = createExplain({ search, clock, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });
-  await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, explain });
+  const { origin } = new URL(endpoints.issuer);
+  const patients = createPatients({ engine, ...registry, clock, secret: await sharedSecret(records, 'passkeys'), origin });
+  await server.register(patients.pages);
+  const { enrolments } = patients;
+  await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, enrolments, explain });
   await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });
   const checks = [
     { name: 'store', check: () => resources.check() },

@@ -9,7 +9,7 @@ import type { NewLogRow, RecordWrite } from '../store/port.ts';
 export type RecordGuard = { readonly kind: 'record'; readonly recordKind: string; readonly id: string; readonly revision: number | null };
 
 /** Who did it, to whom, and what, for the audit trail. `patient`: the logical id; undefined: it is nobody's record. */
-export type AdminAct = { readonly by: Caller; readonly patient: string | undefined; readonly what: string };
+export type AdminAct = { readonly by: Pick<Caller, 'client' | 'actor' | 'purpose'>; readonly patient: string | undefined; readonly what: string };
 
 /** `act`: its AuditEvent is part of the commit. */
 export type RecordCommit = (writes: {

@@ -10,6 +10,9 @@ export type PublicJwk =
   | { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }
   | { readonly kty: 'OKP'; readonly crv: 'Ed25519'; readonly x: string };
 
+/** Where the private half lives in an authenticator: such a key signs by WebAuthn assertions only. `rpId`: the host name it is bound to. */
+export type Passkey = { readonly credentialId: string; readonly rpId: string };
+
 /** The exact text that keys signed, as detached compact JWS. */
 export type Authorization = { readonly statement: string; readonly signatures: readonly string[] };
 type Actor = { readonly client: string; readonly actor: string };
@@ -22,6 +25,7 @@ export type KeyEvent =
       readonly role: KeyRole;
       readonly jwk: PublicJwk;
       readonly proofing: string;
+      readonly passkey?: Passkey;
       readonly enrolledBy: Actor;
       /** By keys, where it was not an administrator alone. */
       readonly authorizedBy?: Authorization;
@@ -64,6 +68,7 @@ export type RegisteredKey = {
   readonly role: KeyRole;
   readonly jwk: PublicJwk;
   readonly proofing: string;
+  readonly passkey?: Passkey;
   readonly registeredAt: string;
   readonly revoked?: {
     readonly at: string;
@@ -88,8 +93,8 @@ export function foldEvents(texts: readonly string[]): RegisteredKey | undefined 
   let key: RegisteredKey | undefined;
   for (const event of texts.map((record) => JSON.parse(record) as KeyEvent)) {
     if (event.event === 'registered') {
-      const { kid, owner, role, jwk, proofing, occurredAt } = event;
-      key ??= { kid, owner, role, jwk, proofing, registeredAt: occurredAt };
+      const { kid, owner, role, jwk, proofing, passkey, occurredAt } = event;
+      key ??= { kid, owner, role, jwk, proofing, ...(passkey ? { passkey } : {}), registeredAt: occurredAt };
     } else if (key && event.event === 'revoked') {
       const { at, reason } = key.revoked ?? { at: event.occurredAt, reason: event.reason };
       key = { ...key, revoked: { at, reason, ...compromiseOf(event, key.revoked) } };

@@ -11,12 +11,13 @@ import type { KeyRole, PublicJwk } from './key-event.ts';
 const ownerTypes = ['Patient', 'Organization', 'RelatedPerson'];
 /** Handles: whether such a Patient is stored is neither asked nor told (consent.md §2, 23). */
 export const checkOwner = referenceTo(ownerTypes);
-const line: Check = text(/^(?=.*\S).{1,200}$/, 'must be a line of at most 200 characters');
+export const checkPatient = referenceTo(['Patient']);
+export const checkLine: Check = text(/^(?=.*\S).{1,200}$/, 'must be a line of at most 200 characters');
 
 /** Throws AssentError('invalid-request'). */
 export function readKey(input: unknown): { readonly owner: string; readonly role: KeyRole; readonly jwk: PublicJwk; readonly proofing: string } {
   const role = text(/^(custodian|requester)$/, 'must be custodian or requester');
-  const body = readObject(input, { owner: checkOwner, jwk: checkJwk, proofing: line, role }, ['owner', 'jwk', 'proofing']);
+  const body = readObject(input, { owner: checkOwner, jwk: checkJwk, proofing: checkLine, role }, ['owner', 'jwk', 'proofing']);
   const owner = body['owner'] as string;
   const asked = body['role'] as KeyRole | undefined;
   if (asked !== undefined && !owner.startsWith('Organization/')) refuse([issue('role', 'is for keys of an Organization only')]);
@@ -88,7 +89,7 @@ export function readRevocation(input: unknown, now: number): { readonly reason: 
       typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value) ? Date.parse(value) : Number.NaN;
     return written <= now ? undefined : 'must be an instant in the past, e.g. 2026-01-31T09:30:00Z';
   };
-  const body = readObject(input, { reason: line, compromisedSince: instant }, ['reason']);
+  const body = readObject(input, { reason: checkLine, compromisedSince: instant }, ['reason']);
   const since = body['compromisedSince'] as string | undefined;
   return { reason: body['reason'] as string, compromisedSince: since === undefined ? undefined : new Date(since).toISOString() };
 }

@@ -13,10 +13,12 @@ import type { NewLogRow, RecordStore, RecordWrite, StoredRecord } from '../store
 import type { AdminAct, RecordCommit, RecordGuard } from './commit.ts';
 import { digestOfEvent } from './event-digest.ts';
 import { issue, refuse } from './input.ts';
-import { type Authorization, foldEvents, type KeyEvent, type KeyRole, type PublicJwk, type RegisteredKey } from './key-event.ts';
+import { type Authorization, foldEvents, type KeyEvent, type KeyRole, type Passkey, type PublicJwk, type RegisteredKey } from './key-event.ts';
 import { checkOwner, readKey, readRevocation } from './key-input.ts';
 
 const KIND = 'key-event';
+/** By its credential id: `{ counter }`, where its authenticator stood when it signed in last. */
+export const PASSKEY = 'passkey';
 
 /** A row of the Merkle log, before it is encoded. `subject`: the Patient it is about, or null. */
 export type KeyLogEntry = {
@@ -49,6 +51,10 @@ export type KeyChanges = {
 export type KeyLog = {
   /** Throws AssentError: invalid-request, conflict (a key that is or was registered; a patient who has or had one). */
   register(input: unknown, by: Caller): Promise<RegisteredKey>;
+  /** A patient's first key, made by their authenticator; `spends`: what the same commit uses up. Throws AssentError: invalid-request, conflict. */
+  enrol(key: PasskeyInput, how: { readonly by: Enroller; readonly spends: Spending }): Promise<RegisteredKey>;
+  /** The key that this credential of an authenticator is. */
+  kidOf(credentialId: string): Promise<string | undefined>;
   /** Throws AssentError: invalid-request, not-found, conflict (revoked already, and nothing added). */
   revoke(kid: string, input: unknown, by: Caller): Promise<RegisteredKey>;
   /** The owner's keys, in the order of their kids; revoked ones too. Throws AssentError('invalid-request'). */
@@ -60,6 +66,18 @@ export type KeyLog = {
   events(kid: string): Promise<readonly string[]>;
   readonly changes: KeyChanges;
 };
+
+/** `counter`: of signatures, where its authenticator stands. */
+export type PasskeyInput = {
+  readonly owner: string;
+  readonly jwk: unknown;
+  readonly proofing: string;
+  readonly passkey: Passkey;
+  readonly counter: number;
+};
+export type Enroller = Pick<Caller, 'client' | 'actor' | 'purpose'>;
+/** Records that a commit needs as they are, and what it makes of them. */
+export type Spending = Pick<KeyWrites, 'guards' | 'records'>;
 
 export type KeyLogDeps = {
   readonly records: RecordStore;
@@ -77,15 +95,17 @@ export function createKeyLog(deps: KeyLogDeps): KeyLog {
   const get = async (kid: string) => foldEvents(await events(kid));
   const kids = async (owner: string) =>
     (await records.list(KIND, { lookup: `owner:${owner}` })).map((record) => (JSON.parse(textOf(record)) as KeyEvent).kid);
+  const first = (key: FirstKey, how: How) => registerFirst(deps, { kids, stamp }, key, how);
   return {
     async register(input, by) {
-      const { owner, role, jwk, proofing } = readKey(input);
-      if (owner.startsWith('Patient/') && (await kids(owner)).length > 0) throw new AssentError('conflict', FURTHER);
-      const kid = await calculateJwkThumbprint(jwk);
-      const occurredAt = stamp();
-      const event: KeyEvent = { event: 'registered', kid, owner, role, jwk, proofing, enrolledBy: actorOf(by), occurredAt };
-      await append(deps, writesOf(deps, event, owner, 0), actOn(event, owner, by));
-      return { kid, owner, role, jwk, proofing, registeredAt: occurredAt };
+      return first(readKey(input), { by });
+    },
+    async enrol({ passkey, counter, ...sent }, { by, spends }) {
+      return first({ ...readKey(sent), passkey }, { by, spends: together(spends, credentialOnce(passkey, counter)) });
+    },
+    async kidOf(credentialId) {
+      const [record] = await records.list(KIND, { lookup: `credential:${credentialId}`, limit: 1 });
+      return record && (JSON.parse(textOf(record)) as KeyEvent).kid;
     },
     async revoke(kid, input, by) {
       const { reason, compromisedSince } = readRevocation(input, clock());
@@ -108,6 +128,36 @@ export function createKeyLog(deps: KeyLogDeps): KeyLog {
     kids,
     events,
     changes: createChanges(deps, { events, stamp }),
+  };
+}
+
+type How = { readonly by: Enroller; readonly spends?: Spending };
+type Known = { readonly kids: KeyLog['kids']; readonly stamp: () => string };
+
+async function registerFirst(deps: KeyLogDeps, { kids, stamp }: Known, key: FirstKey, { by, spends = nothing }: How): Promise<RegisteredKey> {
+  const { owner } = key;
+  if (owner.startsWith('Patient/') && (await kids(owner)).length > 0) throw new AssentError('conflict', FURTHER);
+  const kid = await calculateJwkThumbprint(key.jwk);
+  const occurredAt = stamp();
+  const event: KeyEvent = { event: 'registered', kid, ...key, enrolledBy: actorOf(by), occurredAt };
+  const writes = writesOf(deps, event, owner, 0);
+  await append(deps, { ...writes, ...together(writes, spends) }, actOn(event, owner, by));
+  return { kid, ...key, registeredAt: occurredAt };
+}
+
+type FirstKey = Pick<RegisteredKey, 'owner' | 'role' | 'jwk' | 'proofing' | 'passkey'>;
+
+const nothing: Spending = { guards: [], records: [] };
+
+function together(one: Spending, other: Spending): Spending {
+  return { guards: [...one.guards, ...other.guards], records: [...one.records, ...other.records] };
+}
+
+/** Of two keys that claim one credential, somebody else's signs nothing under it. https://www.w3.org/TR/webauthn-3/ §7.1, step 26 */
+function credentialOnce({ credentialId }: Passkey, counter: number): Spending {
+  return {
+    guards: [{ kind: 'record', recordKind: PASSKEY, id: credentialId, revision: null }],
+    records: [{ kind: 'put', recordKind: PASSKEY, id: credentialId, value: { counter } }],
   };
 }
 
@@ -160,17 +210,18 @@ function writesOf({ logRow }: KeyLogDeps, event: KeyEvent, owner: string, count:
     reference: `Key/${event.kid}`,
     digest: digestOfEvent(record),
   };
-  const lookup = [`kid:${event.kid}`, ...(count === 0 ? [`owner:${owner}`] : [])];
+  const credential = event.event === 'registered' && event.passkey ? [`credential:${event.passkey.credentialId}`] : [];
+  const lookup = [`kid:${event.kid}`, ...(count === 0 ? [`owner:${owner}`] : []), ...credential];
   return { guards: [guard], records: [{ kind: 'put', recordKind: KIND, id: guard.id, value: record, lookup }], log: [logRow(entry)] };
 }
 
-function actOn({ event, kid }: KeyEvent, owner: string, by: Caller): AdminAct {
+function actOn({ event, kid }: KeyEvent, owner: string, by: Enroller): AdminAct {
   return { by, patient: /^Patient\/(.+)$/.exec(owner)?.[1], what: `key ${event}: ${kid}` };
 }
 
 async function append({ commit }: KeyLogDeps, writes: KeyWrites, act: AdminAct): Promise<void> {
   const done = await commit({ ...writes, act });
-  const isFirst = writes.guards.every(({ id }) => id.endsWith('.000000'));
+  const isFirst = writes.guards.some(({ id }) => id.endsWith('.000000'));
   if (done.kind === 'conflict') throw new AssentError('conflict', isFirst ? 'This key is registered already.' : undefined);
 }
 
@@ -190,6 +241,6 @@ function textOf({ id, value }: StoredRecord): string {
   return value;
 }
 
-function actorOf({ client, actor }: Caller): { readonly client: string; readonly actor: string } {
+function actorOf({ client, actor }: Enroller): { readonly client: string; readonly actor: string } {
   return { client, actor };
 }

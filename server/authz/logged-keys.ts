@@ -19,7 +19,7 @@ export type LoggedKey = RegisteredKey & {
 export type LoggedRecovery = KeyRecovery & { readonly openedIndex: number; readonly unchanged: LoggedKey['unchanged'] };
 
 export type LoggedKeysDeps = {
-  readonly keyLog: Pick<KeyLog, 'events' | 'kids'>;
+  readonly keyLog: Pick<KeyLog, 'events' | 'kids' | 'kidOf'>;
   readonly tail: EventTail;
   /** A stored key is not the one in the log; given its newest entry there. */
   readonly alarm: (logIndex: number | undefined) => void;
@@ -28,6 +28,8 @@ export type LoggedKeysDeps = {
 export type LoggedKeys = {
   get(kid: string): Promise<LoggedKey | undefined>;
   list(owner: string): Promise<readonly LoggedKey[]>;
+  /** The passkey with this credential. */
+  ofCredential(credentialId: string): Promise<LoggedKey | undefined>;
   /** Undefined: no recovery is about this key. */
   recovery(kid: string): Promise<LoggedRecovery | undefined>;
   recoveries(owner: string): Promise<readonly LoggedRecovery[]>;
@@ -45,6 +47,12 @@ export function createLoggedKeys({ keyLog, tail, alarm }: LoggedKeysDeps): Logge
   return {
     get,
     list: (owner) => each(owner, get),
+    async ofCredential(credentialId) {
+      const kid = await keyLog.kidOf(credentialId);
+      const key = kid === undefined ? undefined : await get(kid);
+      // The look-up leads there; what the log knows decides.
+      return key?.passkey?.credentialId === credentialId ? key : undefined;
+    },
     recovery,
     recoveries: (owner) => each(owner, recovery),
     registration: async (kid) => (await keyLog.events(kid)).find((event) => event.startsWith('{"event":"registered"')),

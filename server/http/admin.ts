@@ -27,6 +27,7 @@ export type AdminDeps = {
     list(filter: { readonly owner: string }): Promise<readonly KeyView[]>;
     get(kid: string): Promise<KeyView | undefined>;
   };
+  readonly enrolments: { issue(input: unknown, by: Caller): Promise<object> };
   readonly explain: Explain;
 };
 
@@ -58,6 +59,7 @@ const rows: readonly Row[] = [
   { method: 'POST',   path: '/admin/keys',             query: [],                 run: addKey },
   { method: 'GET',    path: '/admin/keys',             query: ['owner'],          run: listKeys },
   { method: 'GET',    path: '/admin/keys/:id',         query: [],                 run: showKey },
+  { method: 'POST',   path: '/admin/enrolments',       query: [],                 run: async ({ deps, body, caller }) => ({ status: 201, body: await deps.enrolments.issue(body, caller) }) },
   { method: 'POST',   path: '/admin/explain',          query: [],                 run: async ({ deps, body, caller }) => ok(await deps.explain(caller, explainInput(body))) },
   { method: 'POST',   path: '/admin/keys/:id/revoke',  query: [],                 run: async ({ deps, id, body, caller }) => ok(await deps.keys.revoke(id, body, caller)) },
 ];

@@ -1,5 +1,5 @@
 /**
- * The frame of every page: one column that fits a phone, readable in light and dark, no script, nothing from elsewhere.
+ * The frame of every page: one column that fits a phone, readable in light and dark, nothing from elsewhere, and no script but where one is named.
  * https://www.w3.org/TR/WCAG22/ level AA; https://www.w3.org/TR/CSP3/
  * Invariant: the policy allows this style sheet (by hash), the icon in the page and forms to this server, and nothing else.
  */
@@ -47,9 +47,11 @@ const icon =
 
 const styleHash = createHash('sha256').update(style).digest('base64');
 
+const policy = `default-src 'none'; style-src 'sha256-${styleHash}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`;
+
 export const pageHeaders: Readonly<Record<string, string>> = {
   'content-type': 'text/html; charset=utf-8',
-  'content-security-policy': `default-src 'none'; style-src 'sha256-${styleHash}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+  'content-security-policy': policy,
   // same-origin, not no-referrer: under the latter browsers send `Origin: null` with our own forms.
   'referrer-policy': 'same-origin',
   'x-content-type-options': 'nosniff',
@@ -58,6 +60,11 @@ export const pageHeaders: Readonly<Record<string, string>> = {
   'permissions-policy': 'camera=(), geolocation=(), microphone=()',
   'cache-control': 'private, no-store',
 };
+
+/** Of a page that runs this one script (its absolute URL), which may ask this server. */
+export function scriptedHeaders(script: string): Readonly<Record<string, string>> {
+  return { ...pageHeaders, 'content-security-policy': `${policy}; script-src ${script}; connect-src 'self'` };
+}
 
 /** A whole document. `title` also heads the page. */
 export function page(title: string, content: Html): string {

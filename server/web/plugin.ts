@@ -4,22 +4,21 @@
  * Invariants: no script, nothing third-party; a form is accepted only from our own page (Origin, and a token bound to the session); no
  * patient's id is ever part of a URL.
  */
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../clock.ts';
 import type { GateFor, SortPosition } from '../consent/gate.ts';
-import { AssentError, outcomeOf } from '../errors.ts';
+import { AssentError } from '../errors.ts';
 import { isResourceType } from '../fhir/resource-types.ts';
-import { faultOf, knownError } from '../http/error-handler.ts';
+import { knownError } from '../http/error-handler.ts';
 import type { Search } from '../search/create-search.ts';
 import type { Cursors } from '../search/page.ts';
 import type { Explain } from '../http/explain.ts';
 import { accessForm, accessPage } from './admin/access.ts';
 import { explainForm, explainPage } from './admin/explain.ts';
 import { homePage, type Status } from './admin/home.ts';
-import { createSessions, formTokenMatches, type Session, type SessionDependencies } from './admin/sessions.ts';
+import { createSessions, type Session, type SessionDependencies } from './admin/sessions.ts';
 import { trailForm, trailPage } from './admin/trail.ts';
-import { type Html, html } from './html.ts';
-import { page, pageHeaders } from './layout.ts';
+import { acceptForms, type Form, requireFormOf, show, showErrors } from './forms.ts';
 
 export type WebDependencies = {
   readonly gateFor: GateFor;
@@ -37,10 +36,8 @@ export type WebDependencies = {
   readonly clock: Clock;
 };
 
-type Form = URLSearchParams;
 /** All that the request log says of a page. */
 const logged = { config: { interaction: 'console' } };
-const FORM_BYTES = 8192;
 const PAGE_SIZE = 50;
 const PATIENT = /^(?:Patient\/)?([A-Za-z0-9.-]{1,64})$/;
 
@@ -52,7 +49,7 @@ export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
 
   return async (app) => {
     acceptForms(app, origin);
-    app.setErrorHandler(showError);
+    showErrors(app, { href: '/', text: 'Back to the console' });
 
     app.get('/', logged, async (request, reply) => show(reply, 'Console', homePage(await status(), await sessionOf(request))));
 
@@ -63,7 +60,7 @@ export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
     });
 
     app.post<{ Body: Form }>('/console/sign-out', logged, async (request, reply) => {
-      requireSession(await sessionOf(request), request.body);
+      requireFormOf(await sessionOf(request), request.body);
       return reply.header('set-cookie', sessions.end(request.headers.cookie)).redirect('/', 303);
     });
 
@@ -71,29 +68,24 @@ export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
       const session = await sessionOf(request);
       // A session that ran out is no fault: the console asks to sign in again.
       if (!session) return reply.redirect('/#trail', 303);
-      requireSession(session, request.body);
+      requireFormOf(session, request.body);
       return showTrail(dependencies, { session, form: request.body, reply });
     });
 
     app.post<{ Body: Form }>('/console/access', logged, async (request, reply) => {
       const session = await sessionOf(request);
       if (!session) return reply.redirect('/#access', 303);
-      requireSession(session, request.body);
+      requireFormOf(session, request.body);
       return showAccess(dependencies.gateFor, { session, form: request.body, reply });
     });
 
     app.post<{ Body: Form }>('/console/explain', logged, async (request, reply) => {
       const session = await sessionOf(request);
       if (!session) return reply.redirect('/#explain', 303);
-      requireSession(session, request.body);
+      requireFormOf(session, request.body);
       return showExplanation(dependencies.explain, { session, form: request.body, reply });
     });
   };
-}
-
-function requireSession(session: Session | undefined, form: Form): void {
-  if (!session || !formTokenMatches(session, form.get('token') ?? ''))
-    throw new AssentError('forbidden', 'This form is not from a page of this session.');
 }
 
 async function showTrail(
@@ -155,36 +147,4 @@ function callersMistake(error: unknown): { readonly status: number; readonly pro
   const known = knownError(error);
   if (known.status >= 500) throw error;
   return { status: known.status, problems: known.issues.length === 0 ? [known.message] : known.issues.map(({ diagnostics }) => diagnostics) };
-}
-
-function acceptForms(app: FastifyInstance, origin: string): void {
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: FORM_BYTES }, (_request, body, done) => {
-    done(null, new URLSearchParams(String(body)));
-  });
-  app.addHook('onRequest', async (request) => {
-    if (request.method === 'POST' && !ownOrigin(request, origin)) throw new AssentError('forbidden', 'This form is not from a page of this server.');
-  });
-  app.addHook('preHandler', async (request) => {
-    if (request.method === 'POST' && !(request.body instanceof URLSearchParams)) throw new AssentError('unsupported-media-type');
-  });
-}
-
-/** Browsers send Origin with every POST and no page can forge it; its host is ours as the browser sees it, or the configured one. */
-function ownOrigin({ headers }: FastifyRequest, origin: string): boolean {
-  const sent = headers.origin;
-  return sent !== undefined && (sent === origin || sent === `http://${headers.host}` || sent === `https://${headers.host}`);
-}
-
-function show(reply: FastifyReply, title: string, content: Html): FastifyReply {
-  return reply.headers(pageHeaders).send(page(title, content));
-}
-
-function showError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const known = knownError(error);
-  if (known.status >= 500) request.log.error({ fault: faultOf(known.cause ?? error) }, 'page failed');
-  const { status, outcome } = outcomeOf(known);
-  if (known.retryAfter !== undefined) reply.header('retry-after', String(known.retryAfter));
-  const sentences = outcome.issue.map(({ diagnostics }) => html`<p class="bad" role="alert">${diagnostics}</p>`);
-  return show(reply.code(status), 'That did not work', html`${sentences}<p><a href="/">Back to the console</a></p>`);
 }

@@ -25,8 +25,8 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   errors: { files: /^server\/errors\.ts$/, mayImport: [] },
   clock: { files: /^server\/clock\.ts$/, mayImport: [] },
   config: { files: /^server\/config\.ts$/, mayImport: [] },
-  top: { files: /^server\/(app|main)\.ts$|^server\/commands\/|^migrations\//, mayImport: ['*'] },
-  'ledger/hash': { files: /^ledger\/(hash|entry)\.ts$/, mayImport: ['ledger'] },
+  top: { files: /^server\/(app|main)\.ts$|^server\/(app|commands)\/|^migrations\//, mayImport: ['*'] },
+  'ledger/hash': { files: /^ledger\/(hash|entry|webauthn)\.ts$/, mayImport: ['ledger'] },
   ledger: { files: /^ledger\//, mayImport: ['ledger/hash'] },
   fhir: { files: /^server\/fhir\//, mayImport: [...everywhere] },
   /** Expressions over index keys: the language of plans and of consent scopes. */
@@ -69,7 +69,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   'audit/query': { files: /^server\/audit\/query\.ts$/, mayImport: [...everywhere, 'fhir', 'search/plan', 'audit'] },
   audit: { files: /^server\/audit\//, mayImport: [...everywhere, 'fhir', 'records'] },
   jobs: { files: /^server\/jobs\//, mayImport: [...everywhere, 'fhir', 'records'] },
-  authz: { files: /^server\/authz\//, mayImport: [...everywhere, 'consent/model', 'records', 'fhir'] },
+  authz: { files: /^server\/authz\//, mayImport: [...everywhere, 'consent/model', 'records', 'fhir', 'ledger/hash'] },
   'anchoring/receipts': {
     files: /^server\/anchoring\/receipts\.ts$/,
     mayImport: [...everywhere, 'anchoring', 'ledger', 'ledger/hash', 'records', 'consent/model', 'jobs'],
@@ -102,6 +102,8 @@ export const walledPackages: Readonly<Record<string, RegExp>> = {
   pkijs: /^ledger\/anchor\/rfc3161\//,
   asn1js: /^ledger\/anchor\/rfc3161\//,
   'oidc-provider': /^server\/authz\//,
+  '@simplewebauthn/server': /^server\/authz\/passkeys\.ts$/,
+  '@simplewebauthn/server/helpers': /^server\/authz\/passkeys\.ts$/,
   'tar-stream': /^server\/validation\/packages\/archive\.ts$/,
   saxes: /^server\/fhir\/xml\//,
 };

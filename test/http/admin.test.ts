@@ -42,6 +42,7 @@ const everyRow = [
   ['GET', '/admin/keys?owner=Patient/1'],
   ['GET', '/admin/keys/x'],
   ['POST', '/admin/keys/x/revoke'],
+  ['POST', '/admin/enrolments'],
 ] as const;
 
 describe('who may', () => {

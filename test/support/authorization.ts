@@ -4,6 +4,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { installAuthorization } from '../../server/authz/authorization.ts';
 import { type Clients, createClients } from '../../server/authz/clients.ts';
 import { type Endpoints, endpointsOf } from '../../server/authz/endpoints.ts';
+import { createEnrolments } from '../../server/authz/enrolments.ts';
 import { createKeyLog, type KeyLog } from '../../server/authz/key-log.ts';
 import type { Authenticator } from '../../server/authz/token.ts';
 import { systemClock } from '../../server/clock.ts';
@@ -74,6 +75,7 @@ export async function createAuthorizationBench({
     callerOf: authenticator.authenticate,
     clients,
     keys: keyLog,
+    enrolments: createEnrolments({ ...store, clock: now, kids: keyLog.kids }),
     explain: () => Promise.reject(new AssentError('not-supported')),
   });
   app.get('/whoami', (request) => authenticator.authenticate(request));

@@ -276,6 +276,11 @@ export async function isDeceased(deps: Pick<Ceremony, 'resources'>, patient: str
   return record?.['deceasedBoolean'] === true || record?.['deceasedDateTime'] !== undefined;
 }
 
+/** Whether a Patient with this id is stored, and not known to have died. */
+export async function isLiving(deps: Pick<Ceremony, 'resources'>, patient: string): Promise<boolean> {
+  return (await newest(deps, 'Patient', patient)) !== undefined && !(await isDeceased(deps, patient));
+}
+
 export async function newest(deps: Pick<Ceremony, 'resources'>, type: string, id: string): Promise<ResourceValue | undefined> {
   const row = await storedById(deps, type, id);
   return row && (JSON.parse(row.body) as ResourceValue);

@@ -3,16 +3,16 @@
  * Invariant: a session is an access token behind a cookie, judged at each use like any other token: it ends with the token, and on the very
  * next request when the client is removed or changed. It lives in this process only; of the cookie, memory holds a hash.
  */
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../../clock.ts';
 import type { Caller } from '../../consent/model.ts';
 import { AssentError } from '../../errors.ts';
+import { createGuessLimit } from '../guess-limit.ts';
+import { createSessionCookie, formTokenOf } from '../session-cookie.ts';
 
 /** That of an access token; what the token says still decides. */
 const LIFETIME_MS = 10 * 60_000;
 const MOST_SESSIONS = 1000;
-const MOST_FAILURES = 10;
-const FAILURE_WINDOW_MS = 60_000;
 
 export type Session = {
   readonly caller: Caller;
@@ -40,22 +40,23 @@ export type SessionDependencies = {
 export function createSessions({ signIn, callerOf, clock, secure }: SessionDependencies): Sessions {
   const live = new Map<string, { token: string; until: number }>();
   const guesses = createGuessLimit(clock);
-  const name = secure ? '__Host-assent-console' : 'assent-console';
-  const cookie = (value: string, seconds: number) =>
-    `${name}=${value}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`;
+  const cookie = createSessionCookie('assent-console', { sameSite: 'Strict', secure });
 
   return {
     async start(id, secret) {
       guesses.check();
       const token = await signIn(id, secret);
-      if (token === undefined || !(await callerOf(token)).admin) return guesses.failed();
+      if (token === undefined || !(await callerOf(token)).admin) {
+        guesses.failed();
+        return undefined;
+      }
       forgetEnded(live, clock());
       const value = randomBytes(32).toString('base64url');
       live.set(hash(value), { token, until: clock() + LIFETIME_MS });
-      return cookie(value, LIFETIME_MS / 1000);
+      return cookie.holding(value, LIFETIME_MS);
     },
     async find(header) {
-      const value = readCookie(header, name);
+      const value = cookie.read(header);
       const entry = value === undefined ? undefined : live.get(hash(value));
       if (value === undefined || !entry || entry.until <= clock()) return undefined;
       try {
@@ -66,26 +67,10 @@ export function createSessions({ signIn, callerOf, clock, secure }: SessionDepen
       }
     },
     end(header) {
-      const value = readCookie(header, name);
+      const value = cookie.read(header);
       if (value !== undefined) live.delete(hash(value));
-      return cookie('', 0);
+      return cookie.cleared;
     },
-  };
-}
-
-export function formTokenMatches({ formToken }: Session, sent: string): boolean {
-  return timingSafeEqual(digest(formToken), digest(sent));
-}
-
-/** Secrets are long and random; the limit keeps a guesser from costing us password hashing without end. */
-function createGuessLimit(clock: Clock): { check(): void; failed(): undefined } {
-  let failures: number[] = [];
-  return {
-    check() {
-      failures = failures.filter((at) => at > clock() - FAILURE_WINDOW_MS);
-      if (failures.length >= MOST_FAILURES) throw new AssentError('rate-limited', [], { retryAfter: FAILURE_WINDOW_MS / 1000 });
-    },
-    failed: () => void failures.push(clock()),
   };
 }
 
@@ -97,11 +82,4 @@ function forgetEnded(live: Map<string, { until: number }>, now: number): void {
   }
 }
 
-function readCookie(header: string | undefined, name: string): string | undefined {
-  const pairs = (header ?? '').split(';').map((pair) => pair.trim());
-  return pairs.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1);
-}
-
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-const hash = (text: string): string => digest(text).toString('base64url');
-const formTokenOf = (cookieValue: string): string => createHmac('sha256', cookieValue).update('form').digest('base64url');
+const hash = (text: string): string => createHash('sha256').update(text).digest('base64url');

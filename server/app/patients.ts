@@ -1,0 +1,45 @@
+/** Patients at the door: one-time codes, passkeys, sessions and the pages for them. */
+import { createChallenges } from '../authz/challenges.ts';
+import type { RecordCommit } from '../authz/commit.ts';
+import { createEnrolments, type Enrolments } from '../authz/enrolments.ts';
+import type { KeyLog } from '../authz/key-log.ts';
+import type { LoggedKeys } from '../authz/logged-keys.ts';
+import { createPasskeys } from '../authz/passkeys.ts';
+import { createPatientSessions } from '../authz/patient-sessions.ts';
+import type { Clock } from '../clock.ts';
+import { isLiving } from '../consent/enforce/ceremony.ts';
+import type { Engine } from '../store/port.ts';
+import { type PasskeyPages, passkeyPages } from '../web/patient/plugin.ts';
+import { createPatientCookies, type PatientCookies } from '../web/patient/sessions.ts';
+
+export type Patients = {
+  readonly enrolments: Enrolments;
+  /** Who is signed in, from a Cookie header: for every plugin that shows pages to patients. */
+  readonly sessions: PatientCookies;
+  readonly pages: ReturnType<typeof passkeyPages>;
+};
+
+type Parts = {
+  readonly engine: Pick<Engine, 'resources' | 'records'>;
+  readonly keyLog: KeyLog;
+  readonly keys: LoggedKeys;
+  readonly commit: RecordCommit;
+  readonly clock: Clock;
+  /** The same in every process on the database. */
+  readonly secret: Uint8Array;
+  /** Of our pages, as browsers see it. */
+  readonly origin: string;
+};
+
+export function createPatients({ engine, keyLog, keys, commit, clock, secret, origin }: Parts): Patients {
+  const { records, resources } = engine;
+  const enrolments = createEnrolments({ records, commit, clock, kids: keyLog.kids });
+  const challenges = createChallenges({ records, clock, secret });
+  const passkeys: PasskeyPages['passkeys'] = createPasskeys({ records, keyLog, keys, enrolments, challenges, secret, origin });
+  const living = (patient: string) => isLiving({ resources }, patient);
+  const sessions = createPatientCookies({
+    sessions: createPatientSessions({ records, keys, isLiving: living, clock }),
+    secure: origin.startsWith('https:'),
+  });
+  return { enrolments, sessions, pages: passkeyPages({ passkeys, sessions, keysOf: keys.list, origin, clock }) };
+}

@@ -1,0 +1,68 @@
+/**
+ * Patients who are signed in, kept where every process on the database finds them. authorization.md §2
+ * Invariant: a session is judged at each use: it ends with its key, and with the record it is for; stored is the hash of its secret only.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import type { Caller } from '../consent/model.ts';
+import { AssentError } from '../errors.ts';
+import type { RecordStore } from '../store/port.ts';
+import type { LoggedKey, LoggedKeys } from './logged-keys.ts';
+
+const KIND = 'patient-session';
+export const SESSION_MS = 30 * 60_000;
+
+export type SignedIn = {
+  /** The patient for themselves: purpose PATRQT, no scope. Its client is the passkey, a name that no registered client can have. */
+  readonly caller: Caller;
+  /** `Patient/1`. */
+  readonly patient: string;
+};
+
+export type PatientSessions = {
+  /** Resolves with the session's secret. Throws AssentError('forbidden') where the patient's record is not there, or says that they died. */
+  start(key: Pick<LoggedKey, 'kid' | 'owner'>): Promise<string>;
+  find(secret: string): Promise<SignedIn | undefined>;
+  end(secret: string): Promise<void>;
+};
+
+type Deps = {
+  readonly records: RecordStore;
+  readonly keys: Pick<LoggedKeys, 'get'>;
+  /** Whether the stored Patient with this id is there and alive. */
+  readonly isLiving: (patient: string) => Promise<boolean>;
+  readonly clock: Clock;
+};
+
+type Kept = { readonly kid: string; readonly owner: string };
+
+export function createPatientSessions({ records, keys, isLiving, clock }: Deps): PatientSessions {
+  const living = (owner: string) => isLiving(owner.slice('Patient/'.length));
+  return {
+    async start({ kid, owner }) {
+      if (!(await living(owner))) throw new AssentError('forbidden', 'This passkey does not sign in here.');
+      const secret = randomBytes(32).toString('base64url');
+      await records.put(KIND, hashOf(secret), { kid, owner }, { revision: null, expires: clock() + SESSION_MS });
+      return secret;
+    },
+    async find(secret) {
+      const record = await records.get(KIND, hashOf(secret));
+      if (!record) return undefined;
+      const { kid, owner } = record.value as Kept;
+      const key = await keys.get(kid);
+      if (!key || key.revoked || key.owner !== owner || !(await living(owner))) return undefined;
+      return { caller: callerOf(key, hashOf(secret)), patient: owner };
+    },
+    async end(secret) {
+      await records.delete(KIND, hashOf(secret));
+    },
+  };
+}
+
+function callerOf({ kid, owner }: LoggedKey, tokenId: string): Caller {
+  return Object.freeze({ client: `passkey:${kid}`, actor: owner, purpose: 'PATRQT', scopes: [], admin: false, choosesIds: false, tokenId });
+}
+
+function hashOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('base64url');
+}
