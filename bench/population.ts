@@ -149,6 +149,7 @@ function policiesOver(resources: ResourceStore, digests: ReadonlyMap<string, str
       return found.kind === 'rows' ? found.rows : [];
     },
     judge: async ({ body }) => ({ kind: 'established', compiled: compileConsent(JSON.parse(body) as never, { now }), kids: [] }),
+    endOf: async () => ({ kind: 'stands', kids: [] }),
     alarm: () => {
       throw new Error('a Consent is not the one that was written');
     },

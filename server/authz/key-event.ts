@@ -2,6 +2,7 @@
  * The events of a signing key and what they amount to. consent.md §6
  * Invariant: a revocation can only be added to, and only in the direction of less trust; a recovery that was stopped stays stopped.
  */
+import { decodeProtectedHeader } from 'jose';
 
 /** What a key signs as. An Organization's is a custodian's unless it was registered as a requester's. */
 export type KeyRole = 'patient' | 'related-person' | 'custodian' | 'requester';
@@ -101,6 +102,13 @@ export function foldEvents(texts: readonly string[]): RegisteredKey | undefined 
     }
   }
   return key;
+}
+
+/** Whose signatures stand under its registration. */
+export function authorizersOf(texts: readonly string[]): readonly string[] {
+  const events = texts.map((record) => JSON.parse(record) as KeyEvent);
+  const signatures = events.flatMap((event) => (event.event === 'registered' ? (event.authorizedBy?.signatures ?? []) : []));
+  return signatures.flatMap((jws) => decodeProtectedHeader(jws).kid ?? []);
 }
 
 /** Undefined: the key was registered without one. */

@@ -2,14 +2,17 @@
  * Keys as far as the log knows them: one of whose events a single one was added, changed or taken out in the database by hand is no key.
  * ledger.md §3, consent.md §6
  *
- * Invariant: a key comes with the places of its events in the log, by which whatever it signed is judged.
+ * Invariants: a key comes with the places of its events in the log, by which whatever it signed is judged; one that was registered by a key which was
+ * in other hands by then was never its owner's.
  */
 import type { RecordGuard } from './commit.ts';
-import { foldEvents, foldRecovery, type KeyRecovery, type RegisteredKey } from './key-event.ts';
+import { authorizersOf, foldEvents, foldRecovery, type KeyRecovery, type RegisteredKey } from './key-event.ts';
 import { type KeyLog, nextEvent } from './key-log.ts';
 import { type EventEntry, type EventTail, readLogged } from './logged-events.ts';
 
 export type LoggedKey = RegisteredKey & {
+  /** Keys by whose signature it was registered, and those they rest on. */
+  readonly restsOn?: readonly string[];
   readonly logged: { readonly registered: number; readonly revoked?: number };
   /** Holds in a commit as long as the key has no more events than now. */
   readonly unchanged: RecordGuard & { readonly revision: null };
@@ -40,7 +43,12 @@ export type LoggedKeys = {
 export function createLoggedKeys({ keyLog, tail, alarm }: LoggedKeysDeps): LoggedKeys {
   const logged = <T>(kid: string, made: (events: readonly string[], entries: readonly EventEntry[]) => T | undefined): Promise<T | undefined> =>
     readLogged({ tail, alarm }, { reference: `Key/${kid}`, events: () => keyLog.events(kid), made });
-  const get = (kid: string) => logged(kid, placedKey);
+  const get = async (kid: string): Promise<LoggedKey | undefined> => {
+    const placed = await logged(kid, placedKey);
+    // Each was registered before the next: it comes to an end.
+    const behind = placed && (await Promise.all(placed.authorizedBy.map(get)));
+    return placed && behind && asAuthorized(placed, behind);
+  };
   const recovery = (kid: string) => logged(kid, placedRecovery);
   const each = async <T>(owner: string, one: (kid: string) => Promise<T | undefined>): Promise<T[]> =>
     (await Promise.all((await keyLog.kids(owner)).map(one))).filter((found) => found !== undefined);
@@ -59,12 +67,28 @@ export function createLoggedKeys({ keyLog, tail, alarm }: LoggedKeysDeps): Logge
   };
 }
 
-function placedKey(events: readonly string[], entries: readonly EventEntry[]): LoggedKey | undefined {
+/** `authorizedBy`: the other keys that signed its registration; `authorizedAt`: where in the log they did. */
+type PlacedKey = { readonly key: LoggedKey; readonly authorizedBy: readonly string[]; readonly authorizedAt: number };
+
+function asAuthorized({ key, authorizedBy, authorizedAt }: PlacedKey, behind: readonly (LoggedKey | undefined)[]): LoggedKey {
+  if (authorizedBy.length === 0) return key;
+  const restsOn = [...authorizedBy, ...behind.flatMap((each) => each?.restsOn ?? [])];
+  const sound = behind.every((each) => each && (each.revoked?.compromisedFromIndex ?? Number.POSITIVE_INFINITY) > authorizedAt);
+  if (sound) return { ...key, restsOn };
+  const { at, reason } = key.revoked ?? { at: key.registeredAt, reason: 'registered by a key that was in other hands' };
+  return { ...key, restsOn, revoked: { ...key.revoked, at, reason, compromisedFromIndex: 0 } };
+}
+
+function placedKey(events: readonly string[], entries: readonly EventEntry[]): PlacedKey | undefined {
   const key = foldEvents(events);
   const indexOf = (kind: string) => entries.find((entry) => entry.kind === kind)?.index;
   const [registered, revoked] = [indexOf('key-registered'), indexOf('key-revoked')];
   if (!key || registered === undefined) return undefined;
-  return { ...key, logged: { registered, ...(revoked === undefined ? {} : { revoked }) }, unchanged: nextEvent(key.kid, events.length) };
+  return {
+    key: { ...key, logged: { registered, ...(revoked === undefined ? {} : { revoked }) }, unchanged: nextEvent(key.kid, events.length) },
+    authorizedBy: authorizersOf(events).filter((kid) => kid !== key.kid),
+    authorizedAt: entries[0]?.index ?? registered,
+  };
 }
 
 function placedRecovery(events: readonly string[], entries: readonly EventEntry[]): LoggedRecovery | undefined {

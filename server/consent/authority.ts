@@ -33,8 +33,8 @@ export type AuthorityTerms = {
 
 export type Authority = AuthorityTerms & {
   readonly id: string;
-  /** The key that signed it. */
-  readonly kid: string;
+  /** The key that signed it, and those that one rests on. */
+  readonly kids: readonly string[];
   /** Of a guardian's: when the patient comes of age, and from when sensitive labels are the patient's own. */
   readonly majority?: number;
   readonly adolescence?: number;

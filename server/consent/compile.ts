@@ -51,6 +51,8 @@ export type CompiledConsent = {
   readonly permitsUntil?: number;
   /** Signed by a proxy: it permits nothing to a relative. What they see is what an authority says, and nobody widens it by signing. */
   readonly onBehalf?: true;
+  /** It was ended, and its end opens nothing: the custodian's alone, or by a key in other hands. */
+  readonly ended?: 'suspended' | 'by-stolen-key';
 };
 
 type Element = Readonly<Record<string, unknown>>;

@@ -142,7 +142,9 @@ function groupByResidual(policies: readonly CompiledConsent[], input: DecisionIn
   const byPatient = Map.groupBy(policies, ({ patient }) => patient);
   const groups = new Map<string, { patients: string[]; residual: Expression }>();
   for (const [patient, consents] of byPatient) {
-    const terms = JSON.stringify(consents.map(({ root, permitsUntil, onBehalf }) => JSON.stringify([root, permitsUntil, onBehalf])).sort());
+    const terms = JSON.stringify(
+      consents.map(({ root, permitsUntil, onBehalf, ended }) => JSON.stringify([root, permitsUntil, onBehalf, ended])).sort(),
+    );
     const known = groups.get(terms);
     if (known) known.patients.push(patient);
     else groups.set(terms, { patients: [patient], residual: residualOf(consents, input, otherwise) });
@@ -160,10 +162,10 @@ export type Weighed = { readonly permitted: Expression; readonly denied: Express
 
 export function weigh(consents: readonly CompiledConsent[], input: DecisionInput, otherwise: Expression): Weighed {
   const spoken = consents.filter(({ root }) => anySpeaksNow(root, input));
-  const verdicts = spoken.map((consent) => ({ ...verdictOf(consent.root, input), permits: permitsNow(consent, input) }));
-  const permitted = or(verdicts.flatMap(({ permit, permits }) => (permits ? [permit] : [])));
+  const verdicts = spoken.map((consent) => ({ ...verdictOf(consent.root, input), why: whyPermitsNothing(consent, input) }));
+  const permitted = or(verdicts.flatMap(({ permit, why }) => (why === undefined ? [permit] : [])));
   const denied = or(verdicts.map(({ deny }) => deny));
-  const replaces = spoken.some((consent) => consent.root.type === 'permit' && speaksNow(consent.root, input) && permitsNow(consent, input));
+  const replaces = spoken.some(({ root }, i) => root.type === 'permit' && speaksNow(root, input) && closes(verdicts[i]?.why));
   return { permitted, denied, replaces, residual: and([replaces ? permitted : or([permitted, otherwise]), not(denied)]) };
 }
 
@@ -230,10 +232,19 @@ function permitsNow(consent: CompiledConsent, asked: Asked): boolean {
   return whyPermitsNothing(consent, asked) === undefined;
 }
 
-/** It denies what it denied. `signature`: a signer is not to be trusted; `majority`: a guardian's word is over; `on-behalf`: a relative asks. */
-export type PermitsNothing = 'signature' | 'majority' | 'on-behalf';
+/**
+ * It denies what it denied. `signature`: a signer is not to be trusted; `suspended`, `by-stolen-key`: it was ended so; `majority`: a guardian's word is
+ * over; `on-behalf`: a relative asks.
+ */
+export type PermitsNothing = 'signature' | 'majority' | 'on-behalf' | NonNullable<CompiledConsent['ended']>;
 
-function whyPermitsNothing({ permitsUntil, onBehalf }: CompiledConsent, { caller, now }: Asked): PermitsNothing | undefined {
+/** What a permit does not reach it closes (rule 16), also where nobody is sure any more of what it opened: no stolen key opens what an implicit policy would. */
+function closes(why: PermitsNothing | undefined): boolean {
+  return why !== 'majority' && why !== 'on-behalf';
+}
+
+function whyPermitsNothing({ permitsUntil, onBehalf, ended }: CompiledConsent, { caller, now }: Asked): PermitsNothing | undefined {
+  if (ended) return ended;
   if (permitsUntil !== undefined && now >= permitsUntil) return onBehalf && permitsUntil > 0 ? 'majority' : 'signature';
   return onBehalf && caller.actor.startsWith('RelatedPerson/') ? 'on-behalf' : undefined;
 }

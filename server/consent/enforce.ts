@@ -11,7 +11,16 @@ import { type AuthorityRecords, createAuthorities, actsFor } from './enforce/aut
 import { type Ages, type AuthorityCeremony, endAuthority, grantAuthority } from './enforce/authority-ceremony.ts';
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
-import { type Ceremony, isDeceased, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
+import {
+  type Ceremony,
+  type ConsentRecord,
+  isDeceased,
+  prepareConsent,
+  SIGNED,
+  signConsent,
+  signPrepared,
+  withdrawConsent,
+} from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
@@ -19,6 +28,7 @@ import { type ConsentVersion, createEvidence, type Evidence } from './enforce/ev
 import { explain } from './enforce/explain.ts';
 import { gather } from './enforce/gather.ts';
 import { type KeyCeremony, recoverKey, rotateKey, stopRecovery } from './enforce/key-ceremony.ts';
+import { judgeEnd } from './enforce/ends.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { history } from './enforce/versions.ts';
 import { latest } from './enforce/latest.ts';
@@ -100,6 +110,10 @@ export function createGateFor(given: GateDeps): GateFor {
     log: deps.log,
     alarm: deps.alarm,
     fetch: (ids) => fetchConsents(resources, ids),
+    endOf: async (reference, ended) => {
+      const kept = (await deps.records.get(SIGNED, reference.slice('Consent/'.length)))?.value as ConsentRecord | undefined;
+      return judgeEnd(kept?.end, { reference, ended }, { ...signers, keyOf: deps.keys.get, entries: deps.log.entries });
+    },
     judge: async (consent) =>
       judgeConsent((await deps.records.get(SIGNED, consent.id))?.value, consent, {
         approvals: deps.approvals,

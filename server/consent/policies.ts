@@ -2,8 +2,8 @@
  * The Consents in force, held compiled in memory and kept equal to the log. ledger.md §3, consent.md §3 (pushdown)
  *
  * Invariants: a Consent acts only while its stored bytes have the digest its newest log entry names and its signatures verify; one that
- * was edited, deleted or rolled back in the database is void from the next read, and so is everything about its patient. No timers:
- * what is loaded follows the consent epoch.
+ * was edited, deleted or rolled back in the database is void from the next read, and so is everything about its patient. One that was ended acts on
+ * where its end does not stand, and then only denies. No timers: what is loaded follows the consent epoch.
  */
 import { digestOf } from '../../ledger/hash.ts';
 import type { StoredResource } from '../store/port.ts';
@@ -47,6 +47,11 @@ export type PoliciesDeps = {
       }
     | { readonly kind: 'forged' }
   >;
+  /** Of a Consent that was ended: whether it is over, by the keys that ended it as they are known now. */
+  readonly endOf: (
+    reference: string,
+    ended: LoggedConsent,
+  ) => Promise<{ readonly kind: 'stands' | 'void'; readonly kids: readonly string[] } | { readonly kind: 'forged' }>;
   /** A Consent in the database is not the one in the log. Never given patient data. */
   readonly alarm: (finding: { readonly logIndex: number }) => void;
 };
@@ -64,6 +69,7 @@ export type Policies = {
 };
 
 const ACTIVE = 'consent-active';
+const ENDED = new Set(['consent-withdrawn', 'consent-superseded', 'consent-suspended']);
 const SLICE = 500;
 
 export function createPolicies(deps: PoliciesDeps): Policies {
@@ -107,6 +113,7 @@ type Index = ReturnType<typeof createIndex>;
 
 function createIndex() {
   const entries = new Map<string, Entry>();
+  const over = new Map<string, readonly string[]>(); // the kids that ended it, by Consent reference
   const byPatient = new Map<string, Set<string>>();
   const voided = new Map<string, { readonly patient: string; readonly logIndex: number }>(); // by Consent reference
   let generation = 0;
@@ -115,6 +122,7 @@ function createIndex() {
     const entry = entries.get(reference);
     if (entry) byPatient.get(entry.compiled.patient)?.delete(reference);
     entries.delete(reference);
+    over.delete(reference);
     voided.delete(reference);
   }
 
@@ -124,11 +132,19 @@ function createIndex() {
     inForce: (): Iterable<PolicyInForce> => entries.values(),
     voidReferences: () => [...voided.keys()],
     voidPatients: (): ReadonlySet<string> => new Set([...voided.values()].map(({ patient }) => patient)),
-    signedBy: (kids: ReadonlySet<string>): string[] =>
-      kids.size === 0 ? [] : [...entries.values()].flatMap((entry) => (entry.kids.some((kid) => kids.has(kid)) ? [entry.reference] : [])),
+    /** Or ended by one of them. */
+    signedBy(kids: ReadonlySet<string>): string[] {
+      if (kids.size === 0) return [];
+      const signed = [...entries.values()].map((entry): [string, readonly string[]] => [entry.reference, entry.kids]);
+      return [...signed, ...over].flatMap(([reference, by]) => (by.some((kid) => kids.has(kid)) ? [reference] : []));
+    },
     entry: (reference: string) => entries.get(reference),
     about: (patient: string): Iterable<string> => byPatient.get(patient) ?? [],
     forget,
+    end(reference: string, kids: readonly string[]) {
+      forget(reference);
+      over.set(reference, kids);
+    },
     admit(entry: Entry) {
       forget(entry.reference);
       entries.set(entry.reference, entry);
@@ -146,20 +162,41 @@ function createIndex() {
 }
 
 async function loadConsents(deps: PoliciesDeps, index: Index, references: readonly string[]): Promise<void> {
-  const active = references.filter((reference) => deps.log.latest(reference)?.kind === ACTIVE);
-  const rows = await fetchByReference(deps, active);
+  const acting: Acting[] = [];
   for (const reference of references) {
     const logged = deps.log.latest(reference);
-    if (logged?.kind === ACTIVE) await admit(deps, index, { reference, logged, row: rows.get(reference) });
+    if (logged?.kind === ACTIVE) acting.push({ reference, logged, kids: [] });
+    else if (logged && ENDED.has(logged.kind)) acting.push(...(await endedOne(deps, index, { reference, logged })));
     else index.forget(reference);
   }
+  const rows = await fetchByReference(
+    deps,
+    acting.map(({ reference }) => reference),
+  );
+  for (const one of acting) await admit(deps, index, { ...one, row: rows.get(one.reference) });
 }
 
-type Loaded = { readonly reference: string; readonly logged: LoggedConsent; readonly row: StoredResource | undefined };
+/** One, if it acts on because its end does not stand. */
+async function endedOne(deps: PoliciesDeps, index: Index, { reference, logged }: Omit<Acting, 'kids'>): Promise<readonly Acting[]> {
+  const end = await deps.endOf(reference, logged);
+  if (end.kind === 'void') return [{ reference, logged, kids: end.kids }];
+  if (end.kind === 'stands') index.end(reference, end.kids);
+  else if (await hasMovedOn(deps, reference, logged)) index.forget(reference);
+  else alarm(deps, index, reference, logged);
+  return [];
+}
 
-async function admit(deps: PoliciesDeps, index: Index, { reference, logged, row }: Loaded): Promise<void> {
+/** `kids`: that ended it. */
+type Acting = { readonly reference: string; readonly logged: LoggedConsent; readonly kids: readonly string[] };
+
+async function admit(
+  deps: PoliciesDeps,
+  index: Index,
+  { reference, logged, row, kids }: Acting & { readonly row: StoredResource | undefined },
+): Promise<void> {
   const judged = row && isLogged(row, logged) ? await deps.judge(row) : ({ kind: 'forged' } as const);
-  if (judged.kind === 'established' && row) index.admit({ reference, version: row.version, compiled: judged.compiled, kids: judged.kids, logged });
+  if (judged.kind === 'established' && row)
+    index.admit({ reference, version: row.version, compiled: judged.compiled, kids: [...judged.kids, ...kids], logged });
   else if (await hasMovedOn(deps, reference, logged)) index.forget(reference);
   else alarm(deps, index, reference, logged);
 }

@@ -20,6 +20,8 @@ type Example = {
   readonly resource?: Json;
   readonly actor?: string;
   readonly purpose?: string;
+  /** Which of the Consents, counted from 0, was signed or ended with a stolen key since the theft, or suspended: in words, beside how it then stands. */
+  readonly shaken?: { readonly consent: number; readonly words: string };
   readonly permitted: boolean;
 };
 
@@ -135,6 +137,15 @@ export const rules: readonly Rule[] = [
     ],
   },
   {
+    says: 'No stolen key opens anything: a Consent signed, withdrawn or superseded with one since the theft, by places in the log, permits nothing and denies what it denied until its patient ends it with another key. A custodian who suspends a Consent opens nothing either.',
+    examples: [
+      { provisions: [permit()], shaken: { consent: 0, words: 'signed with a stolen key' }, permitted: false },
+      { provisions: [permit(), deny(actor(GH))], shaken: { consent: 1, words: 'withdrawn with a stolen key' }, permitted: false },
+      { provisions: [permit(), deny(actor(GH))], shaken: { consent: 1, words: 'suspended' }, permitted: false },
+      { provisions: [permit(), deny(actor('Organization/other'))], shaken: { consent: 1, words: 'withdrawn with a stolen key' }, permitted: true },
+    ],
+  },
+  {
     says: 'Of a resource that names several patients each must permit.',
     examples: [{ provisions: [permit()], resource: { performer: [{ reference: 'Patient/2' }] }, permitted: false }],
   },
@@ -144,7 +155,7 @@ const BASE = 'https://example.org/fhir';
 const NOW = Date.UTC(2024, 5, 1);
 
 /** Whether Organization/gh (or `actor`), for TREAT (or `purpose`), may read it where nothing else is agreed. */
-export function isPermitted({ provisions, resource = {}, actor: reference = GH, purpose: code = 'TREAT' }: Example): boolean {
+export function isPermitted({ provisions, shaken, resource = {}, actor: reference = GH, purpose: code = 'TREAT' }: Example): boolean {
   const caller: Caller = { client: 'c', actor: reference, purpose: code, scopes: [], admin: false, choosesIds: false, tokenId: '' };
   const asked = { resourceType: 'Observation', subject: { reference: 'Patient/1' }, ...resource } as ResourceValue;
   const facets = facetsOf(asked, { writer: 'Organization/writer', base: BASE, lookup: () => undefined });
@@ -156,7 +167,10 @@ export function isPermitted({ provisions, resource = {}, actor: reference = GH, 
     implicit: { kind: 'deny' },
     voidPatients: new Set(),
     anchors: new Set(),
-    policies: provisions.map((provision) => compileConsent(consentOf(provision), { now: NOW })),
+    policies: provisions.map((provision, i) => ({
+      ...compileConsent(consentOf(provision), { now: NOW }),
+      ...(i === shaken?.consent ? { permitsUntil: 0 } : {}),
+    })),
   });
   return holds(where, 'example', withLabels(asked.resourceType, facets, { labelling, referred }));
 }
@@ -181,8 +195,9 @@ export function describeRules(): readonly string[] {
   ]);
 }
 
-function inWords({ provisions, resource, actor: reference = GH, purpose: code = 'TREAT' }: Example): string {
-  return `${provisions.map(short).join(' and ')}: ${reference} for ${code}, ${resource ? short(resource) : 'nothing labelled'}`;
+function inWords({ provisions, shaken, resource, actor: reference = GH, purpose: code = 'TREAT' }: Example): string {
+  const consents = provisions.map((provision, i) => (i === shaken?.consent ? `${short(provision)} (${shaken.words})` : short(provision)));
+  return `${consents.join(' and ')}: ${reference} for ${code}, ${resource ? short(resource) : 'nothing labelled'}`;
 }
 
 /** Codes and references, without systems and roles. */

@@ -60,6 +60,9 @@ const english: Words = {
     purpose: 'It is about other purposes.',
     action: 'It is about doing something other than reading.',
     signature: 'What it permitted has ended: a key that signed it is not to be trusted since.',
+    suspended: 'The hospital suspended it: it permits nothing, and what it forbids stays forbidden until the patient ends it.',
+    'by-stolen-key':
+      'It was ended with a key that is not to be trusted since: it permits nothing, and what it forbids stays forbidden until the patient ends it again.',
     majority: 'What it permitted has ended: a guardian signed it, and the patient has come of age.',
     'on-behalf': 'It was signed on behalf of the patient, and gives nothing to relatives: what they see is what an authority says.',
   },
@@ -109,6 +112,8 @@ const chinese: Words = {
     purpose: '它针对其他用途。',
     action: '它针对查阅以外的行为。',
     signature: '它所允许的内容已终止：签署它的密钥不再可信。',
+    suspended: '已被医院中止：不再允许任何内容，所禁止的内容在患者终止它之前仍然禁止。',
+    'by-stolen-key': '它被一把不再可信的密钥终止：不再允许任何内容，所禁止的内容在患者重新终止它之前仍然禁止。',
     majority: '它所允许的内容已终止：由监护人签署，而患者已成年。',
     'on-behalf': '它由他人代患者签署，不向亲属开放任何内容：亲属可见的内容以代理授权为准。',
   },

@@ -10,7 +10,7 @@ const DAY = 86_400_000;
 
 const guardian: Authority = {
   id: 'a',
-  kid: 'k',
+  kids: ['k'],
   patient: '1',
   delegate: PARENT,
   basis: 'guardian',

@@ -42,6 +42,7 @@ function bench() {
         ? { kind, compiled: compileConsent(JSON.parse(body) as ResourceValue, { now: NOON }), kids: [`key-of-${id}`] }
         : { kind };
     },
+    endOf: async (reference) => ({ kind: 'stands', kids: [`key-that-ended-${reference}`] }),
     alarm: ({ logIndex }) => void alarms.push(logIndex),
   });
 

@@ -61,7 +61,8 @@ test('what a stolen key permitted is named as ended, and what it denied still de
     return { permitted, ground, cited: cited.map(({ path }) => path), silent };
   };
   const silent = [{ reference: 'Consent/c1', because: 'signature' }];
-  expect(told()).toEqual({ permitted: true, ground: 'implicit', cited: [], silent });
+  // No implicit policy stands in: what the permit did not reach it closed, and it may have been the patient's own.
+  expect(told()).toEqual({ permitted: false, ground: 'not-reached', cited: [], silent });
   expect(told('HIV')).toEqual({ permitted: false, ground: 'consent-denies', cited: [[0]], silent });
 });
 

@@ -71,7 +71,7 @@ async function held(logged: LoggedAuthority, { keyOf, base }: Omit<Deps, 'record
   return {
     ...terms,
     id,
-    kid: key.kid,
+    kids: [key.kid, ...(key.restsOn ?? [])],
     ...(majorityAt === undefined ? {} : { majority: Date.parse(majorityAt) }),
     ...(adolescenceAt === undefined ? {} : { adolescence: Date.parse(adolescenceAt) }),
     ...(stands ? (ended ? { ended } : {}) : { ended: { compromisedFromIndex: 0 } }),

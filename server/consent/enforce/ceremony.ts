@@ -25,6 +25,7 @@ import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversion
 import { acceptSignatures, acceptWithdrawal, type Approval, type ConsentState, isComplete, mergeApprovals } from '../workflow.ts';
 import { withActors } from './actors.ts';
 import type { Directory } from './directory.ts';
+import { type End, endOf, judgeEnd } from './ends.ts';
 import { actBase, rowOf, versionReference } from './disclose.ts';
 import { freezeRelated } from './related.ts';
 import { authoritiesOf, lookedUpOnce, type Signers, type SignersOnce, stillTrusted } from './signers.ts';
@@ -38,6 +39,8 @@ export type ConsentRecord = {
   readonly approvals: readonly Approval[];
   /** ISO instant. */
   readonly activatedAt?: string;
+  /** Who ended it, last. */
+  readonly end?: End;
   /** What `related` reaches, as frozen: its digest stands in the statement. */
   readonly related?: string;
 };
@@ -310,7 +313,10 @@ async function commitSigning(deps: Ceremony, step: SigningStep, revision: number
     after: stored,
   });
   const provenance = provenanceVersion(deps, { ...consent, patient: compiled.patient }, record);
-  const ended = statement.supersedes && record.state === 'active' ? await endSuperseded(deps, statement.supersedes, compiled.patient) : undefined;
+  const ended =
+    statement.supersedes && record.state === 'active'
+      ? await endSuperseded(deps, statement.supersedes, { id, record, patient: compiled.patient })
+      : undefined;
   const committed = await commitConsents(deps, {
     patient: compiled.patient,
     consents: [{ row: consent, record, signed: record.approvals.filter((approval) => !before.includes(approval)) }, ...(ended ? [ended] : [])],
@@ -330,21 +336,22 @@ type ConsentStep = {
   readonly record: ConsentRecord;
   readonly revision?: number;
   /** The signatures that come with this step. */
-  readonly signed?: readonly Approval[];
+  readonly signed?: readonly Pick<Approval, 'jws'>[];
 };
 
 /** The old Consent becomes inactive in the same commit as the new one becomes active. */
 async function endSuperseded(
   deps: Ceremony,
   { consent: reference, digest }: NonNullable<Statement['supersedes']>,
-  patient: string,
+  by: { readonly id: string; readonly record: ConsentRecord; readonly patient: string },
 ): Promise<ConsentStep> {
   const id = reference.slice('Consent/'.length);
   const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
   if (kept?.value.state !== 'active' || kept.value.digest !== digest || !stored)
     throw new AssentError('invalid-signature', 'The Consent to supersede is not active any more.');
-  const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient, after: stored });
-  return { row, record: { ...kept.value, state: 'superseded' }, revision: kept.revision };
+  const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: by.patient, after: stored });
+  const end = endOf(by.record.approvals, `Consent/${by.id}`);
+  return { row, record: { ...kept.value, state: 'superseded', end }, revision: kept.revision, signed: end.signatures };
 }
 
 export async function withdrawConsent(deps: Ceremony, id: string, jws: string): Promise<Row> {
@@ -363,10 +370,13 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
     const { state: outcome, under } = await acceptWithdrawal(jws, { ...asked, now: deps.now(), ...askedOf(deps, signers) });
     if (!kept || !stored || !compiled) throw new AssentError('invalid-signature');
     if (outcome === 'withdrawn' && !under) await requireLiving(deps, compiled.patient);
-    if (kept.value.state === 'withdrawn' || kept.value.state === 'superseded' || kept.value.state === outcome) return rowOf(stored);
+    if (kept.value.state === outcome || isOver(kept.value.state)) {
+      if (outcome === 'suspended' || (await endStands(deps, id, kept.value))) return rowOf(stored);
+    }
     const indexed = deps.parameters.guard();
     const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: compiled.patient, after: stored });
-    const step = { row, record: { ...kept.value, state: outcome }, revision: kept.revision };
+    const end = endOf([{ jws, authority: under?.id }]);
+    const step = { row, record: { ...kept.value, state: outcome, end }, revision: kept.revision, signed: end.signatures };
     const committed = await commitConsents(deps, {
       patient: compiled.patient,
       consents: [step],
@@ -376,6 +386,17 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
     if (committed) return rowOf(row);
   }
   throw new AssentError('conflict');
+}
+
+function isOver(state: ConsentState): boolean {
+  return state === 'withdrawn' || state === 'superseded';
+}
+
+/** Ended with a key that was in other hands, it denies on: whoever may end it ends it once more. */
+async function endStands(deps: Ceremony, id: string, { end }: ConsentRecord): Promise<boolean> {
+  const reference = `Consent/${id}`;
+  const ended = deps.log.entries(reference).at(-1);
+  return !ended || (await judgeEnd(end, { reference, ended }, { ...deps, entries: deps.log.entries })).kind !== 'void';
 }
 
 function patientAndCustodians({ statement }: ConsentRecord): { readonly patient: string; readonly custodians: readonly string[] } {

@@ -40,11 +40,18 @@ export async function judgeConsent(kept: unknown, consent: StoredResource, deps:
   }
   const approvals = established.map(({ approval }) => approval);
   if (!isComplete(approvals, deps.approvals)) return { kind: 'forged' };
-  const kids = established.flatMap(({ approval: { kid }, authority }) => [kid, ...(authority ? [authority.id, authority.kid] : [])]);
-  return { kind: 'established', compiled: { ...evidence.compiled, ...reachOf(established) }, kids };
+  const kids = established.flatMap(({ kids: theirs }) => theirs);
+  const ended =
+    evidence.state === 'active' ? {} : ({ permitsUntil: 0, ended: evidence.state === 'suspended' ? 'suspended' : 'by-stolen-key' } as const);
+  return { kind: 'established', compiled: { ...evidence.compiled, ...reachOf(established), ...ended }, kids };
 }
 
-type Established = { readonly approval: Approval; readonly authority: Authority | undefined; readonly trusted: boolean };
+type Established = {
+  readonly approval: Approval;
+  readonly authority: Authority | undefined;
+  readonly trusted: boolean;
+  readonly kids: readonly string[];
+};
 
 /** Undefined: it is by nobody who could sign these terms where it stands in the log. */
 async function establish(
@@ -58,7 +65,12 @@ async function establish(
   if (!key || !role || !place || key.owner !== approval.who || !couldSign(key, place.index) || !isSignedBy(jws, key, text)) return undefined;
   if (authority && !couldAct(authority, 'sign', place.index)) return undefined;
   const trusted = stillCounts(key, place.index) && (!authority || actStillCounts(authority, place));
-  return { approval: { ...approval, role }, authority, trusted };
+  return { approval: { ...approval, role }, authority, trusted, kids: kidsBehind(key, authority) };
+}
+
+/** Keys and authority whose events change what a signature is worth. */
+export function kidsBehind({ kid, restsOn = [] }: SigningKey, authority: Authority | undefined): readonly string[] {
+  return [kid, ...restsOn, ...(authority ? [authority.id, ...authority.kids] : [])];
 }
 
 /** How far it reaches because of who signed it. */
@@ -76,15 +88,20 @@ function reachOf(established: readonly Established[]): Pick<CompiledConsent, 'pe
  * The entry a signature came with: where it is judged. An entry from before signatures were named in the log is that of all of them: the one that
  * made the Consent active.
  */
-export function placeOf(jws: string, entries: readonly LoggedConsent[]): LoggedConsent | undefined {
+export function placeOf(jws: string, about: readonly LoggedConsent[]): LoggedConsent | undefined {
   const digest = digestOf(jws);
+  const entries = about.filter(({ kind }) => AGREED.has(kind));
   const named = entries.find(({ signatures }) => signatures?.includes(digest));
   return named ?? (entries.some(({ signatures }) => signatures) ? undefined : entries.at(-1));
 }
 
+/** Kinds of entries that what establishes a Consent comes with; those that ended it name who ended it. */
+const AGREED = new Set(['consent-proposed', 'consent-active']);
+
 type Evidence = {
   readonly statement: Statement;
   readonly text: string;
+  readonly state: ConsentRecord['state'];
   readonly compiled: CompiledConsent;
   readonly signatures: readonly { readonly approval: Approval; readonly jws: ParsedJws }[];
 };
@@ -94,12 +111,16 @@ function readEvidence(kept: unknown, consent: StoredResource): Evidence | undefi
   try {
     const { state, statement: text, digest, approvals, related } = kept as ConsentRecord;
     const statement = JSON.parse(text) as Statement;
-    const same = statementText({ ...statement, consent: unversioned(JSON.parse(consent.body) as ResourceValue) }) === text;
-    if (state !== 'active' || !same || digestOf(text) !== digest) return undefined;
+    const stored = JSON.parse(consent.body) as ResourceValue;
+    // What was ended differs by its status alone.
+    const ended = state !== 'active' && state !== 'proposed' && stored['status'] === 'inactive';
+    if (state !== 'active' && !ended) return undefined;
+    const same = statementText({ ...statement, consent: unversioned({ ...stored, ...(ended ? { status: 'active' } : {}) }) }) === text;
+    if (!same || digestOf(text) !== digest) return undefined;
     const frozen = readRelated(related, statement.related);
     const signatures = approvals.map((approval) => ({ approval, jws: parseJws(approval.jws) }));
     // A period that has run out since is no reason to refuse: what is over simply does not match any more.
-    return { statement, text, compiled: compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY, related: frozen }), signatures };
+    return { statement, text, state, compiled: compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY, related: frozen }), signatures };
   } catch {
     return undefined;
   }
