@@ -1,6 +1,6 @@
 /**
  * What a thief did with a patient's key before the theft was reported opens nothing afterwards: Consents ended, replaced, and keys registered with it;
- * nor does the report itself open anything. consent.md §6, ADR 34
+ * nor does the report itself open anything. consent.md §6, ADR 35
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, enrolKey, type Json, type Key, partOf, prepare, submit } from '../../server/commands/demo/session.ts';

@@ -1,6 +1,6 @@
 /**
  * Whether what ended a Consent holds: a withdrawal, or the signatures of the Consent that superseded it, judged like any signature by where they stand
- * in the log. consent.md §6, ADR 34
+ * in the log. consent.md §6, ADR 35
  *
  * Invariant: nothing written into the database ends a denial: the entry of the log names the signatures that did.
  */
