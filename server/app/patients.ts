@@ -7,7 +7,7 @@ import type { LoggedKeys } from '../authz/logged-keys.ts';
 import { createPasskeys } from '../authz/passkeys.ts';
 import { createPatientSessions } from '../authz/patient-sessions.ts';
 import type { Clock } from '../clock.ts';
-import { isLiving } from '../consent/enforce/ceremony.ts';
+import { isLiving } from '../consent/enforce/on-record.ts';
 import type { Engine } from '../store/port.ts';
 import { type PasskeyPages, passkeyPages } from '../web/patient/plugin.ts';
 import { createPatientCookies, type PatientCookies } from '../web/patient/sessions.ts';

@@ -11,16 +11,7 @@ import { type AuthorityRecords, createAuthorities, actsFor } from './enforce/aut
 import { type Ages, type AuthorityCeremony, endAuthority, grantAuthority } from './enforce/authority-ceremony.ts';
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
-import {
-  type Ceremony,
-  type ConsentRecord,
-  isDeceased,
-  prepareConsent,
-  SIGNED,
-  signConsent,
-  signPrepared,
-  withdrawConsent,
-} from './enforce/ceremony.ts';
+import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
@@ -30,6 +21,7 @@ import { gather } from './enforce/gather.ts';
 import { type KeyCeremony, recoverKey, rotateKey, stopRecovery } from './enforce/key-ceremony.ts';
 import { judgeEnd } from './enforce/ends.ts';
 import { judgeConsent } from './enforce/judge.ts';
+import { isDeceased } from './enforce/on-record.ts';
 import { history } from './enforce/versions.ts';
 import { latest } from './enforce/latest.ts';
 import { searchSeveral } from './enforce/search-several.ts';

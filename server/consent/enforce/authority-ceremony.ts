@@ -13,7 +13,8 @@ import { areSignedBy, readKeyStatement } from '../key-statements.ts';
 import { maySign, type SigningKey } from '../keys.ts';
 import { parseJws } from '../signature.ts';
 import type { AuthorityRecords } from './authorities.ts';
-import { type Ceremony, isDeceased, newest, requireLiving } from './ceremony.ts';
+import type { Ceremony } from './ceremony.ts';
+import { isDeceased, newest, requireLiving } from './on-record.ts';
 import { attesting, commitKeys } from './key-ceremony.ts';
 
 /** Ages in years. */

@@ -13,7 +13,8 @@ import { maySign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Caller } from '../model.ts';
 import type { Notice } from '../notice.ts';
 import { type ParsedJws, parseJws } from '../signature.ts';
-import { type Ceremony, custodiansOf, noticeVersion, requireLiving } from './ceremony.ts';
+import { type Ceremony, noticeVersion } from './ceremony.ts';
+import { custodiansOf, requireLiving } from './on-record.ts';
 import { actBase, versionReference } from './disclose.ts';
 
 type Authorization = { readonly statement: string; readonly signatures: readonly string[] };
