@@ -118,4 +118,13 @@ describe('searches among thousands of hidden rows', () => {
     expect(told).toEqual([undefined, undefined, VISIBLE + HIDDEN, 2, 1, VISIBLE + HIDDEN]);
     expect(await answer('?_type=Observation,Patient&_count=5')).toMatchObject({ total: undefined });
   });
+
+  it('are gone through by a join as far as they may be seen, however many they are', async () => {
+    // Over 10,000 are no longer gone through at once.
+    await multiply('v1');
+    await put(server, { ...patient('open'), ...NORMAL });
+    expect(await answer('Patient?_has:Observation:patient:code=8867-4')).toMatchObject({ total: 1, ids: ['open'] });
+    expect(await answer('Patient?_has:Observation:patient:code=8867-4&_id=closed')).toMatchObject({ total: 0 });
+    expect(await answer('Observation?subject:Patient._id=open,closed&code=8867-4&_count=3')).toMatchObject({ ids: { length: 3 } });
+  });
 });
