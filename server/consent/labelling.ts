@@ -151,6 +151,16 @@ function raiseRank(keys: Set<string>): void {
   }
 }
 
+/** The keys made anew, less no label that there was. */
+export function keepingLabels(before: readonly string[], fresh: readonly string[]): readonly string[] {
+  const lost = before.some((key) => key.startsWith(SENSITIVITY) && !fresh.includes(key));
+  if (!lost) return fresh;
+  const isRank = (key: string) => key.startsWith(RANK) || key.startsWith(STATED);
+  const labels = before.filter((key) => key.startsWith(SENSITIVITY) || key.startsWith(ASSIGNED) || isRank(key));
+  // Whatever is sensitive was restricted by it.
+  return [...new Set([...labels, ...fresh.filter((key) => !isRank(key))])];
+}
+
 function withoutLabels(keys: readonly string[]): readonly string[] {
   const assigned = new Set(keys.filter((key) => key.startsWith(ASSIGNED)).map((key) => facet.sensitivity(key.slice(ASSIGNED.length))));
   const stated = keys.find((key) => key.startsWith(STATED));

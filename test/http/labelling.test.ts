@@ -223,6 +223,19 @@ describe('labels and who writes', () => {
     expect(await write(COLD)).toBe(200);
     expect(await sees(exceptHiv, 'Condition/theirs')).toBe(false);
   });
+
+  it('nor does what refers to it, until a custodian says so', async () => {
+    const { session } = await register(server, { actor: 'Organization/recoder', choosesIds: true });
+    await put(server, { resourceType: 'Medication', id: 'tablets', ...HIV });
+    const { medicationCodeableConcept: _text, ...order } = request('of-tablets', 'Condition/none');
+    await put(server, { ...order, medicationReference: { reference: 'Medication/tablets' } });
+    for (const more of [COLD, { code: { text: 'tablets' } }]) {
+      expect((await session.call('PUT', '/fhir/Medication/tablets', { resourceType: 'Medication', id: 'tablets', ...more })).status).toBe(200);
+      expect(await sees(exceptHiv, 'MedicationRequest/of-tablets')).toBe(false);
+    }
+    await put(server, { resourceType: 'Medication', id: 'tablets', ...COLD });
+    expect(await sees(exceptHiv, 'MedicationRequest/of-tablets')).toBe(true);
+  });
 });
 
 describe('what was labelled by other value sets', () => {

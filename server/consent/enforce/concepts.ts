@@ -18,9 +18,11 @@ export type Concepts = {
   readonly values: ReadonlyMap<string, ResourceValue>;
   /** Of those that are stored: patients and labels of earlier versions may be kept there only. */
   readonly keys: ReadonlyMap<string, readonly string[]>;
+  /** The epoch before they were looked up, where some were: it moves with each change of a Medication's codes. */
+  readonly epoch: number | undefined;
 };
 
-type Deps = { readonly resources: Pick<ResourceStore, 'find'>; readonly base: string };
+type Deps = { readonly resources: Pick<ResourceStore, 'find' | 'epoch'>; readonly base: string };
 
 /** What lies beside in the same write comes before what is stored. */
 export async function referencedConcepts(deps: Deps, operations: readonly WriteOperation[]): Promise<Concepts> {
@@ -32,18 +34,16 @@ export async function referencedConcepts(deps: Deps, operations: readonly WriteO
   const named = new Set([...written.values()].flatMap((value) => [...medicationOf(value), ...targetsOf(value, deps.base)]));
   const values = new Map([...written].filter(([reference]) => named.has(reference)));
   const keys = new Map<string, readonly string[]>();
-  const stored = await storedAt(
-    deps.resources,
-    [...named].filter((reference) => !written.has(reference)),
-    { bodies: true },
-  );
+  const elsewhere = [...named].filter((reference) => !written.has(reference));
+  const epoch = elsewhere.length > 0 ? await deps.resources.epoch() : undefined;
+  const stored = await storedAt(deps.resources, elsewhere, { bodies: true });
   for (const [reference, row] of stored) {
     // Made for somebody, it may be hidden from who writes, who could tell from what becomes of this resource which code it has.
     if (row.type === 'Medication' && patientsOf([row]).length > 0) continue;
     values.set(reference, JSON.parse(row.body) as ResourceValue);
     keys.set(reference, row.keys);
   }
-  return { values, keys };
+  return { values, keys, epoch };
 }
 
 /** Keys of the stored targets of a Provenance. */

@@ -1,9 +1,10 @@
 /**
- * Labels of what is written, and of what refers to it: sensitivities follow references to Conditions, results and the like, in both orders of writing.
+ * Labels of what is written, and of what refers to it: sensitivities follow references to Conditions, results and the like, in both orders of writing,
+ * and codes the reference to a Medication.
  * server/consent/labelling.ts, consent.md §3 (propagated on write and on relabel)
  *
  * Invariants: what refers to something is labelled before that becomes sensitive, never after; a write that looked at labels which have changed since is
- * planned again; nothing here tells anybody what is stored.
+ * planned again; who is no custodian closes what refers to what they write and never opens it (rule 21); nothing here tells anybody what is stored.
  */
 import { AssentError } from '../../errors.ts';
 import { resourceTypes } from '../../fhir/resource-types.ts';
@@ -11,8 +12,9 @@ import type { JobHandler } from '../../jobs/job.ts';
 import { and, any } from '../../search/expression.ts';
 import type { Guard, Rekeyed, ResourceStore, StoredResource } from '../../store/port.ts';
 import { facet, PATIENT } from '../facets.ts';
-import { followsReferences, isTelling, type Labelling, labelsByCode, type Referred, restsOn, withLabels } from '../labelling.ts';
+import { followsReferences, isTelling, keepingLabels, type Labelling, labelsByCode, type Referred, restsOn, withLabels } from '../labelling.ts';
 import { storedAt } from './concepts.ts';
+import { recoded, recodes } from './recoding.ts';
 import { newestFirst } from './view.ts';
 
 type Deps = { readonly resources: Pick<ResourceStore, 'find' | 'carriers' | 'reindex' | 'epoch'>; readonly labelling: Labelling };
@@ -42,27 +44,39 @@ export type Spreading = {
   readonly after: () => Promise<void>;
 };
 
-export function spreadingOf(deps: Deps, changes: readonly Change[]): Spreading {
+type SpreadingDeps = Deps & { readonly base: string; readonly isCustodian: () => Promise<boolean> };
+type How = 'closing' | 'as-stored';
+
+export function spreadingOf(deps: SpreadingDeps, changes: readonly Change[]): Spreading {
   const changed = changes.flatMap(({ row, replaced }) => {
+    // What was deleted leaves what named it as it was.
     if (row.deleted || !isTelling(row.type)) return [];
     const [old, now] = [labelsByCode(replaced?.keys ?? [], deps.labelling), labelsByCode(row.keys, deps.labelling)];
     const raises = [...now].some((label) => !old.has(label));
-    return raises || now.size < old.size ? [{ row, replaced, raises }] : [];
+    const codes = recodes(row, replaced);
+    return raises || codes || now.size < old.size ? [{ row, replaced, codes, raises: raises || codes }] : [];
   });
-  const spread = async (only: typeof changed, shown: (change: Change) => readonly string[] | undefined): Promise<void> => {
-    for (const change of only) await relabelReferrers(deps, change, shown(change));
+  const spread = async (only: typeof changed, how: How): Promise<void> => {
+    for (const change of only) await relabelReferrers(deps, change, how);
   };
   const raising = changed.filter(({ raises }) => raises);
   return {
     raises: raising.length > 0,
-    before: () => spread(raising, ({ row, replaced }) => [...row.keys, ...(replaced?.keys ?? [])]),
-    after: () => spread(changed, () => undefined),
+    before: () => spread(raising, 'closing'),
+    after: async () => ((await deps.isCustodian()) ? spread(changed, 'as-stored') : spread(raising, 'closing')),
   };
 }
 
-/** `shown`: keys that it counts with; undefined: those that are stored. */
-async function relabelReferrers(deps: Deps, { row, replaced }: Change, shown: readonly string[] | undefined): Promise<void> {
+/** `closing`: it counts with its keys of before and after, and what refers to it loses nothing; otherwise as it is stored. */
+async function relabelReferrers(deps: SpreadingDeps, { row, replaced, codes }: Change & { readonly codes: boolean }, how: How): Promise<void> {
   const name = nameOf(row);
+  const shown = how === 'closing' ? [...row.keys, ...(replaced?.keys ?? [])] : undefined;
+  const relabel = rekeyer(deps, (reference) => (reference === name ? shown : undefined));
+  const rekey = async (stored: StoredResource): Promise<Rekeyed> => {
+    const keys = codes ? await recoded(deps, stored, how === 'closing' ? row : undefined) : stored.keys;
+    const fresh = await relabel({ ...stored, keys });
+    return how === 'closing' ? { ...fresh, keys: keepingLabels(stored.keys, fresh.keys) } : fresh;
+  };
   const patients = [...new Set([...row.keys, ...(replaced?.keys ?? [])].filter((key) => key.startsWith(PATIENT)))];
   const ways = [
     ...patients.map((key) => ({ key, where: and([any([key]), any([facet.refersTo(name)])]) })),
@@ -75,11 +89,7 @@ async function relabelReferrers(deps: Deps, { row, replaced }: Change, shown: re
         const found = await deps.resources.find({ ...query, ...(after ? { after } : {}) });
         if (found.kind !== 'rows') throw new AssentError('unavailable');
         const ids = found.rows.map(({ id }) => id);
-        if (ids.length > 0)
-          await deps.resources.reindex(
-            { type, ids },
-            rekeyer(deps, (reference) => (reference === name ? shown : undefined)),
-          );
+        if (ids.length > 0) await deps.resources.reindex({ type, ids }, rekey);
         after = found.next;
         more = after !== undefined;
       }

@@ -69,7 +69,8 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
   for (let attempt = 0; attempt < (deps.integrity ? ATTEMPTS_WITH_TARGETS : ATTEMPTS); attempt++) {
     // Before the first key is made.
     const indexed = deps.parameters.guard();
-    const steps = await planSteps(deps, operations);
+    const concepts = await referencedConcepts(deps, operations);
+    const steps = await planSteps(deps, operations, concepts);
     const links = await linkGuards(deps, operations, steps);
     const labelled = await labelledRows(
       deps,
@@ -81,7 +82,13 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
     await spreading.before();
     const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own }));
     const outcome = await deps.resources.commit({
-      guards: [...steps.flatMap(({ guards }) => guards), ...links, ...labelled.guards, ...(stored.length > 0 ? [indexed] : [])],
+      guards: [
+        ...steps.flatMap(({ guards }) => guards),
+        ...links,
+        ...sinceEpoch(concepts),
+        ...labelled.guards,
+        ...(stored.length > 0 ? [indexed] : []),
+      ],
       resources: [...stored, ...audit.map(({ resource }) => resource)],
       records: parameters ? [parameters.record] : [],
       log: audit.map(({ entry }) => deps.logRow(entry)),
@@ -148,8 +155,12 @@ function refuseLostPrecondition(operations: readonly WriteOperation[], guard: Gu
   if (code) throw operations.length > 1 ? blamed(new AssentError(code), index) : new AssentError(code);
 }
 
-async function planSteps(deps: Writing, operations: readonly WriteOperation[]): Promise<readonly Step[]> {
-  const concepts = await referencedConcepts(deps, operations);
+/** What was looked up is still so. */
+function sinceEpoch({ epoch }: Concepts): readonly Guard[] {
+  return epoch === undefined ? [] : [{ kind: 'epoch', epoch }];
+}
+
+async function planSteps(deps: Writing, operations: readonly WriteOperation[], concepts: Concepts): Promise<readonly Step[]> {
   const steps: Step[] = [];
   let began = performance.now();
   for (const [i, operation] of operations.entries()) {
