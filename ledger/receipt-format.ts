@@ -14,7 +14,7 @@ const MOST_CHARACTERS = 20_000_000;
 export type ReceiptEntry = Omit<PrivateEntry, 'reference'>;
 
 export type EventPiece = { readonly event: string; readonly entry: ReceiptEntry };
-/** `terms`: the signed statement without its Consent, which is the one beside it; `signatures`: detached compact JWS over the statement. */
+/** `terms`: the signed statement without its Consent, which is the one beside it; `signatures`: over the statement, each a detached compact JWS or a passkey's assertion (webauthn.ts). */
 export type ConsentPiece = {
   readonly consent: string;
   readonly entry: ReceiptEntry;

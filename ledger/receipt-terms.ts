@@ -92,12 +92,21 @@ function purposeOf(event: Json): string {
   return typeof code === 'string' ? code : 'none stated';
 }
 
-export type KeyWords = { readonly kid: string; readonly owner: string; readonly role: string; readonly jwk: Json };
+/** `passkey`: the key lives in an authenticator and signs by assertions only. */
+export type KeyWords = {
+  readonly kid: string;
+  readonly owner: string;
+  readonly role: string;
+  readonly jwk: Json;
+  readonly passkey: { readonly credentialId: string; readonly rpId: string } | undefined;
+};
 
 export function keyWords(record: Json): KeyWords | undefined {
-  const { event, kid, owner, role, jwk } = record;
+  const { event, kid, owner, role, jwk, passkey } = record;
   if (event !== 'registered' || typeof kid !== 'string' || typeof owner !== 'string' || typeof role !== 'string' || !isJson(jwk)) return undefined;
-  return { kid, owner, role, jwk };
+  if (passkey === undefined) return { kid, owner, role, jwk, passkey };
+  const { credentialId, rpId } = isJson(passkey) ? passkey : {};
+  return typeof credentialId === 'string' && typeof rpId === 'string' ? { kid, owner, role, jwk, passkey: { credentialId, rpId } } : undefined;
 }
 
 /** Instants in UTC with milliseconds: in this spelling the earlier text is the earlier time. */

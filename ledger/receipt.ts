@@ -7,7 +7,7 @@
 import { isAct, type PrivateEntry } from './entry.ts';
 import { DISCLOSURES_FORMAT, type Disclosures, readDisclosures, type Run, runOf, verifyDisclosures } from './disclosures.ts';
 import { ERASURE_FORMAT, type ErasureProof, type ErasureVerdict, readErasureProof, verifyErasureProof } from './erasure-proof.ts';
-import { digestOf } from './hash.ts';
+import { digestOf, sha256 } from './hash.ts';
 import { parseDetachedJws, verifyDetachedJws } from './jws.ts';
 import {
   type AuthorityPiece,
@@ -34,6 +34,7 @@ import {
   STATEMENT_TYPE,
   statementText,
 } from './receipt-terms.ts';
+import { assertionHolds, originOf, parseAssertion } from './webauthn.ts';
 
 export type Verdict =
   /** Sentences for people. */
@@ -168,9 +169,33 @@ function entryOf(entry: ReceiptEntry, text: string, reference: string): PrivateE
   return { ...entry, reference };
 }
 
-function signerOf(jws: string, statement: string, keys: readonly Key[]): Key {
+/** Whether a signature names this key: the exact text of its registration. */
+export function namesKey(signature: string, registration: string): boolean {
+  const key = keyWords(readJson(registration) ?? {});
+  if (!signature.startsWith('{')) return key !== undefined && parseDetachedJws(signature)?.kid === key.kid;
+  return key?.passkey !== undefined && parseAssertion(signature)?.id === key.passkey.credentialId;
+}
+
+function signerOf(signature: string, statement: string, keys: readonly Key[]): Key {
+  return signature.startsWith('{') ? passkeyOf(signature, statement, keys) : jwsKeyOf(signature, statement, keys);
+}
+
+/** It was made on a page of the server that the statement names. */
+function passkeyOf(signature: string, statement: string, keys: readonly Key[]): Key {
+  const assertion = parseAssertion(signature) ?? refute('A signature is not an assertion in its one spelling.');
+  const key = keys.find(({ passkey }) => passkey?.credentialId === assertion.id) ?? refute('A signature is by a key whose registration is missing.');
+  const audience = readJson(statement)?.['audience'];
+  const origin = (typeof audience === 'string' ? originOf(audience) : undefined) ?? refute('The terms do not say on whose pages they were signed.');
+  const { rpId = '' } = key.passkey ?? {};
+  if (!assertionHolds(assertion, key.jwk, { challenge: sha256(statement), origin, rpId }))
+    refute(`The signature of ${key.owner} does not hold for these terms.`);
+  return key;
+}
+
+function jwsKeyOf(jws: string, statement: string, keys: readonly Key[]): Key {
   const parsed = parseDetachedJws(jws) ?? refute('A signature is not a detached JWS.');
   const key = keys.find(({ kid }) => kid === parsed.kid) ?? refute('A signature is by a key whose registration is missing.');
+  if (key.passkey) refute(`The key of ${key.owner} is a passkey, which makes no such signature.`);
   if (!verifyDetachedJws(parsed, statement, key.jwk)) refute(`The signature of ${key.owner} does not hold for these terms.`);
   return key;
 }
@@ -212,6 +237,8 @@ function requireSigners(
 
 function requireNothingIdle({ keys, authorities }: Held, consents: readonly Consent[]): void {
   if (new Set(keys.map(({ kid }) => kid)).size !== keys.length) refute('It holds a key twice.');
+  const credentials = keys.flatMap(({ passkey }) => passkey?.credentialId ?? []);
+  if (new Set(credentials).size !== credentials.length) refute('Two keys in it claim one passkey.');
   if (new Set(authorities.map(({ id }) => id)).size !== authorities.length) refute('It holds an authority twice.');
   if (authorities.some((authority) => !consents.some(({ under }) => under.includes(authority))))
     refute('It holds an authority under which nothing in it was signed.');

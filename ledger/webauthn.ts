@@ -113,6 +113,11 @@ function integerAt(der: Uint8Array, at: number): { readonly number: Buffer; read
   return { number: Buffer.concat([new Uint8Array(NUMBER_BYTES - digits.length), digits]), end };
 }
 
+/** Of the server that a FHIR base URL is of: `https://fhir.example.org/fhir` → `https://fhir.example.org`. */
+export function originOf(base: string): string | undefined {
+  return /^(https?:\/\/[a-z0-9.-]+(?::[0-9]+)?)\//.exec(`${base}/`)?.[1];
+}
+
 /** `https://fhir.example.org:8443` → `fhir.example.org`. */
 export function hostOf(origin: string): string | undefined {
   return /^https?:\/\/([a-z0-9.-]+)(?::[0-9]+)?$/.exec(origin)?.[1];

@@ -6,7 +6,7 @@
  */
 import { type EntryKind, type LogEntry, type PrivateEntry, parseEntry } from '../../ledger/entry.ts';
 import { digestOf } from '../../ledger/hash.ts';
-import { parseDetachedJws } from '../../ledger/jws.ts';
+import { namesKey } from '../../ledger/receipt.ts';
 import { type ConsentPiece, type ReceiptEntry, writeReceipt } from '../../ledger/receipt-format.ts';
 import { jointProof, type ReadTile } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
@@ -161,9 +161,10 @@ async function assemble({ evidence, entries, checkpoint, witnesses, verifierKey 
   const signatures = consentPieces.flatMap((piece) => piece.signatures);
   // What stands alone was signed by nobody as far as the receipt goes.
   const granted = signatures.length === 0 ? [] : authorities;
-  const signers = new Set([...signatures.map((jws) => parseDetachedJws(jws)?.kid), ...granted.map(({ kid }) => kid)]);
+  const granting = new Set(granted.map(({ kid }) => kid));
+  const signed = ({ kid, key }: KeyEvidence) => granting.has(kid) || signatures.some((signature) => namesKey(signature, key));
   // Keys that signed nothing in this receipt would only make it longer.
-  const keyPieces = keys.map(({ kid, key }) => ({ kid, piece: { key, entry: take() } })).filter(({ kid }) => signers.has(kid));
+  const keyPieces = keys.map((each) => ({ each, piece: { key: each.key, entry: take() } })).filter(({ each }) => signed(each));
   const authorityPieces = granted.map(({ grant }) => ({ authority: grant, entry: take() }));
   const pieces = { event, consents: consentPieces, keys: keyPieces.map(({ piece }) => piece), authorities: authorityPieces };
   const indices = [...(event ? [event] : []), ...pieces.consents, ...pieces.keys, ...pieces.authorities].map(({ entry }) => entry.index);

@@ -3,6 +3,7 @@
  * Invariant: a revocation can only be added to, and only in the direction of less trust; a recovery that was stopped stays stopped.
  */
 import { decodeProtectedHeader } from 'jose';
+import { parseAssertion } from '../../ledger/webauthn.ts';
 
 /** What a key signs as. An Organization's is a custodian's unless it was registered as a requester's. */
 export type KeyRole = 'patient' | 'related-person' | 'custodian' | 'requester';
@@ -13,6 +14,9 @@ export type PublicJwk =
 
 /** Where the private half lives in an authenticator: such a key signs by WebAuthn assertions only. `rpId`: the host name it is bound to. */
 export type Passkey = { readonly credentialId: string; readonly rpId: string };
+
+/** Before the id of a credential: a name of the passkey, beside its kid. */
+export const PASSKEY = 'passkey:';
 
 /** The exact text that keys signed, as detached compact JWS. */
 export type Authorization = { readonly statement: string; readonly signatures: readonly string[] };
@@ -108,7 +112,10 @@ export function foldEvents(texts: readonly string[]): RegisteredKey | undefined 
 export function authorizersOf(texts: readonly string[]): readonly string[] {
   const events = texts.map((record) => JSON.parse(record) as KeyEvent);
   const signatures = events.flatMap((event) => (event.event === 'registered' ? (event.authorizedBy?.signatures ?? []) : []));
-  return signatures.flatMap((jws) => decodeProtectedHeader(jws).kid ?? []);
+  return signatures.flatMap((text) => {
+    const assertion = parseAssertion(text);
+    return assertion ? PASSKEY + assertion.id : (decodeProtectedHeader(text).kid ?? []);
+  });
 }
 
 /** Undefined: the key was registered without one. */

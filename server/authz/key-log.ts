@@ -18,7 +18,7 @@ import { checkOwner, readKey, readRevocation } from './key-input.ts';
 
 const KIND = 'key-event';
 /** By its credential id: `{ counter }`, where its authenticator stood when it signed in last. */
-export const PASSKEY = 'passkey';
+export const CREDENTIAL = 'passkey';
 
 /** A row of the Merkle log, before it is encoded. `subject`: the Patient it is about, or null. */
 export type KeyLogEntry = {
@@ -156,8 +156,8 @@ function together(one: Spending, other: Spending): Spending {
 /** Of two keys that claim one credential, somebody else's signs nothing under it. https://www.w3.org/TR/webauthn-3/ §7.1, step 26 */
 function credentialOnce({ credentialId }: Passkey, counter: number): Spending {
   return {
-    guards: [{ kind: 'record', recordKind: PASSKEY, id: credentialId, revision: null }],
-    records: [{ kind: 'put', recordKind: PASSKEY, id: credentialId, value: { counter } }],
+    guards: [{ kind: 'record', recordKind: CREDENTIAL, id: credentialId, revision: null }],
+    records: [{ kind: 'put', recordKind: CREDENTIAL, id: credentialId, value: { counter } }],
   };
 }
 

@@ -6,7 +6,7 @@
  * in other hands by then was never its owner's.
  */
 import type { RecordGuard } from './commit.ts';
-import { authorizersOf, foldEvents, foldRecovery, type KeyRecovery, type RegisteredKey } from './key-event.ts';
+import { authorizersOf, foldEvents, foldRecovery, type KeyRecovery, PASSKEY, type RegisteredKey } from './key-event.ts';
 import { type KeyLog, nextEvent } from './key-log.ts';
 import { type EventEntry, type EventTail, readLogged } from './logged-events.ts';
 
@@ -29,6 +29,7 @@ export type LoggedKeysDeps = {
 };
 
 export type LoggedKeys = {
+  /** By its kid, or `passkey:` and the id of its credential. */
   get(kid: string): Promise<LoggedKey | undefined>;
   list(owner: string): Promise<readonly LoggedKey[]>;
   /** The passkey with this credential. */
@@ -43,24 +44,26 @@ export type LoggedKeys = {
 export function createLoggedKeys({ keyLog, tail, alarm }: LoggedKeysDeps): LoggedKeys {
   const logged = <T>(kid: string, made: (events: readonly string[], entries: readonly EventEntry[]) => T | undefined): Promise<T | undefined> =>
     readLogged({ tail, alarm }, { reference: `Key/${kid}`, events: () => keyLog.events(kid), made });
-  const get = async (kid: string): Promise<LoggedKey | undefined> => {
+  const byKid = async (kid: string): Promise<LoggedKey | undefined> => {
     const placed = await logged(kid, placedKey);
     // Each was registered before the next: it comes to an end.
     const behind = placed && (await Promise.all(placed.authorizedBy.map(get)));
     return placed && behind && asAuthorized(placed, behind);
   };
+  async function ofCredential(credentialId: string): Promise<LoggedKey | undefined> {
+    const kid = await keyLog.kidOf(credentialId);
+    const key = kid === undefined ? undefined : await byKid(kid);
+    // The look-up leads there; what the log knows decides.
+    return key?.passkey?.credentialId === credentialId ? key : undefined;
+  }
+  const get = (name: string) => (name.startsWith(PASSKEY) ? ofCredential(name.slice(PASSKEY.length)) : byKid(name));
   const recovery = (kid: string) => logged(kid, placedRecovery);
   const each = async <T>(owner: string, one: (kid: string) => Promise<T | undefined>): Promise<T[]> =>
     (await Promise.all((await keyLog.kids(owner)).map(one))).filter((found) => found !== undefined);
   return {
     get,
-    list: (owner) => each(owner, get),
-    async ofCredential(credentialId) {
-      const kid = await keyLog.kidOf(credentialId);
-      const key = kid === undefined ? undefined : await get(kid);
-      // The look-up leads there; what the log knows decides.
-      return key?.passkey?.credentialId === credentialId ? key : undefined;
-    },
+    list: (owner) => each(owner, byKid),
+    ofCredential,
     recovery,
     recoveries: (owner) => each(owner, recovery),
     registration: async (kid) => (await keyLog.events(kid)).find((event) => event.startsWith('{"event":"registered"')),
@@ -72,7 +75,7 @@ type PlacedKey = { readonly key: LoggedKey; readonly authorizedBy: readonly stri
 
 function asAuthorized({ key, authorizedBy, authorizedAt }: PlacedKey, behind: readonly (LoggedKey | undefined)[]): LoggedKey {
   if (authorizedBy.length === 0) return key;
-  const restsOn = [...authorizedBy, ...behind.flatMap((each) => each?.restsOn ?? [])];
+  const restsOn = [...authorizedBy, ...behind.flatMap((each) => (each ? [each.kid, ...(each.restsOn ?? [])] : []))];
   const sound = behind.every((each) => each && (each.revoked?.compromisedFromIndex ?? Number.POSITIVE_INFINITY) > authorizedAt);
   if (sound) return { ...key, restsOn };
   const { at, reason } = key.revoked ?? { at: key.registeredAt, reason: 'registered by a key that was in other hands' };

@@ -14,7 +14,7 @@ import type { RecordStore } from '../store/port.ts';
 import type { Challenges } from './challenges.ts';
 import type { Enrolments } from './enrolments.ts';
 import type { PublicJwk, RegisteredKey } from './key-event.ts';
-import { type KeyLog, PASSKEY } from './key-log.ts';
+import { type KeyLog, CREDENTIAL } from './key-log.ts';
 import type { LoggedKey, LoggedKeys } from './logged-keys.ts';
 
 export type Passkeys = {
@@ -152,9 +152,9 @@ function isOwn(answer: unknown, handle: Uint8Array): boolean {
 
 /** False: a copy of the authenticator signed in meanwhile. Those that do not count say 0 always. */
 async function countsUp(records: RecordStore, credentialId: string, counter: number): Promise<boolean> {
-  const record = await records.get(PASSKEY, credentialId);
+  const record = await records.get(CREDENTIAL, credentialId);
   const { counter: before = 0 } = (record?.value ?? {}) as { readonly counter?: number };
   if (!record || (counter <= before && (counter > 0 || before > 0))) return false;
   if (counter === before) return true;
-  return (await records.put(PASSKEY, credentialId, { counter }, { revision: record.revision })).kind === 'written';
+  return (await records.put(CREDENTIAL, credentialId, { counter }, { revision: record.revision })).kind === 'written';
 }

@@ -189,6 +189,7 @@ export type PreparedConsent = {
   readonly expires: number;
 };
 
+/** `jws`: compact JWS with its payload detached, or a passkey's assertion in its one spelling (workflow.ts, webauthnSignature). */
 export type Signatures = readonly { readonly who: string; readonly jws: string }[];
 export type SignedConsent = { readonly kind: 'activated' | 'proposed' | 'already-active'; readonly row: Row };
 
@@ -362,7 +363,8 @@ export type Gate = {
   signConsent(request: { readonly statement: string; readonly signatures: Signatures }): Promise<SignedConsent>;
   /** The same for a Consent sent as it was prepared, beside its signatures. */
   signPreparedConsent(request: { readonly consent: ResourceValue; readonly signatures: Signatures }): Promise<SignedConsent>;
-  withdrawConsent(id: string, jws: string): Promise<Row>;
+  /** `signature`: a compact JWS that holds what it signs, or a passkey's assertion over `statement`. */
+  withdrawConsent(id: string, signed: { readonly signature: string; readonly statement?: string }): Promise<Row>;
   /** consent.md §7. Recorded and told to the patient when this resolves. Throws AssentError: forbidden, invalid-request. */
   breakGlass(request: { readonly patient: string; readonly reason: string }): Promise<BrokenGlass>;
   /** consent.md §6. Throw AssentError: invalid-signature, invalid-request, conflict, forbidden (a recovery takes scope admin). */

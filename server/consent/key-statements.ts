@@ -6,7 +6,8 @@
  * other signed text can stand for it, and an old one found somewhere does nothing.
  */
 import { isObject } from '../fhir/resource.ts';
-import { isSignedBy, type ParsedJws } from './signature.ts';
+import type { SigningKey } from './keys.ts';
+import { isNamedIn, isSignedBy, type ParsedSignature } from './signature.ts';
 import { FRESH_MS } from './workflow.ts';
 
 type Form = 'text' | 'flag' | 'object' | 'texts';
@@ -71,12 +72,12 @@ function parse(text: string): unknown {
 
 /** Whether exactly these keys signed the text, each once. */
 export function areSignedBy(
-  signatures: readonly ParsedJws[],
-  keys: readonly (Pick<ParsedJws, 'kid'> & Parameters<typeof isSignedBy>[1])[],
+  signatures: readonly ParsedSignature[],
+  keys: readonly Pick<SigningKey, 'kid' | 'jwk' | 'passkey'>[],
   text: string,
 ): boolean {
   return (
     signatures.length === keys.length &&
-    keys.every((key) => signatures.some((jws) => jws.kid === key.kid && jws.payload === '' && isSignedBy(jws, key, text)))
+    keys.every((key) => signatures.some((each) => isNamedIn(each, key) && each.payload === '' && isSignedBy(each, key, text)))
   );
 }

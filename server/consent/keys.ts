@@ -10,6 +10,8 @@ export type SigningKey = {
   readonly jwk:
     | { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }
     | { readonly kty: 'OKP'; readonly crv: 'Ed25519'; readonly x: string };
+  /** In an authenticator, bound to this host: it signs by WebAuthn assertions only. */
+  readonly passkey?: { readonly credentialId: string; readonly rpId: string };
   /** Keys by whose signature it was registered, and those they rest on. */
   readonly restsOn?: readonly string[];
   /** `compromisedFromIndex`: what it signed at this index of the log or later was perhaps signed by somebody else. */

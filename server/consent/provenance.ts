@@ -32,7 +32,7 @@ export function provenanceOf(
       when: at,
       who: { reference: who },
       ...onBehalf(role),
-      sigFormat: 'application/jose',
+      sigFormat: jws.startsWith('{') ? 'application/json' : 'application/jose',
       data: Buffer.from(jws, 'utf8').toString('base64'),
     })),
   };

@@ -11,15 +11,17 @@ import { type Authority, covers, mayAct, mayEnd } from './authority.ts';
 import type { CompiledConsent } from './compile.ts';
 import { maySign, type SigningKey } from './keys.ts';
 import type { Approvals } from './model.ts';
-import { isSignedBy, parseJws, payloadText } from './signature.ts';
+import { isSignedBy, type ParsedSignature, parseSignature, payloadText } from './signature.ts';
 import type { Statement } from './statement.ts';
+
+export { webauthnSignature } from './signature.ts';
 
 export type ConsentState = 'proposed' | 'active' | 'withdrawn' | 'suspended' | 'superseded';
 
 /** `proxy`: on behalf of the patient, in their place. */
 export type SignerRole = 'patient' | 'custodian' | 'proxy';
 
-/** One accepted signature. `at`: ISO instant of acceptance, for people: what counts is where it stands in the log. */
+/** One accepted signature. `jws`: compact JWS, or of a passkey the JSON of its assertion (signature.ts). `at`: ISO instant of acceptance, for people: what counts is where it stands in the log. */
 export type Approval = {
   readonly who: string;
   readonly role: SignerRole;
@@ -58,7 +60,7 @@ export async function acceptSignatures(signatures: readonly SignatureInput[], si
 
 async function acceptSignature({ who, jws }: SignatureInput, signing: Signing): Promise<Approval> {
   const { text, consent, now, keyOf, authoritiesOf } = signing;
-  const parsed = parseJws(jws);
+  const parsed = parseSignature(jws);
   if (parsed.payload !== '') throw new AssentError('invalid-signature', 'The payload must be detached: the statement is what was signed.');
   const key = await keyOf(parsed.kid);
   const known = key?.role === 'related-person' ? await authoritiesOf(key.owner) : [];
@@ -102,6 +104,8 @@ type Withdrawing = {
   readonly custodians: readonly string[];
   /** Digest of the statement in force. */
   readonly digest: string;
+  /** Our FHIR base URL. */
+  readonly audience: string;
   /** Of the Consent: by the patient's own key. */
   readonly signedByPatient: boolean;
   readonly now: number;
@@ -109,22 +113,25 @@ type Withdrawing = {
   readonly authoritiesOf: Signing['authoritiesOf'];
 };
 
+/** `signature`: a compact JWS that holds what it signs, or an assertion (signature.ts) over `statement`. */
+export type SignedWithdrawal = { readonly signature: string; readonly statement?: string };
+
 /** `under`: of a proxy. */
 type Withdrawal = { readonly state: 'withdrawn' | 'suspended'; readonly under?: Authority };
 
 /** By the patient's key, or on their behalf, it ends the Consent, by the custodian's it suspends it. Throws AssentError('invalid-signature'). */
 export async function acceptWithdrawal(
-  jws: string,
-  { consent, patient, custodians, digest, signedByPatient, now, keyOf, authoritiesOf }: Withdrawing,
+  { signature, statement }: SignedWithdrawal,
+  { consent, patient, custodians, digest, audience, signedByPatient, now, keyOf, authoritiesOf }: Withdrawing,
 ): Promise<Withdrawal> {
-  const parsed = parseJws(jws);
-  const text = payloadText(parsed);
+  const parsed = parseSignature(signature);
+  const text = withdrawalText(parsed, statement);
   const key = await keyOf(parsed.kid);
   const refused = new AssentError(
     'invalid-signature',
     'The withdrawal is not signed by the patient or the custodian, not about this Consent, or not fresh.',
   );
-  if (text === undefined || !key || !maySign(key) || !isSignedBy(parsed, key, text)) throw refused;
+  if (text === undefined || !key || !maySign(key) || !isSignedBy(parsed, key, text, audience)) throw refused;
   const said = readWithdrawal(text);
   if (!said || said.consent !== consent || said.digest !== digest || !(Math.abs(Date.parse(said.created) - now) <= FRESH_MS)) throw refused;
   if (key.role === 'patient' && key.owner === `Patient/${patient}`) return { state: 'withdrawn' };
@@ -133,6 +140,12 @@ export async function acceptWithdrawal(
   const under = known.find((each) => each.patient === patient && mayAct(each, 'withdraw', now) && mayEnd(each, { signedByPatient }));
   if (under) return { state: 'withdrawn', under };
   throw refused;
+}
+
+/** A JWS carries what it signs; beside an assertion it stands. */
+function withdrawalText(parsed: ParsedSignature, beside: string | undefined): string | undefined {
+  if ('assertion' in parsed) return beside;
+  return beside === undefined ? payloadText(parsed) : undefined;
 }
 
 function readWithdrawal(text: string): { readonly consent: string; readonly digest: string; readonly created: string } | undefined {

@@ -6,7 +6,7 @@ const folder = new URL('../http/', import.meta.url);
 const suites = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
 
 /** Each of these takes the engine that ASSENT_TEST_ENGINE names; process.test.ts starts processes and asks for it itself. */
-const EITHER_ENGINE = /\bstartRealServer\(|\bcreateServedApp\(|\bchooseEngine\(|\bcreateLogFixture\(|ASSENT_TEST_ENGINE/;
+const EITHER_ENGINE = /\bstartRealServer\(|\bstartNamedServer\(|\bcreateServedApp\(|\bchooseEngine\(|\bcreateLogFixture\(|ASSENT_TEST_ENGINE/;
 const ONE_OR_NONE = /\/http-app\.ts'|\/fake-gate\.ts'|createEmbeddedEngine|createMongoEngine/;
 
 const elsewhere: Readonly<Record<string, string>> = {

@@ -120,8 +120,9 @@ describe('withdrawals', () => {
   const digest = digestOf(text);
   const said = (more = {}) => statementText({ type: 'urn:assent:withdrawal:1', consent: 'Consent/c1', digest, created: iso(NOON), ...more } as never);
   const asking = { signedByPatient: true, now: NOON, keyOf, authoritiesOf: async () => [] };
-  const asked = { consent: 'Consent/c1', patient: '1', custodians: ['Organization/hospital'], digest, ...asking };
-  const withdraw = (key: TestKey, more = {}, options = {}) => acceptWithdrawal(key.jws(said(more), { attached: true, ...options }), asked);
+  const asked = { consent: 'Consent/c1', patient: '1', custodians: ['Organization/hospital'], digest, audience, ...asking };
+  const withdraw = (key: TestKey, more = {}, options = {}) =>
+    acceptWithdrawal({ signature: key.jws(said(more), { attached: true, ...options }) }, asked);
 
   test('the patient withdraws, the custodian suspends', async () => {
     const states = [await withdraw(patient), await withdraw(passkey), await withdraw(custodian)].map(({ state }) => state);
@@ -142,7 +143,7 @@ describe('withdrawals', () => {
     ['one from the future', () => withdraw(patient, { created: iso(NOON + 600_001) })],
     ['a time that is none', () => withdraw(patient, { created: 'now' })],
     ['no payload', () => withdraw(patient, {}, { attached: false })],
-    ['the signature of a Consent', () => acceptWithdrawal(patient.jws(text, { attached: true }), asked)],
+    ['the signature of a Consent', () => acceptWithdrawal({ signature: patient.jws(text, { attached: true }) }, asked)],
   ])('%s: refused', async (_name, attempt) => {
     await expect(attempt()).rejects.toMatchObject(refused);
   });

@@ -2,7 +2,7 @@
  * Files with the verdict that each deserves, always the same: keys, salts and times are fixed and everybody in them is invented. For whoever writes a
  * verifier from docs/receipt.md. `npx node test/receipt-verifier/vectors.ts` writes vectors.json; a test compares.
  */
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { p256 } from '@noble/curves/nist.js';
 import canonicalize from 'canonicalize';
@@ -50,10 +50,10 @@ function must<T>(value: T | undefined): T {
   return value;
 }
 
-function recorded(owner: string, role: Party['role'], jwk: object): Pick<Party, 'owner' | 'role' | 'kid' | 'record' | 'jwk'> {
+function recorded(owner: string, role: Party['role'], jwk: object, more: object = {}): Pick<Party, 'owner' | 'role' | 'kid' | 'record' | 'jwk'> {
   const kid = digestOf(JSON.stringify(jwk));
   const enrolledBy = { client: 'admin', actor: HOSPITAL };
-  const rest = { proofing: 'in-person', enrolledBy, occurredAt: '2024-05-01T00:00:00.000Z' };
+  const rest = { proofing: 'in-person', ...more, enrolledBy, occurredAt: '2024-05-01T00:00:00.000Z' };
   return { owner, role, kid, jwk, record: JSON.stringify({ event: 'registered', kid, owner, role, jwk, ...rest }) };
 }
 
@@ -77,6 +77,39 @@ function withP256(owner: string, role: Party['role']): Party {
   return { ...party, sign };
 }
 
+const SERVER = 'https://fhir.example.org';
+const RP_ID = 'fhir.example.org';
+
+/** What may be other than it should in an assertion. */
+type Forged = {
+  readonly origin?: string;
+  readonly rpId?: string;
+  readonly flags?: number;
+  readonly type?: string;
+  readonly crossOrigin?: unknown;
+};
+type Passkey = Party & { readonly assertion: (text: string, forged?: Forged) => string };
+
+/** A passkey as an authenticator holds it; its signatures come out the same each time, as above. */
+function withPasskey(owner: string, curve: 'P-256' | 'Ed25519' = 'P-256'): Passkey {
+  const name = `passkey of ${owner}`;
+  const secret = seedOf(name);
+  const point = Buffer.from(p256.getPublicKey(secret, false));
+  const [x, y] = [point.subarray(1, 33), point.subarray(33)].map((part) => part.toString('base64url'));
+  const jwk = curve === 'P-256' ? { kty: 'EC', crv: 'P-256', x, y } : createPublicKey(ed25519(name)).export({ format: 'jwk' });
+  const id = seedOf(`credential of ${owner}`).subarray(0, 16).toString('base64url');
+  const party = recorded(owner, 'patient', jwk, { passkey: { credentialId: id, rpId: RP_ID } });
+  const assertion = (text: string, { origin = SERVER, rpId = RP_ID, flags = 5, type = 'webauthn.get', crossOrigin = false }: Forged = {}): string => {
+    const authenticatorData = Buffer.concat([sha256(rpId), Buffer.from([flags, 0, 0, 0, 7])]);
+    const clientData = Buffer.from(JSON.stringify({ type, challenge: digestOf(text), origin, crossOrigin }));
+    const message = Buffer.concat([authenticatorData, sha256(clientData)]);
+    const signature = curve === 'P-256' ? p256.sign(message, secret, { format: 'der' }) : sign(null, message, ed25519(name));
+    const [data, client, signed] = [authenticatorData, clientData, signature].map((each) => Buffer.from(each).toString('base64url'));
+    return JSON.stringify({ id, authenticatorData: data, clientDataJSON: client, signature: signed });
+  };
+  return { ...party, assertion, sign: (text) => assertion(text) };
+}
+
 const signer = must(parseSignerKey(noteKey('assent.example/log', 1)));
 const stranger = must(parseSignerKey(noteKey('assent.example/other', 1)));
 const cosigner = must(parseCosignerKey(noteKey('witness.example', 4)));
@@ -91,6 +124,7 @@ export async function makeVectors(): Promise<Vectors> {
   const vectors = [
     ...(await provenOnes(plain)),
     ...(await refutedBySignatures(plain)),
+    ...(await passkeys()),
     ...refutedByPieces(plain),
     ...refutedByLog(plain),
     ...unreadableOnes(writeReceipt(plain)),
@@ -159,6 +193,44 @@ async function refutedBySignatures(plain: Open): Promise<Vector[]> {
     refuted('a Consent that was withdrawn', await made({ kinds: { Consent: 'consent-withdrawn' } })),
     refuted('a key that was revoked', await made({ kinds: { Key: 'key-revoked' } })),
     refuted('a key’s registration is missing', { ...plain, keys: plain.keys.slice(1) }),
+  ];
+}
+
+async function passkeys(): Promise<Vector[]> {
+  const [mine256, mine25519] = [withPasskey(PATIENT), withPasskey(PATIENT, 'Ed25519')];
+  const signedWith = (passkey: Passkey, signature = passkey.sign(disclosureStory([passkey, custodian], AT).statement)): Promise<Open> => {
+    const told = disclosureStory([passkey, custodian], AT);
+    return made({ story: told, parties: [passkey, custodian], signatures: [signature, custodian.sign(told.statement)] });
+  };
+  const { statement } = disclosureStory([mine256, custodian], AT);
+  const forged = (name: string, how: Forged, text = statement): Promise<Vector> =>
+    signedWith(mine256, mine256.assertion(text, how)).then((receipt) => refuted(`a passkey’s signature ${name}`, receipt));
+  const spelled = (name: string, change: (text: string) => string): Promise<Vector> =>
+    signedWith(mine256, change(mine256.assertion(statement))).then((receipt) => refuted(`a passkey’s signature ${name}`, receipt));
+  const header = Buffer.from(JSON.stringify({ alg: 'EdDSA', kid: mine25519.kid })).toString('base64url');
+  const input = Buffer.from(`${header}.${Buffer.from(statement).toString('base64url')}`);
+  const asJws = `${header}..${sign(null, input, ed25519(`passkey of ${PATIENT}`)).toString('base64url')}`;
+  return [
+    proven('a Consent signed with a passkey (ES256) and by the custodian', await signedWith(mine256)),
+    proven('a Consent signed with a passkey (EdDSA) and by the custodian', await signedWith(mine25519)),
+    await forged('over other terms', {}, `${statement} `),
+    await forged('on a page of another server', { origin: 'https://evil.example' }),
+    await forged('on another port', { origin: `${SERVER}:8443` }),
+    await forged('for another host', { rpId: 'evil.example' }),
+    await forged('without the person verified', { flags: 1 }),
+    await forged('without the person there', { flags: 4 }),
+    await forged('that was made to register', { type: 'webauthn.create' }),
+    await forged('in a frame of another page', { crossOrigin: true }),
+    await forged('whose frame is told by a number', { crossOrigin: 0 }),
+    await spelled('with a space', (text) => text.replace(',', ', ')),
+    await spelled('with one more member', (text) => text.replace('}', ',"type":"public-key"}')),
+    await spelled('of a credential that nobody registered', (text) => text.replace(/"id":"[^"]+"/, '"id":"AAAAAAAAAAAAAAAAAAAAAA"')),
+    await spelled('whose signature has a byte more', (text) =>
+      text.replace(/"signature":"([^"]+)"/, (_all, signature: string) => {
+        return `"signature":"${Buffer.concat([Buffer.from(signature, 'base64url'), Buffer.from([0])]).toString('base64url')}"`;
+      }),
+    ),
+    refuted('a JWS by a key that is a passkey', await signedWith(mine25519, asJws)),
   ];
 }
 

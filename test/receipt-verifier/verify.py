@@ -497,7 +497,9 @@ def read_event(piece):
 def read_key(piece):
     key = parse_piece(piece["key"])
     registered = key.get("event") == "registered" and texts(key, "kid", "owner", "role") and isinstance(key.get("jwk"), dict)
-    require(registered and piece["entry"]["kind"] == "key-registered", "A key’s registration is none.")
+    passkey = key.get("passkey")
+    bound = "passkey" not in key or (isinstance(passkey, dict) and texts(passkey, "credentialId", "rpId"))
+    require(registered and bound and piece["entry"]["kind"] == "key-registered", "A key’s registration is none.")
     return {**key, "entry": logged(piece["entry"], piece["key"], "Key/" + key["kid"])}
 
 
@@ -513,7 +515,74 @@ def statement_of(terms, consent):
         raise Refuted("The statement cannot be written.")
 
 
+def holds_under(jwk, alg, message, signature):
+    x, y = (base64url_bytes(jwk[name]) if isinstance(jwk.get(name), str) else None for name in ("x", "y"))
+    kind = (jwk.get("kty"), jwk.get("crv"))
+    if kind == ("EC", "P-256") and alg in ("ES256", None):
+        return x is not None and y is not None and es256_holds(x, y, message, signature)
+    return kind == ("OKP", "Ed25519") and alg in ("EdDSA", None) and x is not None and ed25519_holds(x, message, signature)
+
+
+def object_in(data):
+    try:
+        value = read_json(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def der_integer(der, at):
+    if at + 2 > len(der) or der[at] != 0x02:
+        return None
+    digits = der[at + 2 : at + 2 + der[at + 1]]
+    short = len(digits) == der[at + 1] and len(digits) > 0 and digits[0] < 0x80
+    if not short or (digits[0] == 0 and len(digits) > 1 and digits[1] < 0x80):
+        return None
+    number = digits[1:] if digits[0] == 0 else digits
+    return (number.rjust(32, b"\0"), at + 2 + len(digits)) if len(number) <= 32 else None
+
+
+def from_der(der):
+    if len(der) > 72 or len(der) < 2 or der[0] != 0x30 or der[1] != len(der) - 2:
+        return None
+    r = der_integer(der, 2)
+    s = r and der_integer(der, r[1])
+    return r[0] + s[0] if s and s[1] == len(der) else None
+
+
+ASSERTION = ("id", "authenticatorData", "clientDataJSON", "signature")
+
+
+def passkey_of(text, statement, keys):
+    value = object_in(text.encode("utf-8", "surrogatepass")) if len(text.encode("utf-16-le", "surrogatepass")) <= 32_768 else {}
+    require(set(value) == set(ASSERTION) and texts(value, *ASSERTION) and value["id"] != "", "A signature is no assertion.")
+    try:
+        written = write_json({name: value[name] for name in ASSERTION}, as_written)
+    except ValueError:
+        written = None
+    _, data, client, signature = (base64url_bytes(value[name]) for name in ASSERTION)
+    spelled = written == text and base64url_bytes(value["id"]) is not None
+    require(spelled and None not in (data, client, signature), "A signature is no assertion in its one spelling.")
+    key = next((key for key in keys if inner(key.get("passkey"), "credentialId") == value["id"]), None)
+    require(key is not None, "A signature is by a key whose registration is missing.")
+    audience, host = object_in(statement.encode()).get("audience"), key["passkey"]["rpId"]
+    page = re.match("(https?://([a-z0-9.-]+)(?::[0-9]+)?)/", audience + "/") if isinstance(audience, str) else None
+    require(page is not None and page[2] == host, "A signature is for another server.")
+    verified = len(data) >= 37 and data[32] & 5 == 5 and data[:32] == sha256(host.encode())
+    said = object_in(client)
+    own = said.get("type") == "webauthn.get" and said.get("origin") == page[1] and "topOrigin" not in said
+    own = own and ("crossOrigin" not in said or said["crossOrigin"] is False)
+    asked = said.get("challenge") == base64url(sha256(statement.encode()))
+    if key["jwk"].get("kty") == "EC":
+        signature = from_der(signature)
+    signed = signature is not None and holds_under(key["jwk"], None, data + sha256(client), signature)
+    require(verified and own and asked and signed, "A signature does not hold for these terms.")
+    return key
+
+
 def signer_of(jws, statement, keys):
+    if jws.startswith("{"):
+        return passkey_of(jws, statement, keys)
     parts = jws.split(".")
     require(len(parts) == 3 and parts[1] == "", "A signature is not a detached JWS.")
     header, signature = base64url_bytes(parts[0]), base64url_bytes(parts[2])
@@ -521,15 +590,9 @@ def signer_of(jws, statement, keys):
     fields = parse_piece(header.decode("utf-8", "replace"))
     require(texts(fields, "kid", "alg") and "crit" not in fields and "b64" not in fields, "A signature is not a detached JWS.")
     key = next((key for key in keys if key["kid"] == fields["kid"]), None)
-    require(key is not None, "A signature is by a key whose registration is missing.")
-    jwk, message = key["jwk"], (parts[0] + "." + base64url(statement.encode())).encode()
-    x, y = (base64url_bytes(jwk[name]) if isinstance(jwk.get(name), str) else None for name in ("x", "y"))
-    kind = (jwk.get("kty"), jwk.get("crv"), fields["alg"])
-    if kind == ("EC", "P-256", "ES256"):
-        holds = x is not None and y is not None and es256_holds(x, y, message, signature)
-    else:
-        holds = kind == ("OKP", "Ed25519", "EdDSA") and x is not None and ed25519_holds(x, message, signature)
-    require(holds, "A signature does not hold for these terms.")
+    require(key is not None and "passkey" not in key, "A signature is by a key whose registration is missing, or by a passkey.")
+    message = (parts[0] + "." + base64url(statement.encode())).encode()
+    require(holds_under(key["jwk"], fields["alg"], message, signature), "A signature does not hold for these terms.")
     return key
 
 
@@ -607,6 +670,8 @@ def verify_receipt(file, trusted):
     consents = [read_consent(piece, keys, authorities) for piece in file["consents"]]
     require(event or consents, "It is about nothing.")
     require(len({key["kid"] for key in keys}) == len(keys), "It holds a key twice.")
+    credentials = [key["passkey"]["credentialId"] for key in keys if "passkey" in key]
+    require(len(set(credentials)) == len(credentials), "Two keys in it claim one passkey.")
     require(len({each["id"] for each in authorities}) == len(authorities), "It holds an authority twice.")
     used = [id(each) for consent in consents for each in consent["under"]]
     require(all(id(each) in used for each in authorities), "It holds an authority under which nothing was signed.")

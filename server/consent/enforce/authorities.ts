@@ -7,7 +7,7 @@ import { type Authority, fitsLife, termsOf } from '../authority.ts';
 import { areSignedBy, readKeyStatement } from '../key-statements.ts';
 import { couldSign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Caller } from '../model.ts';
-import { parseJws } from '../signature.ts';
+import { parseSignature } from '../signature.ts';
 import type { KeyWrites } from './key-ceremony.ts';
 
 /** As logged; not yet held against its key. */
@@ -62,7 +62,7 @@ async function held(logged: LoggedAuthority, { keyOf, base }: Omit<Deps, 'record
   const { id, statement, signature, majorityAt, adolescenceAt, ended, logged: places, unchanged } = logged;
   const said = readKeyStatement('authority', statement, { audience: base });
   const terms = said && termsOf(said);
-  const jws = parseJws(signature);
+  const jws = parseSignature(signature);
   const key = await keyOf(jws.kid);
   if (!terms || !key || !couldSign(key, places.granted) || !areSignedBy([jws], [key], statement)) return undefined;
   const byWhom = terms.basis === 'patient' ? key.role === 'patient' && key.owner === `Patient/${terms.patient}` : key.role === 'custodian';

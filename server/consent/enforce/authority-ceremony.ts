@@ -11,7 +11,7 @@ import { ageReached, type Authority, type AuthorityTerms, fitsLife, instantOf, t
 import type { AuthorityChanged } from '../gate.ts';
 import { areSignedBy, readKeyStatement } from '../key-statements.ts';
 import { maySign, type SigningKey } from '../keys.ts';
-import { parseJws } from '../signature.ts';
+import { parseSignature } from '../signature.ts';
 import type { AuthorityRecords } from './authorities.ts';
 import type { Ceremony } from './ceremony.ts';
 import { isDeceased, newest, requireLiving } from './on-record.ts';
@@ -66,7 +66,7 @@ async function granting(
 ): Promise<SigningKey> {
   if (basis !== 'patient' && !deps.caller.admin)
     throw new AssentError('forbidden', 'What an institution attests is carried by an administrator and signed by a custodian.');
-  const jws = parseJws(signature);
+  const jws = parseSignature(signature);
   const key = basis === 'patient' ? await ownKey(deps, jws.kid, patient) : await attesting(deps, jws.kid, patient);
   if (!key || !areSignedBy([jws], [key], statement)) throw refused();
   return key;
@@ -106,7 +106,7 @@ export async function endAuthority(deps: AuthorityCeremony, { statement, signatu
   if (since !== undefined && !(since <= now))
     throw new AssentError('invalid-request', 'compromisedSince must be an instant in the past, in UTC with milliseconds.');
   const authority = await deps.authorities.get(said.authority);
-  const jws = parseJws(signature);
+  const jws = parseSignature(signature);
   const key = authority && (await ending(deps, jws.kid, authority));
   // A delegate lays down what they hold, and does not undo what was done under it.
   const asks = since !== undefined && key?.role === 'related-person';

@@ -22,7 +22,15 @@ import { type Notice, noticeOf } from '../notice.ts';
 import { provenanceOf } from '../provenance.ts';
 import { narrativeOf, renderDifference, renderTerms } from '../render.ts';
 import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
-import { acceptSignatures, acceptWithdrawal, type Approval, type ConsentState, isComplete, mergeApprovals } from '../workflow.ts';
+import {
+  acceptSignatures,
+  acceptWithdrawal,
+  type Approval,
+  type ConsentState,
+  isComplete,
+  mergeApprovals,
+  type SignedWithdrawal,
+} from '../workflow.ts';
 import { withActors } from './actors.ts';
 import type { Directory } from './directory.ts';
 import { type End, endOf, judgeEnd } from './ends.ts';
@@ -317,11 +325,11 @@ async function endSuperseded(
   return { row, record: { ...kept.value, state: 'superseded', end }, revision: kept.revision, signed: end.signatures };
 }
 
-export async function withdrawConsent(deps: Ceremony, id: string, jws: string): Promise<Row> {
+export async function withdrawConsent(deps: Ceremony, id: string, signed: SignedWithdrawal): Promise<Row> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
     const compiled = kept && patientAndCustodians(kept.value);
-    const nothing = { patient: '', custodians: [], digest: '', signedByPatient: true };
+    const nothing = { patient: '', custodians: [], digest: '', signedByPatient: true, audience: deps.base };
     const asked = {
       consent: `Consent/${id}`,
       ...nothing,
@@ -330,7 +338,7 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
     };
     // An unknown Consent fails like a signature that does not fit: ids cannot be probed.
     const signers = lookedUpOnce(deps);
-    const { state: outcome, under } = await acceptWithdrawal(jws, { ...asked, now: deps.now(), ...askedOf(deps, signers) });
+    const { state: outcome, under } = await acceptWithdrawal(signed, { ...asked, now: deps.now(), ...askedOf(deps, signers) });
     if (!kept || !stored || !compiled) throw new AssentError('invalid-signature');
     if (outcome === 'withdrawn' && !under) await requireLiving(deps, compiled.patient);
     if (kept.value.state === outcome || isOver(kept.value.state)) {
@@ -338,7 +346,8 @@ export async function withdrawConsent(deps: Ceremony, id: string, jws: string): 
     }
     const indexed = deps.parameters.guard();
     const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: compiled.patient, after: stored });
-    const end = endOf([{ jws, authority: under?.id }]);
+    const { signature: jws, statement } = signed;
+    const end = { ...endOf([{ jws, authority: under?.id }]), ...(statement === undefined ? {} : { statement }) };
     const step = { row, record: { ...kept.value, state: outcome, end }, revision: kept.revision, signed: end.signatures };
     const committed = await commitConsents(deps, {
       patient: compiled.patient,

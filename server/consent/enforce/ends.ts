@@ -8,13 +8,16 @@ import { digestOf } from '../../../ledger/hash.ts';
 import { actStillCounts } from '../authority.ts';
 import { stillCounts } from '../keys.ts';
 import type { LoggedConsent, PoliciesDeps } from '../policies.ts';
-import { parseJws } from '../signature.ts';
+import { parseSignature } from '../signature.ts';
 import type { Approval } from '../workflow.ts';
 import { kidsBehind, placeOf } from './judge.ts';
 import type { Signers } from './signers.ts';
 
-/** Kept beside a Consent that was ended. `by`: the one that superseded it, whose signatures they are. */
-export type End = { readonly by?: string; readonly signatures: readonly Pick<Approval, 'jws' | 'authority'>[] };
+/**
+ * Kept beside a Consent that was ended. `by`: the one that superseded it, whose signatures they are. `statement`: of a withdrawal by a passkey, what it
+ * signed.
+ */
+export type End = { readonly by?: string; readonly statement?: string; readonly signatures: readonly Pick<Approval, 'jws' | 'authority'>[] };
 
 type Ending = { readonly jws: string; readonly authority?: string | undefined };
 
@@ -47,7 +50,7 @@ async function judgeSignature(
   { by, ended }: { readonly by: string | undefined; readonly ended: LoggedConsent },
   { entries, keyOf, authorities }: Judging,
 ): Promise<{ readonly counts: boolean; readonly kids: readonly string[] }> {
-  const { kid } = parseJws(jws);
+  const { kid } = parseSignature(jws);
   const [key, authority] = [await keyOf(kid), under === undefined ? undefined : await authorities.get(under)];
   // Signed at the latest where the end stands, which is where a withdrawal is signed.
   const place = (by === undefined ? undefined : placeOf(jws, entries(by))) ?? ended;
@@ -61,7 +64,7 @@ function readEnd(kept: unknown, digests: readonly string[]): End | undefined {
   try {
     const { by, signatures } = kept as End;
     const same = signatures.length === digests.length && signatures.every(({ jws }) => digests.includes(digestOf(jws)));
-    for (const { jws } of signatures) parseJws(jws);
+    for (const { jws } of signatures) parseSignature(jws);
     return same ? { ...(by === undefined ? {} : { by }), signatures } : undefined;
   } catch {
     return undefined;

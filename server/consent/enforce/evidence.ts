@@ -1,6 +1,6 @@
 /** What a receipt holds beside log proofs: the AuditEvent, the Consents it rested on with their signatures, and the signers' keys. ledger.md §6 */
 import type { RecordStore, ResourceStore, StoredResource } from '../../store/port.ts';
-import { parseJws } from '../signature.ts';
+import { parseSignature } from '../signature.ts';
 import type { AuthorityRecords } from './authorities.ts';
 import { type ConsentRecord, SIGNED } from './ceremony.ts';
 
@@ -25,7 +25,10 @@ export type Evidence = {
 export type EvidenceDeps = {
   readonly resources: Pick<ResourceStore, 'history'>;
   readonly records: Pick<RecordStore, 'get'>;
-  readonly keys: { readonly registration: (kid: string) => Promise<string | undefined> };
+  readonly keys: {
+    readonly get: (kid: string) => Promise<{ readonly kid: string } | undefined>;
+    readonly registration: (kid: string) => Promise<string | undefined>;
+  };
   readonly authorities: Pick<AuthorityRecords, 'get' | 'grantOf'>;
 };
 
@@ -58,11 +61,13 @@ function basisOf(event: string): { id: string; version: string }[] {
   });
 }
 
-async function grantsOf({ authorities }: EvidenceDeps, ids: ReadonlySet<string>): Promise<Evidence['authorities']> {
+async function grantsOf({ authorities, keys }: EvidenceDeps, ids: ReadonlySet<string>): Promise<Evidence['authorities']> {
   const found = await Promise.all(
     [...ids].map(async (id) => {
       const [logged, grant] = [await authorities.get(id), await authorities.grantOf(id)];
-      return logged && grant !== undefined ? [{ id, grant, kid: parseJws(logged.signature).kid }] : [];
+      if (!logged || grant === undefined) return [];
+      const { kid = '' } = (await keys.get(parseSignature(logged.signature).kid)) ?? {};
+      return [{ id, grant, kid }];
     }),
   );
   return found.flat();

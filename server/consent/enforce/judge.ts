@@ -12,7 +12,7 @@ import { type CompiledConsent, compileConsent } from '../compile.ts';
 import { couldSign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Approvals } from '../model.ts';
 import type { LoggedConsent, PoliciesDeps } from '../policies.ts';
-import { isSignedBy, type ParsedJws, parseJws } from '../signature.ts';
+import { isSignedBy, type ParsedSignature, parseSignature } from '../signature.ts';
 import { type Statement, statementText, unversioned } from '../statement.ts';
 import { type Approval, isComplete, roleOf } from '../workflow.ts';
 import type { ConsentRecord } from './ceremony.ts';
@@ -103,7 +103,7 @@ type Evidence = {
   readonly text: string;
   readonly state: ConsentRecord['state'];
   readonly compiled: CompiledConsent;
-  readonly signatures: readonly { readonly approval: Approval; readonly jws: ParsedJws }[];
+  readonly signatures: readonly { readonly approval: Approval; readonly jws: ParsedSignature }[];
 };
 
 /** Undefined unless statement, Consent and signatures can be read and belong together. */
@@ -118,7 +118,7 @@ function readEvidence(kept: unknown, consent: StoredResource): Evidence | undefi
     const same = statementText({ ...statement, consent: unversioned({ ...stored, ...(ended ? { status: 'active' } : {}) }) }) === text;
     if (!same || digestOf(text) !== digest) return undefined;
     const frozen = readRelated(related, statement.related);
-    const signatures = approvals.map((approval) => ({ approval, jws: parseJws(approval.jws) }));
+    const signatures = approvals.map((approval) => ({ approval, jws: parseSignature(approval.jws) }));
     // A period that has run out since is no reason to refuse: what is over simply does not match any more.
     return { statement, text, state, compiled: compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY, related: frozen }), signatures };
   } catch {

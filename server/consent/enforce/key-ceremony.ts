@@ -12,7 +12,7 @@ import { areSignedBy, readKeyStatement, type Said } from '../key-statements.ts';
 import { maySign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Caller } from '../model.ts';
 import type { Notice } from '../notice.ts';
-import { type ParsedJws, parseJws } from '../signature.ts';
+import { type ParsedSignature, parseSignature } from '../signature.ts';
 import { type Ceremony, noticeVersion } from './ceremony.ts';
 import { custodiansOf, requireLiving } from './on-record.ts';
 import { actBase, versionReference } from './disclose.ts';
@@ -61,7 +61,7 @@ const PATIENT = /^Patient\/([A-Za-z0-9.-]{1,64})$/;
 export async function rotateKey(deps: KeyCeremony, { statement, signatures }: Authorization): Promise<KeyChanged> {
   const said = readKeyStatement('key-rotation', statement, { audience: deps.base, now: deps.now() });
   if (!said || signatures.length !== 2) throw refused();
-  const parsed = signatures.map(parseJws);
+  const parsed = signatures.map(parseSignature);
   const present = await presentKey(deps, parsed, said);
   const authorizedBy = { statement, signatures };
   const { kid, jwk, writes } = await deps.changes.register(
@@ -84,7 +84,7 @@ export async function rotateKey(deps: KeyCeremony, { statement, signatures }: Au
 }
 
 /** The live key of this owner among those that signed. */
-async function presentKey(deps: KeyCeremony, parsed: readonly ParsedJws[], { owner }: Said<'key-rotation'>): Promise<SigningKey> {
+async function presentKey(deps: KeyCeremony, parsed: readonly ParsedSignature[], { owner }: Said<'key-rotation'>): Promise<SigningKey> {
   for (const { kid } of parsed) {
     const key = await deps.keyOf(kid);
     if (key && key.owner === owner && maySign(key)) return key;
@@ -110,7 +110,7 @@ async function openRecovery(deps: KeyCeremony, authorizedBy: Authorization): Pro
   const said = readKeyStatement('key-recovery', statement, { audience: deps.base, now });
   const patient = PATIENT.exec(said?.owner ?? '')?.[1];
   if (!said || patient === undefined || signatures.length !== 2) throw refused();
-  const parsed = signatures.map(parseJws);
+  const parsed = signatures.map(parseSignature);
   const due = now + deps.recoveryDelayMs;
   const dueAt = new Date(due).toISOString();
   const { kid, jwk, writes } = await deps.changes.openRecovery({ owner: said.owner, jwk: said.jwk }, { by: deps.caller, authorizedBy, dueAt });
@@ -141,7 +141,7 @@ async function continueRecovery(deps: KeyCeremony, recovery: Recovery, said: Sai
   const due = Date.parse(recovery.dueAt);
   if (deps.now() < due) return { kind: 'pending', kid, due };
   await requireLivingOwner(deps, owner);
-  const attested = await Promise.all(recovery.authorizedBy.signatures.map((jws) => deps.keyOf(parseJws(jws).kid)));
+  const attested = await Promise.all(recovery.authorizedBy.signatures.map((jws) => deps.keyOf(parseSignature(jws).kid)));
   // The custodian's key may be revoked by now, but not have been in other hands when it signed.
   const custodian = attested.find((key) => key?.role === 'custodian');
   if (!custodian || !stillCounts(custodian, recovery.openedIndex)) throw refused();
@@ -173,7 +173,7 @@ export async function stopRecovery(deps: KeyCeremony, { statement, signatures }:
   const said = readKeyStatement('key-recovery-stop', statement, { audience: deps.base, now: deps.now() });
   const [jws, ...more] = signatures;
   if (!said || jws === undefined || more.length > 0) throw refused();
-  const parsed = parseJws(jws);
+  const parsed = parseSignature(jws);
   const [key, recovery] = [await deps.keyOf(parsed.kid), await deps.recovery(said.kid)];
   if (!key || recovery?.owner !== said.owner || !(await mayStop(deps, key, said.owner)) || !areSignedBy([parsed], [key], statement)) throw refused();
   if (recovery.state === 'completed') throw new AssentError('conflict', 'The recovery is completed.');

@@ -24,7 +24,11 @@ export function lookedUpOnce({ keyOf, authorities }: Signers): SignersOnce {
   return {
     keyOf: keys.of,
     authorities: { get: single.of, list: lists.of },
-    unchanged: () => [...keys.found(), ...single.found(), ...lists.found().flat()].flatMap((found) => (found ? [found.unchanged] : [])),
+    unchanged: () => {
+      const found = [...keys.found(), ...single.found(), ...lists.found().flat()].flatMap((each) => (each ? [each.unchanged] : []));
+      // A key may have been looked up by its kid and by its credential.
+      return [...new Map(found.map((guard) => [`${guard.recordKind} ${guard.id}`, guard])).values()];
+    },
   };
 }
 

@@ -1,4 +1,9 @@
-/** POST Consent/{id}/$withdraw: the patient's (or custodian's) signed withdrawal ends a Consent at once. interface.md §3 */
+/**
+ * POST Consent/{id}/$withdraw: the patient's (or custodian's) signed withdrawal ends a Consent at once. `jws` holds what it signs; a passkey's assertion,
+ * `webauthn`, has it beside it, in `statement`. interface.md §3
+ */
+import { webauthnSignature } from '../../consent/workflow.ts';
+import { AssentError } from '../../errors.ts';
 import { versionHeaders, versionUrl } from '../answer.ts';
 import type { Answer, FhirRequest } from '../interaction.ts';
 import { refuseUnknownQuery } from '../parameters.ts';
@@ -9,7 +14,11 @@ import { parametersOf, stringOf } from './parameters.ts';
 export async function withdraw(request: FhirRequest, { base }: Services): Promise<Answer> {
   refuseUnknownQuery(request, []);
   checkId(request.id);
-  const jws = stringOf(parametersOf(request, ['jws']), 'jws', ['valueString']);
-  const row = await request.gate.withdrawConsent(request.id, jws);
+  const list = parametersOf(request, ['jws', 'statement', 'webauthn']);
+  const text = (name: string) => stringOf(list, name, ['valueString']);
+  const byPasskey = list.some(({ name }) => name !== 'jws');
+  const signed = byPasskey ? { signature: webauthnSignature(text('webauthn')), statement: text('statement') } : { signature: text('jws') };
+  if (byPasskey && list.length !== 2) throw new AssentError('invalid-request', 'Either jws, or webauthn and statement.');
+  const row = await request.gate.withdrawConsent(request.id, signed);
   return { status: 200, headers: { ...versionHeaders(row), 'content-location': versionUrl(base, row) }, body: row.body };
 }
