@@ -2,7 +2,8 @@
  * Every way an answer could tell what its caller may not see, what it tells instead, and the tests that say so. consent.md §3, row by row.
  * `claims`: the way is not offered yet; the names are what a CapabilityStatement would claim of it.
  */
-type Tests = readonly (readonly [file: string, ...titles: readonly string[]])[];
+import type { Tests } from '../support/named-tests.ts';
+
 type Row = { readonly channel: string; readonly answer: string; readonly tests: Tests; readonly unoffered?: readonly string[] };
 
 const TWINS: readonly [string, string] = ['twins/twins.test.ts', 'answer ${requests} requests alike, over everything that is claimed'];
