@@ -68,7 +68,7 @@ async function registerAdmin(clients: Clients, admin: Bootstrap['admin']): Promi
     actor: 'Device/assent-administrator',
     purposes: ['HOPERAT'],
   };
-  await clients.add(registration).catch(async (error: unknown) => {
+  await clients.add(registration, 'first-start').catch(async (error: unknown) => {
     // Another server that starts at the same time was first.
     if (!(await isKnown())) throw error;
   });

@@ -2,13 +2,13 @@
  * Registered clients: records of kind `client`. interface.md §2
  *
  * Invariants: a change or removal is one commit that gives the client a new generation (or none) and moves the epoch, so every token
- * issued before it is dead on its next use; a removed id is never given to anyone else, because the audit trail names clients by id.
+ * issued before it is dead on its next use, and holds its AuditEvent and that one's log entry; a removed id is never given to anyone else, because the audit trail names clients by id.
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore, RecordValue } from '../store/port.ts';
-import type { RecordCommit } from './commit.ts';
+import type { AdminAct, RecordCommit } from './commit.ts';
 import { authMethod, type Credential, type Registration, type RegistrationInput, readRegistration } from './registration.ts';
 import { hashSecret } from './secret.ts';
 
@@ -30,13 +30,16 @@ export type StoredClient = Registration & {
 /** What an administrator sees: everything but the credential's hash. */
 export type ClientView = { readonly client_id: string; readonly [member: string]: unknown };
 
+/** Who administers. `first-start`: the server itself, when nobody is registered yet. */
+export type Registrar = AdminAct['by'] | 'first-start';
+
 export type Clients = {
   /** Throws AssentError: invalid-request, conflict. The answer is the only one that ever holds the client_secret. */
-  add(input: unknown): Promise<ClientView>;
+  add(input: unknown, by: Registrar): Promise<ClientView>;
   /** Without a credential in the input the present one stays. Throws: invalid-request, not-found, conflict. */
-  replace(id: string, input: unknown): Promise<ClientView>;
+  replace(id: string, input: unknown, by: Registrar): Promise<ClientView>;
   /** Throws AssentError: not-found, conflict. */
-  remove(id: string): Promise<void>;
+  remove(id: string, by: Registrar): Promise<void>;
   show(id: string): Promise<ClientView>;
   /** In id order; `after` continues. */
   list(page: { readonly after?: string; readonly limit: number }): Promise<readonly ClientView[]>;
@@ -62,29 +65,31 @@ export function createClients({ records, commit, clock, privateHosts }: ClientsD
   const guard = (id: string, revision: number | null, recordKind = KIND) => ({ kind: 'record' as const, recordKind, id, revision });
 
   return {
-    async add(input) {
+    async add(input, by) {
       const read = readRegistration(input, privateHosts);
       if (!read.credential) throw new AssentError('invalid-request', 'One of jwks, jwks_uri and client_secret is required.');
       const client = await newClient(read, read.credential, clock());
       const id = client.client_id;
-      const done = await commit({ guards: [guard(id, null), guard(id, null, RETIRED)], records: [put(client)], log: [] });
+      const act = actOn(client, 'registered', by);
+      const done = await commit({ ...act, guards: [guard(id, null), guard(id, null, RETIRED)], records: [put(client)], log: [] });
       if (done.kind === 'conflict') throw new AssentError('conflict', 'This client_id is or was in use.');
       return { ...view(client), ...(read.credential.kind === 'secret' ? { client_secret: read.credential.secret } : {}) };
     },
-    async replace(id, input) {
+    async replace(id, input, by) {
       const read = readRegistration(input, privateHosts);
       if (read.clientId !== undefined && read.clientId !== id) throw new AssentError('invalid-request', 'client_id is not the one of the path.');
       const { client: before, revision } = await at(id);
       const credential = read.credential ? await keep(read.credential) : before.credential;
       const client: StoredClient = { ...before, ...read.registration, credential, generation: randomUUID(), updated: clock() };
-      const done = await commit({ guards: [guard(id, revision)], records: [put(client)], log: [] });
+      const done = await commit({ ...actOn(client, 'changed', by), guards: [guard(id, revision)], records: [put(client)], log: [] });
       if (done.kind === 'conflict') throw new AssentError('conflict');
       return view(client);
     },
-    async remove(id) {
-      const { revision } = await at(id);
+    async remove(id, by) {
+      const { client, revision } = await at(id);
       const retired = { kind: 'put' as const, recordKind: RETIRED, id, value: { removed: clock() } };
-      const done = await commit({ guards: [guard(id, revision)], records: [{ kind: 'delete', recordKind: KIND, id }, retired], log: [] });
+      const records = [{ kind: 'delete' as const, recordKind: KIND, id }, retired];
+      const done = await commit({ ...actOn(client, 'removed', by), guards: [guard(id, revision)], records, log: [] });
       if (done.kind === 'conflict') throw new AssentError('conflict');
     },
     show: async (id) => view((await at(id)).client),
@@ -92,6 +97,12 @@ export function createClients({ records, commit, clock, privateHosts }: ClientsD
     find: async (id) => (await records.get(KIND, id))?.value as unknown as StoredClient | undefined,
     isRetired: async (id) => (await records.get(RETIRED, id)) !== undefined,
   };
+}
+
+/** A client that acts for a patient is told to that patient. Of one that is changed, whom it acts for from then on. */
+function actOn({ client_id: id, actor }: StoredClient, how: 'registered' | 'changed' | 'removed', by: Registrar): { readonly act?: AdminAct } {
+  if (by === 'first-start') return {};
+  return { act: { by, patient: /^Patient\/(.+)$/.exec(actor)?.[1], what: `client ${how}: ${id}` } };
 }
 
 async function newClient(read: RegistrationInput, credential: Credential, now: number): Promise<StoredClient> {

@@ -236,7 +236,12 @@ function permitsNow(consent: CompiledConsent, asked: Asked): boolean {
  * It denies what it denied. `signature`: a signer is not to be trusted; `suspended`, `by-stolen-key`: it was ended so; `majority`: a guardian's word is
  * over; `on-behalf`: a relative asks.
  */
-export type PermitsNothing = 'signature' | 'majority' | 'on-behalf' | NonNullable<CompiledConsent['ended']>;
+const permitsNothing = ['signature', 'suspended', 'by-stolen-key', 'majority', 'on-behalf'] as const;
+export type PermitsNothing = (typeof permitsNothing)[number];
+
+export function isPermitsNothing(because: PassedOver | PermitsNothing): because is PermitsNothing {
+  return permitsNothing.some((each) => each === because);
+}
 
 /** What a permit does not reach it closes (rule 16), also where nobody is sure any more of what it opened: no stolen key opens what an implicit policy would. */
 function closes(why: PermitsNothing | undefined): boolean {

@@ -8,7 +8,7 @@
 import { type Expression, holds } from '../search/expression.ts';
 import { builtInFor } from './built-in.ts';
 import type { CompiledConsent, Provision } from './compile.ts';
-import { type Clause, clausesOf, type DecisionInput, onBehalf, otherwiseFor, weigh, whySilent } from './decide.ts';
+import { type Clause, clausesOf, type DecisionInput, isPermitsNothing, onBehalf, otherwiseFor, weigh, whySilent } from './decide.ts';
 import { facet, PATIENT } from './facets.ts';
 
 /** Whether an expression holds of the resource; undefined: whoever asks may not know. */
@@ -90,7 +90,7 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
 
 /** Or denies at least. */
 function speaks(because: Why['silent'][number]['because'] | undefined): boolean {
-  return because === undefined || because === 'signature' || because === 'majority' || because === 'on-behalf';
+  return because === undefined || isPermitsNothing(because);
 }
 
 function groundOf({ permitted, denied, replaces }: ReturnType<typeof weigh>, tells: Tells): Ground {

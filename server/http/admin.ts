@@ -15,9 +15,9 @@ type KeyView = { readonly kid: string };
 export type AdminDeps = {
   readonly callerOf: (request: FastifyRequest) => Caller | Promise<Caller>;
   readonly clients: {
-    add(input: unknown): Promise<ClientView>;
-    replace(id: string, input: unknown): Promise<ClientView>;
-    remove(id: string): Promise<void>;
+    add(input: unknown, by: Caller): Promise<ClientView>;
+    replace(id: string, input: unknown, by: Caller): Promise<ClientView>;
+    remove(id: string, by: Caller): Promise<void>;
     show(id: string): Promise<ClientView>;
     list(page: { readonly after?: string; readonly limit: number }): Promise<readonly ClientView[]>;
   };
@@ -54,7 +54,7 @@ const rows: readonly Row[] = [
   { method: 'POST',   path: '/admin/clients',          query: [],                 run: addClient },
   { method: 'GET',    path: '/admin/clients',          query: ['after'],          run: listClients },
   { method: 'GET',    path: '/admin/clients/:id',      query: [],                 run: async ({ deps, id }) => ok(await deps.clients.show(id)) },
-  { method: 'PUT',    path: '/admin/clients/:id',      query: [],                 run: async ({ deps, id, body }) => ok(await deps.clients.replace(id, body)) },
+  { method: 'PUT',    path: '/admin/clients/:id',      query: [],                 run: async ({ deps, caller, id, body }) => ok(await deps.clients.replace(id, body, caller)) },
   { method: 'DELETE', path: '/admin/clients/:id',      query: [],                 run: removeClient },
   { method: 'POST',   path: '/admin/keys',             query: [],                 run: addKey },
   { method: 'GET',    path: '/admin/keys',             query: ['owner'],          run: listKeys },
@@ -108,8 +108,8 @@ async function answer({
   return body === undefined ? reply.send() : reply.type('application/json').send(JSON.stringify(body));
 }
 
-async function addClient({ deps, body }: Call): Promise<Answer> {
-  const client = await deps.clients.add(body);
+async function addClient({ deps, body, caller }: Call): Promise<Answer> {
+  const client = await deps.clients.add(body, caller);
   return { status: 201, body: client, location: `/admin/clients/${client.client_id}` };
 }
 
@@ -120,8 +120,8 @@ async function listClients({ deps, query }: Call): Promise<Answer> {
   return ok({ clients, ...(last === undefined ? {} : { next: `/admin/clients?after=${encodeURIComponent(last)}` }) });
 }
 
-async function removeClient({ deps, id }: Call): Promise<Answer> {
-  await deps.clients.remove(id);
+async function removeClient({ deps, id, caller }: Call): Promise<Answer> {
+  await deps.clients.remove(id, caller);
   return { status: 204 };
 }
 

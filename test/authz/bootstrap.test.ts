@@ -71,7 +71,7 @@ test('a start that was cut short after the file is made good by the next', async
 test('an administrator who was removed does not come back with a restart', async () => {
   await start();
   const before = await readBootstrap(dataDir());
-  await bench.clients.remove(before.admin.client_id);
+  await bench.clients.remove(before.admin.client_id, 'first-start');
   await start();
   expect((await enter(before)).status).toBe(401);
 });

@@ -59,7 +59,7 @@ describe('a secret', () => {
   test('a removed client is refused', async () => {
     const id = await bench.register();
     expect((await bench.requestToken({ scope: 'system/*.rs' }, basic(id))).status).toBe(200);
-    await bench.clients.remove(id);
+    await bench.clients.remove(id, 'first-start');
     refused(await bench.requestToken({ scope: 'system/*.rs' }, basic(id)), 401, 'invalid_client');
   });
 

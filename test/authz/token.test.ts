@@ -54,8 +54,11 @@ describe('a token of ours', () => {
   });
 
   test.each([
-    ['removed', () => bench.clients.remove('c')],
-    ['changed', () => bench.clients.replace('c', { client_name: 'C', scope: 'system/*.rs', actor: 'Organization/other', purposes: ['TREAT'] })],
+    ['removed', () => bench.clients.remove('c', 'first-start')],
+    [
+      'changed',
+      () => bench.clients.replace('c', { client_name: 'C', scope: 'system/*.rs', actor: 'Organization/other', purposes: ['TREAT'] }, 'first-start'),
+    ],
   ])('dies on the next request after its client was %s, here and in another process', async (_, change) => {
     await bench.register({ client_id: 'c' });
     const token = await bench.token('c', 'system/*.rs');
@@ -69,7 +72,7 @@ describe('a token of ours', () => {
   test('outlives the changes of other clients', async () => {
     const token = await bench.token(await bench.register(), 'system/*.rs');
     expect((await whoami(token)).status).toBe(200);
-    await bench.clients.remove(await bench.register());
+    await bench.clients.remove(await bench.register(), 'first-start');
     expect((await whoami(token)).status).toBe(200);
   });
 

@@ -66,6 +66,16 @@ test('what a stolen key permitted is named as ended, and what it denied still de
   expect(told('HIV')).toEqual({ permitted: false, ground: 'consent-denies', cited: [[0]], silent });
 });
 
+test.each(['suspended', 'by-stolen-key'] as const)('what was ended (%s) is named, and what it denied is cited', (ended) => {
+  const { input, keys } = decisionOn(observation(), {
+    consents: [consentBy('1', { type: 'deny' })],
+    implicit: { kind: 'permit-except', labels: [] },
+  });
+  const consents = input.policies.map((compiled) => ({ reference: 'Consent/c1', compiled: { ...compiled, permitsUntil: 0, ended } }));
+  const { permitted, ground, cited, silent } = why(input, { patient: '1', consents, tells: tellsOf('o', keys) });
+  expect([permitted, ground, cited.length, silent]).toEqual([false, 'consent-denies', 1, [{ reference: 'Consent/c1', because: ended }]]);
+});
+
 test('of whatever names these patients, only what is so of all of them is told', () => {
   const tells = tellsOfAny('o', ['1']);
   const [mine, theirs, label] = [any([`${PATIENT}1`]), any([`${PATIENT}2`]), any(['~rank/5'])];

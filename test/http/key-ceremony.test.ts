@@ -62,6 +62,13 @@ const notices = async (reference: string, session = admin): Promise<Json[]> => {
 };
 const codesOf = (tasks: readonly Json[]) => tasks.map(({ code }) => (code as { coding: [{ code: string }] }).coding[0].code).sort();
 
+/** What the trail of the patient says of keys and clients, as this session reads it. */
+async function actsOn(session: Session, reference: string): Promise<string[]> {
+  const found = (await session.call('GET', `AuditEvent?patient=${reference}&_count=200`)).json['entry'] as { resource: Json }[] | undefined;
+  const queries = (found ?? []).flatMap(({ resource }) => (resource['entity'] as { query?: string }[]).flatMap(({ query }) => query ?? []));
+  return queries.map((query) => Buffer.from(query, 'base64').toString()).filter((said) => /^(?:key|client) /.test(said));
+}
+
 /** 422, nothing told and nothing changed. */
 async function refused(owner: string, act: () => Promise<Answer>, status = 422): Promise<void> {
   const before = [await keysOf(owner), await notices(owner)];
@@ -84,15 +91,11 @@ describe('a further key of a patient', () => {
   it('is in the trail of the patient, as is who revoked it; of another’s key they see nothing', async () => {
     const [{ reference, key }, other] = [await person(), await person()];
     await admin.call('POST', `/admin/keys/${key.kid}/revoke`, { reason: 'lost' });
-    const actsOn = async (session: Session, patient: string) => {
-      const found = (await session.call('GET', `AuditEvent?patient=${patient}&_count=200`)).json['entry'] as { resource: Json }[] | undefined;
-      const queries = (found ?? []).flatMap(({ resource }) => (resource['entity'] as { query?: string }[]).flatMap(({ query }) => query ?? []));
-      return queries.map((query) => Buffer.from(query, 'base64').toString()).filter((said) => said.startsWith('key '));
-    };
     const { session: owner } = await register(server, { actor: reference });
     const told = [`key registered: ${key.kid}`, `key revoked: ${key.kid}`];
-    expect((await actsOn(owner, reference)).sort()).toEqual(told);
-    expect((await actsOn(admin, reference)).sort()).toEqual(told);
+    const keysIn = async (session: Session) => (await actsOn(session, reference)).filter((said) => said.startsWith('key ')).sort();
+    expect(await keysIn(owner)).toEqual(told);
+    expect(await keysIn(admin)).toEqual(told);
     expect(await actsOn(owner, other.reference)).toEqual([]);
     expect(await actsOn(insurer, reference)).toEqual([]);
   });
@@ -321,5 +324,37 @@ describe.each([
     await put({ admin }, { ...patient(id), ...died });
     await put({ admin }, { ...patient(id), deceasedBoolean: false });
     expect(await signs(key)).toBe(201);
+  });
+});
+
+describe('a client that acts for a patient', () => {
+  it('is in their trail when it is registered, changed and removed, each with its entry in the log; of another’s client they see nothing', async () => {
+    const [{ reference }, other] = [await person(), await person()];
+    const { session: owner } = await register(server, { actor: reference });
+    const registration = { client_name: 'App', client_secret: 'x'.repeat(32), scope: 'system/*.rs', actor: reference, purposes: ['PATRQT'] };
+    const acts = async (): Promise<string[]> => (await actsOn(owner, reference)).filter((said) => said.startsWith('client '));
+    const before = await acts();
+    const app = String((await admin.call('POST', '/admin/clients', registration)).json['client_id']);
+    expect((await admin.call('PUT', `/admin/clients/${app}`, { ...registration, client_name: 'Other name' })).status).toBe(200);
+    expect((await admin.call('DELETE', `/admin/clients/${app}`)).status).toBe(204);
+    expect((await admin.call('DELETE', `/admin/clients/${app}`)).status).toBe(404);
+    const told = ['registered', 'changed', 'removed'].map((how) => `client ${how}: ${app}`);
+    expect((await acts()).filter((said) => !before.includes(said)).sort()).toEqual(told.sort());
+    expect((await actsOn(owner, other.reference)).concat(await actsOn(insurer, reference))).toEqual([]);
+    const found = (await admin.call('GET', `AuditEvent?patient=${reference}&_count=200`)).json['entry'] as { resource: Json }[];
+    for (const said of told) {
+      const query = Buffer.from(said).toString('base64');
+      const event = found.find(({ resource }) => JSON.stringify(resource).includes(query));
+      const { index } = await server.hand.newestRow(`"AuditEvent/${String(event?.resource['id'])}"`);
+      expect(index).toBeGreaterThan(0);
+    }
+  });
+
+  it('that acts for no patient is in the trail of who did it', async () => {
+    const { client } = await register(server, { actor: 'Organization/other' });
+    const query = Buffer.from(`client registered: ${client.client_id}`).toString('base64');
+    const trail = (await admin.call('GET', 'AuditEvent?_sort=-date&_count=20')).text;
+    expect(trail).toContain(query);
+    expect((await insurer.call('GET', 'AuditEvent?_sort=-date&_count=200')).text).not.toContain(query);
   });
 });

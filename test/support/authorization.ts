@@ -112,7 +112,10 @@ export async function createAuthorizationBench({
     },
     async register(more = {}) {
       const registration = { client_name: 'A client', scope: 'system/*.rs', actor: 'Organization/insurer', purposes: ['HPAYMT', 'TREAT'] };
-      const client = await clients.add({ ...registration, ...('jwks' in more || 'jwks_uri' in more ? {} : { client_secret: SECRET }), ...more });
+      const client = await clients.add(
+        { ...registration, ...('jwks' in more || 'jwks_uri' in more ? {} : { client_secret: SECRET }), ...more },
+        'first-start',
+      );
       return String(client['client_id']);
     },
   };
