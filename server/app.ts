@@ -411,8 +411,9 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
   const explain = createExplain({ search, clock, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });
   const { origin } = new URL(endpoints.issuer);
-  const patients = createPatients({ engine, ...registry, clock, secret: await sharedSecret(records, 'passkeys'), origin });
-  await server.register(patients.pages);
+  const secret = await sharedSecret(records, 'passkeys');
+  const patients = createPatients({ engine, ...registry, gateFor, search, clock, secret, origin });
+  for (const pages of patients.pages) await server.register(pages);
   const { enrolments } = patients;
   await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, enrolments, explain });
   await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });

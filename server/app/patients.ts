@@ -1,4 +1,5 @@
 /** Patients at the door: one-time codes, passkeys, sessions and the pages for them. */
+import type { FastifyPluginAsync } from 'fastify';
 import { createChallenges } from '../authz/challenges.ts';
 import type { RecordCommit } from '../authz/commit.ts';
 import { createEnrolments, type Enrolments } from '../authz/enrolments.ts';
@@ -8,7 +9,10 @@ import { createPasskeys } from '../authz/passkeys.ts';
 import { createPatientSessions } from '../authz/patient-sessions.ts';
 import type { Clock } from '../clock.ts';
 import { isLiving } from '../consent/enforce/on-record.ts';
+import type { GateFor } from '../consent/gate.ts';
+import type { Search } from '../search/create-search.ts';
 import type { Engine } from '../store/port.ts';
+import { consentPages } from '../web/patient/consents.ts';
 import { type PasskeyPages, passkeyPages } from '../web/patient/plugin.ts';
 import { createPatientCookies, type PatientCookies } from '../web/patient/sessions.ts';
 
@@ -16,7 +20,8 @@ export type Patients = {
   readonly enrolments: Enrolments;
   /** Who is signed in, from a Cookie header: for every plugin that shows pages to patients. */
   readonly sessions: PatientCookies;
-  readonly pages: ReturnType<typeof passkeyPages>;
+  /** Plugins, to be registered. */
+  readonly pages: readonly FastifyPluginAsync[];
 };
 
 type Parts = {
@@ -25,13 +30,15 @@ type Parts = {
   readonly keys: LoggedKeys;
   readonly commit: RecordCommit;
   readonly clock: Clock;
+  readonly gateFor: GateFor;
+  readonly search: Pick<Search, 'plan'>;
   /** The same in every process on the database. */
   readonly secret: Uint8Array;
   /** Of our pages, as browsers see it. */
   readonly origin: string;
 };
 
-export function createPatients({ engine, keyLog, keys, commit, clock, secret, origin }: Parts): Patients {
+export function createPatients({ engine, keyLog, keys, commit, clock, secret, origin, gateFor, search }: Parts): Patients {
   const { records, resources } = engine;
   const enrolments = createEnrolments({ records, commit, clock, kids: keyLog.kids });
   const challenges = createChallenges({ records, clock, secret });
@@ -41,5 +48,6 @@ export function createPatients({ engine, keyLog, keys, commit, clock, secret, or
     sessions: createPatientSessions({ records, keys, isLiving: living, clock }),
     secure: origin.startsWith('https:'),
   });
-  return { enrolments, sessions, pages: passkeyPages({ passkeys, sessions, keysOf: keys.list, origin, clock }) };
+  const shared = { sessions, keysOf: keys.list, origin, clock };
+  return { enrolments, sessions, pages: [passkeyPages({ ...shared, passkeys }), consentPages({ ...shared, gateFor, search })] };
 }

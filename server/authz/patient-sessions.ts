@@ -8,6 +8,7 @@ import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import type { LoggedKey, LoggedKeys } from './logged-keys.ts';
+import { OWN_CLIENTS } from './registration.ts';
 
 const KIND = 'patient-session';
 export const SESSION_MS = 30 * 60_000;
@@ -60,7 +61,12 @@ export function createPatientSessions({ records, keys, isLiving, clock }: Deps):
 }
 
 function callerOf({ kid, owner }: LoggedKey, tokenId: string): Caller {
-  return Object.freeze({ client: `passkey:${kid}`, actor: owner, purpose: 'PATRQT', scopes: [], admin: false, choosesIds: false, tokenId });
+  return Object.freeze({ client: clientOf(kid), actor: owner, purpose: 'PATRQT', scopes: [], admin: false, choosesIds: false, tokenId });
+}
+
+/** A name for the passkey in the form of a client's id, which is a FHIR id too; 128 bits of its thumbprint. No client is registered under such a name. */
+function clientOf(kid: string): string {
+  return OWN_CLIENTS + Buffer.from(kid, 'base64url').toString('hex', 0, 16);
 }
 
 function hashOf(secret: string): string {

@@ -75,8 +75,11 @@ export function authMethod(credential: Pick<Credential, 'kind'>): 'client_secret
   return credential.kind === 'secret' ? 'client_secret_basic' : 'private_key_jwt';
 }
 
+/** Before the names of patients' passkeys as clients: what is theirs is shown to no client of that name. */
+export const OWN_CLIENTS = 'passkey.';
+
 const members = (privateHosts: readonly string[]): Readonly<Record<string, Check>> => ({
-  client_id: text(/^[A-Za-z0-9._~-]{1,64}$/, 'must be 1 to 64 letters, digits or ._~-'),
+  client_id: text(/^(?!passkey\.)[A-Za-z0-9._~-]{1,64}$/, `must be 1 to 64 letters, digits or ._~-, and not begin with ${OWN_CLIENTS}`),
   client_name: text(/^(?=.*\S).{1,200}$/, 'must be a line of at most 200 characters'),
   client_secret: text(/^[\x20-\x7e]{16,256}$/, 'must be 16 to 256 printable ASCII characters'),
   jwks: checkJwks,

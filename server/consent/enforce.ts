@@ -11,7 +11,16 @@ import { type AuthorityRecords, createAuthorities, actsFor } from './enforce/aut
 import { type Ages, type AuthorityCeremony, endAuthority, grantAuthority } from './enforce/authority-ceremony.ts';
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
-import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
+import {
+  type Ceremony,
+  type ConsentRecord,
+  prepareConsent,
+  SIGNED,
+  signConsent,
+  signPrepared,
+  statementOf,
+  withdrawConsent,
+} from './enforce/ceremony.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
@@ -191,7 +200,8 @@ function gateOf(
     prepareConsent: (request) => prepareConsent(ceremony, request),
     signConsent: (request) => signConsent(ceremony, request),
     signPreparedConsent: (request) => signPrepared(ceremony, request),
-    withdrawConsent: (id, jws) => withdrawConsent(ceremony, id, jws),
+    withdrawConsent: (id, signed) => withdrawConsent(ceremony, id, signed),
+    statementOf: (id) => statementOf(ceremony, id),
     breakGlass: (request) => breakGlass(ceremony, deps.breakGlass, request),
     rotateKey: (request) => rotateKey(keyCeremony, request),
     recoverKey: (request) => recoverKey(keyCeremony, request),

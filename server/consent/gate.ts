@@ -191,6 +191,8 @@ export type PreparedConsent = {
 
 /** `jws`: compact JWS with its payload detached, or a passkey's assertion in its one spelling (workflow.ts, webauthnSignature). */
 export type Signatures = readonly { readonly who: string; readonly jws: string }[];
+/** `digest`: base64url SHA-256 of the statement. `state`: proposed, active, withdrawn, … */
+export type ConsentStatement = { readonly statement: string; readonly digest: string; readonly state: string };
 export type SignedConsent = { readonly kind: 'activated' | 'proposed' | 'already-active'; readonly row: Row };
 
 /** What was signed about keys, as its exact text, and the detached JWS over it. */
@@ -365,6 +367,8 @@ export type Gate = {
   signPreparedConsent(request: { readonly consent: ResourceValue; readonly signatures: Signatures }): Promise<SignedConsent>;
   /** `signature`: a compact JWS that holds what it signs, or a passkey's assertion over `statement`. */
   withdrawConsent(id: string, signed: { readonly signature: string; readonly statement?: string }): Promise<Row>;
+  /** What is signed of a Consent about the caller, who must be the patient; undefined for everybody else, and where there is none. */
+  statementOf(id: string): Promise<ConsentStatement | undefined>;
   /** consent.md §7. Recorded and told to the patient when this resolves. Throws AssentError: forbidden, invalid-request. */
   breakGlass(request: { readonly patient: string; readonly reason: string }): Promise<BrokenGlass>;
   /** consent.md §6. Throw AssentError: invalid-signature, invalid-request, conflict, forbidden (a recovery takes scope admin). */

@@ -6,6 +6,7 @@
  *      └───────────────both at once──────────────────────────────┤────custodian──▶ suspended
  *                                                                └────a newer one▶ superseded
  */
+import canonicalize from 'canonicalize';
 import { AssentError } from '../errors.ts';
 import { type Authority, covers, mayAct, mayEnd } from './authority.ts';
 import type { CompiledConsent } from './compile.ts';
@@ -146,6 +147,11 @@ export async function acceptWithdrawal(
 function withdrawalText(parsed: ParsedSignature, beside: string | undefined): string | undefined {
   if ('assertion' in parsed) return beside;
   return beside === undefined ? payloadText(parsed) : undefined;
+}
+
+/** What is signed to end a Consent (`Consent/x`); good for FRESH_MS from `now`. interface.md §3 */
+export function withdrawalStatement({ consent, digest, now }: { readonly consent: string; readonly digest: string; readonly now: number }): string {
+  return canonicalize({ type: WITHDRAWAL_TYPE, consent, digest, created: new Date(now).toISOString() }) as string;
 }
 
 function readWithdrawal(text: string): { readonly consent: string; readonly digest: string; readonly created: string } | undefined {

@@ -92,6 +92,7 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
       kind: 'activated',
       row: rowOf('Consent', 'c1', { body: '{"resourceType":"Consent","id":"c1"}', at: store.now() }),
     }),
+    statementOf: async () => undefined,
     withdrawConsent: async (id) => rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
     standing: async () => 'as it was',
     breakGlass: async ({ patient }) => ({ patient, until: store.now() }),

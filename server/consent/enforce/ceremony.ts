@@ -14,7 +14,7 @@ import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import type { Guard, NewLogRow, RecordStore, StoredResource } from '../../store/port.ts';
 import { ambiguityOf } from '../ambiguity.ts';
 import { anchorsOf, type CompiledConsent, compileConsent, readingNamed, SEMANTICS } from '../compile.ts';
-import type { PreparedConsent, Row } from '../gate.ts';
+import type { ConsentStatement, PreparedConsent, Row } from '../gate.ts';
 import { fitsLife, mayEnd } from '../authority.ts';
 import type { Approvals } from '../model.ts';
 import type { ConsentLog } from '../policies.ts';
@@ -369,6 +369,14 @@ async function endStands(deps: Ceremony, id: string, { end }: ConsentRecord): Pr
   const reference = `Consent/${id}`;
   const ended = deps.log.entries(reference).at(-1);
   return !ended || (await judgeEnd(end, { reference, ended }, { ...deps, entries: deps.log.entries })).kind !== 'void';
+}
+
+/** For the patient it is about: they are told what they signed, or are to sign. What they see of the Consent itself is read and recorded elsewhere. */
+export async function statementOf(deps: Ceremony, id: string): Promise<ConsentStatement | undefined> {
+  const kept = (await recordOf(deps, id))?.value;
+  if (!kept || deps.caller.actor !== `Patient/${patientAndCustodians(kept).patient}`) return undefined;
+  const { statement, digest, state } = kept;
+  return { statement, digest, state };
 }
 
 function patientAndCustodians({ statement }: ConsentRecord): { readonly patient: string; readonly custodians: readonly string[] } {

@@ -41,12 +41,12 @@ ${passkeyScript}`;
 export type ListedKey = {
   readonly kid: string;
   readonly registeredAt: string;
-  readonly passkey?: object;
+  readonly passkey?: { readonly credentialId: string; readonly rpId: string };
   readonly revoked?: { readonly at: string };
 };
 
 export function passkeysPage({ patient, formToken }: PatientSession, keys: readonly ListedKey[]): Html {
-  return html`<p>Signed in as <code>${patient}</code>.</p>
+  return html`<p>Signed in as <code>${patient}</code>. <a href="/patient/consents">Your consents</a></p>
 <ol>${keys.map(keyCard)}</ol>
 <form method="post" action="/patient/sign-out">
 <input type="hidden" name="token" value="${formToken}">

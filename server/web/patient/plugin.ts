@@ -35,7 +35,7 @@ const FORM_BYTES = 32_768;
 /** A code has 60 bits: this many guesses a minute find none, and lock nobody out for long. */
 const MOST_GUESSES = 60;
 /** Where somebody who signed in goes, if no page sent them. */
-const HOME = '/patient/passkeys';
+const HOME = '/patient/consents';
 
 const script = readFileSync(new URL('../assets/passkey.js', import.meta.url), 'utf8');
 

@@ -1,0 +1,62 @@
+/**
+ * How a page of ours has the patient sign a statement with their passkey: what it means in words, and a form whose button asks the authenticator.
+ * consent.md §4
+ *
+ * Invariants: the words shown are those whose digest the patient signs, or the page is not shown; what comes back is judged by the Gate, never here.
+ */
+import { createHash } from 'node:crypto';
+import { webauthnSignature } from '../../consent/workflow.ts';
+import { AssentError } from '../../errors.ts';
+import type { Form } from '../forms.ts';
+import { type Html, html } from '../html.ts';
+import { type ListedKey, passkeyProblem, passkeyScript } from './passkeys.ts';
+import type { PatientSession } from './sessions.ts';
+
+/** For acceptForms: a statement goes there and back. */
+export const SIGNED_FORM_BYTES = 262_144;
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');
+
+/** The words of a consent statement, as they were prepared. Throws AssentError('invalid-signature') unless they are those that it says were shown. */
+export function termsOf(statement: string): Html {
+  const { consent, shown } = JSON.parse(statement) as {
+    readonly consent?: { readonly text?: { readonly div?: string } };
+    readonly shown?: { readonly digest?: string; readonly language?: string };
+  };
+  const paragraphs = [...(consent?.text?.div ?? '').matchAll(/<p>([^<]*)<\/p>/g)].map(([, line = '']) => line);
+  const lines = paragraphs.map((line) => line.replaceAll(/&#(\d+);/g, (_all, code: string) => String.fromCodePoint(Number(code))));
+  if (lines.length === 0 || sha256(lines.join('\n')) !== shown?.digest)
+    throw new AssentError('invalid-signature', 'The words of this Consent are not those that would be signed.');
+  return html`<div class="card" lang="${shown.language}">${lines.map((line) => html`<p>${line}</p>`)}</div>`;
+}
+
+export type Asking = {
+  /** The exact text that is signed. */
+  readonly statement: string;
+  /** Where the form goes. */
+  readonly action: string;
+  /** What its button says. */
+  readonly button: string;
+  /** What else it brings. */
+  readonly fields?: Readonly<Record<string, string>>;
+};
+
+/** `keys`: the patient's. The page is shown with `{ script: origin + SCRIPT_PATH }`; the form brings `token`, `statement` and `webauthn`: signedIn. */
+export function signForm({ formToken }: PatientSession, keys: readonly ListedKey[], { statement, action, button, fields = {} }: Asking): Html {
+  const passkeys = keys.flatMap(({ passkey, revoked }) => (passkey && !revoked ? [passkey] : []));
+  const [first] = passkeys;
+  if (!first) return html`<p class="bad">No passkey of yours is in use.</p>`;
+  const credentials = passkeys.map(({ credentialId }) => credentialId).join(' ');
+  const hidden = { ...fields, token: formToken, statement, webauthn: '' };
+  return html`<form method="post" action="${action}" data-passkey="sign" data-challenge="${sha256(statement)}" data-rp-id="${first.rpId}" data-credentials="${credentials}">
+${Object.entries(hidden).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
+${passkeyProblem}
+<button>${button}</button>
+</form>
+${passkeyScript}`;
+}
+
+/** What such a form brought. `signature` stands wherever a JWS stands in calls of the Gate. Throws AssentError('invalid-signature'). */
+export function signedIn(form: Form): { readonly statement: string; readonly signature: string } {
+  return { statement: form.get('statement') ?? '', signature: webauthnSignature(form.get('webauthn') ?? '') };
+}

@@ -1,0 +1,128 @@
+/** A patient with a real browser and its (virtual) authenticator: enrols, signs out and in, signs a Consent, withdraws it. */
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { enrolKey, type Key, partOf, prepare, type Session, submit } from '../../server/commands/demo/session.ts';
+import { launchBrowser } from '../support/browser.ts';
+import { issueCode, startNamedServer } from '../support/patient-pages.ts';
+import { HOSPITAL, observation, organization, patient, put, register, termsOf } from '../support/real-server.ts';
+
+const INSURER = 'Organization/insurer';
+let server: Awaited<ReturnType<typeof startNamedServer>>;
+let browser: Browser;
+let custodian: Key;
+let insurer: Session;
+
+beforeAll(async () => {
+  [server, browser] = await Promise.all([startNamedServer(), launchBrowser()]);
+  for (const reference of [HOSPITAL, INSURER]) await put(server, organization(reference));
+  custodian = await enrolKey(server.admin, HOSPITAL);
+  insurer = (await register(server, { actor: INSURER })).session;
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** With an authenticator that verifies whoever uses it, or does not. `complaints`: what the browser says of the page, and what it asks of others. */
+async function open({ verified = true } = {}): Promise<{ readonly context: BrowserContext; readonly page: Page; readonly complaints: string[] }> {
+  const context = await browser.newContext({ viewport: { width: 390, height: 800 } });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on('console', (message) => {
+    // Chromium misses RS256, which no key here has.
+    if (!message.text().includes('pubKeyCredParams')) complaints.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(server.origin) && !request.url().startsWith('data:')) complaints.push(request.url());
+  });
+  const devtools = await context.newCDPSession(page);
+  await devtools.send('WebAuthn.enable');
+  await devtools.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: verified,
+      automaticPresenceSimulation: true,
+    },
+  });
+  return { context, page, complaints };
+}
+
+async function person(id: string): Promise<string> {
+  await put(server, patient(id));
+  await put(server, observation(`o-${id}`, `Patient/${id}`));
+  return issueCode(server.admin, `Patient/${id}`);
+}
+
+const reads = async (id: string) => (await insurer.call('GET', `Observation/o-${id}`)).status;
+
+async function proposed(id: string): Promise<void> {
+  const statement = partOf(await prepare(server.admin, termsOf(server, { patient: `Patient/${id}`, grantee: INSURER })), 'statement');
+  expect((await submit(server.admin, statement, [custodian])).status).toBe(202);
+}
+
+async function enrol(page: Page, code: string): Promise<void> {
+  await page.goto(`${server.origin}/patient/enrol`);
+  await page.getByLabel('The code you were given').fill(code);
+  await page.getByRole('button', { name: 'Register a passkey' }).click();
+}
+
+async function signIn(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Sign in with your passkey' }).click();
+  await page.waitForURL(`${server.origin}/patient/consents`);
+}
+
+describe('a patient in a browser', () => {
+  test('enrols, signs out, signs in, signs a Consent and withdraws it', async () => {
+    const code = await person('anna');
+    const { context, page, complaints } = await open();
+    await enrol(page, code);
+    await page.getByText('Your passkey is registered.').waitFor();
+    await signIn(page);
+    expect(await page.getByText('There is none.').isVisible()).toBe(true);
+    await page.getByRole('link', { name: 'Your passkeys' }).click();
+    expect(await page.getByRole('listitem').count()).toBe(1);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.goto(`${server.origin}/patient/consents`);
+    await signIn(page);
+
+    await proposed('anna');
+    await page.reload();
+    await page.getByRole('button', { name: 'Read it' }).click();
+    expect(await page.getByText('查阅者 Organization/insurer').isVisible()).toBe(true);
+    expect(await reads('anna')).toBe(404);
+    await page.getByRole('button', { name: 'Sign with your passkey' }).click();
+    await page.getByText('It is in force.').waitFor();
+    expect(await reads('anna')).toBe(200);
+
+    await page.getByRole('link', { name: 'Your consents' }).click();
+    await page.getByRole('button', { name: 'Read it' }).click();
+    await page.getByRole('button', { name: 'Withdraw with your passkey' }).click();
+    await page.getByText('Withdrawn.').waitFor();
+    expect(await reads('anna')).toBe(404);
+
+    expect(page.url()).not.toContain('anna');
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390);
+    const [cookie] = await context.cookies();
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Lax' });
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
+  test('is told in words what went wrong: a wrong code, a device that verifies nobody, no passkey', async () => {
+    const code = await person('berta');
+    const { context, page } = await open({ verified: false });
+    await enrol(page, 'AAAA-BBBB-CCCC');
+    await page.getByText('This code is not valid').waitFor();
+    await enrol(page, code);
+    await page.getByText('It was not done').waitFor();
+    await page.goto(`${server.origin}/patient/sign-in`);
+    await page.getByRole('button', { name: 'Sign in with your passkey' }).click();
+    await page.getByText('It was not done').waitFor();
+    expect(await page.getByRole('alert').isVisible()).toBe(true);
+    expect(await context.cookies()).toEqual([]);
+    await context.close();
+  });
+});
