@@ -18,6 +18,8 @@ export const entryKinds = [
   'consent-withdrawn',
   'consent-suspended',
   'consent-superseded',
+  /** What was asked for was refused, or nobody answered in time. */
+  'consent-rejected',
   /** Of what the entries before name under this reference, neither text nor statement is kept any more. */
   'erasure',
   'key-registered',

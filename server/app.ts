@@ -10,6 +10,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { logRow } from '../ledger/entry.ts';
 import { anchorSeries } from './anchoring/anchor-watch.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
+import { createRepeated, type Repeated } from './anchoring/repeated.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
 import { createRecorder, type Recorded, type Recorder } from './audit/record.ts';
@@ -37,6 +38,7 @@ import { keepLabelled } from './consent/enforce/label-mark.ts';
 import { reindexJob } from './consent/enforce/reindex.ts';
 import { facet, facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
+import type { Caller } from './consent/model.ts';
 import { createLabelling, type Labelling } from './consent/labelling.ts';
 import { breakGlassPolicyOf, hiddenFromGuardians, implicitPolicyOf } from './consent/configured.ts';
 import type { ImplicitPolicy } from './consent/model.ts';
@@ -119,6 +121,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   if (await keepLabelled({ ...nudging, jobs, labelling }, isNew)) warn(STALE_LABELS);
   const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling };
   const gateFor = buildGate(nudging, gates);
+  const background = inBackground(jobs, expiringRequests(gateFor, server));
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
   const made = { metrics: createMetrics(), profiles: profilesByType(packages.packages) };
@@ -134,17 +137,47 @@ export async function createApp(config: Config, { clock, through = (engine) => e
       await anchoring.sealer.start();
       wakeForOthers(engine, anchoring, server);
       await server.listen({ host: config.HOST, port: config.PORT });
-      jobs.start();
+      background.start();
     },
     async close() {
       await server.close();
-      await jobs.stop();
+      await background.stop();
       await anchoring.sealer.stop();
       await validator.close();
       await engine.resources.close();
     },
   };
 }
+
+/** What runs while the server answers. */
+function inBackground(...works: readonly Repeated[]): Repeated {
+  return {
+    start: () => works.forEach((work) => work.start()),
+    stop: async () => void (await Promise.all(works.map((work) => work.stop()))),
+  };
+}
+
+/** Requests for a Consent that nobody answered in time. */
+function expiringRequests(gateFor: GateFor, { log }: FastifyInstance): Repeated {
+  const once = async (): Promise<number> => {
+    await gateFor(SERVER).expireRequests();
+    return MINUTE_MS;
+  };
+  const sentenceOf = () => 'requests whose deadline has passed could not be ended; it is tried again';
+  const report = (fault: unknown) => log.error(described(fault), 'requests are not ended');
+  return createRepeated({ once, retryMs: MINUTE_MS, sentenceOf }, { schedule: systemSchedule, report });
+}
+
+/** Whoever does what nobody asked for. */
+const SERVER: Caller = {
+  client: 'server',
+  actor: 'Device/assent-server',
+  purpose: 'HOPERAT',
+  scopes: [],
+  admin: false,
+  choosesIds: false,
+  tokenId: '',
+};
 
 /** Jobs per caller under way at once. */
 const JOBS_PER_OWNER = 20;

@@ -41,7 +41,7 @@ export const builtInPolicies: readonly BuiltIn[] = [
   },
   {
     name: 'own-acts',
-    says: 'A requester reads the AuditEvents and Tasks of its own acts; a patient those about themselves; of Consents a patient their own; a Provenance is read by whoever may read all its targets.',
+    says: 'A requester reads the AuditEvents and Tasks of its own acts; a custodian the Tasks that ask for its approval; a patient those about themselves; of Consents a patient their own; a Provenance is read by whoever may read all its targets.',
     effect: 'decides',
     applies: (type) => RECORDS.has(type),
     where: (type, caller) => or([ownActs(type, caller), ownRecord(type, caller), concerning(type, caller)]),
@@ -72,7 +72,7 @@ export const builtInPolicies: readonly BuiltIn[] = [
 /** A Task is its requester's own act only if that requester itself wrote it: anyone can name another as requester. */
 function ownActs(type: string, { client, actor }: Caller): Expression {
   if (type === 'AuditEvent') return any([facet.own(client)]);
-  if (type === 'Task') return or([any([facet.own(client)]), and([any([facet.writer(actor)]), any([facet.author(actor)])])]);
+  if (type === 'Task') return or([any([facet.own(client), facet.owner(actor)]), and([any([facet.writer(actor)]), any([facet.author(actor)])])]);
   return none;
 }
 

@@ -21,6 +21,7 @@ import {
   statementOf,
   withdrawConsent,
 } from './enforce/ceremony.ts';
+import { approveConsent, expireRequests, refuseConsent, requestBeside, requestConsent } from './enforce/requests.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
@@ -150,7 +151,7 @@ type MadeDeps = GateDeps & { readonly signers: Signers };
 
 function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): Ceremony {
   const { resources, records, clock, base } = deps;
-  return {
+  const ceremony: Ceremony = {
     caller,
     resources,
     records,
@@ -169,13 +170,15 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
     kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key) ? [key.kid] : [])).sort(),
     isCustodian: () => isCustodian(deps, caller),
     parameters: deps.parameters,
-    keysOf: (resource, { writer, previous, concepts, sealed }) => {
+    requested: (id, record) => requestBeside(ceremony, id, record),
+    keysOf: (resource, { writer, previous, concepts, sealed, own, owner }) => {
       const { keys, instant } = deps.indexKeys(resource);
       const lookup = (reference: string) => concepts.get(reference);
-      const facets = facetsOf(resource, { writer, base, lookup, ...(previous ? { keep: previous } : {}), ...(sealed ? { sealed } : {}) });
+      const facets = facetsOf(resource, { writer, base, lookup, own, owner, ...(previous ? { keep: previous } : {}), ...(sealed ? { sealed } : {}) });
       return { keys: [...keys, ...facets], instant };
     },
   };
+  return ceremony;
 }
 
 function gateOf(
@@ -202,6 +205,10 @@ function gateOf(
     signPreparedConsent: (request) => signPrepared(ceremony, request),
     withdrawConsent: (id, signed) => withdrawConsent(ceremony, id, signed),
     statementOf: (id) => statementOf(ceremony, id),
+    requestConsent: (wanted) => requestConsent(ceremony, wanted),
+    approveConsent: (id, signatures) => approveConsent(ceremony, id, signatures),
+    refuseConsent: (id, signed) => refuseConsent(ceremony, id, signed),
+    expireRequests: () => expireRequests(ceremony),
     breakGlass: (request) => breakGlass(ceremony, deps.breakGlass, request),
     rotateKey: (request) => rotateKey(keyCeremony, request),
     recoverKey: (request) => recoverKey(keyCeremony, request),

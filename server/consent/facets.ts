@@ -20,6 +20,8 @@ export const facet = {
   writer: (actor: string) => `@writer/${actor}`,
   /** The client whose act this AuditEvent or Task records, and that may see it. */
   own: (client: string) => `@own/${client}`,
+  /** The party whose Task this is: made by the server, for whoever acts for them. */
+  owner: (actor: string) => `@owner/${actor}`,
   /** A patient whom this AuditEvent concerns beside others, none of whom it names. */
   concerned: (id: string) => `@concerned/${id}`,
   rank: (rank: number) => `${RANK}${rank}`,
@@ -83,14 +85,16 @@ export const REFERENCES_KEPT = '~refs';
 
 /** Whether a stored key is a facet rather than a key of a search parameter. */
 export function isFacet(key: string): boolean {
-  return /^(?:@(?:patient|writer|own|concerned|rests)\/|~[a-z])/.test(key);
+  return /^(?:@(?:patient|writer|own|owner|concerned|rests)\/|~[a-z])/.test(key);
 }
 
 export type FacetContext = {
   readonly writer: string;
   readonly sealed?: boolean;
   /** Client id. */
-  readonly own?: string;
+  readonly own?: string | undefined;
+  /** FHIR reference. */
+  readonly owner?: string | undefined;
   /** Facets of the version before, where this writer may not lower labels or drop patients (rule 21). */
   readonly keep?: readonly string[];
   /** Our own FHIR base URL: absolute references to it are local. */
@@ -107,6 +111,7 @@ export function facetsOf(resource: ResourceValue, context: FacetContext): string
   for (const patient of patientsNamed(resource, context.base)) keys.add(facet.patient(patient));
   keys.add(facet.writer(context.writer));
   if (context.own !== undefined) keys.add(facet.own(context.own));
+  if (context.owner !== undefined) keys.add(facet.owner(context.owner));
   if (context.sealed) keys.add(SEALED);
   for (const part of parts) if (part !== resource) keys.add(facet.part(String(part['resourceType'])));
   addSectionTargets(keys, parts, context);

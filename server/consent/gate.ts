@@ -193,6 +193,8 @@ export type PreparedConsent = {
 export type Signatures = readonly { readonly who: string; readonly jws: string }[];
 /** `digest`: base64url SHA-256 of the statement. `state`: proposed, active, withdrawn, … */
 export type ConsentStatement = { readonly statement: string; readonly digest: string; readonly state: string };
+/** `signature`: a compact JWS that holds what it signs, or a passkey's assertion over `statement`. */
+export type SignedEnd = { readonly signature: string; readonly statement?: string };
 export type SignedConsent = { readonly kind: 'activated' | 'proposed' | 'already-active'; readonly row: Row };
 
 /** What was signed about keys, as its exact text, and the detached JWS over it. */
@@ -365,10 +367,19 @@ export type Gate = {
   signConsent(request: { readonly statement: string; readonly signatures: Signatures }): Promise<SignedConsent>;
   /** The same for a Consent sent as it was prepared, beside its signatures. */
   signPreparedConsent(request: { readonly consent: ResourceValue; readonly signatures: Signatures }): Promise<SignedConsent>;
-  /** `signature`: a compact JWS that holds what it signs, or a passkey's assertion over `statement`. */
-  withdrawConsent(id: string, signed: { readonly signature: string; readonly statement?: string }): Promise<Row>;
+  withdrawConsent(id: string, signed: SignedEnd): Promise<Row>;
   /** What is signed of a Consent about the caller, who must be the patient; undefined for everybody else, and where there is none. */
   statementOf(id: string): Promise<ConsentStatement | undefined>;
+  /**
+   * consent.md §5. Whoever asks gets their Task, whether or not there is such a patient. `deadline`: ms since 1970. Throws AssentError: invalid-consent,
+   * rate-limited.
+   */
+  requestConsent(request: { readonly consent: ResourceDocument; readonly language: string; readonly deadline: number }): Promise<Row>;
+  /** The statement of a request, signed; or a signed refusal, which resolves with the Consent. Throw AssentError('invalid-signature'). */
+  approveConsent(id: string, signatures: Signatures): Promise<SignedConsent>;
+  refuseConsent(id: string, signed: SignedEnd): Promise<Row>;
+  /** Ends the requests whose deadline has passed; the server does this itself. Resolves with how many. */
+  expireRequests(): Promise<number>;
   /** consent.md §7. Recorded and told to the patient when this resolves. Throws AssentError: forbidden, invalid-request. */
   breakGlass(request: { readonly patient: string; readonly reason: string }): Promise<BrokenGlass>;
   /** consent.md §6. Throw AssentError: invalid-signature, invalid-request, conflict, forbidden (a recovery takes scope admin). */

@@ -69,7 +69,7 @@ export type Policies = {
 };
 
 const ACTIVE = 'consent-active';
-const ENDED = new Set(['consent-withdrawn', 'consent-superseded', 'consent-suspended']);
+const ENDED = new Set(['consent-withdrawn', 'consent-superseded', 'consent-suspended', 'consent-rejected']);
 const SLICE = 500;
 
 export function createPolicies(deps: PoliciesDeps): Policies {

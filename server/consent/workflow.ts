@@ -5,6 +5,7 @@
  *   prepared ──patient or custodian──▶ proposed ──the other──▶ active ──patient──▶ withdrawn
  *      └───────────────both at once──────────────────────────────┤────custodian──▶ suspended
  *                                                                └────a newer one▶ superseded
+ * Asked for by $request, a proposed one is rejected by a refusal or its deadline: requests.ts.
  */
 import canonicalize from 'canonicalize';
 import { AssentError } from '../errors.ts';
@@ -17,7 +18,7 @@ import type { Statement } from './statement.ts';
 
 export { webauthnSignature } from './signature.ts';
 
-export type ConsentState = 'proposed' | 'active' | 'withdrawn' | 'suspended' | 'superseded';
+export type ConsentState = 'proposed' | 'active' | 'withdrawn' | 'suspended' | 'superseded' | 'rejected';
 
 /** `proxy`: on behalf of the patient, in their place. */
 export type SignerRole = 'patient' | 'custodian' | 'proxy';
@@ -98,21 +99,23 @@ export function isComplete(approvals: readonly Approval[], needed: Approvals): b
 /** Withdrawals are fresh: an old one found somewhere does nothing. */
 export const FRESH_MS = 10 * 60_000;
 const WITHDRAWAL_TYPE = 'urn:assent:withdrawal:1';
+const REFUSAL_TYPE = 'urn:assent:refusal:1';
 
-type Withdrawing = {
+type Refusing = {
   readonly consent: string;
   readonly patient: string;
   readonly custodians: readonly string[];
-  /** Digest of the statement in force. */
+  /** Of the statement in force, or to be signed. */
   readonly digest: string;
   /** Our FHIR base URL. */
   readonly audience: string;
-  /** Of the Consent: by the patient's own key. */
-  readonly signedByPatient: boolean;
   readonly now: number;
   readonly keyOf: Signing['keyOf'];
   readonly authoritiesOf: Signing['authoritiesOf'];
 };
+
+/** `signedByPatient`: of the Consent, by the patient's own key. */
+type Withdrawing = Refusing & { readonly signedByPatient: boolean };
 
 /** `signature`: a compact JWS that holds what it signs, or an assertion (signature.ts) over `statement`. */
 export type SignedWithdrawal = { readonly signature: string; readonly statement?: string };
@@ -121,20 +124,14 @@ export type SignedWithdrawal = { readonly signature: string; readonly statement?
 type Withdrawal = { readonly state: 'withdrawn' | 'suspended'; readonly under?: Authority };
 
 /** By the patient's key, or on their behalf, it ends the Consent, by the custodian's it suspends it. Throws AssentError('invalid-signature'). */
-export async function acceptWithdrawal(
-  { signature, statement }: SignedWithdrawal,
-  { consent, patient, custodians, digest, audience, signedByPatient, now, keyOf, authoritiesOf }: Withdrawing,
-): Promise<Withdrawal> {
-  const parsed = parseSignature(signature);
-  const text = withdrawalText(parsed, statement);
-  const key = await keyOf(parsed.kid);
+export async function acceptWithdrawal(signed: SignedWithdrawal, { signedByPatient, ...asked }: Withdrawing): Promise<Withdrawal> {
+  const { patient, custodians, now, authoritiesOf } = asked;
   const refused = new AssentError(
     'invalid-signature',
     'The withdrawal is not signed by the patient or the custodian, not about this Consent, or not fresh.',
   );
-  if (text === undefined || !key || !maySign(key) || !isSignedBy(parsed, key, text, audience)) throw refused;
-  const said = readWithdrawal(text);
-  if (!said || said.consent !== consent || said.digest !== digest || !(Math.abs(Date.parse(said.created) - now) <= FRESH_MS)) throw refused;
+  const key = await signerOf(signed, WITHDRAWAL_TYPE, asked);
+  if (!key) throw refused;
   if (key.role === 'patient' && key.owner === `Patient/${patient}`) return { state: 'withdrawn' };
   if (key.role === 'custodian' && custodians.includes(key.owner)) return { state: 'suspended' };
   const known = key.role === 'related-person' ? await authoritiesOf(key.owner) : [];
@@ -143,21 +140,60 @@ export async function acceptWithdrawal(
   throw refused;
 }
 
+/** Of whoever a request asks for their signature, in place of it. Throws AssentError('invalid-signature'). */
+export async function acceptRefusal(signed: SignedWithdrawal, asked: Refusing): Promise<Pick<Approval, 'who' | 'role' | 'jws'>> {
+  const { patient, custodians, now, authoritiesOf } = asked;
+  const { signature: jws } = signed;
+  const key = await signerOf(signed, REFUSAL_TYPE, asked);
+  if (key?.role === 'patient' && key.owner === `Patient/${patient}`) return { who: key.owner, role: 'patient', jws };
+  if (key?.role === 'custodian' && custodians.includes(key.owner)) return { who: key.owner, role: 'custodian', jws };
+  const known = key?.role === 'related-person' ? await authoritiesOf(key.owner) : [];
+  if (key && known.some((each) => each.patient === patient && mayAct(each, 'sign', now))) return { who: key.owner, role: 'proxy', jws };
+  throw new AssentError('invalid-signature', 'The refusal is not signed by the patient or the custodian, not about this request, or not fresh.');
+}
+
+/** Of a fresh statement of this type about this Consent. */
+async function signerOf(
+  { signature, statement }: SignedWithdrawal,
+  type: string,
+  { consent, digest, audience, now, keyOf }: Refusing,
+): Promise<SigningKey | undefined> {
+  const parsed = parseSignature(signature);
+  const text = saidText(parsed, statement);
+  const key = await keyOf(parsed.kid);
+  if (text === undefined || !key || !maySign(key) || !isSignedBy(parsed, key, text, audience)) return undefined;
+  const said = readSaid(text, type);
+  const isFresh = said && Math.abs(Date.parse(said.created) - now) <= FRESH_MS;
+  return isFresh && said.consent === consent && said.digest === digest ? key : undefined;
+}
+
 /** A JWS carries what it signs; beside an assertion it stands. */
-function withdrawalText(parsed: ParsedSignature, beside: string | undefined): string | undefined {
+function saidText(parsed: ParsedSignature, beside: string | undefined): string | undefined {
   if ('assertion' in parsed) return beside;
   return beside === undefined ? payloadText(parsed) : undefined;
 }
 
 /** What is signed to end a Consent (`Consent/x`); good for FRESH_MS from `now`. interface.md §3 */
-export function withdrawalStatement({ consent, digest, now }: { readonly consent: string; readonly digest: string; readonly now: number }): string {
-  return canonicalize({ type: WITHDRAWAL_TYPE, consent, digest, created: new Date(now).toISOString() }) as string;
+export function withdrawalStatement(ended: Ended): string {
+  return endStatement(WITHDRAWAL_TYPE, ended);
 }
 
-function readWithdrawal(text: string): { readonly consent: string; readonly digest: string; readonly created: string } | undefined {
+/** The same to refuse one that was asked for. */
+export function refusalStatement(ended: Ended): string {
+  return endStatement(REFUSAL_TYPE, ended);
+}
+
+/** `now`: ms since 1970. */
+type Ended = { readonly consent: string; readonly digest: string; readonly now: number };
+
+function endStatement(type: string, { consent, digest, now }: Ended): string {
+  return canonicalize({ type, consent, digest, created: new Date(now).toISOString() }) as string;
+}
+
+function readSaid(text: string, wanted: string): { readonly consent: string; readonly digest: string; readonly created: string } | undefined {
   try {
     const { type, consent, digest, created, ...more } = JSON.parse(text) as Record<string, unknown>;
-    const known = type === WITHDRAWAL_TYPE && typeof consent === 'string' && typeof digest === 'string' && typeof created === 'string';
+    const known = type === wanted && typeof consent === 'string' && typeof digest === 'string' && typeof created === 'string';
     return known && Object.keys(more).length === 0 ? { consent, digest, created } : undefined;
   } catch {
     return undefined;

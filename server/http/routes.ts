@@ -21,14 +21,14 @@ import { endAuthority, grantAuthority } from './operations/authorities.ts';
 import { recoverKey, rotateKey, stopRecovery } from './operations/keys.ts';
 import { lastn } from './operations/lastn.ts';
 import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
-import { prepare } from './operations/prepare.ts';
+import { prepare, requestConsent } from './operations/prepare.ts';
 import { conditionalPatch, patch } from './patch.ts';
 import { purge } from './operations/purge.ts';
 import { receipt } from './operations/receipt.ts';
 import { reindex } from './operations/reindex.ts';
-import { sign } from './operations/sign.ts';
+import { approve, sign } from './operations/sign.ts';
 import { validate } from './operations/validate.ts';
-import { withdraw } from './operations/withdraw.ts';
+import { refuse, withdraw } from './operations/withdraw.ts';
 import { read } from './read.ts';
 import { search } from './search.ts';
 import { searchSystem } from './search-several.ts';
@@ -95,6 +95,9 @@ export const routes: readonly Route[] = [
   { interaction: '$prepare',         method: 'POST',   path: '/Consent/$prepare',              scope: 'token',  takes: 'resource', handler: prepare },
   { interaction: '$sign',            method: 'POST',   path: '/Consent/$sign',                 scope: 'token',  takes: 'resource', handler: sign },
   { interaction: '$withdraw',        method: 'POST',   path: '/Consent/:id/$withdraw',         scope: 'token',  takes: 'resource', handler: withdraw },
+  { interaction: '$request',         method: 'POST',   path: '/Consent/$request',              scope: 'token',  takes: 'resource', handler: requestConsent },
+  { interaction: '$approve',         method: 'POST',   path: '/Consent/:id/$approve',          scope: 'token',  takes: 'resource', handler: approve },
+  { interaction: '$refuse',          method: 'POST',   path: '/Consent/:id/$refuse',           scope: 'token',  takes: 'resource', handler: refuse },
   { interaction: '$break-glass',     method: 'POST',   path: '/Patient/:id/$break-glass',      scope: 'r',      takes: 'resource', handler: breakGlass },
   { interaction: '$rotate-key',      method: 'POST',   path: '/$rotate-key',                  scope: 'token',  takes: 'resource', handler: rotateKey },
   { interaction: '$recover-key',     method: 'POST',   path: '/$recover-key',                 scope: 'token',  takes: 'resource', handler: recoverKey },

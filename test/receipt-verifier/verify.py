@@ -201,7 +201,7 @@ def write_json(value, order):
 # --- §2 The file ---
 
 KINDS = (
-    "disclosure denial write break-glass consent-proposed consent-active consent-withdrawn consent-suspended consent-superseded "
+    "disclosure denial write break-glass consent-proposed consent-active consent-withdrawn consent-suspended consent-superseded consent-rejected "
     "erasure key-registered key-revoked key-recovery-opened key-recovery-stopped authority-granted authority-ended"
 ).split()
 

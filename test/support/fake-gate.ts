@@ -94,6 +94,13 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     }),
     statementOf: async () => undefined,
     withdrawConsent: async (id) => rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
+    requestConsent: async () => rowOf('Task', 't1', { body: '{"resourceType":"Task","id":"t1"}', at: store.now() }),
+    approveConsent: async (id) => ({
+      kind: 'activated',
+      row: rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
+    }),
+    refuseConsent: async (id) => rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
+    expireRequests: async () => 0,
     standing: async () => 'as it was',
     breakGlass: async ({ patient }) => ({ patient, until: store.now() }),
     rotateKey: async () => ({ kind: 'registered', kid: 'kid' }),

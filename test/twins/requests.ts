@@ -503,6 +503,35 @@ export const makers: readonly (readonly [number, Make])[] = [
   ],
   [
     1,
+    ({ random }) =>
+      post(
+        `Consent/${random.one(['{Consent/alice@0}', 'absent'])}/$approve`,
+        parameters({
+          name: 'signature',
+          part: [
+            { name: 'who', valueReference: { reference: 'Patient/alice' } },
+            { name: 'jws', valueString: 'a.b.c' },
+          ],
+        }),
+        'operation approve',
+      ),
+  ],
+  [
+    1,
+    ({ random }) =>
+      post(`Consent/${random.one(['{Consent/alice@0}', 'absent'])}/$refuse`, parameters({ name: 'jws', valueString: 'a.b.c' }), 'operation refuse'),
+  ],
+  [
+    1,
+    (given) =>
+      post(
+        'Consent/$request',
+        parameters({ name: 'consent', resource: consentOf(given) }, { name: 'deadline', valueInstant: '2020-01-01T00:00:00Z' }),
+        'operation request',
+      ),
+  ],
+  [
+    1,
     ({ random }) => ({
       ...get(`${random.one(['Consent/{Consent/alice@0}', 'Consent/absent', 'AuditEvent/absent'])}/$receipt`, 'operation receipt'),
       only: 'status',

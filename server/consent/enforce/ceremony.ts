@@ -11,7 +11,7 @@ import { newVersion } from '../../fhir/ids.ts';
 import { objectText, withMembers } from '../../fhir/json-text.ts';
 import { newIdFor } from '../../fhir/new-ids.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
-import type { Guard, NewLogRow, RecordStore, StoredResource } from '../../store/port.ts';
+import type { Guard, NewLogRow, RecordStore, RecordWrite, StoredResource } from '../../store/port.ts';
 import { ambiguityOf } from '../ambiguity.ts';
 import { anchorsOf, type CompiledConsent, compileConsent, readingNamed, SEMANTICS } from '../compile.ts';
 import type { ConsentStatement, PreparedConsent, Row } from '../gate.ts';
@@ -62,10 +62,12 @@ export type Ceremony = Writing &
     readonly kidsOf: (owner: string) => Promise<readonly string[]>;
     readonly approvals: Approvals;
     readonly where: Directory['where'];
+    /** What becomes of the request for this Consent with these signatures; undefined where nobody asked for it. */
+    readonly requested: (id: string, record: ConsentRecord) => Promise<Beside | undefined>;
     /** Our FHIR base URL: the audience of statements. */
     readonly base: string;
     readonly consentLogRow: (entry: {
-      readonly kind: 'consent-proposed' | 'consent-active' | 'consent-withdrawn' | 'consent-suspended' | 'consent-superseded';
+      readonly kind: `consent-${ConsentState}`;
       readonly occurredAt: string;
       readonly subject: string;
       readonly reference: string;
@@ -83,11 +85,11 @@ const ATTEMPTS = 5;
 
 type Prepared = { readonly statement: string; readonly consent: string; readonly related?: string };
 
+/** `until`: ms since 1970, when it cannot be signed any more; a week from now unless said. */
+type Preparing = { readonly consent: ResourceDocument; readonly language: string; readonly supersedes?: string; readonly until?: number };
+
 /** Throws AssentError('invalid-consent') naming what cannot be signed. */
-export async function prepareConsent(
-  deps: Ceremony,
-  { consent: sent, language, supersedes }: { readonly consent: ResourceDocument; readonly language: string; readonly supersedes?: string },
-): Promise<PreparedConsent> {
+export async function prepareConsent(deps: Ceremony, { consent: sent, language, supersedes, until }: Preparing): Promise<PreparedConsent> {
   const now = deps.now();
   const consent = await withActors(deps, sent);
   const reading = readingOf(wanted(consent.value), { now, language });
@@ -102,7 +104,7 @@ export async function prepareConsent(
     text: narrativeOf(shown.lines),
   });
   const final = JSON.parse(text) as ResourceValue;
-  const expires = now + PREPARED_FOR_MS;
+  const expires = until ?? now + PREPARED_FOR_MS;
   const frozen = await freezeRelated(deps, anchorsOf(compiled.root));
   const statement = statementText({
     type: STATEMENT_TYPE,
@@ -217,12 +219,12 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
     ...(prepared.related === undefined ? {} : { related: prepared.related }),
   };
   const step = { compiled, id, prepared, record, stored, statement, before, unchanged: signers.unchanged() };
-  const row = await commitSigning(deps, step, kept?.revision ?? null);
+  const row = await commitSigning(deps, { ...step, beside: await deps.requested(id, record) }, kept?.revision ?? null);
   return row && { kind: active ? 'activated' : 'proposed', row };
 }
 
 /** What is asked about those who sign. Of authorities only those for the part of life the patient is in. */
-function askedOf(deps: Ceremony, { keyOf, authorities }: Signers): Pick<Parameters<typeof acceptSignatures>[1], 'keyOf' | 'authoritiesOf'> {
+export function askedOf(deps: Ceremony, { keyOf, authorities }: Signers): Pick<Parameters<typeof acceptSignatures>[1], 'keyOf' | 'authoritiesOf'> {
   const authoritiesOf = async (owner: string) => {
     const known = await authorities.list(owner);
     const dead = await Promise.all(known.map(({ patient }) => isDeceased(deps, patient)));
@@ -271,11 +273,12 @@ type SigningStep = {
   readonly before: readonly Approval[];
   /** The keys are as they were when the signatures were accepted. */
   readonly unchanged: readonly Guard[];
+  readonly beside: Beside | undefined;
 };
 
 async function commitSigning(deps: Ceremony, step: SigningStep, revision: number | null): Promise<Row | undefined> {
   const indexed = deps.parameters.guard();
-  const { compiled, id, prepared, record, stored, statement, before, unchanged } = step;
+  const { compiled, id, prepared, record, stored, statement, before, unchanged, beside } = step;
   const consent = versionOf(deps, {
     text: prepared.consent,
     id,
@@ -298,6 +301,7 @@ async function commitSigning(deps: Ceremony, step: SigningStep, revision: number
       { kind: 'version', type: 'Consent', id, version: stored?.version ?? null },
       indexed,
     ],
+    beside,
   });
   return committed ? rowOf(consent) : undefined;
 }
@@ -390,22 +394,35 @@ type Commit = {
   readonly consents: readonly ConsentStep[];
   readonly provenance: StoredResource | undefined;
   readonly guards: readonly Guard[];
+  readonly beside?: Beside | undefined;
 };
 
-async function commitConsents(deps: Ceremony, { patient, consents, provenance, guards }: Commit): Promise<boolean> {
-  const resources = [...consents.map(({ row }) => row), ...(provenance ? [provenance] : [])];
+/** What is committed with a Consent because it was asked for. */
+export type Beside = { readonly guards: readonly Guard[]; readonly resources: readonly StoredResource[]; readonly records: readonly RecordWrite[] };
+
+/** What nobody has signed yet, or never will, permits and denies nothing. */
+function movesEpoch({ record: { state, approvals } }: ConsentStep): boolean {
+  return state !== 'rejected' && (state !== 'proposed' || approvals.length > 0);
+}
+
+export async function commitConsents(deps: Ceremony, { patient, consents, provenance, guards, beside }: Commit): Promise<boolean> {
+  const resources = [...consents.map(({ row }) => row), ...(provenance ? [provenance] : []), ...(beside?.resources ?? [])];
   const audit = deps.record({ ...actBase(deps.caller, 'operation'), patient, what: resources.map(versionReference), basis: [] }, { own: true });
   const outcome = await deps.resources.commit({
     guards: [
       ...guards,
+      ...(beside?.guards ?? []),
       ...consents.flatMap(({ row, revision }) =>
         revision === undefined ? [] : [{ kind: 'record' as const, recordKind: SIGNED, id: row.id, revision }],
       ),
     ],
     resources: [...resources, audit.resource],
-    records: consents.map(({ row, record }) => ({ kind: 'put', recordKind: SIGNED, id: row.id, value: record })),
+    records: [
+      ...consents.map(({ row, record }): RecordWrite => ({ kind: 'put', recordKind: SIGNED, id: row.id, value: record })),
+      ...(beside?.records ?? []),
+    ],
     log: [...consents.map((step) => consentEntry(deps, step, patient)), deps.logRow(audit.entry)],
-    bumpEpoch: true,
+    bumpEpoch: consents.some(movesEpoch),
   });
   return outcome.kind === 'committed';
 }
@@ -431,7 +448,7 @@ type NewConsent = {
   readonly after: StoredResource | undefined;
 };
 
-function versionOf(deps: Ceremony, { text, id, status, after }: NewConsent): StoredResource {
+export function versionOf(deps: Ceremony, { text, id, status, after }: NewConsent): StoredResource {
   return sealedVersion(deps, withMembers(text, { status }), { id, after });
 }
 
@@ -441,17 +458,23 @@ function provenanceVersion(deps: Ceremony, consent: Parameters<typeof provenance
   return sealedVersion(deps, text, { id: newIdFor(provenance, deps.base), after: undefined });
 }
 
-/** A version nobody changes but by the matching signature. `writer`: other than the caller. */
-export function sealedVersion(
-  deps: Ceremony,
-  text: string,
-  { id, after, writer = deps.caller.actor }: { readonly id: string; readonly after: StoredResource | undefined; readonly writer?: string },
-): StoredResource {
+type Sealing = {
+  readonly id: string;
+  readonly after: StoredResource | undefined;
+  /** Other than the caller. */
+  readonly writer?: string;
+  /** Of a Task: the client or the party that may see it. */
+  readonly own?: string;
+  readonly owner?: string;
+};
+
+/** A version nobody changes but by the matching signature. */
+export function sealedVersion(deps: Ceremony, text: string, { id, after, writer = deps.caller.actor, own, owner }: Sealing): StoredResource {
   const version = newVersion();
   const lastUpdated = Math.max(deps.now(), (after?.lastUpdated ?? 0) + 1);
   const body = withMembers(text, { id, meta: { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() } });
   const value = JSON.parse(body) as ResourceValue;
-  const { keys, instant } = deps.keysOf(value, { writer, previous: undefined, concepts: new Map(), sealed: true });
+  const { keys, instant } = deps.keysOf(value, { writer, previous: undefined, concepts: new Map(), sealed: true, own, owner });
   return { type: value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
 }
 
@@ -461,11 +484,11 @@ export function noticeVersion(deps: Ceremony, notice: Notice): StoredResource {
   return sealedVersion(deps, JSON.stringify(task), { id: newIdFor(task, deps.base), after: undefined, writer: '' });
 }
 
-async function recordOf(deps: Ceremony, id: string): Promise<{ readonly value: ConsentRecord; readonly revision: number } | undefined> {
+export async function recordOf(deps: Ceremony, id: string): Promise<{ readonly value: ConsentRecord; readonly revision: number } | undefined> {
   const found = await deps.records.get(SIGNED, id);
   return found && { value: found.value as unknown as ConsentRecord, revision: found.revision };
 }
 
-function storedConsent(deps: Ceremony, id: string): Promise<StoredResource | undefined> {
+export function storedConsent(deps: Ceremony, id: string): Promise<StoredResource | undefined> {
   return storedById(deps, 'Consent', id);
 }

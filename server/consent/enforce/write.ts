@@ -36,6 +36,9 @@ export type Writing = Disclosure & {
       /** Stored resources it refers to, by reference. */
       readonly concepts: Concepts['values'];
       readonly sealed?: boolean;
+      /** Of a Task that the server made: the client, or the party, that may see it. */
+      readonly own?: string | undefined;
+      readonly owner?: string | undefined;
     },
   ) => { readonly keys: readonly string[]; readonly instant: number | undefined };
   /** Our own FHIR base URL. */

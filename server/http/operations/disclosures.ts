@@ -100,6 +100,7 @@ const others: Readonly<Record<string, string>> = {
   'consent-active': 'A consent came into force.',
   'consent-withdrawn': 'A consent was withdrawn.',
   'consent-suspended': 'A consent was suspended.',
+  'consent-rejected': 'A consent that was asked for was not given.',
   'consent-superseded': 'A consent was replaced by another.',
 };
 
