@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrolKey, type Key, partOf, prepare } from '../../server/commands/demo/session.ts';
 import { resourceTypes } from '../../server/fhir/resource-types.ts';
+import { approve, askFor, refuse, type Task, toldOf } from '../support/consent-requests.ts';
 import { agree, HOSPITAL, organization, patient, put, register, type RealServer, termsOf, withdrawNow } from '../support/real-server.ts';
 import { createServedApp, type ServedApp } from '../support/served-app.ts';
 import { type Claim, claimsOf, type Statement, textOf } from './walk/claims.ts';
@@ -42,6 +43,14 @@ async function ceremonyOn(server: RealServer): Promise<Ceremony> {
   return {
     prepare: async () => partOf(await prepare(server.admin, terms()), 'statement'),
     sign: () => agree(server, terms(), keys),
+    async ask(answer) {
+      const { json, status } = await askFor(session, terms(), new Date(server.now() + 3_600_000).toISOString());
+      expect(status).toBe(202);
+      const asked = await toldOf(json as Task, server.admin);
+      if (answer === 'approve') expect((await approve(server.admin, asked, keys)).status).toBe(201);
+      if (answer === 'refuse') expect((await refuse(server.admin, asked, { key: keys[0], now: server.now() })).status).toBe(200);
+      return { ...asked, status: async () => ((await session.call('GET', `Task/${asked.own.id}`)).json as Task).status };
+    },
     withdraw: async (consent) => expect((await withdrawNow(server, consent, keys[0])).status).toBe(200),
     async receiptOfDisclosure() {
       await agree(server, terms(), keys);

@@ -2,10 +2,10 @@
  * Asking for a Consent, approving and refusing it over HTTP with real keys: what the requester is told, what each party sees, and every way in which
  * a request does not come into force. consent.md §5, interface.md §3
  */
-import canonicalize from 'canonicalize';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { type Answer, enrolKey, type Json, jws, type Key, type Session, submit, withdraw } from '../../server/commands/demo/session.ts';
+import { type Answer, enrolKey, type Json, type Key, type Session, submit, withdraw } from '../../server/commands/demo/session.ts';
 import { afterwards } from '../../server/consent/requests.ts';
+import { approve as sendApproval, type Asked, askFor, refuse as sendRefusal, requestTasks, type Task, toldOf } from '../support/consent-requests.ts';
 import { HOSPITAL, observation, organization, patient, put, type RealServer, register, startRealServer, termsOf } from '../support/real-server.ts';
 
 const INSURER = 'Organization/insurer';
@@ -41,52 +41,24 @@ async function person(): Promise<Person> {
 const deadline = (ms = HOUR): string => new Date(server.now() + ms).toISOString();
 
 function request(reference: string, { by = insurer, terms = {}, until = deadline() }: { by?: Session; terms?: Json; until?: string } = {}) {
-  const consent = { ...termsOf(server, { patient: reference, grantee: INSURER }), ...terms };
-  const parameter = [
-    { name: 'consent', resource: consent },
-    { name: 'deadline', valueInstant: until },
-  ];
-  return by.call('POST', 'Consent/$request', { resourceType: 'Parameters', parameter });
+  return askFor(by, { ...termsOf(server, { patient: reference, grantee: INSURER }), ...terms }, until);
 }
 
-type Task = Json & { readonly id: string; readonly status: string; readonly focus: { readonly reference: string } };
-type Input = { readonly type: { readonly text: string }; readonly valueString: string };
+const tasksOf = requestTasks;
 
-async function tasksOf(session: Session, query = ''): Promise<readonly Task[]> {
-  const answer = await session.call('GET', `Task?_count=100&code=urn:assent:request|${query === '' ? 'approval' : query}`);
-  expect(answer.status).toBe(200);
-  return ((answer.json['entry'] ?? []) as { resource: Task }[]).map(({ resource }) => resource);
-}
-
-/** A request, and the part of it that its parties see. */
-async function asked(of: Person, until?: string) {
+/** A request, and the part of it that the custodian sees. */
+async function asked(of: Person, until?: string): Promise<Asked> {
   const answer = await request(of.reference, until === undefined ? {} : { until });
   expect(answer.status).toBe(202);
-  const own = answer.json as Task;
-  const [task] = (await tasksOf(hospital)).filter(({ focus }) => focus.reference === own.focus.reference);
-  const input = (name: string) => (task?.['input'] as Input[]).find(({ type }) => type.text === name)?.valueString ?? '';
-  return { own, consent: own.focus.reference, statement: input('statement'), digest: input('digest') };
+  return toldOf(answer.json as Task, hospital);
 }
-
-type Asked = Awaited<ReturnType<typeof asked>>;
 
 function approve({ consent }: Pick<Asked, 'consent'>, statement: string, keys: readonly Key[]): Promise<Answer> {
-  const parameter = keys.map((key) => ({
-    name: 'signature',
-    part: [
-      { name: 'who', valueReference: { reference: key.owner } },
-      { name: 'jws', valueString: jws(key, statement, true) },
-    ],
-  }));
-  return server.admin.call('POST', `${consent}/$approve`, { resourceType: 'Parameters', parameter });
+  return sendApproval(server.admin, { consent, statement }, keys);
 }
 
-function refuse({ consent, digest }: Pick<Asked, 'consent' | 'digest'>, key: Key, more: Json = {}): Promise<Answer> {
-  const said = canonicalize({ type: 'urn:assent:refusal:1', consent, digest, created: new Date(server.now()).toISOString(), ...more }) as string;
-  return server.admin.call('POST', `${consent}/$refuse`, {
-    resourceType: 'Parameters',
-    parameter: [{ name: 'jws', valueString: jws(key, said, false) }],
-  });
+function refuse(made: Pick<Asked, 'consent' | 'digest'>, key: Key, more: Json = {}): Promise<Answer> {
+  return sendRefusal(server.admin, made, { key, now: server.now(), more });
 }
 
 const reads = async ({ id }: Person): Promise<number> => (await insurer.call('GET', `Observation/o-${id}`)).status;

@@ -108,6 +108,9 @@ const examples: Readonly<Record<string, Example>> = {
   'POST /$end-authority': { url: '$end-authority', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
   'POST /$stop-recovery': { url: '$stop-recovery', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
   'POST /Consent/:id/$withdraw': { url: '{withdrawn}/$withdraw', status: 200, body: parameters({ name: 'jws', valueString: '{withdrawal}' }) },
+  'POST /Consent/$request': { url: 'Consent/$request', status: 400, body: parameters() },
+  'POST /Consent/:id/$approve': { url: '{consent}/$approve', status: 422, body: parameters() },
+  'POST /Consent/:id/$refuse': { url: '{consent}/$refuse', status: 422, body: parameters({ name: 'jws', valueString: '{withdrawal}' }) },
   'GET /Consent/:id/$receipt': { url: '{consent}/$receipt', status: 200, token: 'admin' },
   'GET /AuditEvent/:id/$receipt': { url: '{event}/$receipt', status: 200 },
 };

@@ -11,6 +11,8 @@ export type Ceremony = {
   prepare(): Promise<string>;
   sign(): Promise<InForce>;
   withdraw(consent: InForce): Promise<void>;
+  /** A request, answered so or not at all; `status`: of the requester's Task. */
+  ask(answer?: 'approve' | 'refuse'): Promise<{ readonly status: () => Promise<string> }>;
   receiptOfDisclosure(): Promise<string>;
 };
 
@@ -166,7 +168,7 @@ export const typeOperations: Operations = {
 };
 
 /** Of Consent and AuditEvent, by the ceremony. */
-export function ceremonyOperations({ prepare, sign, withdraw, receiptOfDisclosure }: Ceremony): Operations {
+export function ceremonyOperations({ prepare, sign, withdraw, ask, receiptOfDisclosure }: Ceremony): Operations {
   return {
     'Consent prepare': async () => demand('a statement to sign', (await prepare()).length > 100),
     'Patient break-glass': async ({ app: { server } }) => {
@@ -184,6 +186,9 @@ export function ceremonyOperations({ prepare, sign, withdraw, receiptOfDisclosur
       await withdraw(signed);
       demand('it is no longer in force', (await walker.ask('GET', signed.consent, 200)).json.status === 'inactive');
     },
+    'Consent request': async () => demand('it waits', (await (await ask()).status()) === 'requested'),
+    'Consent approve': async () => demand('it is granted', (await (await ask('approve')).status()) === 'completed'),
+    'Consent refuse': async () => demand('it is not', (await (await ask('refuse')).status()) === 'rejected'),
     'Consent receipt': async (walker) => receiptAt(walker, `${(await sign()).consent}/$receipt`),
     'AuditEvent receipt': async (walker) => receiptAt(walker, await receiptOfDisclosure()),
   };
