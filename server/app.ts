@@ -10,10 +10,10 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { logRow } from '../ledger/entry.ts';
 import { anchorSeries } from './anchoring/anchor-watch.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
-import { createRepeated, type Repeated } from './anchoring/repeated.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
 import { createRecorder, type Recorded, type Recorder } from './audit/record.ts';
+import { described, expiringRequests, inBackground } from './app/background.ts';
 import { asClient } from './authz/as-client.ts';
 import { installAuthorization } from './authz/authorization.ts';
 import { ensureBootstrap } from './authz/bootstrap.ts';
@@ -27,7 +27,6 @@ import { allows } from './authz/scopes.ts';
 import { createPatients } from './app/patients.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
-import { AssentError } from './errors.ts';
 import { createGateFor, type GateDeps } from './consent/enforce.ts';
 import { referenceKeys } from './consent/enforce/integrity.ts';
 import { purgeJob } from './consent/enforce/purge.ts';
@@ -38,7 +37,6 @@ import { keepLabelled } from './consent/enforce/label-mark.ts';
 import { reindexJob } from './consent/enforce/reindex.ts';
 import { facet, facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
-import type { Caller } from './consent/model.ts';
 import { createLabelling, type Labelling } from './consent/labelling.ts';
 import { breakGlassPolicyOf, hiddenFromGuardians, implicitPolicyOf } from './consent/configured.ts';
 import type { ImplicitPolicy } from './consent/model.ts';
@@ -92,9 +90,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const packages = { packages: await loadPackages([OWN_PACKAGE, ...config.PACKAGES]), unknownProfiles: config.UNKNOWN_PROFILES };
   const endpoints = endpointsOf(config.PUBLIC_URL || `http://${config.HOST}:${config.PORT}`);
   const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES, ...output }));
-  const engine = through(
-    await openEngine(config, clock, () => server.log.warn('the replica set has no primary that can be used yet; it is tried again')),
-  );
+  const engine = through(await openEngine(config, clock, () => server.log.warn(NO_PRIMARY)));
   const anchoring = await createAnchoring({
     log: engine.resources,
     records: engine.records,
@@ -121,11 +117,11 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   if (await keepLabelled({ ...nudging, jobs, labelling }, isNew)) warn(STALE_LABELS);
   const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling };
   const gateFor = buildGate(nudging, gates);
-  const background = inBackground(jobs, expiringRequests(gateFor, server));
+  const background = inBackground([jobs, expiringRequests(gateFor, server.log)]);
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
-  const cursors = createCursors({ secret: await sharedSecret(engine.records, 'page-links') });
-  const made = { metrics: createMetrics(), profiles: profilesByType(packages.packages) };
-  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, cursors, jobs, ...made };
+  const secret = await sharedSecret(engine.records, 'page-links');
+  const made = { cursors: createCursors({ secret }), metrics: createMetrics(), profiles: profilesByType(packages.packages) };
+  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, jobs, ...made };
   await registerAll(server, { engine: nudging, ...parts });
   const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
   await validator.warm(['Patient', 'Observation', 'Consent', 'Organization']);
@@ -148,36 +144,6 @@ export async function createApp(config: Config, { clock, through = (engine) => e
     },
   };
 }
-
-/** What runs while the server answers. */
-function inBackground(...works: readonly Repeated[]): Repeated {
-  return {
-    start: () => works.forEach((work) => work.start()),
-    stop: async () => void (await Promise.all(works.map((work) => work.stop()))),
-  };
-}
-
-/** Requests for a Consent that nobody answered in time. */
-function expiringRequests(gateFor: GateFor, { log }: FastifyInstance): Repeated {
-  const once = async (): Promise<number> => {
-    await gateFor(SERVER).expireRequests();
-    return MINUTE_MS;
-  };
-  const sentenceOf = () => 'requests whose deadline has passed could not be ended; it is tried again';
-  const report = (fault: unknown) => log.error(described(fault), 'requests are not ended');
-  return createRepeated({ once, retryMs: MINUTE_MS, sentenceOf }, { schedule: systemSchedule, report });
-}
-
-/** Whoever does what nobody asked for. */
-const SERVER: Caller = {
-  client: 'server',
-  actor: 'Device/assent-server',
-  purpose: 'HOPERAT',
-  scopes: [],
-  admin: false,
-  choosesIds: false,
-  tokenId: '',
-};
 
 /** Jobs per caller under way at once. */
 const JOBS_PER_OWNER = 20;
@@ -222,6 +188,7 @@ function parametersOf(packages: readonly Package[], warn: (sentence: string) => 
   return registry;
 }
 
+const NO_PRIMARY = 'the replica set has no primary that can be used yet; it is tried again';
 const STALE_KEYS =
   'stored resources were indexed by other rules than those of today: searches may find less than there is until POST /fhir/$reindex has run';
 const STALE_REFERENCES =
@@ -491,9 +458,4 @@ function consoleSignIn(server: FastifyInstance): (id: string, secret: string) =>
     });
     return answer.statusCode === 200 ? answer.json<{ access_token: string }>().access_token : undefined;
   };
-}
-
-function described(fault: unknown): { readonly fault: string; readonly reason?: string } {
-  const name = fault instanceof Error ? fault.name : typeof fault;
-  return fault instanceof AssentError ? { fault: name, reason: fault.message } : { fault: name };
 }
