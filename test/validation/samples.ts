@@ -62,7 +62,8 @@ function firstCode({ element }: Property): { system: string; code: string } | un
   return found && { system: found[0], code: found[1]?.[0] ?? '' };
 }
 
-function valueOf(property: Property, depth: number): unknown {
+/** What it may hold; beyond the second level no more than it must. */
+export function valueOf(property: Property, depth: number): unknown {
   const { type } = property;
   const bound = firstCode(property);
   if (type.kind === 'resource') return { resourceType: 'Basic', id: 'inner', code: { text: 'Inner' } };
