@@ -4,6 +4,7 @@
  */
 import { type Difference, type Example, OTHER } from './ambiguity.ts';
 import { type CompiledConsent, type Data, type Provision, SEMANTICS, type Span } from './compile.ts';
+import { withCode } from './displays.ts';
 import { escapeXml } from '../fhir/xml/entities.ts';
 
 type Words = {
@@ -124,12 +125,13 @@ type Kinds = {
 };
 
 const englishKinds: Kinds = {
-  who: (actor, purpose) => `asked for by ${actor === OTHER ? 'anyone else' : actor} for ${purpose === OTHER ? 'another purpose' : purpose}`,
+  who: (actor, purpose) =>
+    `asked for by ${actor === OTHER ? 'anyone else' : actor} for ${purpose === OTHER ? 'another purpose' : withCode('purposes', purpose, 'en')}`,
   record: (type) => (type === OTHER ? 'a record' : `a record of kind ${type}`),
   parts: {
     code: (code) => `coded ${quoted(code)}`,
-    rank: (rank) => `labelled ${rank}`,
-    sensitivity: (code) => `labelled ${code}`,
+    rank: (rank) => `labelled ${withCode('ranks', rank, 'en')}`,
+    sensitivity: (code) => `labelled ${withCode('sensitivities', code, 'en')}`,
     dated: (instant) => `dated ${instant}`,
     at: (instant) => `at ${instant}`,
     instance: (reference) => `which is ${reference}`,
@@ -141,12 +143,12 @@ const englishKinds: Kinds = {
 };
 
 const chineseKinds: Kinds = {
-  who: (actor, purpose) => `由${actor === OTHER ? '其他任何人' : actor}为${purpose === OTHER ? '其他用途' : purpose}查阅`,
+  who: (actor, purpose) => `由${actor === OTHER ? '其他任何人' : actor}为${purpose === OTHER ? '其他用途' : withCode('purposes', purpose, 'zh')}查阅`,
   record: (type) => (type === OTHER ? '一条记录' : `一条${type}记录`),
   parts: {
     code: (code) => `编码为${quoted(code)}`,
-    rank: (rank) => `标签为${rank}`,
-    sensitivity: (code) => `标签为${code}`,
+    rank: (rank) => `标签为${withCode('ranks', rank, 'zh')}`,
+    sensitivity: (code) => `标签为${withCode('sensitivities', code, 'zh')}`,
     dated: (instant) => `日期为${instant}`,
     at: (instant) => `时间为${instant}`,
     instance: (reference) => `即${reference}`,

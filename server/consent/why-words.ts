@@ -2,6 +2,7 @@
  * Why somebody may or may not see a record, in words its patient understands. consent.md §3
  * Invariant: a language that is not spoken here is answered in English; every code stands in the answer beside its words.
  */
+import { displayOf } from './displays.ts';
 import type { ImplicitPolicy } from './model.ts';
 import type { Why } from './why.ts';
 
@@ -127,7 +128,7 @@ export function accessWords(
   { language, others }: { readonly language: string; readonly others: boolean },
 ): string {
   const words = wordsIn(language);
-  const sentence = words.access(actor ?? words.anyone, words.purposes[purpose] ?? purpose, permitted);
+  const sentence = words.access(actor ?? words.anyone, words.purposes[purpose] ?? displayOf('purposes', purpose, language), permitted);
   return others && permitted === undefined ? `${sentence} ${words.others}` : sentence;
 }
 

@@ -78,13 +78,16 @@ describe('the request on which they differ is said in words', () => {
   it('in English', () => {
     const words = renderDifference(found, 'en');
     expect(words).toMatch(
-      /^This Consent can be read in two ways\. Read as ".+", a record of kind Condition, asked for by Organization\/good-health for TREAT/,
+      /^This Consent can be read in two ways\. Read as ".+", a record of kind Condition, asked for by Organization\/good-health for treatment \(TREAT\)/,
     );
-    expect(words).toContain('labelled HIV');
+    expect(words).toContain('labelled HIV/AIDS (HIV)');
+    expect(words).toContain('labelled restricted (R)');
     expect(words).toContain('urn:assent:consent-semantics:1');
   });
 
   it('in Chinese', () => {
-    expect(renderDifference(found, 'zh-CN')).toMatch(/^这份知情同意可以有两种理解.+Condition.+Organization\/good-health.+TREAT.+HIV/);
+    expect(renderDifference(found, 'zh-CN')).toMatch(
+      /^这份知情同意可以有两种理解.+Condition.+Organization\/good-health.+治疗（TREAT）.+艾滋病病毒\/艾滋病（HIV）/,
+    );
   });
 });
