@@ -57,7 +57,7 @@ export function scopeFor(input: DecisionInput): Decision {
  * What names this patient and nobody else. It stands in for a permit, never against a denial: what a Consent denies this caller for this purpose,
  * or law excludes, stays hidden.
  */
-function throughBrokenGlass(input: DecisionInput, { patient, until }: NonNullable<Caller['breakGlass']>): Expression {
+export function throughBrokenGlass(input: DecisionInput, { patient, until }: NonNullable<Caller['breakGlass']>): Expression {
   return input.now >= until ? none : instead(input, { patient, except: input.beyondBreakGlass });
 }
 

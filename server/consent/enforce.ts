@@ -143,7 +143,12 @@ export function createGateFor(given: GateDeps): GateFor {
     ...gateOf(ceremonyFor(deps, caller, views.of(caller)), { ...deps, wanted }, evidence),
     explain: (request, as = caller) => explain(ceremonyFor(deps, caller, views.of(caller)), { request, views: views.of(as) }),
     explainAccess: (request) =>
-      explainAccess(ceremonyFor(deps, caller, views.of(caller)), { request, viewsAbout: views.about, implicit: deps.implicit }),
+      explainAccess(ceremonyFor(deps, caller, views.of(caller)), {
+        request,
+        viewsAbout: views.about,
+        implicit: deps.implicit,
+        breakers: deps.breakGlass.actors,
+      }),
   });
 }
 

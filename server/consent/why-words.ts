@@ -40,6 +40,7 @@ const english: Words = {
     'consent-denies': 'A Consent forbids it, and a prohibition goes before every permission.',
     'consent-permits': 'A Consent permits it.',
     'not-reached': 'A Consent permits them something, but not this record; what a signed permission does not reach is closed.',
+    'beyond-glass': 'Not even in an emergency: the law excludes what it is labelled with, or it is about somebody else as well.',
     content: 'It depends on what this record holds: only its patient can be told which of these parts decides.',
   },
   policies: {
@@ -48,6 +49,7 @@ const english: Words = {
     'own-acts': 'Records of consents and of accesses are for those they are about; whoever asked sees their own requests.',
     binary: 'A document is shown to whoever may see what it belongs to.',
     'own-record': 'Patients always see their own record.',
+    'break-glass': 'In an emergency they may open it for some minutes. They have to say why, it is recorded, and the patient is told at once.',
     'on-behalf': 'They act for the patient, by the patient’s own word or one that the hospital attested.',
   },
   implicit: {
@@ -92,6 +94,7 @@ const chinese: Words = {
     'consent-denies': '一份知情同意禁止查阅；禁止优先于一切允许。',
     'consent-permits': '一份知情同意允许查阅。',
     'not-reached': '一份知情同意允许其查阅部分内容，但不包括这条记录；已签署的允许未涵盖的内容不开放。',
+    'beyond-glass': '紧急情况下也不行：其标签属于法律排除的内容，或者这条记录还涉及他人。',
     content: '取决于这条记录的内容：只有患者本人可以得知由哪一条款决定。',
   },
   policies: {
@@ -100,6 +103,7 @@ const chinese: Words = {
     'own-acts': '知情同意与访问的记录供其所涉及者查阅；请求者可以查阅自己的请求。',
     binary: '文件向可以查阅其所属记录者显示。',
     'own-record': '患者始终可以查阅自己的记录。',
+    'break-glass': '紧急情况下其可以打开这条记录几分钟：必须说明理由，会被记录，并立即告知患者。',
     'on-behalf': '其受患者本人授权或经本院证明，代患者行事。',
   },
   implicit: {

@@ -8,7 +8,17 @@
 import { type Expression, holds } from '../search/expression.ts';
 import { builtInFor } from './built-in.ts';
 import type { CompiledConsent, Provision } from './compile.ts';
-import { type Clause, clausesOf, type DecisionInput, isPermitsNothing, onBehalf, otherwiseFor, weigh, whySilent } from './decide.ts';
+import {
+  type Clause,
+  clausesOf,
+  type DecisionInput,
+  isPermitsNothing,
+  onBehalf,
+  otherwiseFor,
+  throughBrokenGlass,
+  weigh,
+  whySilent,
+} from './decide.ts';
 import { facet, PATIENT } from './facets.ts';
 
 /** Whether an expression holds of the resource; undefined: whoever asks may not know. */
@@ -27,6 +37,8 @@ type Ground =
   /** A permit speaks to the caller, and does not reach the resource. */
   | 'not-reached'
   | 'implicit'
+  /** A broken glass opens it no more than law and what else the record names let it. */
+  | 'beyond-glass'
   /** What the resource holds, which whoever asks may not know. */
   | 'content';
 
@@ -59,6 +71,10 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
   if (patient === undefined && tells(opens) === true) return { ...plain, permitted: true, ground: 'built-in', policy: 'directory' };
   if (patient !== undefined && permits.includes(patient)) return { ...plain, permitted: true, ground: 'built-in', policy: 'own-record' };
   if (patient !== undefined && input.voidPatients.has(patient)) return { ...plain, permitted: false, ground: 'void' };
+  const { breakGlass } = input.caller;
+  const through = breakGlass ? tells(throughBrokenGlass(input, breakGlass)) : false;
+  if (through === true) return { ...plain, permitted: true, ground: 'built-in', policy: 'break-glass' };
+  if (through === undefined) return { ...plain, permitted: undefined, ground: 'content' };
   const instead = patient === undefined ? false : tells(onBehalf(input, patient));
   if (instead === true) return { ...plain, permitted: true, ground: 'built-in', policy: 'on-behalf' };
   if (instead === undefined) return { ...plain, permitted: undefined, ground: 'content' };
@@ -72,7 +88,8 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
     const because = whySilent(compiled, input);
     return because ? [{ reference, because }] : [];
   });
-  const ground = groundOf(weighed, tells);
+  const closed = breakGlass && tells(weighed.denied) !== true;
+  const ground = closed ? 'beyond-glass' : groundOf(weighed, tells);
   const because = (reference: string) => silent.find((one) => one.reference === reference)?.because;
   const speaking = consents.filter(({ reference }) => speaks(because(reference)));
   const clauses = ground === 'not-reached' ? speaking.map(rootOf) : speaking.flatMap((consent) => decisive(consent, input, tells));
@@ -81,7 +98,7 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
       (ground === 'content' || type === effects[ground]) && (type === 'deny' || because(reference) === undefined),
   );
   return {
-    permitted: tells(weighed.residual),
+    permitted: breakGlass ? false : tells(weighed.residual),
     ground,
     silent,
     cited: cited.map(({ reference, path, provision }) => ({ reference, path, provision })),

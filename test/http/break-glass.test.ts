@@ -152,6 +152,43 @@ describe('whoever is named, with a reason', () => {
   });
 });
 
+describe('$explain-access', () => {
+  type Part = { readonly name: string; readonly part?: readonly Part[]; readonly valueString?: string; readonly valueCode?: string };
+  const told = async (session: Session, resource: string, more = '') => {
+    const { status, json } = await session.call('GET', `${resource}/$explain-access?actor=${DOCTOR}&purpose=BTG${more}`);
+    expect(status).toBe(200);
+    const rows = (json['parameter'] as readonly Part[]).filter(({ name }) => name === 'access').map(({ part = [] }) => part);
+    // The purpose alone opens nothing; having broken the glass is the other one.
+    return rows.map((part) => {
+      const ground = part.find(({ name }) => name === 'ground')?.part ?? [];
+      const of = (parts: readonly Part[], name: string) =>
+        parts.flatMap((each) => (each.name === name ? [each.valueCode ?? each.valueString] : []))[0];
+      return [of(part, 'decision'), of(ground, 'because'), of(ground, 'policy'), of(ground, 'text')];
+    });
+  };
+
+  it('tells the patient who may break the glass, and what stays closed even then, as it is when it is broken', async () => {
+    const id = await person();
+    await put(server, observation(`v-${id}`, `Patient/${id}`, confidential('V')));
+    await put(server, observation(`hiv-${id}`, `Patient/${id}`, sensitive('HIV')));
+    const key = await enrolKey(server.admin, `Patient/${id}`);
+    const { session: owner } = await register(server, { actor: `Patient/${id}`, purposes: ['PATRQT'] });
+    const HIV = [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'HIV' }];
+    const terms = termsOf(server, { patient: `Patient/${id}`, grantee: DOCTOR, purposes: ['BTG'], provision: { type: 'deny', securityLabel: HIV } });
+    await agree(server, terms, [key, custodian]);
+    const [, opened] = await told(owner, `Observation/o-${id}`);
+    expect(opened).toEqual(['permit', 'built-in', 'break-glass', expect.stringContaining('In an emergency')]);
+    expect((await told(owner, `Observation/hiv-${id}`))[1]?.slice(0, 2)).toEqual(['deny', 'consent-denies']);
+    expect((await told(owner, `Observation/v-${id}`))[1]).toEqual(['deny', 'beyond-glass', undefined, expect.stringContaining('Not even')]);
+    expect((await told(owner, `Observation/o-${id}`, '&language=zh'))[1]?.[3]).toContain('紧急情况');
+    const read = reader(await breakFor(id, doctor.session));
+    const seen = await Promise.all(['o', 'hiv', 'v'].map(async (name) => (await read(`Observation/${name}-${id}`)).status));
+    expect(seen).toEqual([200, 404, 404]);
+    const { text } = await owner.call('GET', `Observation/o-${id}/$explain-access`);
+    expect([DOCTOR, 'Practitioner/other', 'Practitioner/nurse'].map((each) => text.includes(each))).toEqual([true, true, false]);
+  });
+});
+
 describe('nobody else, and nothing more', () => {
   it('off the list: 403, the same for every patient, and nothing is left behind', async () => {
     const id = await person();

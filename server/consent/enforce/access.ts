@@ -21,7 +21,13 @@ import { type Disclosure, recordDisclosure, recordMiss } from './disclose.ts';
 import { type GateRow, inView, newestFirst, patientsOf, type View } from './view.ts';
 import type { ViewMaker } from './views.ts';
 
-type Asking = { readonly request: AccessRequest; readonly viewsAbout: ViewMaker['about']; readonly implicit: ImplicitPolicy };
+type Asking = {
+  readonly request: AccessRequest;
+  readonly viewsAbout: ViewMaker['about'];
+  readonly implicit: ImplicitPolicy;
+  /** Who may break the glass. */
+  readonly breakers: readonly string[];
+};
 
 /** Actors times purposes in one answer. */
 const MOST = 60;
@@ -72,10 +78,10 @@ async function explainRow(deps: Disclosure, asking: Asking, { row, view }: Found
   refusePersons(asking.request, told);
   const tells = admin ? tellsOfAny(row.id, patients) : tellsOf(row.id, await keysWithParts(deps, row));
   const subject: Subject = { row, view, told: told.length === 0 ? [undefined] : told, others: told.length < patients.length, tells };
-  const asked = askedAbout(asking.request, view, told);
+  const asked = [...askedAbout(asking.request, view, told), ...glassesOf(asking, told)];
   const accesses: Access[] = [];
-  for (const { actor, purpose } of asked.slice(0, MOST)) {
-    const access = await accessOf(deps, asking, { ...subject, actor, purpose });
+  for (const pair of asked.slice(0, MOST)) {
+    const access = await accessOf(deps, asking, { ...subject, ...pair });
     if (!access) return undefined;
     accesses.push(access);
   }
@@ -105,7 +111,17 @@ async function keysWithParts({ resources }: Disclosure, row: StoredResource): Pr
   return withParts(row.keys, await storedAt(resources, sourceReferences(row.keys), { deleted: true, bodies: false }));
 }
 
-type Pair = { readonly actor: string | undefined; readonly purpose: string };
+/** `glass`: once they have broken it for this patient. */
+type Pair = { readonly actor: string | undefined; readonly purpose: string; readonly glass?: string };
+
+/** A glass is broken for one patient, with a token for nothing else. */
+function glassesOf({ request: { actor, purpose }, breakers }: Asking, told: readonly string[]): readonly Pair[] {
+  const [patient, ...more] = told;
+  if (patient === undefined || more.length > 0 || (purpose !== undefined && purpose !== BREAKING)) return [];
+  return breakers.filter((each) => actor === undefined || each === actor).map((each) => ({ actor: each, purpose: BREAKING, glass: patient }));
+}
+
+const BREAKING = 'BTG';
 
 function askedAbout({ actor, purpose }: AccessRequest, view: View, told: readonly string[]): readonly Pair[] {
   const compiled = told.flatMap((patient) => view.consentsOf(patient).map((consent) => consent.compiled));
@@ -124,9 +140,9 @@ function withNested(provision: Provision): readonly Provision[] {
 async function accessOf(
   deps: Disclosure,
   { request: { language }, viewsAbout, implicit }: Asking,
-  { row, view, told, others, tells, actor, purpose }: Subject & Pair,
+  { row, view, told, others, tells, actor, purpose, glass }: Subject & Pair,
 ): Promise<Access | undefined> {
-  const theirs = await viewsAbout(callerFor(actor, purpose), row).current();
+  const theirs = await viewsAbout(callerFor({ actor, purpose, ...(glass === undefined ? {} : { glass }) }), row).current();
   if (theirs.epoch !== view.epoch) return undefined;
   const whys = told.map((patient) => ({ patient, ...(deps.caller.admin ? whyWhatever : whyHere)(theirs, row.type, { patient, tells }) }));
   const permitted = deps.caller.admin ? together(whys) : await decided(deps, { row, theirs, others, whys });
@@ -136,9 +152,19 @@ async function accessOf(
 }
 
 /** As whoever has no token yet: what only a client's own registration would add, such as the trail of its acts, is not in it. */
-function callerFor(actor: string | undefined, purpose: string): Caller {
+function callerFor({ actor, purpose, glass }: Pair): Caller {
   const nobody = randomUUID();
-  return { client: nobody, actor: actor ?? `Organization/${nobody}`, purpose, scopes: [], admin: false, choosesIds: false, tokenId: '' };
+  const breakGlass = glass === undefined ? {} : { breakGlass: { patient: glass, until: Number.POSITIVE_INFINITY } };
+  return {
+    client: nobody,
+    actor: actor ?? `Organization/${nobody}`,
+    purpose,
+    scopes: [],
+    admin: false,
+    choosesIds: false,
+    tokenId: '',
+    ...breakGlass,
+  };
 }
 
 type Told = { readonly patient: string | undefined; readonly tells: Tells };
