@@ -11,7 +11,7 @@ import { builtInFor } from './built-in.ts';
 import type { Closure } from './closure.ts';
 import { purposeIsWithin, readActions } from './code-systems.ts';
 import type { CompiledConsent, Provision, Span } from './compile.ts';
-import { facet, PATIENT } from './facets.ts';
+import { facet, PATIENT, UNKNOWN_PATIENT } from './facets.ts';
 import { implicitExpression, labelOf } from './implicit.ts';
 import type { Caller, ImplicitPolicy } from './model.ts';
 import { labelsDenied, whatExpression } from './what.ts';
@@ -66,7 +66,13 @@ function instead(
   { patient, except = [] }: { readonly patient: string; readonly except?: readonly string[] | undefined },
 ): Expression {
   const theirs = new Set([facet.patient(patient)]);
-  return and([any(theirs), { kind: 'every', prefix: PATIENT, keys: theirs }, notDenied(input), not(labelsDenied(except.map(labelOf), input))]);
+  return and([
+    any(theirs),
+    { kind: 'every', prefix: PATIENT, keys: theirs },
+    not(any([UNKNOWN_PATIENT])),
+    notDenied(input),
+    not(labelsDenied(except.map(labelOf), input)),
+  ]);
 }
 
 /**
@@ -115,7 +121,7 @@ function consentedTo(input: DecisionInput, selves: readonly string[]): Expressio
   const voided = [...input.voidPatients].filter((patient) => !selves.includes(patient)).map(facet.patient);
   return and([
     // Someone is named and each of them is decided below, or the implicit policy speaks for those who are not.
-    or([and([any(explicit), { kind: 'every', prefix: PATIENT, keys: explicit }]), otherwise]),
+    or([and([any(explicit), { kind: 'every', prefix: PATIENT, keys: explicit }, not(any([UNKNOWN_PATIENT]))]), otherwise]),
     ...groups.map(({ patients, residual }) => or([not(any(patients.map(facet.patient))), residual])),
     not(any(voided)),
   ]);

@@ -6,7 +6,7 @@
  * Invariant: a container carries the highest label and every code of its parts, so no part is easier to see than it would be alone.
  */
 import { hash } from 'node:crypto';
-import { PATIENT_KEY, patientsNamed } from '../fhir/compartments.ts';
+import { namesUnknownPatient, PATIENT_KEY, patientsNamed } from '../fhir/compartments.ts';
 import { parseReference, relativeToBase } from '../fhir/references.ts';
 import { opensByScopeAlone } from '../fhir/resource-types.ts';
 import { isObject, type ResourceValue } from '../fhir/resource.ts';
@@ -75,6 +75,8 @@ export const SEALED = '~sealed';
 export const UNKNOWN_CODE = '~any?';
 /** A Composition's section speaks of resources whose labels and codes are not here: every deny by label, class, code or time holds. */
 export const UNKNOWN_PART = '~part?';
+/** Names a patient by what leads to nobody's id: they cannot be asked, so no Consent of anybody else opens it. */
+export const UNKNOWN_PATIENT = '~patient?';
 /** A Provenance of something whose patients are not known here. */
 export const UNKNOWN_TARGET = '~target?';
 /** A Binary with a securityContext: decided by it, not by who wrote it (rule 18). */
@@ -109,6 +111,7 @@ export function facetsOf(resource: ResourceValue, context: FacetContext): string
   const parts = partsOf(resource);
   const keys = new Set<string>();
   for (const patient of patientsNamed(resource, context.base)) keys.add(facet.patient(patient));
+  if (!context.sealed && namesUnknownPatient(resource)) keys.add(UNKNOWN_PATIENT);
   keys.add(facet.writer(context.writer));
   if (context.own !== undefined) keys.add(facet.own(context.own));
   if (context.owner !== undefined) keys.add(facet.owner(context.owner));
@@ -222,7 +225,7 @@ function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly 
     }
   }
   for (const key of keep) {
-    if (key.startsWith(PATIENT) || key.startsWith(SENSITIVITY)) keys.add(key);
+    if (key.startsWith(PATIENT) || key === UNKNOWN_PATIENT || key.startsWith(SENSITIVITY)) keys.add(key);
     if (key.startsWith(RANK)) rank = Math.max(rank, Number(key.slice(RANK.length)));
   }
   keys.add(facet.rank(rank));

@@ -103,6 +103,14 @@ export const rules: readonly Rule[] = [
     ],
   },
   {
+    says: 'What names a patient by an identifier alone, or as a contained Patient, is opened by nobody else’s Consent: that patient cannot be asked.',
+    examples: [
+      { provisions: [permit()], resource: { performer: [{ type: 'Organization', identifier: { value: '1' } }] }, permitted: true },
+      { provisions: [permit()], resource: { focus: [{ type: 'Patient', identifier: { value: '1' } }] }, permitted: false },
+      { provisions: [permit()], resource: { contained: [{ resourceType: 'Patient', id: 'p' }] }, permitted: false },
+    ],
+  },
+  {
     says: 'A permit by code looks at what a resource is coded as; a deny at every code in it.',
     examples: [
       { provisions: [permit({ code: [{ coding: coding('urn:x', 'A') }] })], resource: { code: { coding: coding('urn:x', 'A') } }, permitted: true },

@@ -19,7 +19,7 @@ import {
   weigh,
   whySilent,
 } from './decide.ts';
-import { facet, PATIENT } from './facets.ts';
+import { facet, PATIENT, UNKNOWN_PATIENT } from './facets.ts';
 
 /** Whether an expression holds of the resource; undefined: whoever asks may not know. */
 export type Tells = (expression: Expression) => boolean | undefined;
@@ -150,11 +150,11 @@ export function tellsOf(id: string, keys: readonly string[]): Tells {
 }
 
 /**
- * Of whatever resource with this id names exactly these patients: true or false only where nothing else about it matters. So nobody learns from it
+ * Of whatever resource with this id names exactly these patients, and perhaps one who cannot be found: true or false only where nothing else about it matters. So nobody learns from it
  * what the resource holds.
  */
-export function tellsOfAny(id: string, patients: readonly string[]): Tells {
-  const keys = patients.map(facet.patient);
+export function tellsOfAny(id: string, patients: readonly string[], unknown = false): Tells {
+  const keys = [...patients.map(facet.patient), ...(unknown ? [UNKNOWN_PATIENT] : [])];
   const tells: Tells = (expression) => {
     switch (expression.kind) {
       case 'all':
@@ -163,11 +163,11 @@ export function tellsOfAny(id: string, patients: readonly string[]): Tells {
         return holds(expression, id, keys);
       case 'any':
         if (holds(expression, id, keys)) return true;
-        return [...expression.keys].every((key) => key.startsWith(PATIENT)) ? false : undefined;
+        return [...expression.keys].every((key) => key.startsWith(PATIENT) || key === UNKNOWN_PATIENT) ? false : undefined;
       case 'every':
         return expression.prefix === PATIENT ? holds(expression, id, keys) : undefined;
       case 'range':
-        return expression.from === PATIENT ? keys.length > 0 : undefined;
+        return expression.from === PATIENT ? patients.length > 0 : undefined;
       case 'and':
         return strictest(expression.of.map(tells));
       case 'or':

@@ -89,6 +89,30 @@ export function patientsNamed(resource: unknown, base: string, links?: ReadonlyM
   return [...found];
 }
 
+/** Elements whose Reference is of a patient unless it says that it is of something else. */
+const OF_A_PATIENT = new Set(['subject', 'patient', 'for', 'beneficiary', 'subscriber', 'policyHolder', 'individual', 'entity']);
+
+/**
+ * Whether it names a patient in a way that leads to nobody's id: by an identifier alone (a logical reference), as a contained Patient, or as one in a
+ * Bundle without an id. Beside a reference an identifier adds nobody. https://hl7.org/fhir/R4/references.html#logical
+ */
+export function namesUnknownPatient(resource: unknown): boolean {
+  return isUnknown(resource, { contained: false, name: '' });
+}
+
+function isUnknown(node: unknown, at: { readonly contained: boolean; readonly name: string }): boolean {
+  if (Array.isArray(node)) return node.some((item) => isUnknown(item, at));
+  if (typeof node !== 'object' || node === null) return false;
+  const element = node as Readonly<Record<string, unknown>>;
+  if (element['resourceType'] === 'Patient' && (at.contained || (typeof element['id'] !== 'string' && at.name !== ''))) return true;
+  const { identifier, reference, type } = element;
+  const isLogical = typeof identifier === 'object' && identifier !== null && !Array.isArray(identifier) && reference === undefined;
+  if (isLogical && element['resourceType'] === undefined && (type === 'Patient' || (type === undefined && OF_A_PATIENT.has(at.name)))) return true;
+  return Object.entries(element).some(
+    ([name, value]) => typeof value === 'object' && isUnknown(value, { contained: at.contained || name === 'contained', name }),
+  );
+}
+
 /** Begins the index key that says which patient a resource names; the patient's id follows. */
 export const PATIENT_KEY = '@patient/';
 

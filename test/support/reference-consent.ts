@@ -33,9 +33,11 @@ export function mayRead(question: Question): boolean {
   const { resource, caller } = question;
   const patients = patientsIn(resource);
   const open = OPEN.includes(resource['resourceType']);
-  if (patients.length === 0 && open) return true;
+  const unknown = namesWithoutId(resource);
+  if (patients.length === 0 && !unknown && open) return true;
   if (caller.admin) return false;
-  if (patients.length === 0) return implicitSays(question);
+  // Somebody who cannot be found has no Consents.
+  if ((patients.length === 0 || unknown) && !implicitSays(question)) return false;
   return patients.every((patient) => patientPermits(patient, question));
 }
 
@@ -291,6 +293,18 @@ export function patientsIn(resource: Json): string[] {
   };
   look(resource, false);
   return [...named];
+}
+
+/** A patient by identifier, one that is contained, or one in a Bundle that has no id. */
+function namesWithoutId(node: Json[string], under = '', contained = false): boolean {
+  if (typeof node !== 'object' || node === null) return false;
+  if (Array.isArray(node)) return node.some((item) => namesWithoutId(item, under, contained));
+  if (node.resourceType === 'Patient' && (contained || (under === 'resource' && node.id === undefined))) return true;
+  const usually = ['subject', 'patient', 'for', 'beneficiary', 'subscriber', 'policyHolder', 'individual', 'entity'].includes(under);
+  const byIdentifier =
+    node.resourceType === undefined && node.identifier !== undefined && !Array.isArray(node.identifier) && node.reference === undefined;
+  if (byIdentifier && (node.type === 'Patient' || (node.type === undefined && usually))) return true;
+  return Object.entries(node).some(([name, value]) => namesWithoutId(value as Json[string], name, contained || name === 'contained'));
 }
 
 function implicitSays(question: Question): boolean {

@@ -10,6 +10,7 @@ import { AssentError } from '../../errors.ts';
 import type { StoredResource } from '../../store/port.ts';
 import { isPurpose } from '../code-systems.ts';
 import { ACTOR_REFERENCE, anchorsOf, type Provision } from '../compile.ts';
+import { UNKNOWN_PATIENT } from '../facets.ts';
 import type { Access, AccessGround, AccessRequest, AccessResult } from '../gate.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import { renderProvision } from '../render.ts';
@@ -76,8 +77,15 @@ async function explainRow(deps: Disclosure, asking: Asking, { row, view }: Found
   const patients = patientsOf([row]);
   const told = toldOf(deps.caller, [row]);
   refusePersons(asking.request, told);
-  const tells = admin ? tellsOfAny(row.id, patients) : tellsOf(row.id, await keysWithParts(deps, row));
-  const subject: Subject = { row, view, told: told.length === 0 ? [undefined] : told, others: told.length < patients.length, tells };
+  const unknown = row.keys.includes(UNKNOWN_PATIENT);
+  const tells = admin ? tellsOfAny(row.id, patients, unknown) : tellsOf(row.id, await keysWithParts(deps, row));
+  const subject: Subject = {
+    row,
+    view,
+    told: told.length === 0 || unknown ? [...told, undefined] : told,
+    others: told.length < patients.length,
+    tells,
+  };
   const asked = [...askedAbout(asking.request, view, told), ...glassesOf(asking, told)];
   const accesses: Access[] = [];
   for (const pair of asked.slice(0, MOST)) {

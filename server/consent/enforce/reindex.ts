@@ -1,7 +1,7 @@
 /**
  * Reindexing: the index keys of stored resources, made again by the rules of today. A job, because it reads everything. fhir.md §3
  *
- * Invariants: what consents are decided by stays as it was written: who wrote a version and which labels it may not lose is not in its text,
+ * Invariants: what consents are decided by stays as it was written, or closes: who wrote a version and which labels it may not lose is not in its text,
  * so no rule of today could find it out; nothing of a resource is told but how many there are; and before anything is changed the trail says who
  * asked for it, and how.
  */
@@ -10,7 +10,8 @@ import { AssentError } from '../../errors.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { JobHandler } from '../../jobs/job.ts';
 import type { Reindexed, ResourceStore, StoredResource } from '../../store/port.ts';
-import { isFacet } from '../facets.ts';
+import { namesUnknownPatient } from '../../fhir/compartments.ts';
+import { isFacet, SEALED, UNKNOWN_PATIENT } from '../facets.ts';
 import type { Caller } from '../model.ts';
 import { actBase, type Disclosure } from './disclose.ts';
 import type { StoredParameters } from './parameters.ts';
@@ -33,8 +34,11 @@ type Checkpoint = ReindexCounts & { readonly at: number; readonly after?: string
 export function reindexJob(deps: Dependencies): JobHandler {
   const { indexKeys, parameters } = deps;
   const keysOf = (stored: StoredResource) => {
-    const { keys, instant = stored.lastUpdated } = indexKeys(JSON.parse(stored.body) as ResourceValue);
-    const fresh = new Set([...keys, ...stored.keys.filter(isFacet)]);
+    const resource = JSON.parse(stored.body) as ResourceValue;
+    const { keys, instant = stored.lastUpdated } = indexKeys(resource);
+    // What was stored before this was told of it.
+    const unknown = !stored.keys.includes(SEALED) && namesUnknownPatient(resource) ? [UNKNOWN_PATIENT] : [];
+    const fresh = new Set([...keys, ...stored.keys.filter(isFacet), ...unknown]);
     // In another order they are the same keys.
     const isSame = fresh.size === new Set(stored.keys).size && stored.keys.every((key) => fresh.has(key));
     return { keys: isSame ? stored.keys : [...fresh], instant };
