@@ -412,7 +412,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const explain = createExplain({ search, clock, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });
   const { origin } = new URL(endpoints.issuer);
   const secret = await sharedSecret(records, 'passkeys');
-  const patients = createPatients({ engine, ...registry, gateFor, search, clock, secret, origin });
+  const patients = createPatients({ engine, ...registry, gateFor, search, cursors, clock, secret, origin, base: endpoints.fhir });
   for (const pages of patients.pages) await server.register(pages);
   const { enrolments } = patients;
   await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, enrolments, explain });

@@ -11,9 +11,11 @@ import type { Clock } from '../clock.ts';
 import { isLiving } from '../consent/enforce/on-record.ts';
 import type { GateFor } from '../consent/gate.ts';
 import type { Search } from '../search/create-search.ts';
+import type { Cursors } from '../search/page.ts';
 import type { Engine } from '../store/port.ts';
 import { consentPages } from '../web/patient/consents.ts';
 import { type PasskeyPages, passkeyPages } from '../web/patient/plugin.ts';
+import { recordPages } from '../web/patient/record-pages.ts';
 import { createPatientCookies, type PatientCookies } from '../web/patient/sessions.ts';
 
 export type Patients = {
@@ -32,13 +34,16 @@ type Parts = {
   readonly clock: Clock;
   readonly gateFor: GateFor;
   readonly search: Pick<Search, 'plan'>;
+  readonly cursors: Cursors;
+  /** Of the FHIR API. */
+  readonly base: string;
   /** The same in every process on the database. */
   readonly secret: Uint8Array;
   /** Of our pages, as browsers see it. */
   readonly origin: string;
 };
 
-export function createPatients({ engine, keyLog, keys, commit, clock, secret, origin, gateFor, search }: Parts): Patients {
+export function createPatients({ engine, keyLog, keys, commit, clock, secret, origin, base, gateFor, search, cursors }: Parts): Patients {
   const { records, resources } = engine;
   const enrolments = createEnrolments({ records, commit, clock, kids: keyLog.kids });
   const challenges = createChallenges({ records, clock, secret });
@@ -49,5 +54,7 @@ export function createPatients({ engine, keyLog, keys, commit, clock, secret, or
     secure: origin.startsWith('https:'),
   });
   const shared = { sessions, keysOf: keys.list, origin, clock };
-  return { enrolments, sessions, pages: [passkeyPages({ ...shared, passkeys }), consentPages({ ...shared, gateFor, search })] };
+  const reading = { ...shared, gateFor, search };
+  const pages = [passkeyPages({ ...shared, passkeys }), consentPages(reading), recordPages({ ...reading, cursors, base })];
+  return { enrolments, sessions, pages };
 }

@@ -34,7 +34,7 @@ export async function compartment(request: FhirRequest, services: Services): Pro
 }
 
 /** What puts a resource of type `member` into the compartment of `owner`. */
-export function membership(search: Search, owner: { readonly type: string; readonly id: string }, member: string): Expression {
+export function membership(search: Pick<Search, 'plan'>, owner: { readonly type: string; readonly id: string }, member: string): Expression {
   const parameters = compartmentOf(owner.type)?.[member] ?? [];
   return or(
     parameters.map((parameter) =>

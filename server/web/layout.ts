@@ -5,6 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import { type Html, html } from './html.ts';
+import type { Language } from './language.ts';
+import { patientWords } from './patient/words.ts';
 
 const style = `
 :root{color-scheme:light dark;--ink:#17202a;--soft:#4a5663;--paper:#fff;--card:#f4f6f8;--line:#6b7785;--accent:#0b5394;--on-accent:#fff;--good:#17603a;--bad:#9c1c1c}
@@ -31,8 +33,13 @@ dd{margin:0}
 .card{background:var(--card);border-left:4px solid var(--line);padding:.75rem 1rem;margin:.75rem 0}
 .card.refused{border-color:var(--bad)}
 ol,ul{padding:0;margin:0;list-style:none}
+.card h2{margin:0;font-size:1.1rem}
+.menu{display:flex;flex-wrap:wrap;gap:0 1.25rem}
+.menu a,.card h2 a{display:inline-flex;align-items:center;min-height:2.75rem}
+fieldset{border:0;margin:0;padding:0}
+legend{padding:0;color:var(--soft)}
 details ul{margin:.25rem 0}
-summary{cursor:pointer;min-height:1.5rem}
+summary{cursor:pointer;min-height:2.75rem;padding:.6rem 0}
 label{display:block;font-weight:600;margin:.75rem 0 .25rem}
 input{font:inherit;width:100%;min-height:2.75rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:4px}
 input::placeholder{color:var(--soft);opacity:1}
@@ -40,6 +47,7 @@ button{font:inherit;font-weight:600;min-height:2.75rem;padding:.5rem 1.25rem;mar
 button.plain{color:var(--accent);background:none;border:1px solid currentColor}
 code,pre{font-family:ui-monospace,monospace;font-size:.875rem}
 pre{background:var(--card);padding:.75rem;overflow-x:auto;white-space:pre-wrap}
+@media print{nav,form,.skip{display:none}.card{break-inside:avoid}:root{color-scheme:light;--ink:#000;--soft:#333;--paper:#fff;--card:#fff;--accent:#000;--good:#000;--bad:#000}}
 `;
 
 const icon =
@@ -66,22 +74,32 @@ export function scriptedHeaders(script: string): Readonly<Record<string, string>
   return { ...pageHeaders, 'content-security-policy': `${policy}; script-src ${script}; connect-src 'self'` };
 }
 
+/** What is on every page. `before`, `after`: stand around its content. */
+export type Frame = {
+  readonly language: Language;
+  readonly words: { readonly brand: string; readonly skip: string; readonly promise: string };
+  readonly before?: Html;
+  readonly after?: Html;
+};
+
+const plain: Frame = { language: 'en', words: patientWords.en };
+
 /** A whole document. `title` also heads the page. */
-export function page(title: string, content: Html): string {
+export function page(title: string, content: Html, { language, words, before, after }: Frame = plain): string {
   return html`<!doctype html>
-<html lang="en">
+<html lang="${language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title} · Assent</title>
+<title>${title} · ${words.brand}</title>
 <link rel="icon" href="${icon}">
 <style>${trusted(style)}</style>
 </head>
 <body>
-<a class="skip" href="#content">Skip to the content</a>
-<header><p class="soft">Assent</p><h1>${title}</h1></header>
+<a class="skip" href="#content">${words.skip}</a>
+<header><p class="soft">${words.brand}</p><h1>${title}</h1>${before}</header>
 <main id="content" tabindex="-1">${content}</main>
-<footer><p class="soft">No byte of a patient’s record leaves this server unless that patient’s own signed Consent permits it.</p></footer>
+<footer>${after}<p class="soft">${words.promise}</p></footer>
 </body>
 </html>
 `.markup;

@@ -26,7 +26,7 @@ const DEFAULT_COUNT = 500;
 const MOST_COUNT = 1000;
 
 /** What a record needs to be understood and is in nobody's compartment. */
-const SUPPORTING = [
+export const SUPPORTING = [
   'Device',
   'Endpoint',
   'HealthcareService',

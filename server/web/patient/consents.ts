@@ -76,7 +76,7 @@ async function consentsOf({ gateFor, search }: ConsentPages, { caller, patient }
 const states: Readonly<Record<string, string>> = { proposed: 'waits for signatures', active: 'in force', inactive: 'over', rejected: 'refused' };
 
 function listPage({ formToken, patient }: PatientSession, rows: readonly Row[]): Html {
-  return html`<p>Signed in as <code>${patient}</code>. <a href="/patient/passkeys">Your passkeys</a></p>
+  return html`<p>Signed in as <code>${patient}</code>. <a href="/patient/passkeys">Your passkeys</a> <a href="/patient">All your pages</a></p>
 ${rows.length === 0 ? html`<p role="status">There is none.</p>` : undefined}
 <ol>${rows.map((row) => card(row, formToken))}</ol>`;
 }

@@ -46,7 +46,7 @@ export type ListedKey = {
 };
 
 export function passkeysPage({ patient, formToken }: PatientSession, keys: readonly ListedKey[]): Html {
-  return html`<p>Signed in as <code>${patient}</code>. <a href="/patient/consents">Your consents</a></p>
+  return html`<p>Signed in as <code>${patient}</code>. <a href="/patient/consents">Your consents</a> <a href="/patient">All your pages</a></p>
 <ol>${keys.map(keyCard)}</ol>
 <form method="post" action="/patient/sign-out">
 <input type="hidden" name="token" value="${formToken}">
