@@ -11,17 +11,8 @@ import { type AuthorityRecords, createAuthorities, actsFor } from './enforce/aut
 import { type Ages, type AuthorityCeremony, endAuthority, grantAuthority } from './enforce/authority-ceremony.ts';
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
-import {
-  type Ceremony,
-  type ConsentRecord,
-  prepareConsent,
-  SIGNED,
-  signConsent,
-  signPrepared,
-  statementOf,
-  withdrawConsent,
-} from './enforce/ceremony.ts';
-import { approveConsent, expireRequests, refuseConsent, requestBeside, requestConsent } from './enforce/requests.ts';
+import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
+import { approveConsent, askedStatementOf, expireRequests, refuseConsent, requestBeside, requestConsent } from './enforce/requests.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
@@ -209,7 +200,7 @@ function gateOf(
     signConsent: (request) => signConsent(ceremony, request),
     signPreparedConsent: (request) => signPrepared(ceremony, request),
     withdrawConsent: (id, signed) => withdrawConsent(ceremony, id, signed),
-    statementOf: (id) => statementOf(ceremony, id),
+    statementOf: (id) => askedStatementOf(ceremony, id),
     requestConsent: (wanted) => requestConsent(ceremony, wanted),
     approveConsent: (id, signatures) => approveConsent(ceremony, id, signatures),
     refuseConsent: (id, signed) => refuseConsent(ceremony, id, signed),

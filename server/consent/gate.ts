@@ -192,7 +192,13 @@ export type PreparedConsent = {
 /** `jws`: compact JWS with its payload detached, or a passkey's assertion in its one spelling (workflow.ts, webauthnSignature). */
 export type Signatures = readonly { readonly who: string; readonly jws: string }[];
 /** `digest`: base64url SHA-256 of the statement. `state`: proposed, active, withdrawn, … */
-export type ConsentStatement = { readonly statement: string; readonly digest: string; readonly state: string };
+export type ConsentStatement = {
+  readonly statement: string;
+  readonly digest: string;
+  readonly state: string;
+  /** Somebody asks for it by $request, until `deadline` (ms since 1970): it may be refused. */
+  readonly asked?: { readonly by: string; readonly deadline: number };
+};
 /** `signature`: a compact JWS that holds what it signs, or a passkey's assertion over `statement`. */
 export type SignedEnd = { readonly signature: string; readonly statement?: string };
 export type SignedConsent = { readonly kind: 'activated' | 'proposed' | 'already-active'; readonly row: Row };

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrolKey, type Key, partOf, prepare, type Session, submit } from '../../server/commands/demo/session.ts';
 import type { SoftPasskey } from '../support/authenticator.ts';
+import { approve, askFor, type Task, toldOf } from '../support/consent-requests.ts';
 import { enrolPasskey, getPage, type Page, postForm, signInOptions, signInWith, startNamedServer } from '../support/patient-pages.ts';
 import { HOSPITAL, observation, organization, patient, put, register, termsOf } from '../support/real-server.ts';
 
@@ -76,6 +77,31 @@ describe('a patient’s consents', () => {
     expect(await reads(who)).toBe(404);
     expect((await review(who, id)).text).toContain('It is over.');
     expect((await getPage(origin, '/patient/consents', who.cookie)).text).not.toContain('Read it');
+  });
+
+  it('that somebody asks for are signed or refused, and whoever asks is told no more than that', async () => {
+    const ask = async ({ id }: Person) => {
+      const until = new Date(server.now() + 3_600_000).toISOString();
+      return (await askFor(insurer, termsOf(server, { patient: `Patient/${id}`, grantee: INSURER }), until)).json as Task;
+    };
+    const status = async ({ id }: Task) => ((await insurer.call('GET', `Task/${id}`)).json as Task).status;
+    const [yes, no] = [await person(), await person()];
+    const [granted, refused] = [await ask(yes), await ask(no)];
+    const idOf = ({ focus }: Task) => focus.reference.slice('Consent/'.length);
+    const page = await review(yes, idOf(granted));
+    expect(page.text).toContain(`<code>${INSURER}</code> asks you for this, until `);
+    const [approving, refusing] = page.text.split('action="/patient/consents/refuse"').map((text) => ({ ...page, text }));
+    expect((await send(yes, 'sign', signed(approving as Page, yes.passkey))).text).toContain('once the other signature is there');
+    expect((await approve(server.admin, await toldOf(granted, server.admin), [custodian])).status).toBe(201);
+    expect([await status(granted), await reads(yes)]).toEqual(['completed', 200]);
+    expect(refusing?.text).toContain('Refuse with your passkey');
+    const other = (await review(no, idOf(refused))).text.split('action="/patient/consents/refuse"')[1] ?? '';
+    const form = { id: idOf(refused), ...signed({ ...page, text: other }, no.passkey) };
+    const foreign = { id: idOf(refused), ...signed({ ...page, text: other }, yes.passkey) };
+    expect((await send(no, 'refuse', foreign)).status).toBe(422);
+    expect((await send(no, 'refuse', form)).text).toContain('Refused.');
+    expect([await status(refused), await reads(no)]).toEqual(['rejected', 404]);
+    expect((await review(no, idOf(refused))).text).toContain('It is over.');
   });
 
   it('are nobody else’s: another patient finds them like those that are not there, and signs nothing of them', async () => {

@@ -11,7 +11,7 @@ import { newIdFor } from '../../fhir/new-ids.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import type { Guard, RecordWrite, StoredResource } from '../../store/port.ts';
 import { compileConsent } from '../compile.ts';
-import type { Row, SignedEnd } from '../gate.ts';
+import type { ConsentStatement, Row, SignedEnd } from '../gate.ts';
 import { type ConsentRequest, type Party, type PartyTask, afterwards, requestTask, taskAfter } from '../requests.ts';
 import type { Statement } from '../statement.ts';
 import { acceptRefusal, type Approval } from '../workflow.ts';
@@ -26,6 +26,7 @@ import {
   sealedVersion,
   type Signed,
   signConsent,
+  statementOf,
   storedConsent,
   versionOf,
 } from './ceremony.ts';
@@ -128,6 +129,14 @@ export async function refuseConsent(deps: Ceremony, id: string, signed: SignedEn
     if (ended) return rowOf(ended);
   }
   throw new AssentError('conflict');
+}
+
+/** As statementOf, and who asks for it, where it waits for an answer. */
+export async function askedStatementOf(deps: Ceremony, id: string): Promise<ConsentStatement | undefined> {
+  const known = await statementOf(deps, id);
+  const request = known && (await requestOf(deps, id))?.value;
+  const isOpen = request?.state === 'requested' && request.deadline > deps.now();
+  return known && { ...known, ...(isOpen ? { asked: { by: request.actor, deadline: request.deadline } } : {}) };
 }
 
 /** Ends the requests whose deadline has passed. Resolves with how many. */

@@ -4,8 +4,8 @@
  */
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
-import type { Gate, GateFor, Row } from '../../consent/gate.ts';
-import { withdrawalStatement } from '../../consent/workflow.ts';
+import type { ConsentStatement, Gate, GateFor, Row } from '../../consent/gate.ts';
+import { refusalStatement, withdrawalStatement } from '../../consent/workflow.ts';
 import { AssentError } from '../../errors.ts';
 import type { Search } from '../../search/create-search.ts';
 import { acceptForms, type Form, requireFormOf, show, showErrors } from '../forms.ts';
@@ -59,6 +59,11 @@ export function consentPages(pages: ConsentPages): FastifyPluginAsync {
         donePage(kind === 'proposed' ? 'Signed. It is in force once the other signature is there.' : 'Signed. It is in force.'),
       );
     });
+    app.post('/patient/consents/refuse', logged, async (request, reply) => {
+      const { gate, form } = await opened(request);
+      await gate.refuseConsent(form.get('id') ?? '', signedIn(form));
+      return shown(reply, TITLE, donePage('Refused. Nothing is shown, and whoever asked is not told why.'));
+    });
     app.post('/patient/consents/withdraw', logged, async (request, reply) => {
       const { gate, form } = await opened(request);
       await gate.withdrawConsent(form.get('id') ?? '', signedIn(form));
@@ -106,16 +111,26 @@ type Reviewing = { readonly session: PatientSession; readonly gate: Gate; readon
 async function reviewPage({ keysOf, clock }: ConsentPages, { session, gate, id }: Reviewing): Promise<Html> {
   const known = await gate.statementOf(id);
   if (!known) throw new AssentError('not-found');
-  const { statement, digest, state } = known;
   const keys = await keysOf(session.patient);
-  const ending = withdrawalStatement({ consent: `Consent/${id}`, digest, now: clock() });
-  const asked =
-    state === 'proposed'
-      ? signForm(session, keys, { statement, action: '/patient/consents/sign', button: 'Sign with your passkey' })
-      : signForm(session, keys, { statement: ending, action: '/patient/consents/withdraw', button: 'Withdraw with your passkey', fields: { id } });
-  return html`${termsOf(statement)}
-${state === 'proposed' || state === 'active' ? asked : html`<p role="status">It is over.</p>`}
+  return html`${termsOf(known.statement)}
+${answersTo(known, { session, keys, id, now: clock() })}
 <p><a href="/patient/consents">${TITLE}</a></p>`;
+}
+
+type Answering = { readonly session: PatientSession; readonly keys: readonly ListedKey[]; readonly id: string; readonly now: number };
+
+/** What the patient can do about it now. */
+function answersTo({ statement, digest, state, asked }: ConsentStatement, { session, keys, id, now }: Answering): Html {
+  const ended = { consent: `Consent/${id}`, digest, now };
+  const ending = (action: string, button: string, text: string) =>
+    signForm(session, keys, { statement: text, action: `/patient/consents/${action}`, button, fields: { id } });
+  if (state === 'active') return ending('withdraw', 'Withdraw with your passkey', withdrawalStatement(ended));
+  if (state !== 'proposed') return html`<p role="status">It is over.</p>`;
+  const sign = signForm(session, keys, { statement, action: '/patient/consents/sign', button: 'Sign with your passkey' });
+  if (!asked) return sign;
+  return html`<p><code>${asked.by}</code> asks you for this, until ${time(asked.deadline)}.</p>
+${sign}
+${ending('refuse', 'Refuse with your passkey', refusalStatement(ended))}`;
 }
 
 function donePage(sentence: string): Html {
