@@ -139,6 +139,8 @@ export function createGateFor(given: GateDeps): GateFor {
         viewsAbout: views.about,
         implicit: deps.implicit,
         breakers: deps.breakGlass.actors,
+        authoritiesOf: signers.authorities.list,
+        now: clock,
       }),
   });
 }

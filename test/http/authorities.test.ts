@@ -396,6 +396,31 @@ describe('death', () => {
   });
 });
 
+it('$explain-access tells the patient what who acts for them may see, and why; nobody else is told, nor of anybody else', async () => {
+  const [one, other] = [await person(born(14)), await person()];
+  await put(
+    server,
+    observation(`own-${one.id}`, one.reference, {
+      meta: { security: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'SEX' }] },
+    }),
+  );
+  const self = (await register(server, { actor: one.reference })).session;
+  const ask = async (session: Session, more: string, name = 'o') =>
+    session.call('GET', `Observation/${name}-${one.id}/$explain-access?${more}&purpose=TREAT`);
+  const about = `actor=${one.relative.reference}`;
+  expect((await ask(self, about)).status).toBe(400);
+  const authority = await guardian(one);
+  const [plain, own, everybody] = [await ask(self, about), await ask(self, about, 'own'), await ask(self, '')];
+  expect([plain.text, plain.text.includes('"on-behalf"')]).toEqual([expect.stringContaining(`${one.relative.reference} may see this record`), true]);
+  expect(own.text).toContain(`${one.relative.reference} may not see this record`);
+  expect(everybody.text).toContain(`${one.relative.reference} may see`);
+  expect((await ask(self, `actor=${other.relative.reference}`)).status).toBe(400);
+  expect((await ask(admin, about)).status).toBe(400);
+  expect((await ask(one.relative.session, about)).status).toBe(403);
+  expect((await end(server, { authority, by: custodian })).status).toBe(200);
+  expect((await ask(self, about)).status).toBe(400);
+});
+
 it('the patient is told of every authority, and of its end', async () => {
   const one = await person();
   const authority = await granted(one);

@@ -3,11 +3,12 @@
  * that view says why. consent.md §3
  *
  * Invariants: a patient is told of their own Consents and of nobody else's; an administrator only what would be so whatever the resource holds;
- * nobody what another person may see, which would tell of that person. The asking is durable in the trail before there is an answer.
+ * nobody what another person may see, which would tell of that person, but a patient of a relative who reads in their name. The asking is durable in the trail before there is an answer.
  */
 import { randomUUID } from 'node:crypto';
 import { AssentError } from '../../errors.ts';
 import type { StoredResource } from '../../store/port.ts';
+import { type Authority, mayAct } from '../authority.ts';
 import { isPurpose } from '../code-systems.ts';
 import { ACTOR_REFERENCE, anchorsOf, type Provision } from '../compile.ts';
 import { UNKNOWN_PATIENT } from '../facets.ts';
@@ -28,6 +29,9 @@ type Asking = {
   readonly implicit: ImplicitPolicy;
   /** Who may break the glass. */
   readonly breakers: readonly string[];
+  /** Of a `Patient/id`. */
+  readonly authoritiesOf: (reference: string) => Promise<readonly Authority[]>;
+  readonly now: () => number;
 };
 
 /** Actors times purposes in one answer. */
@@ -76,7 +80,8 @@ async function explainRow(deps: Disclosure, asking: Asking, { row, view }: Found
   const { admin } = deps.caller;
   const patients = patientsOf([row]);
   const told = toldOf(deps.caller, [row]);
-  refusePersons(asking.request, told);
+  const relatives = admin ? [] : await relativesOf(asking, told);
+  refusePersons(asking.request, [...told.map((patient) => `Patient/${patient}`), ...relatives]);
   const unknown = row.keys.includes(UNKNOWN_PATIENT);
   const tells = admin ? tellsOfAny(row.id, patients, unknown) : tellsOf(row.id, await keysWithParts(deps, row));
   const subject: Subject = {
@@ -86,7 +91,7 @@ async function explainRow(deps: Disclosure, asking: Asking, { row, view }: Found
     others: told.length < patients.length,
     tells,
   };
-  const asked = [...askedAbout(asking.request, view, told), ...glassesOf(asking, told)];
+  const asked = [...askedAbout(asking.request, view, { told, relatives }), ...glassesOf(asking, told)];
   const accesses: Access[] = [];
   for (const pair of asked.slice(0, MOST)) {
     const access = await accessOf(deps, asking, { ...subject, ...pair });
@@ -98,7 +103,7 @@ async function explainRow(deps: Disclosure, asking: Asking, { row, view }: Found
 }
 
 /** What another person may see would tell in which teams and groups they are. */
-function refusePersons({ actor, purpose }: AccessRequest, told: readonly string[]): void {
+function refusePersons({ actor, purpose }: AccessRequest, persons: readonly string[]): void {
   if (purpose !== undefined && !isPurpose(purpose)) throw new AssentError('invalid-request', 'The purpose must be a code of v3-PurposeOfUse.');
   if (actor === undefined) return;
   if (!ACTOR_REFERENCE.test(actor))
@@ -106,8 +111,14 @@ function refusePersons({ actor, purpose }: AccessRequest, told: readonly string[
       'invalid-request',
       'The actor is needed as a reference of the form Type/id to a person, role, team, group, organization or device.',
     );
-  if (isPerson(actor) && !told.some((patient) => actor === `Patient/${patient}`))
+  if (isPerson(actor) && !persons.includes(actor))
     throw new AssentError('invalid-request', 'What another patient or relative may see is told to nobody but them.');
+}
+
+/** Who reads in the name of the patient who asks, as the patient was told when it was granted. */
+async function relativesOf({ authoritiesOf, now }: Asking, told: readonly string[]): Promise<readonly string[]> {
+  const granted = await Promise.all(told.map((patient) => authoritiesOf(`Patient/${patient}`)));
+  return [...new Set(granted.flat().flatMap((authority) => (mayAct(authority, 'read', now()) ? [authority.delegate] : [])))];
 }
 
 function isPerson(actor: string): boolean {
@@ -131,11 +142,13 @@ function glassesOf({ request: { actor, purpose }, breakers }: Asking, told: read
 
 const BREAKING = 'BTG';
 
-function askedAbout({ actor, purpose }: AccessRequest, view: View, told: readonly string[]): readonly Pair[] {
+type Whose = { readonly told: readonly string[]; readonly relatives: readonly string[] };
+
+function askedAbout({ actor, purpose }: AccessRequest, view: View, { told, relatives }: Whose): readonly Pair[] {
   const compiled = told.flatMap((patient) => view.consentsOf(patient).map((consent) => consent.compiled));
   const provisions = compiled.flatMap(({ root }) => withNested(root));
   const named = [...compiled.flatMap(({ organizations }) => organizations), ...provisions.flatMap(({ actors = [] }) => actors)];
-  const actors = actor === undefined ? [...new Set(named.filter((each) => !isPerson(each))), undefined] : [actor];
+  const actors = actor === undefined ? [...new Set(named.filter((each) => !isPerson(each))), ...relatives, undefined] : [actor];
   const purposes = purpose === undefined ? [...new Set(['TREAT', ...provisions.flatMap((provision) => provision.purposes ?? [])])] : [purpose];
   return actors.flatMap((each) => purposes.map((code) => ({ actor: each, purpose: code })));
 }
