@@ -23,6 +23,7 @@ import { facet, facetsOf } from '../server/consent/facets.ts';
 import type { SearchRequest } from '../server/consent/gate.ts';
 import type { Caller } from '../server/consent/model.ts';
 import { type ConsentLog, createPolicies, type Policies } from '../server/consent/policies.ts';
+import { all } from '../server/search/expression.ts';
 import { createSearch } from '../server/search/create-search.ts';
 import { createEmbeddedEngine } from '../server/store/embedded/engine.ts';
 import { createMongoEngine } from '../server/store/mongo/engine.ts';
@@ -170,8 +171,9 @@ function searcherOver(engine: Engine, policies: Policies): (request: SearchReque
     labelRules: RULES,
     clock: systemClock,
     visibleAmong: async () => new Set(),
+    reachOf: () => () => all,
     concernedBy: async () => new Set(),
-  }).of(caller);
+  }).of(caller, 's');
   const base = 'http://127.0.0.1/fhir';
   const keysOf = createAuditKeys((event, act, own) => [
     ...searching.keysOf(event).keys,

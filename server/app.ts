@@ -24,6 +24,7 @@ import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
 import { createKeyLog, type KeyLog } from './authz/key-log.ts';
 import { createLoggedKeys, type LoggedKeys } from './authz/logged-keys.ts';
 import { allows } from './authz/scopes.ts';
+import { appPages, problemPage } from './app/apps.ts';
 import { createPatients } from './app/patients.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -372,30 +373,24 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   installErrorHandling(server);
   installDraining(server);
   installObservation(server, { metrics });
-  const epoch = () => resources.epoch();
   const authenticator = await installAuthorization(server, {
     records,
-    clients: registry.clients,
+    ...registry,
     clock,
     endpoints,
     privateHosts: config.JWKS_PRIVATE_HOSTS,
-    epoch,
+    epoch: () => resources.epoch(),
+    cookieKey: Buffer.from(await sharedSecret(records, 'authorization-cookies')).toString('base64url'),
+    problemPage,
   });
-  const limits = {
-    bodyBytes: config.MAX_BODY_BYTES,
-    jsonDepth: config.MAX_JSON_DEPTH,
-    bundleEntries: config.MAX_BUNDLE_ENTRIES,
-    conditionalDeletes: config.MAX_CONDITIONAL_DELETES,
-    bytesInFlight: config.MAX_BYTES_IN_FLIGHT,
-  };
   const validate: Validator['validate'] = (documents, profiles) => validator.validate(documents, profiles);
   const { authenticate } = authenticator;
   const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
   const fhir = {
     base: endpoints.fhir,
     integrity: config.REFERENTIAL_INTEGRITY === 'on',
-    tokenUrl: endpoints.token,
-    limits,
+    oauth: endpoints,
+    limits: limitsOf(config),
     profiles,
     clock,
     validate,
@@ -413,9 +408,10 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const { origin } = new URL(endpoints.issuer);
   const secret = await sharedSecret(records, 'passkeys');
   const patients = createPatients({ engine, ...registry, gateFor, search, cursors, clock, secret, origin, base: endpoints.fhir });
-  for (const pages of patients.pages) await server.register(pages);
-  const { enrolments } = patients;
-  await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, enrolments, explain });
+  const { enrolments, sessions } = patients;
+  const { interactions, launches } = authenticator;
+  for (const pages of [...patients.pages, appPages({ config, records, interactions, sessions, gateFor, endpoints, clock })]) await server.register(pages);
+  await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, enrolments, explain, launches });
   await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });
   const checks = [
     { name: 'store', check: () => resources.check() },
@@ -425,6 +421,16 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   for (const [name, help, of] of anchorSeries) metrics.series(name, help, { label: 'anchor', read: () => anchoring.anchorAges().map(of) });
   const status = async () => ({ ...(await anchoring.status()), ready: await everyCheck(checks) });
   await server.register(consoleOf(server, { ...parts, authenticate, status, explain }));
+}
+
+function limitsOf(config: Config): Parameters<typeof createFhirPlugin>[0]['limits'] {
+  return {
+    bodyBytes: config.MAX_BODY_BYTES,
+    jsonDepth: config.MAX_JSON_DEPTH,
+    bundleEntries: config.MAX_BUNDLE_ENTRIES,
+    conditionalDeletes: config.MAX_CONDITIONAL_DELETES,
+    bytesInFlight: config.MAX_BYTES_IN_FLIGHT,
+  };
 }
 
 type ConsoleParts = Pick<Parts, 'anchoring' | 'gateFor' | 'search' | 'cursors' | 'endpoints' | 'clock'> & {

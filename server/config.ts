@@ -128,6 +128,26 @@ const settings = {
     meaning: 'Hosts (with port) inside the private network whose jwks_uri may be fetched, comma separated.',
     parse: list,
   },
+  OIDC_ISSUER: {
+    fallback: '',
+    type: 'URL',
+    meaning: 'Issuer of an OpenID Connect provider at which persons sign in to let apps in. Empty: passkeys only.',
+    parse: url,
+  },
+  OIDC_CLIENT_ID: { fallback: '', type: 'id', meaning: 'With OIDC_ISSUER: what this server is registered as there.', parse: String },
+  OIDC_SECRET_PATH: {
+    fallback: '',
+    type: 'path',
+    meaning: 'With OIDC_ISSUER: file with the client secret, used by client_secret_basic.',
+    parse: (text: string) => (text === '' ? '' : resolve(text)),
+  },
+  OIDC_SCOPE: { fallback: 'openid fhirUser', type: 'scopes', meaning: 'With OIDC_ISSUER: what is asked of it.', parse: String },
+  OIDC_USER_CLAIM: {
+    fallback: 'fhirUser',
+    type: 'claim',
+    meaning: 'With OIDC_ISSUER: claim of the ID token that says who it is here, as in Practitioner/7 or Patient/1.',
+    parse: String,
+  },
   MAX_BODY_BYTES: { fallback: '67108864', type: 'bytes', meaning: 'Largest request body, after decompression.', parse: integer(1024, 1_073_741_824) },
   MAX_BYTES_IN_FLIGHT: {
     fallback: '100663296',
@@ -259,6 +279,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     throw new Error('ASSENT_IMPLICIT_POLICY=break-glass needs ASSENT_BREAK_GLASS_ACTORS.');
   if (config.EVM_RPC.length > 0 && [config.EVM_CONTRACT, config.EVM_LOG_ID, config.EVM_KEY_PATH].includes(''))
     throw new Error('ASSENT_EVM_RPC needs ASSENT_EVM_CONTRACT, ASSENT_EVM_LOG_ID and ASSENT_EVM_KEY_PATH.');
+  if (config.OIDC_ISSUER !== '' && [config.OIDC_CLIENT_ID, config.OIDC_SECRET_PATH].includes(''))
+    throw new Error('ASSENT_OIDC_ISSUER needs ASSENT_OIDC_CLIENT_ID and ASSENT_OIDC_SECRET_PATH.');
   if (config.TSA_URL !== '' && config.TSA_CERTIFICATES === '') throw new Error('ASSENT_TSA_URL needs ASSENT_TSA_CERTIFICATES.');
   return config;
 }

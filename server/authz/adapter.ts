@@ -9,15 +9,33 @@ import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider';
 import type { Clock } from '../clock.ts';
 import type { RecordStore, RecordValue } from '../store/port.ts';
 import type { Clients, StoredClient } from './clients.ts';
+import type { RecordCommit } from './commit.ts';
 import { authMethod } from './registration.ts';
 
 /** The name under which a client of oidc-provider carries its registration. */
 export const REGISTRATION = 'assent_registration';
 
-export type AdapterDeps = { readonly records: RecordStore; readonly clients: Pick<Clients, 'find'>; readonly clock: Clock };
+/** What a person allowed a client; as long as it is there, the tokens made under it live. */
+export const GRANT = 'oidc-Grant';
+
+export type AdapterDeps = {
+  readonly records: RecordStore;
+  readonly commit: RecordCommit;
+  readonly clients: Pick<Clients, 'find'>;
+  readonly clock: Clock;
+};
 
 export function createAdapter(deps: AdapterDeps): AdapterFactory {
-  return (name) => (name === 'Client' ? clientAdapter(deps.clients) : recordAdapter(deps, `oidc-${name}`));
+  return (name) => {
+    if (name === 'Client') return clientAdapter(deps.clients);
+    const adapter = recordAdapter(deps, `oidc-${name}`);
+    return name === 'Grant' ? { ...adapter, destroy: (id) => endGrant(deps.commit, id) } : adapter;
+  };
+}
+
+/** Moves the epoch: whoever remembers a token of this grant looks again at its next use. */
+async function endGrant(commit: RecordCommit, id: string): Promise<void> {
+  await commit({ guards: [], records: [{ kind: 'delete', recordKind: GRANT, id }], log: [] });
 }
 
 function recordAdapter({ records, clock }: AdapterDeps, kind: string): Adapter {
@@ -87,7 +105,7 @@ function metadataOf(client: StoredClient): AdapterPayload {
     client_name: client.client_name,
     grant_types: [...client.grant_types],
     redirect_uris: [...client.redirect_uris],
-    response_types: [],
+    response_types: client.grant_types.includes('authorization_code') ? ['code'] : [],
     token_endpoint_auth_method: authMethod(credential),
     // The hash takes the secret's place; the comparison in provider.ts knows it.
     ...(credential.kind === 'secret' ? { client_secret: credential.hash } : {}),

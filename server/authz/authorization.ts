@@ -2,73 +2,72 @@
  * The authorization server as one Fastify plugin and one authenticator: what the composition root needs of this room.
  * authorization.md §1
  *
- * Invariant: oidc-provider is reached only at the paths that are advertised, through a route that parses no body, after every hook.
+ * Invariant: a token is good as long as its client's registration and what a person approved stand, in every process.
  */
 import fastifyJwt from '@fastify/jwt';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Provider } from 'oidc-provider';
+import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../clock.ts';
-import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
+import { GRANT } from './adapter.ts';
+import { mountProvider } from './auth-routes.ts';
 import type { Clients } from './clients.ts';
-import { authPaths, type Endpoints, serverMetadata, smartConfiguration } from './endpoints.ts';
+import type { RecordCommit } from './commit.ts';
+import { type Endpoints, serverMetadata, smartConfiguration } from './endpoints.ts';
 import { createJwksFetch } from './fetch-jwks.ts';
-import { createProvider } from './provider.ts';
+import { createInteractions, type Interactions } from './interactions.ts';
+import { createLaunches, type Launches } from './launches.ts';
+import { createProvider, type ProblemPage } from './provider.ts';
 import { loadSigningKey } from './signing-keys.ts';
+import { completeTokenAnswers } from './token-answers.ts';
 import { type Authenticator, createAuthenticator, createBreakGlassToken, createTokenVerifier } from './token.ts';
 
 export type AuthorizationDeps = {
   readonly records: RecordStore;
+  readonly commit: RecordCommit;
   readonly clients: Clients;
   readonly clock: Clock;
   readonly endpoints: Endpoints;
   readonly privateHosts: readonly string[];
   readonly epoch: () => Promise<number>;
+  /** The same in every process on the database. */
+  readonly cookieKey: string;
+  readonly problemPage: ProblemPage;
 };
 
-/** Registers the token endpoint, JWKS and the discovery documents on the app; gives the authenticator for all its other routes. */
-export async function installAuthorization(
-  app: FastifyInstance,
-  deps: AuthorizationDeps,
-): Promise<Authenticator & { readonly breakGlassToken: ReturnType<typeof createBreakGlassToken> }> {
-  const { clients, clock, endpoints, privateHosts } = deps;
-  const signingKey = await loadSigningKey(deps.records);
+export type Authorization = Authenticator & {
+  readonly breakGlassToken: ReturnType<typeof createBreakGlassToken>;
+  /** What the pages for persons need. */
+  readonly interactions: Interactions;
+  readonly launches: Launches;
+};
+
+/** Registers the endpoints, JWKS and the discovery documents on the app; gives the authenticator for all its other routes. */
+export async function installAuthorization(app: FastifyInstance, deps: AuthorizationDeps): Promise<Authorization> {
+  const { records, clients, clock, endpoints, privateHosts } = deps;
+  const signingKey = await loadSigningKey(records);
+  await app.register(fastifyJwt, { secret: { public: signingKey.publicPem } });
+  const ours = { signingKey, issuer: endpoints.issuer, audience: endpoints.fhir };
+  const generationOf = async (client: string) => (await clients.find(client))?.generation;
+  const grantStands = async (grant: string) => (await records.get(GRANT, grant)) !== undefined;
+  const verify = createTokenVerifier({ jwt: app.jwt, ...ours, clock });
+  const { authenticate } = createAuthenticator({ verify, epoch: deps.epoch, generationOf, grantStands, clock });
+  const launches = createLaunches({ records, clients, clock });
   const provider = createProvider({
     ...deps,
+    launches,
     signingKey,
     fetch: createJwksFetch({ privateHosts, fetch }),
     onFault: (error) => app.log.error({ fault: error.name }, 'token request failed'),
   });
-  await app.register(fastifyJwt, { secret: { public: signingKey.publicPem } });
-  await app.register(async (scope) => mountProvider(scope, provider));
+  completeTokenAnswers(provider, { records, endpoints, authenticate });
+  await app.register(async (scope) => mountProvider(scope, { provider, records, clients, endpoints, authenticate }));
   publishDocuments(app, endpoints);
-  const ours = { signingKey, issuer: endpoints.issuer, audience: endpoints.fhir };
-  const generationOf = async (client: string) => (await clients.find(client))?.generation;
   return {
-    ...createAuthenticator({ verify: createTokenVerifier({ jwt: app.jwt, ...ours, clock }), epoch: deps.epoch, generationOf, clock }),
+    authenticate,
     breakGlassToken: createBreakGlassToken({ ...ours, generationOf, clock }),
+    interactions: createInteractions({ ...deps, provider, launches }),
+    launches,
   };
-}
-
-function mountProvider(scope: FastifyInstance, provider: Provider): void {
-  const handle = provider.callback();
-  const open = new Set<string>([authPaths.token, authPaths.jwks]);
-  // The library reads the body itself, at most 56 kB of it.
-  scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
-  scope.route({
-    method: ['GET', 'POST', 'OPTIONS'],
-    url: `${authPaths.prefix}/*`,
-    config: { interaction: 'token' },
-    handler: async (request: FastifyRequest, reply: FastifyReply) => {
-      if (!open.has(request.url.split('?', 1)[0] ?? '')) throw new AssentError('not-supported');
-      reply.hijack();
-      for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value);
-      // RFC 6749 §5.1: tokens are for no cache, of HTTP/1.0 either.
-      if (request.method === 'POST') reply.raw.setHeader('pragma', 'no-cache');
-      await handle(request.raw, reply.raw);
-    },
-  });
 }
 
 function publishDocuments(app: FastifyInstance, endpoints: Endpoints): void {

@@ -1,40 +1,61 @@
 /**
- * The OAuth 2 authorization server: oidc-provider, configured for SMART backend services. authorization.md §1–3,
- * https://hl7.org/fhir/smart-app-launch/STU2.2/backend-services.html
+ * The OAuth 2 authorization server: oidc-provider, configured for SMART App Launch and backend services. authorization.md §1–3,
+ * https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html, https://hl7.org/fhir/smart-app-launch/STU2.2/backend-services.html
  *
- * Invariants: actor and purpose of a token come from the client's registration; a token is RS256, `at+jwt`, lives at most ten minutes
- * and is for our FHIR base only; a client assertion lives at most five minutes and is used once, whichever process sees it.
+ * Invariants: actor and purpose of a token come from the client's registration and from who approved it; a token is RS256, `at+jwt`, lives at
+ * most ten minutes and is for our FHIR base only; a client assertion lives at most five minutes and is used once, whichever process sees it;
+ * every authorization asks its person anew and knows no grant but its own.
  */
 import { createHash } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
-import { type Client, type Configuration, errors, type KoaContextWithOIDC, Provider, type ResourceServer } from 'oidc-provider';
+import { type Client, type Configuration, errors, interactionPolicy, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import type { Clock } from '../clock.ts';
 import type { RecordStore } from '../store/port.ts';
 import { createAdapter, REGISTRATION } from './adapter.ts';
-import type { Clients, StoredClient } from './clients.ts';
+import type { Clients } from './clients.ts';
+import type { RecordCommit } from './commit.ts';
 import { assertionAlgorithms, authPaths, clientAuthMethods, type Endpoints } from './endpoints.ts';
 import type { Fetch } from './fetch-jwks.ts';
-import { grantToSystem, readScopes } from './scopes.ts';
+import type { Launches } from './launches.ts';
+import { askedScope, claimsFor, registrationOf, resourceServerFor, TOKEN_SECONDS } from './permissions.ts';
+import { contextScopes, wordsOf } from './scopes.ts';
 import { secretMatches } from './secret.ts';
 import type { SigningKey } from './signing-keys.ts';
 
-const TOKEN_SECONDS = 600;
 const ASSERTION_SECONDS = 300;
 const CLOCK_TOLERANCE_SECONDS = 15;
+const CODE_SECONDS = 60;
+/** For the person to sign in and to decide. */
+const INTERACTION_SECONDS = 900;
+const ONLINE_SECONDS = 12 * 3600;
+export const GRANT_SECONDS = 90 * 86_400;
+
+/** What went wrong where there is nowhere to send the person back to. */
+export type ProblemPage = (problem: { readonly title: string; readonly text: string }) => {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+};
 
 export type ProviderDeps = {
   readonly records: RecordStore;
+  readonly commit: RecordCommit;
   readonly clients: Pick<Clients, 'find'>;
+  readonly launches: Pick<Launches, 'find'>;
   readonly clock: Clock;
   readonly endpoints: Endpoints;
   readonly signingKey: SigningKey;
+  /** Signs the cookies of an authorization that is under way; the same in every process. */
+  readonly cookieKey: string;
   readonly fetch: Fetch;
+  readonly problemPage: ProblemPage;
   /** Told of faults; never given request content. */
   readonly onFault: (error: Error) => void;
 };
 
 export function createProvider(deps: ProviderDeps): Provider {
   const provider = new Provider(deps.endpoints.issuer, configuration(deps));
+  // What the request says of host and scheme was replaced by the public URL's (authorization.ts).
+  provider.proxy = true;
   provider.on('server_error', (_ctx, error) => deps.onFault(error));
   // Koa prints what nobody listens to; the types of the package know only its own events.
   (provider as EventEmitter).on('error', (error: Error) => deps.onFault(error));
@@ -46,88 +67,127 @@ export function createProvider(deps: ProviderDeps): Provider {
 }
 
 function configuration(deps: ProviderDeps): Configuration {
-  const off = { enabled: false };
   return {
     adapter: createAdapter(deps),
     jwks: { keys: [deps.signingKey.privateJwk] } as NonNullable<Configuration['jwks']>,
-    routes: { token: authPaths.token, jwks: authPaths.jwks, authorization: `${authPaths.prefix}/authorize` },
-    scopes: [],
-    responseTypes: [],
+    cookies: { keys: [deps.cookieKey] },
+    routes: {
+      token: authPaths.token,
+      jwks: authPaths.jwks,
+      authorization: authPaths.authorize,
+      introspection: authPaths.introspect,
+      revocation: authPaths.revoke,
+    },
+    scopes: [...contextScopes],
+    responseTypes: ['code'],
     clientAuthMethods: [...clientAuthMethods],
     enabledJWA: { clientAuthSigningAlgValues: [...assertionAlgorithms], idTokenSigningAlgValues: ['RS256'] },
     extraClientMetadata: { properties: [REGISTRATION] },
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
-    ttl: { ClientCredentials: TOKEN_SECONDS },
     // Token requests carry no cookies, so any origin may send them; the answer still needs the client's credential.
     clientBasedCORS: () => true,
     fetch: deps.fetch,
-    renderError: (ctx, out) => {
-      ctx.type = 'json';
-      ctx.body = out;
-    },
+    renderError: (ctx, out) => renderError(deps, ctx, out),
     assertJwtClientAuthClaimsAndHeader: (_ctx, claims, header, client) => checkAssertion({ claims, header, client, now: deps.clock() / 1000 }),
-    extraTokenClaims: (ctx) => claimsFor(ctx),
-    features: {
-      clientCredentials: { enabled: true },
-      resourceIndicators: {
-        enabled: true,
-        defaultResource: () => deps.endpoints.fhir,
-        getResourceServerInfo: (ctx, resource, client) => grantFor({ ctx, resource, client, fhir: deps.endpoints.fhir }),
-      },
-      devInteractions: off,
-      dPoP: off,
-      userinfo: off,
-      pushedAuthorizationRequests: off,
-      rpInitiatedLogout: off,
-    },
+    extraTokenClaims: (ctx, token) => claimsFor(ctx, 'grantId' in token ? token.grantId : undefined, deps.records),
+    ...people(deps),
+    ...lifetimes,
+    features: features(deps),
   };
 }
 
-/** Decides what this token may do; called once per token request, before the token is made. */
-function grantFor({
-  ctx,
-  resource,
-  client,
-  fhir,
-}: {
-  readonly ctx: KoaContextWithOIDC;
-  readonly resource: string;
-  readonly client: Client;
-  readonly fhir: string;
-}): ResourceServer {
-  if (resource.replace(/\/$/, '') !== fhir) throw new errors.InvalidTarget('the only resource is the FHIR base URL');
-  const asked = ctx.oidc.params?.['scope'];
-  const { known, malformed } = readScopes(typeof asked === 'string' ? asked : '');
-  if (malformed.length > 0) throw new errors.InvalidScope('a scope has letters that are undefined or out of order (cruds)', malformed.join(' '));
-  const granted = grantToSystem(known, registrationOf(client).scope.split(' ')).join(' ');
-  if (granted === '') throw new errors.InvalidScope('none of the scopes asked for is permitted', typeof asked === 'string' ? asked : '');
-  purposeFor(ctx, client);
-  // The library issues what is in both the request and the resource's scope, so a scope that was cut down is written back.
-  if (ctx.oidc.params) ctx.oidc.params['scope'] = granted;
-  return { scope: granted, audience: fhir, accessTokenFormat: 'jwt', accessTokenTTL: TOKEN_SECONDS, jwt: { sign: { alg: 'RS256' } } };
+/** How a person is asked, and for what. */
+function people({ launches, endpoints }: ProviderDeps): Configuration {
+  const { Prompt, Check } = interactionPolicy;
+  const unasked = new Check('not_approved', 'the person has to approve it', 'interaction_required', (ctx) => ctx.oidc.result?.['consent'] === undefined);
+  return {
+    interactions: { policy: [new Prompt({ name: 'consent', requestable: true }, unasked)], url: (_ctx, { uid }) => `${authPaths.page}/${uid}` },
+    // An older grant is another person's, or of another patient.
+    loadExistingGrant: async (ctx) => {
+      const grant = ctx.oidc.result?.consent?.grantId;
+      return grant === undefined ? undefined : ctx.oidc.provider.Grant.find(grant);
+    },
+    pkce: { required: () => true },
+    findAccount: (_ctx, id) => ({ accountId: id, claims: async () => ({ sub: id, fhirUser: `${endpoints.fhir}/${id}` }) }),
+    claims: { openid: ['sub'], fhirUser: ['fhirUser'] },
+    extraParams: {
+      aud: (_ctx, value) => {
+        if (value?.replace(/\/$/, '') !== endpoints.fhir) throw new errors.InvalidRequest('aud must be the FHIR base URL of this server');
+      },
+      launch: (ctx, value, client) => checkLaunch(ctx, { value, client: client.clientId }, launches),
+      purpose_of_use: (_ctx, value, client) => {
+        if (value !== undefined && !registrationOf(client).purposes.includes(value))
+          throw new errors.InvalidRequest('purpose_of_use is not one the client is registered for');
+      },
+    },
+    issueRefreshToken: (_ctx, client, { scopes }) =>
+      client.grantTypeAllowed('refresh_token') && (scopes.has('offline_access') || scopes.has('online_access')),
+    rotateRefreshToken: true,
+    revokeGrantPolicy: () => true,
+  };
 }
 
-function purposeFor(ctx: KoaContextWithOIDC, client: Client): string {
-  const { purposes } = registrationOf(client);
-  const asked: unknown = ctx.oidc.body?.['purpose_of_use'];
-  if (asked === undefined) return purposes[0] ?? '';
-  if (typeof asked !== 'string' || !purposes.includes(asked))
-    throw new errors.InvalidRequest('purpose_of_use is not one the client is registered for');
-  return asked;
+async function checkLaunch(
+  ctx: KoaContextWithOIDC,
+  { value, client }: { readonly value: string | undefined; readonly client: string },
+  launches: ProviderDeps['launches'],
+): Promise<void> {
+  const wanted = wordsOf(askedScope(ctx)).includes('launch');
+  if (wanted !== (value !== undefined)) throw new errors.InvalidRequest('scope launch and parameter launch come together');
+  if (value !== undefined && !(await launches.find(value, client))) throw new errors.InvalidRequest('launch is not known, or not any more');
 }
 
-function claimsFor(ctx: KoaContextWithOIDC): { readonly [claim: string]: unknown } {
-  const { client } = ctx.oidc;
-  if (!client) throw new errors.InvalidClient('no client');
-  const { actor, choosesIds, generation } = registrationOf(client);
-  return { actor, purpose: purposeFor(ctx, client), chooses_ids: choosesIds, reg: generation };
+const lifetimes: Configuration = {
+  ttl: {
+    AccessToken: TOKEN_SECONDS,
+    ClientCredentials: TOKEN_SECONDS,
+    AuthorizationCode: CODE_SECONDS,
+    IdToken: TOKEN_SECONDS,
+    Interaction: INTERACTION_SECONDS,
+    Session: INTERACTION_SECONDS,
+    Grant: GRANT_SECONDS,
+    RefreshToken: (_ctx, { scopes }) => (scopes.has('offline_access') ? GRANT_SECONDS : ONLINE_SECONDS),
+  },
+  // Tokens end with their grant; the session is that of one authorization only.
+  expiresWithSession: () => false,
+};
+
+function features({ endpoints }: ProviderDeps): NonNullable<Configuration['features']> {
+  const off = { enabled: false };
+  const own = (_ctx: KoaContextWithOIDC, client: Client, token: { readonly clientId?: string | undefined }) => token.clientId === client.clientId;
+  return {
+    clientCredentials: { enabled: true },
+    introspection: { enabled: true, allowedPolicy: own },
+    revocation: { enabled: true, allowedPolicy: own },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => endpoints.fhir,
+      getResourceServerInfo: (ctx, resource, client) => resourceServerFor({ ctx, client }, resource, endpoints.fhir),
+      useGrantedResource: () => true,
+    },
+    devInteractions: off,
+    dPoP: off,
+    userinfo: off,
+    pushedAuthorizationRequests: off,
+    rpInitiatedLogout: off,
+  };
 }
 
-/** The registration the client authenticated with. */
-function registrationOf(client: Client): StoredClient {
-  const registration = client[REGISTRATION] as StoredClient | undefined;
-  if (!registration) throw new Error('A client without its registration.');
-  return registration;
+const titles: Readonly<Record<string, string>> = { invalid_client: 'This app is not known here', invalid_redirect_uri: 'This app cannot be answered' };
+
+function renderError(
+  { problemPage }: ProviderDeps,
+  ctx: KoaContextWithOIDC,
+  out: { readonly error: string; readonly error_description?: string | undefined },
+): void {
+  if (ctx.oidc.route !== 'authorization' && ctx.oidc.route !== 'resume') {
+    ctx.type = 'json';
+    ctx.body = out;
+    return;
+  }
+  const { headers, body } = problemPage({ title: titles[out.error] ?? 'This cannot be done', text: out.error_description ?? out.error });
+  ctx.set(headers);
+  ctx.body = body;
 }
 
 function checkAssertion({

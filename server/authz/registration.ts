@@ -8,12 +8,14 @@ import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import type { Issue } from '../errors.ts';
 import { type Check, isObject, issue, type JsonObject, listOf, readObject, referenceTo, refuse, text } from './input.ts';
 import { purposesOfUse } from './purposes.ts';
-import { ADMIN_SCOPE, parseScope } from './scopes.ts';
+import { ADMIN_SCOPE, LAUNCH_SCOPE, parseScope } from './scopes.ts';
 
 export type Credential =
   | { readonly kind: 'secret'; readonly secret: string }
   | { readonly kind: 'jwks'; readonly jwks: { readonly keys: readonly JsonObject[] } }
-  | { readonly kind: 'jwks_uri'; readonly uri: string };
+  | { readonly kind: 'jwks_uri'; readonly uri: string }
+  /** A public client: an app that can keep no secret. */
+  | { readonly kind: 'none' };
 
 export type Registration = {
   readonly client_name: string;
@@ -34,8 +36,9 @@ export type RegistrationInput = {
 
 /** Who a client can act for: the types a Consent can name as actor, less the groupings, which a client can only be a member of. */
 const actorTypes = ['Organization', 'Practitioner', 'PractitionerRole', 'Patient', 'RelatedPerson', 'Device'];
-/** Widened when the authorization endpoint opens. */
-const grantTypes = ['client_credentials'];
+const grantTypes = ['client_credentials', 'authorization_code', 'refresh_token'];
+const authMethods = ['client_secret_basic', 'private_key_jwt', 'none'] as const;
+export type AuthMethod = (typeof authMethods)[number];
 /** Assertions are signed with ES384 or RS384, so only keys that can do that are of use. */
 const usable: Readonly<Record<string, (jwk: JsonObject) => boolean>> = {
   EC: (jwk) => jwk['crv'] === 'P-384',
@@ -52,7 +55,9 @@ export function readRegistration(input: unknown, privateHosts: readonly string[]
   const method = body['token_endpoint_auth_method'];
   if (credential && method !== undefined && method !== authMethod(credential))
     issues.push(issue('token_endpoint_auth_method', 'does not fit the credential'));
-  refuse(issues);
+  const registered = (body['grant_types'] as string[] | undefined) ?? ['client_credentials'];
+  const redirects = (body['redirect_uris'] as string[] | undefined) ?? [];
+  refuse([...issues, ...checkGrants(registered, redirects, method)]);
   return {
     clientId: body['client_id'] as string | undefined,
     registration: {
@@ -64,15 +69,31 @@ export function readRegistration(input: unknown, privateHosts: readonly string[]
       actor: body['actor'] as string,
       purposes: body['purposes'] as string[],
       choosesIds: body['choosesIds'] === true,
-      grant_types: (body['grant_types'] as string[] | undefined) ?? grantTypes,
-      redirect_uris: (body['redirect_uris'] as string[] | undefined) ?? [],
+      grant_types: registered,
+      redirect_uris: redirects,
     },
     credential,
   };
 }
 
-export function authMethod(credential: Pick<Credential, 'kind'>): 'client_secret_basic' | 'private_key_jwt' {
-  return credential.kind === 'secret' ? 'client_secret_basic' : 'private_key_jwt';
+function checkGrants(grants: readonly string[], redirects: readonly string[], method: unknown): Issue[] {
+  const byPerson = grants.includes('authorization_code');
+  return [
+    ...(byPerson && redirects.length === 0 ? [issue('redirect_uris', 'is required with authorization_code')] : []),
+    ...(grants.includes('refresh_token') && !byPerson ? [issue('grant_types', 'may hold refresh_token beside authorization_code only')] : []),
+    ...(method === 'none' && grants.includes('client_credentials') ? [issue('grant_types', 'of a public client may not hold client_credentials')] : []),
+  ];
+}
+
+const methods: Readonly<Record<Credential['kind'], AuthMethod>> = {
+  secret: 'client_secret_basic',
+  jwks: 'private_key_jwt',
+  jwks_uri: 'private_key_jwt',
+  none: 'none',
+};
+
+export function authMethod({ kind }: Pick<Credential, 'kind'>): AuthMethod {
+  return methods[kind];
 }
 
 /** Before the names of patients' passkeys as clients: what is theirs is shown to no client of that name. */
@@ -84,7 +105,7 @@ const members = (privateHosts: readonly string[]): Readonly<Record<string, Check
   client_secret: text(/^[\x20-\x7e]{16,256}$/, 'must be 16 to 256 printable ASCII characters'),
   jwks: checkJwks,
   jwks_uri: (value) => checkJwksUri(value, privateHosts),
-  token_endpoint_auth_method: text(/^(client_secret_basic|private_key_jwt)$/, 'must be client_secret_basic or private_key_jwt'),
+  token_endpoint_auth_method: text(new RegExp(`^(${authMethods.join('|')})$`), `must be ${authMethods.join(', ')}`),
   scope: checkScope,
   redirect_uris: listOf(checkRedirectUri, { empty: true }),
   grant_types: listOf((value) => (grantTypes.includes(value as string) ? undefined : `may hold ${grantTypes.join(', ')} only`)),
@@ -96,6 +117,7 @@ const members = (privateHosts: readonly string[]): Readonly<Record<string, Check
 function readCredentials(body: JsonObject): Credential[] {
   const { client_secret: secret, jwks, jwks_uri: uri } = body as { client_secret?: string; jwks?: { keys: JsonObject[] }; jwks_uri?: string };
   return [
+    ...(body['token_endpoint_auth_method'] === 'none' ? [{ kind: 'none' as const }] : []),
     ...(secret === undefined ? [] : [{ kind: 'secret' as const, secret }]),
     ...(jwks === undefined ? [] : [{ kind: 'jwks' as const, jwks: { keys: jwks.keys } }]),
     ...(uri === undefined ? [] : [{ kind: 'jwks_uri' as const, uri }]),
@@ -105,7 +127,7 @@ function readCredentials(body: JsonObject): Credential[] {
 function checkScope(value: unknown): string | undefined {
   const words = typeof value === 'string' ? value.split(' ').filter((word) => word !== '') : [];
   if (words.length === 0 || words.length > 200) return 'must be SMART scopes, separated by spaces';
-  return words.every((word) => word === ADMIN_SCOPE || parseScope(word) !== undefined)
+  return words.every((word) => word === ADMIN_SCOPE || word === LAUNCH_SCOPE || parseScope(word) !== undefined)
     ? undefined
     : 'holds a scope that is not understood: use e.g. system/Observation.rs (letters of cruds, in that order)';
 }

@@ -1,17 +1,17 @@
 /**
  * Bearer token → Caller. A token is verified once by @fastify/jwt and remembered; every use checks its expiry and, when the epoch has
- * moved, that its client's registration is still the one it was issued under. https://www.rfc-editor.org/rfc/rfc6750
+ * moved, that its client's registration is still the one it was issued under and that what a person allowed still stands. https://www.rfc-editor.org/rfc/rfc6750
  *
- * Invariant: everything in a Caller comes from a token we signed; nothing comes from any other header. A removed or changed client is
- * refused on its very next request, in every process, because its removal moved the epoch that each request reads.
+ * Invariant: everything in a Caller comes from a token we signed; nothing comes from any other header. A removed or changed client, and
+ * one whose grant was revoked, is refused on its very next request, in every process, because that moved the epoch that each request reads.
  */
 import type { JWT } from '@fastify/jwt';
 import { randomUUID } from 'node:crypto';
 import { importJWK, type JWK, SignJWT } from 'jose';
 import type { Clock } from '../clock.ts';
-import type { Caller } from '../consent/model.ts';
+import type { Caller, Launch } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
-import { ADMIN_SCOPE, parseScope } from './scopes.ts';
+import { ADMIN_SCOPE, LAUNCH_SCOPE, parseScope, writtenScope } from './scopes.ts';
 import type { SigningKey } from './signing-keys.ts';
 
 export type VerifiedToken = { readonly caller: Caller; readonly generation: string /** ms since 1970 */; readonly expires: number };
@@ -30,6 +30,8 @@ export type AuthenticatorDeps = {
   readonly epoch: () => Promise<number>;
   /** The generation of the client's registration now; undefined: there is no such client. */
   readonly generationOf: (client: string) => Promise<string | undefined>;
+  /** Whether what a person allowed still stands. Its end moves the epoch. */
+  readonly grantStands: (grant: string) => Promise<boolean>;
   readonly clock: Clock;
   /** Most tokens remembered. */
   readonly capacity?: number;
@@ -40,11 +42,12 @@ type Remembered = VerifiedToken & { checkedAt: number };
 /** Far above any token we issue: longer ones cost no verification. */
 const LONGEST = 8192;
 
-export function createAuthenticator({ verify, epoch, generationOf, clock, capacity = 10_000 }: AuthenticatorDeps): Authenticator {
+export function createAuthenticator({ verify, epoch, generationOf, grantStands, clock, capacity = 10_000 }: AuthenticatorDeps): Authenticator {
   const tokens = createBoundedCache<Remembered>(capacity);
 
   async function recheck(header: string, entry: Remembered, now: number): Promise<void> {
-    if ((await generationOf(entry.caller.client)) === entry.generation) {
+    const { client, launch } = entry.caller;
+    if ((await generationOf(client)) === entry.generation && (launch === undefined || (await grantStands(launch.grant)))) {
       entry.checkedAt = now;
       return;
     }
@@ -121,18 +124,33 @@ function readClaims(claims: Readonly<Record<string, unknown>>): VerifiedToken {
     return value;
   };
   const words = text('scope').split(' ');
+  const launch = claims['grant'] === undefined ? undefined : launchOf(text, claims['patient'] !== undefined);
+  const scopes = words.flatMap((word) => parseScope(word) ?? []);
+  // What is bound to a person or a patient means nothing, rather than everything, where none is named.
+  if (scopes.some(({ context }) => (context !== 'system' && !launch) || (context === 'patient' && launch?.patient === undefined))) throw refused();
   const caller: Caller = {
     client: text('client_id'),
     actor: text('actor'),
     purpose: text('purpose'),
-    scopes: words.flatMap((word) => parseScope(word) ?? []),
+    scopes,
     admin: words.includes(ADMIN_SCOPE),
     choosesIds: claims['chooses_ids'] === true,
     tokenId: text('jti'),
+    ...(launch ? { launch } : {}),
+    ...(words.includes(LAUNCH_SCOPE) ? { opensApps: true } : {}),
   };
   const expires = Number(claims['exp']) * 1000;
   const opened = claims['break_glass'] === undefined ? {} : { breakGlass: { patient: text('break_glass'), until: expires } };
   return { caller: Object.freeze({ ...caller, ...opened }), generation: text('reg'), expires };
+}
+
+function launchOf(text: (name: string) => string, hasPatient: boolean): Launch {
+  return { grant: text('grant'), user: text('fhir_user'), ...(hasPatient ? { patient: text('patient') } : {}) };
+}
+
+/** The claims of a token that carry it. */
+export function launchClaims({ grant, user, patient }: Launch): Readonly<Record<string, string>> {
+  return { grant, fhir_user: user, ...(patient === undefined ? {} : { patient }) };
 }
 
 export type BreakGlassTokenDeps = {
@@ -151,12 +169,12 @@ export function createBreakGlassToken({ signingKey, issuer, audience, generation
   return async (caller: Caller, { patient, until }: NonNullable<Caller['breakGlass']>): Promise<string> => {
     const generation = await generationOf(caller.client);
     if (generation === undefined) throw refused();
-    const scopes = caller.scopes.flatMap(({ context, type, letters }) => {
-      const reading = letters.replaceAll(/[^rs]/g, '');
-      return reading === '' ? [] : [`${context}/${type}.${reading}`];
+    const scopes = caller.scopes.flatMap((scope) => {
+      const reading = scope.letters.replaceAll(/[^rs]/g, '');
+      return reading === '' ? [] : [writtenScope({ ...scope, letters: reading })];
     });
     const who = { client_id: caller.client, actor: caller.actor, reg: generation };
-    return new SignJWT({ ...who, purpose: 'BTG', scope: scopes.join(' '), break_glass: patient })
+    return new SignJWT({ ...who, ...(caller.launch ? launchClaims(caller.launch) : {}), purpose: 'BTG', scope: scopes.join(' '), break_glass: patient })
       .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: signingKey.kid })
       .setIssuer(issuer)
       .setSubject(caller.client)

@@ -30,6 +30,7 @@ import type { Signers } from './enforce/signers.ts';
 import { inView, patientsOf } from './enforce/view.ts';
 import { visibleAmong } from './enforce/related.ts';
 import { readSources } from './enforce/sourced.ts';
+import { isBound, type ReadingLetter, reachOf } from './enforce/reach.ts';
 import { createViews } from './enforce/views.ts';
 import { readWhileWanted } from './enforce/while-wanted.ts';
 import { write, type Writing } from './enforce/write.ts';
@@ -127,22 +128,26 @@ export function createGateFor(given: GateDeps): GateFor {
     labelRules: deps.labelling.rules,
     clock,
     visibleAmong: (references, scopeOf) => visibleAmong(resources, references, scopeOf),
+    reachOf: (caller, letter) => reachOf(deps, caller, letter),
     concernedBy: (row, anchorsOf) => concernedBy(resources, row, anchorsOf),
   });
   const evidence = createEvidence(deps);
-  return (caller, wanted) => ({
-    ...gateOf(ceremonyFor(deps, caller, views.of(caller)), { ...deps, wanted }, evidence),
-    explain: (request, as = caller) => explain(ceremonyFor(deps, caller, views.of(caller)), { request, views: views.of(as) }),
-    explainAccess: (request) =>
-      explainAccess(ceremonyFor(deps, caller, views.of(caller)), {
-        request,
-        viewsAbout: views.about,
-        implicit: deps.implicit,
-        breakers: deps.breakGlass.actors,
-        authoritiesOf: signers.authorities.list,
-        now: clock,
-      }),
-  });
+  const about = {
+    viewsAbout: views.about,
+    implicit: deps.implicit,
+    breakers: deps.breakGlass.actors,
+    authoritiesOf: signers.authorities.list,
+    now: clock,
+  };
+  return (caller, wanted) => {
+    const by = (letter: ReadingLetter) => ceremonyFor(deps, caller, views.of(caller, letter));
+    const searching = by('s');
+    return {
+      ...gateOf(searching, { ...deps, wanted, byId: isBound(caller) ? by('r') : searching }, evidence),
+      explain: (request, as = caller) => explain(searching, { request, views: views.of(as, 's') }),
+      explainAccess: (request) => explainAccess(by('r'), { request, ...about }),
+    };
+  };
 }
 
 type MadeDeps = GateDeps & { readonly signers: Signers };
@@ -181,17 +186,18 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
 
 function gateOf(
   ceremony: Ceremony,
-  deps: GateDeps & { readonly wanted: (() => AbortSignal) | undefined },
+  deps: GateDeps & { readonly wanted: (() => AbortSignal) | undefined /** With what may be read, where `ceremony` is for searching. */; readonly byId: Ceremony },
   evidence: ReturnType<typeof createEvidence>,
 ): Omit<Gate, 'explain' | 'explainAccess'> {
   const keyCeremony: KeyCeremony = { ...ceremony, ...deps.keys, keysOfOwner: deps.keys.list };
   const authorityCeremony: AuthorityCeremony = { ...ceremony, authorityRecords: deps.authorities, ages: deps.ages };
   const reading: Ceremony = { ...ceremony, resources: readWhileWanted(ceremony.resources, deps.wanted) };
+  const byId: Ceremony = { ...reading, views: deps.byId.views };
   return {
     caller: ceremony.caller,
-    read: (type, id) => read(reading, type, id),
-    readVersion: (type, id, version) => readVersion(reading, type, id, version),
-    history: (request) => history(reading, request),
+    read: (type, id) => read(byId, type, id),
+    readVersion: (type, id, version) => readVersion(byId, type, id, version),
+    history: (request) => history(request.id === undefined ? reading : byId, request),
     search: (request) => search(reading, request),
     searchSeveral: (request) => searchSeveral(reading, request),
     disclosures: (request) => disclosures({ ...reading, chains: deps.chains }, request),

@@ -15,10 +15,22 @@ export type Caller = {
   readonly tokenId: string;
   /** This one patient's record, without their permit, for a reason that is recorded. `until`: ms since 1970. consent.md §7 */
   readonly breakGlass?: { readonly patient: string; readonly until: number };
+  /** A person let the client in; absent: it calls for itself. What its scopes reach is bound to this. */
+  readonly launch?: Launch;
+  /** Scope `launch`, of a client's own token: tells in which context an app is opened. */
+  readonly opensApps?: boolean;
 };
 
-/** One SMART v2 scope, e.g. system/Observation.rs → { context: 'system', type: 'Observation', letters: 'rs' }. */
-export type SmartScope = { readonly context: 'system' | 'user' | 'patient'; readonly type: string; readonly letters: string };
+/** `user`: FHIR reference of who authorized the app. `patient`: logical id of the patient in context. */
+export type Launch = { readonly grant: string; readonly user: string; readonly patient?: string };
+
+/** One SMART v2 scope, e.g. system/Observation.rs → { context: 'system', type: 'Observation', letters: 'rs' }. `query`: what a granular one holds after its `?`. */
+export type SmartScope = {
+  readonly context: 'system' | 'user' | 'patient';
+  readonly type: string;
+  readonly letters: string;
+  readonly query?: string;
+};
 
 export type ImplicitPolicy =
   | { readonly kind: 'deny' }

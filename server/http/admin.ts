@@ -29,6 +29,7 @@ export type AdminDeps = {
   };
   readonly enrolments: { issue(input: unknown, by: Caller): Promise<object> };
   readonly explain: Explain;
+  readonly launches: { open(input: unknown, by: Caller): Promise<object> };
 };
 
 type Call = {
@@ -43,6 +44,8 @@ type Row = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly query: readonly string[];
+  /** Absent: scope `admin`. */
+  readonly scope?: 'launch';
   readonly run: (call: Call) => Promise<Answer>;
 };
 
@@ -60,6 +63,7 @@ const rows: readonly Row[] = [
   { method: 'GET',    path: '/admin/keys',             query: ['owner'],          run: listKeys },
   { method: 'GET',    path: '/admin/keys/:id',         query: [],                 run: showKey },
   { method: 'POST',   path: '/admin/enrolments',       query: [],                 run: async ({ deps, body, caller }) => ({ status: 201, body: await deps.enrolments.issue(body, caller) }) },
+  { method: 'POST',   path: '/admin/launches',         query: [], scope: 'launch', run: async ({ deps, body, caller }) => ({ status: 201, body: await deps.launches.open(body, caller) }) },
   { method: 'POST',   path: '/admin/explain',          query: [],                 run: async ({ deps, body, caller }) => ok(await deps.explain(caller, explainInput(body))) },
   { method: 'POST',   path: '/admin/keys/:id/revoke',  query: [],                 run: async ({ deps, id, body, caller }) => ok(await deps.keys.revoke(id, body, caller)) },
 ];
@@ -75,15 +79,17 @@ export async function adminPlugin(app: FastifyInstance, deps: AdminDeps): Promis
       url: row.path,
       config: { interaction: 'admin' },
       handler: (request, reply) => answer({ row, deps, request, reply }),
-      onRequest: (request) => admit(request, deps),
+      onRequest: (request) => admit(request, row, deps),
     });
   }
 }
 
 /** Before the body is read: a stranger's body is not worth reading. */
-async function admit(request: FastifyRequest, deps: AdminDeps): Promise<void> {
+async function admit(request: FastifyRequest, { scope }: Row, deps: AdminDeps): Promise<void> {
   const caller = await deps.callerOf(request);
-  if (!caller.admin) throw new AssentError('forbidden', 'The token does not hold the scope "admin".');
+  if (scope === 'launch') {
+    if (!caller.opensApps) throw new AssentError('forbidden', 'The token does not hold the scope "launch".');
+  } else if (!caller.admin) throw new AssentError('forbidden', 'The token does not hold the scope "admin".');
 }
 
 async function answer({

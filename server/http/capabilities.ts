@@ -33,7 +33,7 @@ function statement(services: Services): object {
     rest: [
       {
         mode: 'server',
-        security: security(services.tokenUrl),
+        security: security(services.oauth),
         resource: resourceTypes.map((type) => resource(type, services)),
         interaction: ['transaction', 'batch', ...systemInteractions(services.routes)].map((code) => ({ code })),
         ...(system.length > 0 ? { operation: system } : {}),
@@ -108,15 +108,20 @@ function definitionOf(interaction: string, type: string, routes: readonly Route[
 
 const COMPARTMENTS = ['patient', 'encounter', 'relatedPerson', 'practitioner', 'device'];
 
-function security(tokenUrl: string): object {
+function security(oauth: Services['oauth']): object {
   return {
     cors: true,
     service: [
       {
         coding: [{ system: 'http://terminology.hl7.org/CodeSystem/restful-security-service', code: 'SMART-on-FHIR' }],
-        text: 'OAuth2 with SMART backend services',
+        text: 'OAuth2 with SMART App Launch 2.2: apps of persons, and backend services',
       },
     ],
-    extension: [{ url: 'http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris', extension: [{ url: 'token', valueUri: tokenUrl }] }],
+    extension: [
+      {
+        url: 'http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris',
+        extension: (['token', 'authorize', 'introspect', 'revoke'] as const).map((url) => ({ url, valueUri: oauth[url] })),
+      },
+    ],
   };
 }

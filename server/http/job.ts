@@ -87,9 +87,9 @@ export function answerBundle({ status, resourceText, outcomeText }: Outcome): st
 }
 
 /** Everything a decision may depend on: a token for less does not get what one for more asked for. */
-function ownerOf({ client, actor, purpose, admin, scopes }: Caller): string {
-  const held = scopes.map(({ context, type, letters }) => `${context}/${type}.${letters}`).sort();
+function ownerOf({ client, actor, purpose, admin, scopes, launch }: Caller): string {
+  const held = scopes.map(({ context, type, letters, query = '' }) => `${context}/${type}.${letters}?${query}`).sort();
   return createHash('sha256')
-    .update(JSON.stringify([client, actor, purpose, admin, held]))
+    .update(JSON.stringify([client, actor, purpose, admin, held, ...(launch ? [launch] : [])]))
     .digest('base64url');
 }

@@ -45,7 +45,8 @@ export type Services = {
   /** Absolute FHIR base URL without a trailing slash. */
   readonly base: string;
   /** Absolute URL of the token endpoint, for the CapabilityStatement. */
-  readonly tokenUrl: string;
+  /** Absolute URLs, for /metadata. */
+  readonly oauth: { readonly [endpoint in 'token' | 'authorize' | 'introspect' | 'revoke']: string };
   readonly limits: Limits;
   /** Whether references have to lead somewhere. */
   readonly integrity: boolean;

@@ -102,6 +102,7 @@ export const walledPackages: Readonly<Record<string, RegExp>> = {
   pkijs: /^ledger\/anchor\/rfc3161\//,
   asn1js: /^ledger\/anchor\/rfc3161\//,
   'oidc-provider': /^server\/authz\//,
+  'openid-client': /^server\/authz\/upstream\.ts$/,
   '@simplewebauthn/server': /^server\/authz\/passkeys\.ts$/,
   '@simplewebauthn/server/helpers': /^server\/authz\/passkeys\.ts$/,
   'tar-stream': /^server\/validation\/packages\/archive\.ts$/,

@@ -9,8 +9,8 @@ let codes: Adapter;
 let grants: Adapter;
 beforeEach(() => {
   now = 1_000_000;
-  const { records } = createMemoryRecords(() => now);
-  const factory = createAdapter({ records, clients: { find: async () => undefined }, clock: () => now });
+  const { records, commit } = createMemoryRecords(() => now);
+  const factory = createAdapter({ records, commit, clients: { find: async () => undefined }, clock: () => now });
   codes = factory('AuthorizationCode');
   grants = factory('Grant');
 });

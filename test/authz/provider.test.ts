@@ -80,7 +80,8 @@ describe('scopes', () => {
     ['words that are not ours', 'openid offline_access'],
     ['letters out of order', 'system/*.sr'],
     ['a good one beside letters out of order', 'system/*.rs system/Patient.sr'],
-    ['a query, which would be lost', 'system/Observation.rs?category=laboratory'],
+    ['a query with a chain', 'system/Observation.rs?subject.name=x'],
+    ['a query that says how to answer', 'system/Observation.rs?_include=Observation:subject'],
   ])('%s: invalid_scope, never an empty token', async (_, scope) => {
     const id = await bench.register({ scope: 'system/*.rs patient/*.rs user/*.rs' });
     refused(await bench.requestToken(scope === undefined ? {} : { scope }, basic(id)), 400, 'invalid_scope');
@@ -253,16 +254,18 @@ describe('keys at a jwks_uri', () => {
 });
 
 describe('the server as a whole', () => {
-  test('offers one grant', async () => {
+  test('offers a client the grants it is registered for', async () => {
     const id = await bench.register();
-    for (const grant of ['password', 'authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code']) {
+    for (const grant of ['authorization_code', 'refresh_token'])
+      refused(await bench.requestToken({ grant_type: grant, scope: 'system/*.rs' }, basic(id)), 400, 'invalid_request');
+    for (const grant of ['password', 'urn:ietf:params:oauth:grant-type:device_code']) {
       refused(await bench.requestToken({ grant_type: grant, scope: 'system/*.rs' }, basic(id)), 400, 'unsupported_grant_type');
     }
   });
 
   test('opens no path that it does not advertise', async () => {
     for (const path of [
-      '/auth/authorize',
+      '/auth/authorize/x/y',
       '/auth/',
       '/auth/token/introspection',
       '/auth/reg',
@@ -290,10 +293,10 @@ describe('the server as a whole', () => {
     const answer = await bench.call('GET', path, { headers: { origin: 'https://app.example.org', accept: 'text/html', host: 'evil.example.org' } });
     expect(answer.status).toBe(200);
     expect(answer.headers).toMatchObject({ 'access-control-allow-origin': '*', 'content-type': expect.stringContaining('application/json') });
-    expect(answer.json).toMatchObject({ issuer: 'https://fhir.example.org', grant_types_supported: ['client_credentials'] });
+    expect(answer.json).toMatchObject({ issuer: 'https://fhir.example.org', grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'] });
     expect(answer.text).not.toContain('evil');
     const addresses = Object.entries(answer.json).filter(([name]) => /_endpoint$|_uri$/.test(name));
-    expect(addresses.map(([name]) => name).sort()).toEqual(['jwks_uri', 'token_endpoint']);
+    expect(addresses.map(([name]) => name).sort()).toEqual(['authorization_endpoint', 'introspection_endpoint', 'jwks_uri', 'revocation_endpoint', 'token_endpoint']);
     for (const [name, address] of addresses) {
       const method = name === 'jwks_uri' ? 'GET' : 'POST';
       expect((await bench.call(method, String(address).replace('https://fhir.example.org', ''))).status).not.toBe(404);

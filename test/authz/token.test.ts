@@ -155,6 +155,7 @@ describe('the memory of verified tokens', () => {
     const calls = { verify: 0, generation: 0 };
     const state = { epoch: 1, generation: 'g' as string | undefined };
     const authenticator = createAuthenticator({
+      grantStands: async () => true,
       verify: () => {
         calls.verify++;
         return { caller, generation: 'g', expires: 1_000 };

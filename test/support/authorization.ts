@@ -70,13 +70,22 @@ export async function createAuthorizationBench({
   const keyLog = createKeyLog({ ...store, clock: now, logRow, indexAt: async () => 0 });
   const app = Fastify();
   installErrorHandling(app);
-  const authenticator = await installAuthorization(app, { records: store.records, clients, clock: now, endpoints, privateHosts, epoch: store.epoch });
+  const authenticator = await installAuthorization(app, {
+    ...store,
+    clients,
+    clock: now,
+    endpoints,
+    privateHosts,
+    cookieKey: 'a key for cookies of the bench',
+    problemPage: ({ title, text }) => ({ headers: { 'content-type': 'text/html; charset=utf-8' }, body: `${title}: ${text}` }),
+  });
   await app.register(adminPlugin, {
     callerOf: authenticator.authenticate,
     clients,
     keys: keyLog,
     enrolments: createEnrolments({ ...store, clock: now, kids: keyLog.kids }),
     explain: () => Promise.reject(new AssentError('not-supported')),
+    launches: authenticator.launches,
   });
   app.get('/whoami', (request) => authenticator.authenticate(request));
 

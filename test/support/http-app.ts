@@ -45,7 +45,12 @@ export async function createHttpApp({
 
 const defaults: Omit<FhirOptions, 'gateFor'> = {
   base: BASE,
-  tokenUrl: 'http://assent.test/auth/token',
+  oauth: {
+    token: 'http://assent.test/auth/token',
+    authorize: 'http://assent.test/auth/authorize',
+    introspect: 'http://assent.test/auth/introspect',
+    revoke: 'http://assent.test/auth/revoke',
+  },
   limits: { bodyBytes: 100_000, jsonDepth: 20, bundleEntries: 50, conditionalDeletes: 100, bytesInFlight: 1_000_000 },
   integrity: false,
   profiles: new Map(),

@@ -11,8 +11,10 @@ import { anchorsOf, type CompiledConsent } from '../compile.ts';
 import { type Decision, everSpeaksTo, maySupport, nextChange, actsForChanges, scopeFor } from '../decide.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
+import { and, type Expression } from '../../search/expression.ts';
 import { type Refinement, refinementOf } from '../sources.ts';
 import { type NamedConsent, why } from '../why.ts';
+import { isBound, type ReadingLetter } from './reach.ts';
 import type { SourcedScope } from './sourced.ts';
 import type { GateRow, View, Views } from './view.ts';
 
@@ -31,12 +33,15 @@ export type ViewsDeps = {
   readonly clock: Clock;
   /** Those of the resources (`Type/id`) that the scopes let be seen; undefined: the epoch has moved. */
   readonly visibleAmong: (references: readonly string[], scopeOf: View['scope']) => Promise<ReadonlySet<string> | undefined>;
+  /** How far the scopes of a caller that isBound reach. */
+  readonly reachOf: (caller: Caller, letter: ReadingLetter) => (type: string) => Expression;
   /** Whose Consents can matter to who may see the row. `anchorsOf`: of the Consents of these patients. */
   readonly concernedBy: (row: GateRow, anchorsOf: (patients: readonly string[]) => readonly string[]) => Promise<ReadonlySet<string>>;
 };
 
 export type ViewMaker = {
-  of(caller: Caller): Views;
+  /** `letter`: by which scopes of the caller it sees; they matter to a caller that isBound alone. */
+  of(caller: Caller, letter: ReadingLetter): Views;
   /** For a caller that does not call, as far as this row is concerned: of other resources it says nothing. */
   about(caller: Caller, row: GateRow): Views;
 };
@@ -105,9 +110,35 @@ export function createViews(deps: ViewsDeps): ViewMaker {
 
   const confirm: Views['confirm'] = (patients) => policies.confirm(patients);
   return {
-    of: (caller) => ({ current: () => current(caller), confirm }),
+    of: (caller, letter) => ({ current: reaching(deps, { caller, letter }, () => current(caller)), confirm }),
     about: (caller, row) => ({ current: () => currentAbout(caller, row), confirm }),
   };
+}
+
+function reaching(
+  { reachOf }: ViewsDeps,
+  { caller, letter }: { readonly caller: Caller; readonly letter: ReadingLetter },
+  current: Views['current'],
+): Views['current'] {
+  if (!isBound(caller)) return current;
+  const reach = reachOf(caller, letter);
+  return async () => within(await current(), reach, `${letter} ${reachKey(caller)}`);
+}
+
+/** The view, as far as the token's scopes reach. Consents are decided without them: what one starts from need not be in reach. */
+function within(view: View, reach: (type: string) => Expression, key: string): View {
+  return {
+    ...view,
+    scope(type) {
+      const scope = view.scope(type);
+      return { ...scope, where: and([scope.where, reach(type)]) };
+    },
+    mark: () => hash('sha256', JSON.stringify([view.mark(), key]), 'base64url'),
+  };
+}
+
+function reachKey({ launch, scopes }: Caller): string {
+  return JSON.stringify([launch?.user, launch?.patient, scopes]);
 }
 
 function settingsOf(deps: ViewsDeps): Pick<Standing, 'implicit' | 'beyondBreakGlass' | 'hiddenFromGuardians' | 'labelRules'> {

@@ -1,0 +1,85 @@
+/**
+ * What the token, introspection and revocation endpoints answer beyond the library: the launch context beside the token, and JWTs introspected
+ * (RFC 7662) and revoked (RFC 7009), which the library refuses. https://hl7.org/fhir/smart-app-launch/STU2.2/token-introspection.html
+ *
+ * Invariant: a client learns of, and ends, its own tokens only.
+ */
+import { decodeJwt } from 'jose';
+import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { RecordStore } from '../store/port.ts';
+import type { Endpoints } from './endpoints.ts';
+import { approvedOf } from './permissions.ts';
+import type { Authenticator } from './token.ts';
+
+export type TokenAnswersDeps = { readonly records: RecordStore; readonly endpoints: Endpoints; readonly authenticate: Authenticator['authenticate'] };
+
+export function completeTokenAnswers(provider: Provider, deps: TokenAnswersDeps): void {
+  provider.use(async (ctx, next) => {
+    await next();
+    const exchange = ctx as KoaContextWithOIDC;
+    const { route } = exchange.oidc;
+    if (route === 'token' && ctx.status === 200) await addContext(exchange, deps.records);
+    // The library refuses a JWT only after it knows whose request it is.
+    if (!exchange.oidc.client || ctx.status !== 400 || errorOf(ctx.body) !== 'unsupported_token_type') return;
+    const sent = exchange.oidc.params?.['token'];
+    const token = typeof sent === 'string' ? sent : '';
+    if (route === 'introspection') answer(exchange, await introspect(deps, token, exchange.oidc.client.clientId));
+    if (route === 'revocation' && (await revoke(provider, deps, { token, client: exchange.oidc.client.clientId }))) answer(exchange, '');
+  });
+}
+
+function errorOf(body: unknown): unknown {
+  return typeof body === 'object' && body !== null && 'error' in body ? body.error : undefined;
+}
+
+function answer(ctx: KoaContextWithOIDC, body: object | ''): void {
+  ctx.status = 200;
+  ctx.body = body;
+}
+
+/** Scopes that are about the person and the launch are granted too, and so named; the access token itself carries what it opens. */
+async function addContext(ctx: KoaContextWithOIDC, records: RecordStore): Promise<void> {
+  const { AccessToken: token, Grant: grant, AuthorizationCode: code, RefreshToken: refresh } = ctx.oidc.entities;
+  const source = refresh ?? code;
+  if (token?.grantId === undefined || !grant || !source) return;
+  const { context } = await approvedOf(records, token.grantId);
+  const asked = ctx.oidc.params?.['scope'];
+  const words = typeof asked === 'string' ? new Set(asked.split(' ')) : source.scopes;
+  const scope = [grant.getOIDCScopeFiltered(words), token.scope ?? ''].filter((part) => part !== '').join(' ');
+  ctx.body = { ...(ctx.body as object), scope, ...context };
+}
+
+/** `client`: who asks; undefined: anybody's token may be told of. */
+export async function introspect({ authenticate, endpoints }: TokenAnswersDeps, token: string, client: string | undefined): Promise<object> {
+  const caller = await authenticate({ headers: { authorization: `Bearer ${token}` } }).catch(() => undefined);
+  if (!caller || (client !== undefined && caller.client !== client)) return { active: false };
+  const { scope, client_id, exp, iat, iss, aud, jti, sub } = decodeJwt(token);
+  const { user, patient } = caller.launch ?? {};
+  return {
+    active: true,
+    token_type: 'Bearer',
+    scope,
+    client_id,
+    exp,
+    iat,
+    iss,
+    aud,
+    jti,
+    sub,
+    ...(user === undefined ? {} : { fhirUser: `${endpoints.fhir}/${user}` }),
+    ...(patient === undefined ? {} : { patient }),
+  };
+}
+
+/** Ends all that was approved with it (RFC 7009 §2.1). False: a client's own token, which no grant is behind. */
+async function revoke(
+  provider: Provider,
+  { authenticate }: TokenAnswersDeps,
+  { token, client }: { readonly token: string; readonly client: string },
+): Promise<boolean> {
+  const caller = await authenticate({ headers: { authorization: `Bearer ${token}` } }).catch(() => undefined);
+  if (!caller || caller.client !== client) return true;
+  if (!caller.launch) return false;
+  await provider.Grant.adapter.destroy(caller.launch.grant);
+  return true;
+}
