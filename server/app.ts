@@ -410,7 +410,8 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const patients = createPatients({ engine, ...registry, gateFor, search, cursors, clock, secret, origin, base: endpoints.fhir });
   const { enrolments, sessions } = patients;
   const { interactions, launches } = authenticator;
-  for (const pages of [...patients.pages, appPages({ config, records, interactions, sessions, gateFor, endpoints, clock })]) await server.register(pages);
+  for (const pages of [...patients.pages, appPages({ config, records, interactions, sessions, gateFor, endpoints, clock })])
+    await server.register(pages);
   await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, enrolments, explain, launches });
   await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });
   const checks = [

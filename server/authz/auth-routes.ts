@@ -83,18 +83,23 @@ function replayed({ socket, httpVersion, httpVersionMajor, httpVersionMinor }: I
 }
 
 /** A form is taken like a link, without cookies for other sites; and the person is asked each time, by a session of its own. */
-function asAuthorization({ raw }: FastifyRequest, { headers, body }: { readonly headers: Readonly<Record<string, unknown>>; readonly body: Buffer }): IncomingMessage {
+function asAuthorization(
+  { raw }: FastifyRequest,
+  { headers, body }: { readonly headers: Readonly<Record<string, unknown>>; readonly body: Buffer },
+): IncomingMessage {
   const isForm = raw.method === 'POST' && String(headers['content-type']).startsWith('application/x-www-form-urlencoded');
   const parameters = new URLSearchParams(isForm ? body.toString() : (raw.url ?? '').split('?')[1]);
   // There is one resource; and refresh tokens are given only to who was asked for consent.
   parameters.delete('resource');
   if (parameters.get('prompt') !== 'none') parameters.set('prompt', 'consent');
   const { 'content-type': _type, 'content-length': _length, cookie, ...kept } = headers;
-  const cookies = (typeof cookie === 'string' ? cookie : '')
-    .split('; ')
-    .filter((each) => !/^_session(?:\.sig)?=/.test(each));
+  const cookies = (typeof cookie === 'string' ? cookie : '').split('; ').filter((each) => !/^_session(?:\.sig)?=/.test(each));
   const url = `${authPaths.authorize}?${parameters.toString()}`;
-  return replayed(raw, { method: raw.method === 'POST' ? 'GET' : raw.method, url, headers: { ...kept, cookie: cookies.join('; ') } }, Buffer.alloc(0));
+  return replayed(
+    raw,
+    { method: raw.method === 'POST' ? 'GET' : raw.method, url, headers: { ...kept, cookie: cookies.join('; ') } },
+    Buffer.alloc(0),
+  );
 }
 
 /** A public app that refreshes its token and leaves out who it is: its token says so. */

@@ -67,7 +67,8 @@ export function createClients({ records, commit, clock, privateHosts }: ClientsD
   return {
     async add(input, by) {
       const read = readRegistration(input, privateHosts);
-      if (!read.credential) throw new AssentError('invalid-request', 'One of jwks, jwks_uri and client_secret is required, or token_endpoint_auth_method none.');
+      if (!read.credential)
+        throw new AssentError('invalid-request', 'One of jwks, jwks_uri and client_secret is required, or token_endpoint_auth_method none.');
       const client = await newClient(read, read.credential, clock());
       const id = client.client_id;
       const act = actOn(client, 'registered', by);

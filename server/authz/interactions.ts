@@ -106,7 +106,8 @@ function undefinedIfOver(error: unknown): undefined {
 /** Throws where the answer does not fit what was asked. */
 function contextFor({ opened, scopes, contexts }: AppRequest, answer: Answer): Context {
   const { user } = answer;
-  if (opened?.user !== undefined && opened.user !== user) throw new AssentError('forbidden', 'The app was opened for somebody else than who is signed in.');
+  if (opened?.user !== undefined && opened.user !== user)
+    throw new AssentError('forbidden', 'The app was opened for somebody else than who is signed in.');
   if (answer.scopes.some((word) => !scopes.includes(word))) throw new AssentError('invalid-request', 'The app did not ask for this.');
   if (answer.scopes.length + contexts.length === 0) throw new AssentError('invalid-request', 'Nothing is left to allow.');
   const patient = opened?.context.patient ?? answer.patient;

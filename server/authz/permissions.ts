@@ -69,7 +69,11 @@ export function askedScope({ oidc }: KoaContextWithOIDC): string {
 
 function knownScopes(asked: string): readonly string[] {
   const { known, malformed } = readScopes(asked);
-  if (malformed.length > 0) throw new errors.InvalidScope('a scope has letters that are undefined or out of order (cruds), or a query that cannot be one', malformed.join(' '));
+  if (malformed.length > 0)
+    throw new errors.InvalidScope(
+      'a scope has letters that are undefined or out of order (cruds), or a query that cannot be one',
+      malformed.join(' '),
+    );
   return known;
 }
 
@@ -83,7 +87,11 @@ export function purposeFor(ctx: KoaContextWithOIDC, client: Client): string {
 }
 
 /** The claims of an access token. `grant`: of a token made under what a person approved. */
-export async function claimsFor(ctx: KoaContextWithOIDC, grant: string | undefined, records: RecordStore): Promise<Readonly<Record<string, unknown>>> {
+export async function claimsFor(
+  ctx: KoaContextWithOIDC,
+  grant: string | undefined,
+  records: RecordStore,
+): Promise<Readonly<Record<string, unknown>>> {
   const { client } = ctx.oidc;
   if (!client) throw new errors.InvalidClient('no client');
   const { actor, choosesIds, generation } = registrationOf(client);

@@ -99,7 +99,12 @@ function configuration(deps: ProviderDeps): Configuration {
 /** How a person is asked, and for what. */
 function people({ launches, endpoints }: ProviderDeps): Configuration {
   const { Prompt, Check } = interactionPolicy;
-  const unasked = new Check('not_approved', 'the person has to approve it', 'interaction_required', (ctx) => ctx.oidc.result?.['consent'] === undefined);
+  const unasked = new Check(
+    'not_approved',
+    'the person has to approve it',
+    'interaction_required',
+    (ctx) => ctx.oidc.result?.['consent'] === undefined,
+  );
   return {
     interactions: { policy: [new Prompt({ name: 'consent', requestable: true }, unasked)], url: (_ctx, { uid }) => `${authPaths.page}/${uid}` },
     // An older grant is another person's, or of another patient.
@@ -173,7 +178,10 @@ function features({ endpoints }: ProviderDeps): NonNullable<Configuration['featu
   };
 }
 
-const titles: Readonly<Record<string, string>> = { invalid_client: 'This app is not known here', invalid_redirect_uri: 'This app cannot be answered' };
+const titles: Readonly<Record<string, string>> = {
+  invalid_client: 'This app is not known here',
+  invalid_redirect_uri: 'This app cannot be answered',
+};
 
 function renderError(
   { problemPage }: ProviderDeps,

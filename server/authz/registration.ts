@@ -81,7 +81,9 @@ function checkGrants(grants: readonly string[], redirects: readonly string[], me
   return [
     ...(byPerson && redirects.length === 0 ? [issue('redirect_uris', 'is required with authorization_code')] : []),
     ...(grants.includes('refresh_token') && !byPerson ? [issue('grant_types', 'may hold refresh_token beside authorization_code only')] : []),
-    ...(method === 'none' && grants.includes('client_credentials') ? [issue('grant_types', 'of a public client may not hold client_credentials')] : []),
+    ...(method === 'none' && grants.includes('client_credentials')
+      ? [issue('grant_types', 'of a public client may not hold client_credentials')]
+      : []),
   ];
 }
 

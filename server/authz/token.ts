@@ -174,7 +174,13 @@ export function createBreakGlassToken({ signingKey, issuer, audience, generation
       return reading === '' ? [] : [writtenScope({ ...scope, letters: reading })];
     });
     const who = { client_id: caller.client, actor: caller.actor, reg: generation };
-    return new SignJWT({ ...who, ...(caller.launch ? launchClaims(caller.launch) : {}), purpose: 'BTG', scope: scopes.join(' '), break_glass: patient })
+    return new SignJWT({
+      ...who,
+      ...(caller.launch ? launchClaims(caller.launch) : {}),
+      purpose: 'BTG',
+      scope: scopes.join(' '),
+      break_glass: patient,
+    })
       .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: signingKey.kid })
       .setIssuer(issuer)
       .setSubject(caller.client)

@@ -48,7 +48,12 @@ export function createUpstream({ settings, records, clock, fhir, returnTo }: Ups
   const expires = () => clock() + LIFETIME_MS;
   return {
     async begin(uid) {
-      const [state, nonce, verifier, binding] = [oidc.randomState(), oidc.randomNonce(), oidc.randomPKCECodeVerifier(), randomBytes(32).toString('base64url')];
+      const [state, nonce, verifier, binding] = [
+        oidc.randomState(),
+        oidc.randomNonce(),
+        oidc.randomPKCECodeVerifier(),
+        randomBytes(32).toString('base64url'),
+      ];
       const begun: Begun = { uid, nonce, verifier, binding: hashOf(binding) };
       await records.put(BEGUN, state, begun, { revision: null, expires: expires() });
       const challenge = { code_challenge: await oidc.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256' };

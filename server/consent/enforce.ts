@@ -186,7 +186,10 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
 
 function gateOf(
   ceremony: Ceremony,
-  deps: GateDeps & { readonly wanted: (() => AbortSignal) | undefined /** With what may be read, where `ceremony` is for searching. */; readonly byId: Ceremony },
+  deps: GateDeps & {
+    readonly wanted: (() => AbortSignal) | undefined /** With what may be read, where `ceremony` is for searching. */;
+    readonly byId: Ceremony;
+  },
   evidence: ReturnType<typeof createEvidence>,
 ): Omit<Gate, 'explain' | 'explainAccess'> {
   const keyCeremony: KeyCeremony = { ...ceremony, ...deps.keys, keysOfOwner: deps.keys.list };

@@ -38,7 +38,12 @@ afterAll(() => bench.stop());
 const get = async (token: unknown, path: string) => {
   const response = await fetch(`${bench.fhir}/${path}`, { headers: { authorization: `Bearer ${String(token)}`, origin: 'https://app.example.org' } });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, text, json: JSON.parse(text) as { entry?: { resource: { id: string } }[]; total?: number } };
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    json: JSON.parse(text) as { entry?: { resource: { id: string } }[]; total?: number },
+  };
 };
 const idsOf = async (token: unknown, path: string) => ((await get(token, path)).json.entry ?? []).map(({ resource }) => resource.id).sort();
 
@@ -98,7 +103,10 @@ describe('standalone launch', () => {
     const { json } = await launchApp(bench, app, { patient: '1', scope: 'patient/Observation.rs?category=laboratory' });
     expect(await idsOf(json['access_token'], 'Observation')).toEqual(['o1']);
     expect((await get(json['access_token'], 'Observation/o1v')).status).toBe(404);
-    const both = await launchApp(bench, app, { patient: '1', scope: 'patient/Observation.rs?category=vital-signs user/Observation.rs?category=laboratory' });
+    const both = await launchApp(bench, app, {
+      patient: '1',
+      scope: 'patient/Observation.rs?category=vital-signs user/Observation.rs?category=laboratory',
+    });
     expect(await idsOf(both.json['access_token'], 'Observation')).toEqual(['o1', 'o1v', 'o2']);
     const letters = await launchApp(bench, app, { patient: '1', scope: 'patient/Observation.r patient/Observation.s?category=laboratory' });
     expect(await idsOf(letters.json['access_token'], 'Observation')).toEqual(['o1']);
@@ -154,14 +162,22 @@ describe('a request of an app', () => {
     const asked = authorizeUrl(bench, app);
     const page = await browser.visit(asked.address);
     const { url } = await browser.visit(page.url, { answer: 'deny' });
-    expect([url.searchParams.get('error'), url.searchParams.get('state'), url.searchParams.has('code')]).toEqual(['access_denied', asked.state, false]);
+    expect([url.searchParams.get('error'), url.searchParams.get('state'), url.searchParams.has('code')]).toEqual([
+      'access_denied',
+      asked.state,
+      false,
+    ]);
   });
 
   test('is answered in the browser it came from only, and from our own page only', async () => {
     const browser = openBrowser();
     const page = await browser.visit(authorizeUrl(bench, app).address);
     expect((await openBrowser().visit(page.url)).status).toBe(410);
-    const foreign = await fetch(page.url, { method: 'POST', headers: { origin: 'https://evil.example.org' }, body: new URLSearchParams({ answer: 'allow' }) });
+    const foreign = await fetch(page.url, {
+      method: 'POST',
+      headers: { origin: 'https://evil.example.org' },
+      body: new URLSearchParams({ answer: 'allow' }),
+    });
     expect(foreign.status).toBe(403);
     expect((await browser.visit(page.url, { answer: 'allow' })).status).toBe(400);
   });
@@ -178,7 +194,14 @@ describe('a request of an app', () => {
     const browser = openBrowser();
     const first = await browser.visit(authorizeUrl(bench, app, { scope: 'patient/Observation.rs?category=laboratory offline_access' }).address);
     const page = await browser.visit(first.url, { answer: 'sign-in' });
-    for (const words of ['Growth chart', 'Organization/app', 'TREAT', 'Observation, of this one patient', 'only where category=laboratory', '90 days'])
+    for (const words of [
+      'Growth chart',
+      'Organization/app',
+      'TREAT',
+      'Observation, of this one patient',
+      'only where category=laboratory',
+      '90 days',
+    ])
       expect(page.text).toContain(words);
     // Browsers follow a form's redirects only to where the policy says.
     expect(page.headers.get('content-security-policy')).toContain("form-action 'self' https://app.example.org;");
@@ -214,7 +237,11 @@ describe('a code', () => {
     const confidential = await registerApp(bench, { client_secret: 'a secret of some length' });
     const code = await codeFor(confidential);
     const refused = await exchange(bench, { ...confidential, secret: 'another secret entirely' }, code);
-    expect([refused.status, refused.json['error'], refused.headers.get('access-control-allow-origin')]).toEqual([401, 'invalid_client', 'https://app.example.org']);
+    expect([refused.status, refused.json['error'], refused.headers.get('access-control-allow-origin')]).toEqual([
+      401,
+      'invalid_client',
+      'https://app.example.org',
+    ]);
     expect((await exchange(bench, confidential, code)).status).toBe(200);
     const bad = await postToken(bench, app, { grant_type: 'authorization_code', code: 'x', redirect_uri: CALLBACK, code_verifier: 'x' });
     expect([bad.status, bad.headers.get('access-control-allow-origin')]).toEqual([400, 'https://app.example.org']);
@@ -245,7 +272,9 @@ describe('a refresh token', () => {
     expect((await launchApp(bench, app, { patient: '1' })).json['refresh_token']).toBeUndefined();
     const confidential = await registerApp(bench, { client_secret: 'a secret of some length' });
     const { json } = await launchApp(bench, confidential, { patient: '1', scope: 'online_access patient/*.rs' });
-    expect((await postToken(bench, undefined, { grant_type: 'refresh_token', refresh_token: String(json['refresh_token']) })).json['error']).toBe('invalid_request');
+    expect((await postToken(bench, undefined, { grant_type: 'refresh_token', refresh_token: String(json['refresh_token']) })).json['error']).toBe(
+      'invalid_request',
+    );
     expect((await refresh(json['refresh_token'], {}, confidential)).status).toBe(200);
   });
 });
@@ -256,7 +285,13 @@ describe('introspection and revocation', () => {
     const { json } = await launchApp(bench, app, { patient: '1', scope: 'offline_access patient/*.rs' });
     const token = String(json['access_token']);
     const told = await postToken(bench, app, { token }, 'introspect');
-    expect(told.json).toMatchObject({ active: true, client_id: app.id, patient: '1', scope: 'patient/*.rs', fhirUser: `${bench.fhir}/Practitioner/7` });
+    expect(told.json).toMatchObject({
+      active: true,
+      client_id: app.id,
+      patient: '1',
+      scope: 'patient/*.rs',
+      fhirUser: `${bench.fhir}/Practitioner/7`,
+    });
     expect((await postToken(bench, other, { token }, 'introspect')).json).toEqual({ active: false });
     expect((await postToken(bench, app, { token: String(json['refresh_token']) }, 'introspect')).json['active']).toBe(true);
     expect((await postToken(bench, other, { token }, 'revoke')).status).toBe(200);
@@ -267,7 +302,9 @@ describe('introspection and revocation', () => {
     const after = await get(token, 'Patient/1');
     expect([after.status, after.headers.get('access-control-allow-origin')]).toEqual([401, '*']);
     expect((await postToken(bench, app, { token }, 'introspect')).json).toEqual({ active: false });
-    expect((await postToken(bench, app, { grant_type: 'refresh_token', refresh_token: String(json['refresh_token']) })).json['error']).toBe('invalid_grant');
+    expect((await postToken(bench, app, { grant_type: 'refresh_token', refresh_token: String(json['refresh_token']) })).json['error']).toBe(
+      'invalid_grant',
+    );
     expect((await fetch(`${bench.origin}/auth/introspect`, bearer)).status).toBe(401);
   });
 
@@ -280,14 +317,26 @@ describe('introspection and revocation', () => {
 
 describe('EHR launch', () => {
   const openFor = async (body: Record<string, unknown>, scope = 'launch') => {
-    const ehr = await registerApp(bench, { client_secret: 'a secret of some length', scope: 'launch system/*.rs', grant_types: ['client_credentials'], redirect_uris: [] });
+    const ehr = await registerApp(bench, {
+      client_secret: 'a secret of some length',
+      scope: 'launch system/*.rs',
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+    });
     const session = await createSession(bench.server.bootstrap, { client_id: ehr.id, client_secret: 'a secret of some length' }, scope);
     return session.call('POST', '/admin/launches', body);
   };
   const scope = 'launch openid fhirUser patient/*.rs';
 
   test('opens an app for the patient, the encounter and the person at work; once', async () => {
-    const context = { patient: 'Patient/1', encounter: 'e1', need_patient_banner: false, intent: 'order', smart_style_url: 'https://ehr.example.org/style.json', tenant: 't' };
+    const context = {
+      patient: 'Patient/1',
+      encounter: 'e1',
+      need_patient_banner: false,
+      intent: 'order',
+      smart_style_url: 'https://ehr.example.org/style.json',
+      tenant: 't',
+    };
     const opened = await openFor({ client_id: app.id, user: 'Practitioner/7', ...context });
     expect(opened.status).toBe(201);
     const launch = String(opened.json['launch']);

@@ -293,10 +293,19 @@ describe('the server as a whole', () => {
     const answer = await bench.call('GET', path, { headers: { origin: 'https://app.example.org', accept: 'text/html', host: 'evil.example.org' } });
     expect(answer.status).toBe(200);
     expect(answer.headers).toMatchObject({ 'access-control-allow-origin': '*', 'content-type': expect.stringContaining('application/json') });
-    expect(answer.json).toMatchObject({ issuer: 'https://fhir.example.org', grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'] });
+    expect(answer.json).toMatchObject({
+      issuer: 'https://fhir.example.org',
+      grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
+    });
     expect(answer.text).not.toContain('evil');
     const addresses = Object.entries(answer.json).filter(([name]) => /_endpoint$|_uri$/.test(name));
-    expect(addresses.map(([name]) => name).sort()).toEqual(['authorization_endpoint', 'introspection_endpoint', 'jwks_uri', 'revocation_endpoint', 'token_endpoint']);
+    expect(addresses.map(([name]) => name).sort()).toEqual([
+      'authorization_endpoint',
+      'introspection_endpoint',
+      'jwks_uri',
+      'revocation_endpoint',
+      'token_endpoint',
+    ]);
     for (const [name, address] of addresses) {
       const method = name === 'jwks_uri' ? 'GET' : 'POST';
       expect((await bench.call(method, String(address).replace('https://fhir.example.org', ''))).status).not.toBe(404);

@@ -9,7 +9,13 @@ import { type RealServer, startRealServer } from './real-server.ts';
 
 export const CALLBACK = 'https://app.example.org/callback';
 
-export type LaunchBench = { readonly server: RealServer; readonly idp: IdentityProvider; readonly origin: string; readonly fhir: string; stop(): Promise<void> };
+export type LaunchBench = {
+  readonly server: RealServer;
+  readonly idp: IdentityProvider;
+  readonly origin: string;
+  readonly fhir: string;
+  stop(): Promise<void>;
+};
 
 export async function startLaunchBench(settings: Readonly<Record<string, string>> = {}): Promise<LaunchBench> {
   const port = String(await freePort('127.0.0.1'));
@@ -112,7 +118,11 @@ export function scopesOn(text: string): string[] {
 }
 
 /** Signs in at the identity provider and allows what is ticked, or `scopes`. Resolves with where the app is called back. */
-export async function allow(browser: Browser, address: string, { patient, scopes }: { patient?: string; scopes?: readonly string[] } = {}): Promise<Visit> {
+export async function allow(
+  browser: Browser,
+  address: string,
+  { patient, scopes }: { patient?: string; scopes?: readonly string[] } = {},
+): Promise<Visit> {
   const first = await browser.visit(address);
   if (first.status !== 200) return first;
   const page = first.text.includes('value="allow"') ? first : await browser.visit(first.url, { answer: 'sign-in' });
@@ -124,9 +134,15 @@ export async function allow(browser: Browser, address: string, { patient, scopes
 
 export type Token = { readonly status: number; readonly json: Readonly<Record<string, unknown>>; readonly headers: Headers };
 
-export async function postToken({ origin }: LaunchBench, client: AppClient | undefined, form: Readonly<Record<string, string>>, path = 'token'): Promise<Token> {
+export async function postToken(
+  { origin }: LaunchBench,
+  client: AppClient | undefined,
+  form: Readonly<Record<string, string>>,
+  path = 'token',
+): Promise<Token> {
   const secret = client?.secret;
-  const basic = secret === undefined ? {} : { authorization: `Basic ${Buffer.from(`${client?.id}:${encodeURIComponent(secret)}`).toString('base64')}` };
+  const basic =
+    secret === undefined ? {} : { authorization: `Basic ${Buffer.from(`${client?.id}:${encodeURIComponent(secret)}`).toString('base64')}` };
   const body = new URLSearchParams({ ...(client && secret === undefined ? { client_id: client.id } : {}), ...form });
   const response = await fetch(`${origin}/auth/${path}`, { method: 'POST', headers: { ...basic, origin: 'https://app.example.org' }, body });
   const text = await response.text();
@@ -138,7 +154,12 @@ export function exchange(bench: LaunchBench, client: AppClient, { asked, back }:
   return postToken(bench, client, { grant_type: 'authorization_code', code, redirect_uri: CALLBACK, code_verifier: asked.verifier });
 }
 
-type Launched = { readonly scope?: string; readonly patient?: string; readonly scopes?: readonly string[]; readonly more?: Readonly<Record<string, string>> };
+type Launched = {
+  readonly scope?: string;
+  readonly patient?: string;
+  readonly scopes?: readonly string[];
+  readonly more?: Readonly<Record<string, string>>;
+};
 
 /** All of it: from the request of the app to its token response. */
 export async function launchApp(bench: LaunchBench, client: AppClient, { scope, patient, scopes, more = {} }: Launched): Promise<Token> {

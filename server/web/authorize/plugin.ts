@@ -88,7 +88,12 @@ export function authorizePages(pages: AuthorizePages): FastifyPluginAsync {
       if (answer !== 'allow' || user === undefined) throw new AssentError('invalid-request', 'Nobody is signed in.');
       const patient = await patientChosen(pages, found, { user, entered: (request.body.get('patient') ?? '').trim() });
       if (patient === NONE) {
-        const again = authorizePage({ asked: found, user, problem: 'You see no such patient.', entered: (request.body.get('patient') ?? '').slice(0, 80) });
+        const again = authorizePage({
+          asked: found,
+          user,
+          problem: 'You see no such patient.',
+          entered: (request.body.get('patient') ?? '').slice(0, 80),
+        });
         return showTo(reply.code(422), 'An app asks for access', { content: again, to: found.redirectUri });
       }
       return reply.redirect(await interactions.approve(exchange, { user, patient, scopes: request.body.getAll('scope') }), 303);
