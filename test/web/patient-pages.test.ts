@@ -7,6 +7,8 @@ import type { Row } from '../../server/consent/gate.ts';
 import type { Caller } from '../../server/consent/model.ts';
 import { languageOf } from '../../server/web/language.ts';
 import { kindPage } from '../../server/web/patient/record.ts';
+import { PAGE_SIZE } from '../../server/web/patient/record-pages.ts';
+import { trailPage } from '../../server/web/patient/trail.ts';
 import { patientWords } from '../../server/web/patient/words.ts';
 import type { SoftPasskey } from '../support/authenticator.ts';
 import { enrolPasskey, getPage, type Page, postForm, signInOptions, signInWith, startNamedServer } from '../support/patient-pages.ts';
@@ -112,6 +114,20 @@ describe('the pages of a signed-in patient', () => {
     expect((await get(alice, '/patient/record/constructor')).status).toBe(404);
   });
 
+  it('go on to what is older by a form that is for this patient and this list alone', async () => {
+    for (let i = 0; i <= PAGE_SIZE; i++)
+      await put(server, observation(`bob-${i}`, 'Patient/bob', { code: { text: `Row ${i}.` }, effectiveDateTime: `2024-01-${10 + (i % 20)}` }));
+    const first = (await get(bob, '/patient/record/results')).text;
+    const page = fieldOf(first, 'page');
+    const second = (await send(bob, '/patient/record/results', { page })).text;
+    const rows = [first, second].map((text) => text.match(/Row \d+\./g) ?? []);
+    expect(rows.map(({ length }) => length)).toEqual([PAGE_SIZE, 1]);
+    expect(new Set(rows.flat()).size).toBe(PAGE_SIZE + 1);
+    expect(fieldOf(second, 'page')).toBe('');
+    expect((await send(alice, '/patient/record/results', { page })).status).toBe(400);
+    expect((await send(bob, '/patient/trail', { page })).status).toBe(400);
+  });
+
   it('give all data as one Bundle, under a name that says nothing, and nothing of anybody else', async () => {
     const file = await send(alice, '/patient/data');
     expect([file.status, file.headers.get('content-type'), file.headers.get('content-disposition')]).toEqual([
@@ -127,9 +143,23 @@ describe('the pages of a signed-in patient', () => {
   });
 });
 
+const caller: Caller = { client: 'c', actor: 'Patient/1', purpose: 'PATRQT', scopes: [], admin: false, choosesIds: false, tokenId: 't' };
+const reader = { session: { caller, patient: 'Patient/1', formToken: 'f'.repeat(43) }, language: 'en', words: patientWords.en } as const;
+
+it('a page of acts that showed a thousand records each is small still, and says how many they were', () => {
+  const entity = Array.from({ length: 1000 }, (_, i) => ({
+    what: { reference: `Observation/${'x'.repeat(36)}${i}/_history/${'v'.repeat(22)}` },
+    role: { code: '4' },
+  }));
+  const body = JSON.stringify({ outcome: '0', subtype: [{ code: 'search-type' }], agent: [{ who: { reference: INSURER } }], entity });
+  const row: Row = { type: 'AuditEvent', id: 'e'.repeat(36), version: '1', lastUpdated: 0, deleted: false, body };
+  const { markup } = trailPage(reader, { rows: Array.from({ length: PAGE_SIZE }, () => row), next: undefined, names: new Map() });
+  expect(markup.length).toBeLessThan(55_000);
+  expect(markup).toContain('Results and measurements × 1000');
+  expect(markup).toContain(patientWords.en.trail.more);
+});
+
 it('a number keeps the digits it was written with, and what has no words is left out', () => {
-  const caller: Caller = { client: 'c', actor: 'Patient/1', purpose: 'PATRQT', scopes: [], admin: false, choosesIds: false, tokenId: 't' };
-  const reader = { session: { caller, patient: 'Patient/1', formToken: 'f' }, language: 'en', words: patientWords.en } as const;
   const row = (body: string): Row => ({ type: 'Observation', id: '1', version: '1', lastUpdated: 0, deleted: false, body });
   const parts = '{"code":{"coding":[{"display":"Systolic"}]},"valueQuantity":{"value":120,"unit":"mmHg"}}';
   const rows = [

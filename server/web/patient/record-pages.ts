@@ -26,7 +26,7 @@ export type RecordPages = Pick<ConsentPages, 'gateFor' | 'search' | 'sessions' |
 
 /** All that the request log says of a page. */
 const logged = { config: { interaction: 'patient' } };
-const PAGE_SIZE = 30;
+export const PAGE_SIZE = 20;
 
 export function recordPages(pages: RecordPages): FastifyPluginAsync {
   return async (app) => {

@@ -25,6 +25,8 @@ type Entity = {
 /** object-role codes: 4 domain resource, 13 security resource (here: the Consent relied on). */
 const DISCLOSED = '4';
 const BASIS = '13';
+/** More is told by its number: the receipt lists all, and a page stays small. */
+const MOST_NAMED = 15;
 
 export type Trail = {
   readonly rows: readonly Row[];
@@ -105,7 +107,7 @@ function what({ words }: Reader, event: Event): Html {
   if (references.length === 0) return html`${words.trail.nothing}`;
   const byType = Map.groupBy(references, (reference) => reference.split('/')[0] ?? '');
   const counts = [...byType].map(([type, of]) => `${nameOfType(words, type)} × ${of.length}`);
-  return html`<details><summary>${counts.join(', ')}</summary>${codes(references)}</details>`;
+  return html`<details><summary>${counts.join(', ')}</summary>${codes(references.slice(0, MOST_NAMED))}${references.length > MOST_NAMED ? html`<p>${words.trail.more}</p>` : undefined}</details>`;
 }
 
 function nameOfType(words: Reader['words'], type: string): string {

@@ -42,6 +42,7 @@ const english = {
     pending: 'The receipt is being made. Ask again in about a minute.',
     erased: 'What this receipt would rest on was erased. The log says so, and the erasure itself can be proven.',
     records: 'Records:',
+    more: 'There are more: the receipt lists them all.',
   },
   acts: {
     read: 'Read',
@@ -156,6 +157,7 @@ const chinese: PatientWords = {
     pending: '凭证正在生成，请约一分钟后重试。',
     erased: '该凭证所依据的内容已被删除。日志中有相应记载，删除本身可以得到证明。',
     records: '记录数：',
+    more: '还有更多，凭证中列有全部。',
   },
   acts: {
     read: '读取',
