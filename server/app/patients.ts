@@ -53,8 +53,8 @@ export function createPatients({ engine, keyLog, keys, commit, clock, secret, or
     sessions: createPatientSessions({ records, keys, isLiving: living, clock }),
     secure: origin.startsWith('https:'),
   });
-  const shared = { sessions, keysOf: keys.list, origin, clock };
-  const reading = { ...shared, gateFor, search };
-  const pages = [passkeyPages({ ...shared, passkeys }), consentPages(reading), recordPages({ ...reading, cursors, base })];
+  const shared = { sessions, keysOf: keys.list, gateFor, origin, base, clock };
+  const reading = { ...shared, search };
+  const pages = [passkeyPages({ ...shared, passkeys }), consentPages(reading), recordPages({ ...reading, cursors })];
   return { enrolments, sessions, pages };
 }

@@ -6,7 +6,7 @@
  */
 import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import { type Check, isObject, issue, readObject, referenceTo, refuse, text } from './input.ts';
-import type { KeyRole, PublicJwk } from './key-event.ts';
+import type { KeyRole, Passkey, PublicJwk } from './key-event.ts';
 
 const ownerTypes = ['Patient', 'Organization', 'RelatedPerson'];
 /** Handles: whether such a Patient is stored is neither asked nor told (consent.md §2, 23). */
@@ -27,6 +27,16 @@ export function readKey(input: unknown): { readonly owner: string; readonly role
     jwk: publicMembers(body['jwk'] as Readonly<Record<string, string>>),
     proofing: body['proofing'] as string,
   };
+}
+
+/** `{ credentialId, rpId }` as they are stated with a key; that they are the key's own shows its signature. Throws AssentError('invalid-request'). */
+export function readPasskey(stated: unknown): Passkey {
+  const members = {
+    credentialId: text(/^[\w-]{16,1400}$/, 'must be the id of a credential, in base64url'),
+    rpId: text(/^[a-z0-9.-]{1,253}$/, 'must be a host name'),
+  };
+  const { credentialId, rpId } = readObject(stated, members, ['credentialId', 'rpId']);
+  return { credentialId: String(credentialId), rpId: String(rpId) };
 }
 
 function roleOf(owner: string): KeyRole {

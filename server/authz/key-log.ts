@@ -14,7 +14,7 @@ import type { AdminAct, RecordCommit, RecordGuard } from './commit.ts';
 import { digestOfEvent } from './event-digest.ts';
 import { issue, refuse } from './input.ts';
 import { type Authorization, foldEvents, type KeyEvent, type KeyRole, type Passkey, type PublicJwk, type RegisteredKey } from './key-event.ts';
-import { checkOwner, readKey, readRevocation } from './key-input.ts';
+import { checkOwner, readKey, readPasskey, readRevocation } from './key-input.ts';
 
 const KIND = 'key-event';
 /** By its credential id: `{ counter }`, where its authenticator stood when it signed in last. */
@@ -31,20 +31,19 @@ export type KeyLogEntry = {
 
 /** Parts of a commit that adds an event: it holds only while the key has no other one. */
 export type KeyWrites = { readonly guards: readonly RecordGuard[]; readonly records: readonly RecordWrite[]; readonly log: readonly NewLogRow[] };
-type NewKey = { readonly kid: string; readonly jwk: PublicJwk; readonly writes: KeyWrites };
+type NewKey = { readonly kid: string; readonly jwk: PublicJwk; readonly passkey?: Passkey; readonly writes: KeyWrites };
+/** As somebody signed it. */
+type Stated = { readonly owner: string; readonly jwk: unknown; readonly passkey?: unknown };
 
 type Authorized = { readonly by: Caller; readonly authorizedBy: Authorization };
 
 /** Events by signatures, for commits that hold more than them. `owner`, `jwk`: as sent. Throw AssentError('invalid-request'), 'conflict'. */
 export type KeyChanges = {
   /** With the role of a key the owner has; `recovered`: one that was waiting for it. */
-  register(
-    key: { readonly owner: string; readonly jwk: unknown; readonly role: KeyRole; readonly recovered?: true },
-    how: Authorized,
-  ): Promise<NewKey>;
+  register(key: Stated & { readonly role: KeyRole; readonly recovered?: true }, how: Authorized): Promise<NewKey>;
   revoke(kid: string, reason: string, by: Caller): Promise<KeyWrites>;
   /** The key waits until `dueAt`, an ISO instant. */
-  openRecovery(key: { readonly owner: string; readonly jwk: unknown }, how: Authorized & { readonly dueAt: string }): Promise<NewKey>;
+  openRecovery(key: Stated, how: Authorized & { readonly dueAt: string }): Promise<NewKey>;
   stopRecovery(kid: string, how: Authorized): Promise<KeyWrites>;
 };
 
@@ -168,27 +167,30 @@ function createChanges(
   deps: KeyLogDeps,
   { events, stamp }: { readonly events: (kid: string) => Promise<readonly string[]>; readonly stamp: () => string },
 ): KeyChanges {
-  const read = async (owner: string, jwk: unknown, role?: KeyRole) => {
+  const read = async ({ owner, jwk, passkey: stated }: Stated, role?: KeyRole) => {
     const organization = owner.startsWith('Organization/') && role !== undefined ? { role } : {};
     const key = readKey({ owner, jwk, proofing: BY_SIGNATURE, ...organization });
     const kid = await calculateJwkThumbprint(key.jwk);
-    return { ...key, kid };
+    return { kid, ...key, ...(stated === undefined ? {} : { passkey: readPasskey(stated) }) };
   };
   return {
-    async register({ owner, jwk: sent, role, recovered }, { by, authorizedBy }) {
-      const { kid, jwk, proofing } = await read(owner, sent, role);
-      const event: KeyEvent = { event: 'registered', kid, owner, role, jwk, proofing, enrolledBy: actorOf(by), authorizedBy, occurredAt: stamp() };
-      return { kid, jwk, writes: writesOf(deps, event, owner, recovered ? 1 : 0) };
+    async register({ role, recovered, ...stated }, { by, authorizedBy }) {
+      const key = await read(stated, role);
+      const { kid, owner, jwk, passkey } = key;
+      const event: KeyEvent = { event: 'registered', ...key, role, enrolledBy: actorOf(by), authorizedBy, occurredAt: stamp() };
+      const writes = writesOf(deps, event, owner, recovered ? 1 : 0);
+      const once = passkey ? together(writes, credentialOnce(passkey, 0)) : {};
+      return { kid, jwk, ...(passkey ? { passkey } : {}), writes: { ...writes, ...once } };
     },
     async revoke(kid, reason, by) {
       const before = await events(kid);
       const event: KeyEvent = { event: 'revoked', kid, reason, revokedBy: actorOf(by), occurredAt: stamp() };
       return writesOf(deps, event, foldEvents(before)?.owner ?? '', before.length);
     },
-    async openRecovery({ owner, jwk: sent }, { by, authorizedBy, dueAt }) {
-      const { kid, jwk } = await read(owner, sent);
+    async openRecovery(stated, { by, authorizedBy, dueAt }) {
+      const { owner, kid, jwk, passkey } = await read(stated);
       const event: KeyEvent = { event: 'recovery-opened', kid, owner, authorizedBy, dueAt, openedBy: actorOf(by), occurredAt: stamp() };
-      return { kid, jwk, writes: writesOf(deps, event, owner, 0) };
+      return { kid, jwk, ...(passkey ? { passkey } : {}), writes: writesOf(deps, event, owner, 0) };
     },
     async stopRecovery(kid, { by, authorizedBy }) {
       const before = await events(kid);

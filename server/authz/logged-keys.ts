@@ -89,7 +89,7 @@ function placedKey(events: readonly string[], entries: readonly EventEntry[]): P
   if (!key || registered === undefined) return undefined;
   return {
     key: { ...key, logged: { registered, ...(revoked === undefined ? {} : { revoked }) }, unchanged: nextEvent(key.kid, events.length) },
-    authorizedBy: authorizersOf(events).filter((kid) => kid !== key.kid),
+    authorizedBy: authorizersOf(events).filter((name) => name !== key.kid && name !== `${PASSKEY}${key.passkey?.credentialId}`),
     authorizedAt: entries[0]?.index ?? registered,
   };
 }

@@ -13,7 +13,7 @@ import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import type { Challenges } from './challenges.ts';
 import type { Enrolments } from './enrolments.ts';
-import type { PublicJwk, RegisteredKey } from './key-event.ts';
+import type { Passkey, PublicJwk, RegisteredKey } from './key-event.ts';
 import { type KeyLog, CREDENTIAL } from './key-log.ts';
 import type { LoggedKey, LoggedKeys } from './logged-keys.ts';
 
@@ -22,11 +22,17 @@ export type Passkeys = {
   creation(code: string): Promise<object>;
   /** `answer`: RegistrationResponseJSON. Throws AssentError: forbidden, conflict. */
   enrol(code: string, answer: unknown): Promise<RegisteredKey>;
+  /** For a patient who is signed in: another one. `known`: credential ids that they have. */
+  anotherFor(owner: string, known: readonly string[]): object;
+  /** What was made so, for a statement about keys. Throws AssentError('forbidden'). */
+  made(owner: string, answer: unknown): Promise<NewPasskey>;
   /** PublicKeyCredentialRequestOptionsJSON: for any passkey of this server, whosever it is. */
   request(): object;
   /** Whose it is. `answer`: AuthenticationResponseJSON. Throws AssentError('forbidden'). */
   signIn(answer: unknown): Promise<LoggedKey>;
 };
+
+export type NewPasskey = { readonly jwk: PublicJwk; readonly passkey: Passkey };
 
 export type PasskeyDeps = {
   readonly records: RecordStore;
@@ -57,13 +63,22 @@ export function createPasskeys({ records, keyLog, keys, enrolments, challenges, 
   return {
     async creation(code) {
       const { owner } = await enrolment(code);
-      return creationOptions({ challenge: challenges.issue(enrolling(owner)), rpId, handle: handleOf(owner) });
+      return creationOptions({ challenge: challenges.issue(enrolling(owner)), rpId, handle: handleOf(owner), known: [] });
     },
     async enrol(code, answer) {
       const { owner, proofing, by, spends } = await enrolment(code);
       const isOpen = (challenge: string) => challenges.isOpen(challenge, enrolling(owner));
       const { credentialId, jwk, counter } = await verifiedRegistration(answer, { isOpen, origin, rpId });
       return keyLog.enrol({ owner, jwk, proofing, passkey: { credentialId, rpId }, counter }, { by, spends });
+    },
+    anotherFor(owner, known) {
+      requireHostName(rpId);
+      return creationOptions({ challenge: challenges.issue(adding(owner)), rpId, handle: handleOf(owner), known });
+    },
+    async made(owner, answer) {
+      const isOpen = (challenge: string) => challenges.isOpen(challenge, adding(owner));
+      const { credentialId, jwk } = await verifiedRegistration(answer, { isOpen, origin, rpId });
+      return { jwk, passkey: { credentialId, rpId } };
     },
     request() {
       requireHostName(rpId);
@@ -88,6 +103,7 @@ const NOT_MADE = 'The passkey could not be registered: it must be made on this p
 const notSignedIn = () => new AssentError('forbidden', 'This passkey does not sign in here.');
 
 const enrolling = (owner: string) => `enrol ${owner}`;
+const adding = (owner: string) => `add ${owner}`;
 
 /** Browsers bind passkeys to names only. */
 function requireHostName(rpId: string): void {
@@ -95,9 +111,9 @@ function requireHostName(rpId: string): void {
     throw new AssentError('not-supported', 'Passkeys need a server with a host name: its public URL has none (ASSENT_PUBLIC_URL).');
 }
 
-type Creating = { readonly challenge: string; readonly rpId: string; readonly handle: Uint8Array };
+type Creating = { readonly challenge: string; readonly rpId: string; readonly handle: Uint8Array; readonly known: readonly string[] };
 
-function creationOptions({ challenge, rpId, handle }: Creating): object {
+function creationOptions({ challenge, rpId, handle, known }: Creating): object {
   const name = 'Health record';
   return {
     rp: { id: rpId, name: 'Assent' },
@@ -106,7 +122,8 @@ function creationOptions({ challenge, rpId, handle }: Creating): object {
     pubKeyCredParams: [ES256, EDDSA].map((alg) => ({ type: 'public-key', alg })),
     timeout: TIMEOUT_MS,
     attestation: 'none',
-    excludeCredentials: [],
+    // A device that has one would put the new one in its place.
+    excludeCredentials: known.map((id) => ({ type: 'public-key', id })),
     authenticatorSelection: { residentKey: 'required', requireResidentKey: true, userVerification: 'required' },
   };
 }

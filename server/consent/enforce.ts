@@ -19,7 +19,7 @@ import { type Disclosure, read, readVersion, search } from './enforce/disclose.t
 import { type ConsentVersion, createEvidence, type Evidence } from './enforce/evidence.ts';
 import { explain } from './enforce/explain.ts';
 import { gather } from './enforce/gather.ts';
-import { type KeyCeremony, recoverKey, rotateKey, stopRecovery } from './enforce/key-ceremony.ts';
+import { type KeyCeremony, recoverKey, revokeKey, rotateKey, stopRecovery } from './enforce/key-ceremony.ts';
 import { judgeEnd } from './enforce/ends.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { isDeceased } from './enforce/on-record.ts';
@@ -218,6 +218,7 @@ function gateOf(
     expireRequests: () => expireRequests(ceremony),
     breakGlass: (request) => breakGlass(ceremony, deps.breakGlass, request),
     rotateKey: (request) => rotateKey(keyCeremony, request),
+    revokeKey: (request) => revokeKey(keyCeremony, request),
     recoverKey: (request) => recoverKey(keyCeremony, request),
     stopRecovery: (request) => stopRecovery(keyCeremony, request),
     grantAuthority: (request) => grantAuthority(authorityCeremony, request),

@@ -206,7 +206,7 @@ export type SignedConsent = { readonly kind: 'activated' | 'proposed' | 'already
 /** What was signed about keys, as its exact text, and the detached JWS over it. */
 export type KeyRequest = { readonly statement: string; readonly signatures: readonly string[] };
 export type KeyChanged =
-  | { readonly kind: 'registered' | 'stopped'; readonly kid: string }
+  | { readonly kind: 'registered' | 'stopped' | 'revoked'; readonly kid: string }
   /** `due`: ms since 1970, from when the recovery can be completed. */
   | { readonly kind: 'pending'; readonly kid: string; readonly due: number };
 
@@ -390,6 +390,7 @@ export type Gate = {
   breakGlass(request: { readonly patient: string; readonly reason: string }): Promise<BrokenGlass>;
   /** consent.md §6. Throw AssentError: invalid-signature, invalid-request, conflict, forbidden (a recovery takes scope admin). */
   rotateKey(request: KeyRequest): Promise<KeyChanged>;
+  revokeKey(request: KeyRequest): Promise<KeyChanged>;
   recoverKey(request: KeyRequest): Promise<KeyChanged>;
   stopRecovery(request: KeyRequest): Promise<KeyChanged>;
   /** The same; what an institution attests takes scope admin. */

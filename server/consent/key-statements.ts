@@ -14,10 +14,14 @@ type Form = 'text' | 'flag' | 'object' | 'texts';
 /** With a question mark: need not be there. */
 type Members = Readonly<Record<string, Form | `${Form}?`>>;
 
-/** By the last word of their type. `retires`: the key that signs is not used any more. `kid`: the key whose recovery is stopped. */
+/**
+ * By the last word of their type. `retires`: the key that signs is not used any more. `kid`: the key that is
+ * revoked, or whose recovery is stopped. `passkey`: `{ credentialId, rpId }` of a new key that lives in an authenticator.
+ */
 const kinds = {
-  'key-rotation': { owner: 'text', jwk: 'object', retires: 'flag' },
-  'key-recovery': { owner: 'text', jwk: 'object', reason: 'text' },
+  'key-rotation': { owner: 'text', jwk: 'object', passkey: 'object?', retires: 'flag' },
+  'key-revocation': { owner: 'text', kid: 'text', reason: 'text' },
+  'key-recovery': { owner: 'text', jwk: 'object', passkey: 'object?', reason: 'text' },
   'key-recovery-stop': { owner: 'text', kid: 'text' },
   authority: { patient: 'text', delegate: 'text', basis: 'text', acts: 'texts', purposes: 'texts?', from: 'text', until: 'text' },
   'authority-end': { authority: 'text', reason: 'text', compromisedSince: 'text?' },

@@ -11,6 +11,7 @@ export type Notice = {
   readonly patient: string;
   readonly code:
     | 'key-registered'
+    | 'key-revoked'
     | 'key-recovery-opened'
     | 'key-recovery-stopped'
     | 'key-recovered'

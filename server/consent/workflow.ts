@@ -190,6 +190,15 @@ function endStatement(type: string, { consent, digest, now }: Ended): string {
   return canonicalize({ type, consent, digest, created: new Date(now).toISOString() }) as string;
 }
 
+/** What is signed about keys; `said`: the members of its kind (key-statements.ts). Good for FRESH_MS from `now`. */
+export function keyStatement(
+  kind: 'key-rotation' | 'key-revocation',
+  said: Readonly<Record<string, unknown>>,
+  { audience, now }: { readonly audience: string; readonly now: number },
+): string {
+  return canonicalize({ type: `urn:assent:${kind}:1`, audience, created: new Date(now).toISOString(), ...said }) as string;
+}
+
 function readSaid(text: string, wanted: string): { readonly consent: string; readonly digest: string; readonly created: string } | undefined {
   try {
     const { type, consent, digest, created, ...more } = JSON.parse(text) as Record<string, unknown>;

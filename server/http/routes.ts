@@ -18,7 +18,7 @@ import { explainAccess } from './operations/explain-access.ts';
 import { graphql } from './operations/graphql.ts';
 import { jobCancel, jobStatus } from './job.ts';
 import { endAuthority, grantAuthority } from './operations/authorities.ts';
-import { recoverKey, rotateKey, stopRecovery } from './operations/keys.ts';
+import { recoverKey, revokeKey, rotateKey, stopRecovery } from './operations/keys.ts';
 import { lastn } from './operations/lastn.ts';
 import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
 import { prepare, requestConsent } from './operations/prepare.ts';
@@ -100,6 +100,7 @@ export const routes: readonly Route[] = [
   { interaction: '$refuse',          method: 'POST',   path: '/Consent/:id/$refuse',           scope: 'token',  takes: 'resource', handler: refuse },
   { interaction: '$break-glass',     method: 'POST',   path: '/Patient/:id/$break-glass',      scope: 'r',      takes: 'resource', handler: breakGlass },
   { interaction: '$rotate-key',      method: 'POST',   path: '/$rotate-key',                  scope: 'token',  takes: 'resource', handler: rotateKey },
+  { interaction: '$revoke-key',      method: 'POST',   path: '/$revoke-key',                  scope: 'token',  takes: 'resource', handler: revokeKey },
   { interaction: '$recover-key',     method: 'POST',   path: '/$recover-key',                 scope: 'token',  takes: 'resource', handler: recoverKey },
   { interaction: '$stop-recovery',   method: 'POST',   path: '/$stop-recovery',               scope: 'token',  takes: 'resource', handler: stopRecovery },
   { interaction: '$grant-authority', method: 'POST',   path: '/$grant-authority',             scope: 'token',  takes: 'resource', handler: grantAuthority },

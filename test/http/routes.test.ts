@@ -102,6 +102,7 @@ const examples: Readonly<Record<string, Example>> = {
   'POST /Consent/$sign': { url: 'Consent/$sign', status: 201, body: parameters({ name: 'statement', valueString: '{statement}' }, signature) },
   // Nobody may here, and nothing is signed.
   'POST /Patient/:id/$break-glass': { url: 'Patient/p/$break-glass', status: 403, body: parameters({ name: 'reason', valueString: 'unconscious' }) },
+  'POST /$revoke-key': { url: '$revoke-key', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
   'POST /$rotate-key': { url: '$rotate-key', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },
   'POST /$recover-key': { url: '$recover-key', status: 403, body: parameters({ name: 'statement', valueString: '{}' }) },
   'POST /$grant-authority': { url: '$grant-authority', status: 422, body: parameters({ name: 'statement', valueString: '{}' }) },

@@ -104,6 +104,7 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     standing: async () => 'as it was',
     breakGlass: async ({ patient }) => ({ patient, until: store.now() }),
     rotateKey: async () => ({ kind: 'registered', kid: 'kid' }),
+    revokeKey: async () => ({ kind: 'revoked', kid: 'kid' }),
     recoverKey: async () => ({ kind: 'pending', kid: 'kid', due: store.now() }),
     grantAuthority: async () => ({ kind: 'granted', id: 'id' }),
     endAuthority: async () => ({ kind: 'ended', id: 'id' }),

@@ -543,7 +543,7 @@ export const makers: readonly (readonly [number, Make])[] = [
     1,
     ({ random }) =>
       ((name) => post(`$${name}`, parameters(), `operation of the system ${name}`))(
-        random.one(['recover-key', 'rotate-key', 'stop-recovery', 'grant-authority', 'end-authority']),
+        random.one(['recover-key', 'rotate-key', 'revoke-key', 'stop-recovery', 'grant-authority', 'end-authority']),
       ),
   ],
   [1, ({ random }) => get(random.one(['RiskAssessment?probability=gt0.5', 'MolecularSequence?variant-start=lt9']), 'searchParam number')],

@@ -12,7 +12,7 @@ import { areSignedBy, readKeyStatement, type Said } from '../key-statements.ts';
 import { maySign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Caller } from '../model.ts';
 import type { Notice } from '../notice.ts';
-import { type ParsedSignature, parseSignature } from '../signature.ts';
+import { isNamedIn, type ParsedSignature, parseSignature } from '../signature.ts';
 import { type Ceremony, noticeVersion } from './ceremony.ts';
 import { custodiansOf, requireLiving } from './on-record.ts';
 import { actBase, versionReference } from './disclose.ts';
@@ -20,16 +20,16 @@ import { actBase, versionReference } from './disclose.ts';
 type Authorization = { readonly statement: string; readonly signatures: readonly string[] };
 export type KeyWrites = { readonly guards: readonly Guard[]; readonly records: readonly RecordWrite[]; readonly log: readonly NewLogRow[] };
 type Authorized = { readonly by: Caller; readonly authorizedBy: Authorization };
-type NewKey = Pick<SigningKey, 'kid' | 'jwk'> & { readonly writes: KeyWrites };
+type NewKey = Pick<SigningKey, 'kid' | 'jwk' | 'passkey'> & { readonly writes: KeyWrites };
+
+/** As stated by whoever signed. */
+type Stated = { readonly owner: string; readonly jwk: unknown; readonly passkey?: unknown };
 
 /** Events of the key log, as parts of a commit. Throw AssentError('invalid-request') where the jwk or the owner cannot be one. */
 export type KeyChanges = {
-  register(
-    key: { readonly owner: string; readonly jwk: unknown; readonly role: SigningKey['role']; readonly recovered?: true },
-    how: Authorized,
-  ): Promise<NewKey>;
+  register(key: Stated & { readonly role: SigningKey['role']; readonly recovered?: true }, how: Authorized): Promise<NewKey>;
   revoke(kid: string, reason: string, by: Caller): Promise<KeyWrites>;
-  openRecovery(key: { readonly owner: string; readonly jwk: unknown }, how: Authorized & { readonly dueAt: string }): Promise<NewKey>;
+  openRecovery(key: Stated, how: Authorized & { readonly dueAt: string }): Promise<NewKey>;
   stopRecovery(kid: string, how: Authorized): Promise<KeyWrites>;
 };
 
@@ -64,11 +64,10 @@ export async function rotateKey(deps: KeyCeremony, { statement, signatures }: Au
   const parsed = signatures.map(parseSignature);
   const present = await presentKey(deps, parsed, said);
   const authorizedBy = { statement, signatures };
-  const { kid, jwk, writes } = await deps.changes.register(
-    { owner: said.owner, jwk: said.jwk, role: present.role },
-    { by: deps.caller, authorizedBy },
-  );
-  if (kid === present.kid || !areSignedBy(parsed, [present, { kid, jwk }], statement)) throw refused();
+  const { owner, jwk, passkey } = said;
+  const { writes, ...next } = await deps.changes.register({ owner, jwk, passkey, role: present.role }, { by: deps.caller, authorizedBy });
+  const { kid } = next;
+  if (kid === present.kid || !areSignedBy(parsed, [present, next], statement)) throw refused();
   await requireLivingOwner(deps, said.owner);
   // The same guard either way: a revocation in between makes it a conflict.
   const retiring = said.retires ? [await deps.changes.revoke(present.kid, `replaced by ${kid}`, deps.caller)] : [];
@@ -83,8 +82,31 @@ export async function rotateKey(deps: KeyCeremony, { statement, signatures }: Au
   return { kind: 'registered', kid };
 }
 
+/**
+ * A key of the owner ends another one of theirs, as lost: what that signed stays. Not the last one: nobody could undo it but by a recovery. Throws
+ * AssentError: invalid-signature, conflict.
+ */
+export async function revokeKey(deps: KeyCeremony, { statement, signatures }: Authorization): Promise<KeyChanged> {
+  const said = readKeyStatement('key-revocation', statement, { audience: deps.base, now: deps.now() });
+  if (!said || signatures.length !== 1) throw refused();
+  const parsed = signatures.map(parseSignature);
+  const [present, ended] = [await presentKey(deps, parsed, said), await deps.keyOf(said.kid)];
+  if (!ended || ended.owner !== said.owner || ended.kid === present.kid || !areSignedBy(parsed, [present], statement)) throw refused();
+  await requireLivingOwner(deps, said.owner);
+  if (!maySign(ended)) return { kind: 'revoked', kid: ended.kid };
+  await commitKeys(deps, {
+    owner: said.owner,
+    writes: [await deps.changes.revoke(ended.kid, said.reason, deps.caller), { guards: [present.unchanged, ended.unchanged], records: [], log: [] }],
+    notice: {
+      code: 'key-revoked',
+      text: `Your signing key ${ended.kid} was ended by another one of yours. What it signed stays in force. If it was not you, tell your custodian.`,
+    },
+  });
+  return { kind: 'revoked', kid: ended.kid };
+}
+
 /** The live key of this owner among those that signed. */
-async function presentKey(deps: KeyCeremony, parsed: readonly ParsedSignature[], { owner }: Said<'key-rotation'>): Promise<SigningKey> {
+async function presentKey(deps: KeyCeremony, parsed: readonly ParsedSignature[], { owner }: { readonly owner: string }): Promise<SigningKey> {
   for (const { kid } of parsed) {
     const key = await deps.keyOf(kid);
     if (key && key.owner === owner && maySign(key)) return key;
@@ -113,10 +135,12 @@ async function openRecovery(deps: KeyCeremony, authorizedBy: Authorization): Pro
   const parsed = signatures.map(parseSignature);
   const due = now + deps.recoveryDelayMs;
   const dueAt = new Date(due).toISOString();
-  const { kid, jwk, writes } = await deps.changes.openRecovery({ owner: said.owner, jwk: said.jwk }, { by: deps.caller, authorizedBy, dueAt });
-  const custodian = await attesting(deps, parsed.find((jws) => jws.kid !== kid)?.kid, patient);
+  const { owner, jwk, passkey } = said;
+  const { writes, ...next } = await deps.changes.openRecovery({ owner, jwk, passkey }, { by: deps.caller, authorizedBy, dueAt });
+  const { kid } = next;
+  const custodian = await attesting(deps, parsed.find((each) => !isNamedIn(each, next))?.kid, patient);
   const keys = await deps.keysOfOwner(said.owner);
-  if (!custodian || keys.length === 0 || !areSignedBy(parsed, [custodian, { kid, jwk }], statement)) throw refused();
+  if (!custodian || keys.length === 0 || !areSignedBy(parsed, [custodian, next], statement)) throw refused();
   await requireLivingOwner(deps, said.owner);
   if ((await deps.recoveries(said.owner)).some(({ state }) => state === 'open')) throw new AssentError('conflict', 'Another recovery is open.');
   const text = `${custodian.owner} wants to replace your signing keys by a new one, because: ${said.reason}. It happens on ${dueAt} at the earliest. If you did not ask for it, stop it with a key you have, or tell your custodian.`;
@@ -146,7 +170,7 @@ async function continueRecovery(deps: KeyCeremony, recovery: Recovery, said: Sai
   const custodian = attested.find((key) => key?.role === 'custodian');
   if (!custodian || !stillCounts(custodian, recovery.openedIndex)) throw refused();
   const { writes } = await deps.changes.register(
-    { owner, jwk: said.jwk, role: 'patient', recovered: true },
+    { owner, jwk: said.jwk, passkey: said.passkey, role: 'patient', recovered: true },
     { by: deps.caller, authorizedBy: recovery.authorizedBy },
   );
   const replaced = (await deps.keysOfOwner(owner)).filter(maySign);

@@ -1,5 +1,5 @@
 /**
- * POST $rotate-key, $recover-key and $stop-recovery: a statement about keys and the signatures over it. The signatures authorise, not the caller; a
+ * POST $rotate-key, $revoke-key, $recover-key and $stop-recovery: a statement about keys and the signatures over it. The signatures authorise, not the caller; a
  * recovery takes an administrator as well. consent.md §6
  */
 import { json } from '../answer.ts';
@@ -7,10 +7,11 @@ import type { Answer, FhirRequest, Handler } from '../interaction.ts';
 import { refuseUnknownQuery } from '../parameters.ts';
 import { parametersOf, stringOf } from './parameters.ts';
 
-type KeyOperation = 'rotateKey' | 'recoverKey' | 'stopRecovery';
-const statusOf = { registered: 201, pending: 202, stopped: 200 } as const;
+type KeyOperation = 'rotateKey' | 'revokeKey' | 'recoverKey' | 'stopRecovery';
+const statusOf = { registered: 201, pending: 202, stopped: 200, revoked: 200 } as const;
 
 export const rotateKey: Handler = (request) => change(request, 'rotateKey');
+export const revokeKey: Handler = (request) => change(request, 'revokeKey');
 export const recoverKey: Handler = (request) => change(request, 'recoverKey');
 export const stopRecovery: Handler = (request) => change(request, 'stopRecovery');
 

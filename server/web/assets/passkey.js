@@ -4,6 +4,7 @@
  *
  * A form says in data-passkey what is to be done when it is sent:
  *   enrol, sign-in  ask the server for options at action + "/options", post the answer to action, go where it says;
+ *   add             the same for a passkey more, which both the new one and one of the others sign for;
  *   sign            sign data-challenge (base64url) with one of data-credentials, put the answer into the field "webauthn", and send the form.
  */
 const bytes = (text) => Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0));
@@ -50,6 +51,16 @@ async function withOptions(form, answerTo) {
   location.assign(next);
 }
 
+async function add(form) {
+  const action = form.getAttribute('action');
+  const fields = Object.fromEntries(new FormData(form));
+  const answer = await created(await post(`${action}/options`, fields));
+  const { statement, ...asked } = await post(`${action}/statement`, { ...fields, answer: JSON.stringify(answer) });
+  const [made, present] = [await signed(asked.made), await signed(asked.present)];
+  const { location: next } = await post(action, { ...fields, statement, made: JSON.stringify(made), present: JSON.stringify(present) });
+  location.assign(next);
+}
+
 async function sign(form) {
   const { challenge, rpId, credentials } = form.dataset;
   const allowCredentials = credentials.split(' ').map((id) => ({ id }));
@@ -58,7 +69,7 @@ async function sign(form) {
   form.submit();
 }
 
-const acts = { enrol: (form) => withOptions(form, created), 'sign-in': (form) => withOptions(form, signed), sign };
+const acts = { add, enrol: (form) => withOptions(form, created), 'sign-in': (form) => withOptions(form, signed), sign };
 
 function said(error) {
   if (error.name === 'NotAllowedError') return 'It was not done: cancelled, out of time, or there is no passkey for this on the device.';

@@ -47,14 +47,25 @@ export type ListedKey = {
 
 export function passkeysPage({ patient, formToken }: PatientSession, keys: readonly ListedKey[]): Html {
   return html`<p>Signed in as <code>${patient}</code>. <a href="/patient/consents">Your consents</a> <a href="/patient">All your pages</a></p>
-<ol>${keys.map(keyCard)}</ol>
+<ol>${keys.map((key) => keyCard(key, { formToken, others: keys.some(({ kid, passkey, revoked }) => kid !== key.kid && passkey && !revoked) }))}</ol>
+<h2>Another passkey</h2>
+<p>Have one on a second device, so that a lost one locks you out of nothing. You are asked three times: to make it, to sign with it, and to sign with one you have.</p>
+<form method="post" action="/patient/passkeys/add" data-passkey="add">
+<input type="hidden" name="token" value="${formToken}">
+${passkeyProblem}
+<button>Add a passkey</button>
+</form>
+${passkeyScript}
 <form method="post" action="/patient/sign-out">
 <input type="hidden" name="token" value="${formToken}">
 <button class="plain">Sign out</button>
 </form>`;
 }
 
-function keyCard({ kid, registeredAt, passkey, revoked }: ListedKey): Html {
+function keyCard(
+  { kid, registeredAt, passkey, revoked }: ListedKey,
+  { formToken, others }: { readonly formToken: string; readonly others: boolean },
+): Html {
   return html`<li class="card">
 <h3>${passkey ? 'Passkey' : 'Signing key'} ${revoked ? html`<span class="bad">revoked</span>` : html`<span class="good">in use</span>`}</h3>
 <dl>
@@ -62,5 +73,14 @@ function keyCard({ kid, registeredAt, passkey, revoked }: ListedKey): Html {
 ${revoked ? html`<dt>Until</dt><dd>${time(Date.parse(revoked.at))}</dd>` : undefined}
 <dt>Key</dt><dd><code>${kid}</code></dd>
 </dl>
+${
+  others && !revoked
+    ? html`<form method="post" action="/patient/passkeys/review">
+<input type="hidden" name="kid" value="${kid}">
+<input type="hidden" name="token" value="${formToken}">
+<button class="plain">I have lost it</button>
+</form>`
+    : undefined
+}
 </li>`;
 }

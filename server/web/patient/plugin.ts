@@ -7,10 +7,12 @@
 import { readFileSync } from 'node:fs';
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply } from 'fastify';
 import type { Clock } from '../../clock.ts';
+import type { GateFor } from '../../consent/gate.ts';
 import { AssentError } from '../../errors.ts';
 import { acceptForms, type Form, requireFormOf, show, showErrors } from '../forms.ts';
 import { createGuessLimit } from '../guess-limit.ts';
 import type { Html } from '../html.ts';
+import { addingRoutes, answerIn, ownKeyRoutes, told } from './own-keys.ts';
 import { enrolPage, type ListedKey, passkeysPage, SCRIPT_PATH, signInPage } from './passkeys.ts';
 import type { PatientCookies } from './sessions.ts';
 
@@ -19,13 +21,21 @@ export type PasskeyPages = {
   readonly passkeys: {
     creation(code: string): Promise<object>;
     enrol(code: string, answer: unknown): Promise<unknown>;
+    anotherFor(owner: string, known: readonly string[]): object;
+    made(
+      owner: string,
+      answer: unknown,
+    ): Promise<{ readonly jwk: object; readonly passkey: { readonly credentialId: string; readonly rpId: string } }>;
     request(): object;
     signIn(answer: unknown): Promise<{ readonly kid: string; readonly owner: string }>;
   };
   readonly sessions: PatientCookies;
   readonly keysOf: (owner: string) => Promise<readonly ListedKey[]>;
+  readonly gateFor: GateFor;
   /** Of our pages, as browsers see it. */
   readonly origin: string;
+  /** Our FHIR base URL. */
+  readonly base: string;
   readonly clock: Clock;
 };
 
@@ -58,12 +68,14 @@ export function passkeyPages(pages: PasskeyPages): FastifyPluginAsync {
         if (!session) return reply.redirect('/patient/sign-in', 303);
         return shown(reply, 'Your passkeys', passkeysPage(session, await keysOf(session.patient)));
       });
+      ownKeyRoutes(scope, pages);
       scope.post<{ Body: Form }>('/patient/sign-out', logged, async (request, reply) => {
         requireFormOf(await sessions.find(request.headers.cookie), request.body);
         return reply.header('set-cookie', await sessions.end(request.headers.cookie)).redirect('/patient/sign-in', 303);
       });
     });
     scriptRoutes(app, pages);
+    addingRoutes(app, pages);
   };
 }
 
@@ -91,18 +103,6 @@ function scriptRoutes(app: FastifyInstance, { passkeys, sessions, origin, clock 
     const cookie = await guarded(async () => sessions.start(await passkeys.signIn(answerIn(body))));
     return told(reply.header('set-cookie', cookie), { location: ownPath(body.get('next'), origin) ?? HOME });
   });
-}
-
-function told(reply: FastifyReply, body: object): FastifyReply {
-  return reply.header('cache-control', 'no-store').type('application/json').send(JSON.stringify(body));
-}
-
-function answerIn(form: Form): unknown {
-  try {
-    return JSON.parse(form.get('answer') ?? '');
-  } catch {
-    throw new AssentError('invalid-request', 'The answer of the authenticator is not JSON.');
-  }
 }
 
 /** A path on this server; anything else leads nowhere, so that nobody is sent away from here by a link they trust. */

@@ -49,6 +49,11 @@ export const systemOperations: Operations = {
     const [present, next] = [await enrolKey(server.admin, 'Organization/rotating'), freshKey('Organization/rotating')];
     demand('registered', (await rotate(server, { present, next })).status === 201);
   },
+  async 'revoke-key'({ app: { server } }) {
+    const [present, lost] = [await enrolKey(server.admin, 'Organization/revoking'), await enrolKey(server.admin, 'Organization/revoking')];
+    const statement = keyStatement(server, 'key-revocation', { owner: present.owner, kid: lost.kid, reason: 'lost' });
+    demand('revoked', (await sendSigned(server.admin, '$revoke-key', statement, [present])).status === 200);
+  },
   async 'recover-key'({ app: { server } }) {
     demand('waits', (await recoveryOf(server, 'recovered')).answer.status === 202);
   },

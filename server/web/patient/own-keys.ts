@@ -1,0 +1,93 @@
+/**
+ * One passkey more, and one less, by the word of one the patient has: /patient/passkeys. consent.md §6
+ * Invariant: an open session changes no key: a passkey signs for it, and the Gate judges that like any statement about keys.
+ */
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { keyStatement, webauthnSignature } from '../../consent/workflow.ts';
+import { AssentError } from '../../errors.ts';
+import { type Form, requireFormOf, show } from '../forms.ts';
+import { html } from '../html.ts';
+import { type ListedKey, SCRIPT_PATH } from './passkeys.ts';
+import type { PasskeyPages } from './plugin.ts';
+import { signedIn, signForm } from './sign.ts';
+
+const logged = { config: { interaction: 'patient' } };
+const PAGE = '/patient/passkeys';
+
+export function told(reply: FastifyReply, body: object): FastifyReply {
+  return reply.header('cache-control', 'no-store').type('application/json').send(JSON.stringify(body));
+}
+
+/** The authenticator's answer, as JSON. Throws AssentError('invalid-request'). */
+export function answerIn(form: Form): unknown {
+  try {
+    return JSON.parse(form.get('answer') ?? '');
+  } catch {
+    throw new AssentError('invalid-request', 'The answer of the authenticator is not JSON.');
+  }
+}
+
+const inUse = (keys: readonly ListedKey[]) => keys.flatMap(({ passkey, revoked }) => (passkey && !revoked ? [passkey] : []));
+
+function opener({ sessions }: Pick<PasskeyPages, 'sessions'>) {
+  return async ({ headers, body }: FastifyRequest) => {
+    const session = await sessions.find(headers.cookie);
+    requireFormOf(session, body as Form);
+    return { session, form: body as Form };
+  };
+}
+
+/** What the script asks for to add one. */
+export function addingRoutes(app: FastifyInstance, { passkeys, sessions, keysOf, gateFor, base, clock }: PasskeyPages): void {
+  const opened = opener({ sessions });
+  const known = async (owner: string) => inUse(await keysOf(owner)).map(({ credentialId }) => credentialId);
+  app.post('/patient/passkeys/add/options', logged, async (request, reply) => {
+    const { patient } = (await opened(request)).session;
+    return told(reply, passkeys.anotherFor(patient, await known(patient)));
+  });
+  app.post('/patient/passkeys/add/statement', logged, async (request, reply) => {
+    const { session, form } = await opened(request);
+    const owner = session.patient;
+    const { jwk, passkey } = await passkeys.made(owner, answerIn(form));
+    const statement = keyStatement('key-rotation', { owner, jwk, passkey, retires: false }, { audience: base, now: clock() });
+    const challenge = createHash('sha256').update(statement).digest('base64url');
+    const by = (ids: readonly string[]) => ({
+      challenge,
+      rpId: passkey.rpId,
+      userVerification: 'required',
+      allowCredentials: ids.map((id) => ({ type: 'public-key', id })),
+    });
+    return told(reply, { statement, made: by([passkey.credentialId]), present: by(await known(owner)) });
+  });
+  app.post('/patient/passkeys/add', logged, async (request, reply) => {
+    const { session, form } = await opened(request);
+    const signatures = [form.get('present'), form.get('made')].map((answer) => webauthnSignature(answer ?? ''));
+    await gateFor(session.caller).rotateKey({ statement: form.get('statement') ?? '', signatures });
+    return told(reply, { location: PAGE });
+  });
+}
+
+/** Pages to end one. */
+export function ownKeyRoutes(app: FastifyInstance, { sessions, keysOf, gateFor, origin, base, clock }: PasskeyPages): void {
+  const opened = opener({ sessions });
+  app.post('/patient/passkeys/review', logged, async (request, reply) => {
+    const { session, form } = await opened(request);
+    const [owner, kid] = [session.patient, form.get('kid') ?? ''];
+    const keys = await keysOf(owner);
+    if (!keys.some((key) => key.kid === kid && !key.revoked)) throw new AssentError('not-found');
+    const statement = keyStatement('key-revocation', { owner, kid, reason: 'lost' }, { audience: base, now: clock() });
+    const others = keys.filter((key) => key.kid !== kid);
+    const asked = { statement, action: '/patient/passkeys/revoke', button: 'End it, by another passkey of yours' };
+    const content = html`<p>The key <code>${kid}</code> will sign nothing any more, and sign nobody in. What it signed stays in force: withdraw that where you did not mean it.</p>
+${signForm(session, others, asked)}
+<p><a href="${PAGE}">Your passkeys</a></p>`;
+    return show(reply, 'A lost passkey', content, { script: origin + SCRIPT_PATH });
+  });
+  app.post('/patient/passkeys/revoke', logged, async (request, reply) => {
+    const { session, form } = await opened(request);
+    const { statement, signature } = signedIn(form);
+    await gateFor(session.caller).revokeKey({ statement, signatures: [signature] });
+    return reply.redirect(PAGE, 303);
+  });
+}
