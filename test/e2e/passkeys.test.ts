@@ -1,5 +1,5 @@
 /** A patient with a real browser and its (virtual) authenticator: enrols, signs out and in, signs a Consent, withdraws it. */
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { enrolKey, type Key, partOf, prepare, type Session, submit } from '../../server/commands/demo/session.ts';
 import { launchBrowser } from '../support/browser.ts';
@@ -24,7 +24,13 @@ afterAll(async () => {
 });
 
 /** With an authenticator that verifies whoever uses it, or does not. `complaints`: what the browser says of the page, and what it asks of others. */
-async function open({ verified = true } = {}): Promise<{ readonly context: BrowserContext; readonly page: Page; readonly complaints: string[] }> {
+async function open({ verified = true } = {}): Promise<{
+  readonly context: BrowserContext;
+  readonly page: Page;
+  readonly complaints: string[];
+  readonly devtools: CDPSession;
+  readonly first: string;
+}> {
   const context = await browser.newContext({ viewport: { width: 390, height: 800 } });
   const page = await context.newPage();
   const complaints: string[] = [];
@@ -37,17 +43,15 @@ async function open({ verified = true } = {}): Promise<{ readonly context: Brows
   });
   const devtools = await context.newCDPSession(page);
   await devtools.send('WebAuthn.enable');
-  await devtools.send('WebAuthn.addVirtualAuthenticator', {
-    options: {
-      protocol: 'ctap2',
-      transport: 'internal',
-      hasResidentKey: true,
-      hasUserVerification: true,
-      isUserVerified: verified,
-      automaticPresenceSimulation: true,
-    },
-  });
-  return { context, page, complaints };
+  const first = await addAuthenticator(devtools, { transport: 'internal', verified });
+  return { context, page, complaints, devtools, first };
+}
+
+type Device = { readonly transport: 'internal' | 'usb'; readonly verified: boolean };
+
+async function addAuthenticator(devtools: CDPSession, { transport, verified }: Device): Promise<string> {
+  const able = { hasResidentKey: true, hasUserVerification: true, isUserVerified: verified, automaticPresenceSimulation: true };
+  return (await devtools.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport, ...able } })).authenticatorId;
 }
 
 async function person(id: string): Promise<string> {
@@ -107,6 +111,32 @@ describe('a patient in a browser', () => {
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390);
     const [cookie] = await context.cookies();
     expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Lax' });
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
+  test('adds a passkey on a second device, by the one on the first', async () => {
+    const code = await person('clara');
+    const { context, page, devtools, first, complaints } = await open();
+    await enrol(page, code);
+    await page.getByText('Your passkey is registered.').waitFor();
+    await signIn(page);
+    const second = await addAuthenticator(devtools, { transport: 'usb', verified: true });
+    // Whoever is asked reaches for the right device: to make one and sign with it, the new one; then the one there is.
+    const reached = [second, second, first];
+    await page.exposeFunction('reach', async () => {
+      const device = reached.shift();
+      for (const authenticatorId of [first, second])
+        await devtools.send('WebAuthn.setAutomaticPresenceSimulation', { authenticatorId, enabled: authenticatorId === device });
+    });
+    await page.addInitScript(`for (const act of ['create', 'get']) {
+      const asked = navigator.credentials[act].bind(navigator.credentials);
+      navigator.credentials[act] = async (options) => (await reach(), asked(options));
+    }`);
+    await page.goto(`${server.origin}/patient/passkeys`);
+    await page.getByRole('button', { name: 'Add a passkey' }).click();
+    await page.getByText('I have lost it').nth(1).waitFor();
+    expect(await page.getByText('in use').count()).toBe(2);
     expect(complaints).toEqual([]);
     await context.close();
   });
