@@ -188,7 +188,18 @@ export const channels: readonly Row[] = [
       ['http/consent-data.test.ts', 'who prepares it learns neither what a resource refers to nor whether it exists'],
     ],
   },
-  { channel: 'access request', answer: 'an unknown patient answers as a known one', tests: [], unoffered: ['operation request'] },
+  {
+    channel: 'access request',
+    answer: 'an unknown patient answers as a known one',
+    tests: [
+      [
+        'http/requests.test.ts',
+        'is answered and kept the same whether or not there is such a patient',
+        'shows each party its own part, and nobody else any',
+        'is over at its deadline, in the same words as a refusal',
+      ],
+    ],
+  },
   {
     channel: 'timing',
     answer: 'the same work for hidden and absent, the audit write on both sides',
