@@ -90,7 +90,20 @@ export function patientsNamed(resource: unknown, base: string, links?: ReadonlyM
 }
 
 /** Elements whose Reference is of a patient unless it says that it is of something else. */
-const OF_A_PATIENT = new Set(['subject', 'patient', 'for', 'beneficiary', 'subscriber', 'policyHolder', 'individual', 'entity']);
+const OF_A_PATIENT = new Set([
+  'subject',
+  'patient',
+  'for',
+  'beneficiary',
+  'subscriber',
+  'policyHolder',
+  'individual',
+  'entity',
+  'sourcePatientInfo',
+  'candidate',
+]);
+/** Reference.type is a URI, relative to this where it is not absolute: both spellings are one type. https://hl7.org/fhir/R4/references.html#Reference */
+const TYPES = 'http://hl7.org/fhir/StructureDefinition/';
 
 /**
  * Whether it names a patient in a way that leads to nobody's id: by an identifier alone (a logical reference), as a contained Patient, or as one in a
@@ -105,7 +118,8 @@ function isUnknown(node: unknown, at: { readonly contained: boolean; readonly na
   if (typeof node !== 'object' || node === null) return false;
   const element = node as Readonly<Record<string, unknown>>;
   if (element['resourceType'] === 'Patient' && (at.contained || (typeof element['id'] !== 'string' && at.name !== ''))) return true;
-  const { identifier, reference, type } = element;
+  const { identifier, reference } = element;
+  const type = typeof element['type'] === 'string' && element['type'].startsWith(TYPES) ? element['type'].slice(TYPES.length) : element['type'];
   const isLogical = typeof identifier === 'object' && identifier !== null && !Array.isArray(identifier) && reference === undefined;
   if (isLogical && element['resourceType'] === undefined && (type === 'Patient' || (type === undefined && OF_A_PATIENT.has(at.name)))) return true;
   return Object.entries(element).some(

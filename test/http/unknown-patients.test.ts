@@ -26,6 +26,7 @@ const cases: readonly (readonly [id: string, more: Json, open: boolean])[] = [
   ['plain', {}, true],
   ['beside', { subject: { reference: BOB, identifier: { system: 'urn:mrn', value: 'bob-1' } } }, true],
   ['laboratory', { performer: [{ identifier: { system: 'urn:npi', value: '1' } }, { type: 'Organization', identifier: { value: '2' } }] }, true],
+  ['by-url', { focus: [{ type: 'http://hl7.org/fhir/StructureDefinition/Patient', identifier: ALICE }] }, false],
   ['focus', { focus: [{ type: 'Patient', identifier: ALICE }] }, false],
   ['contained', { contained: [{ resourceType: 'Patient', id: 'a', identifier: [ALICE] }], focus: [{ reference: '#a' }] }, false],
   ['performer', { performer: [{ reference: BOB }, { type: 'Patient', identifier: ALICE }] }, false],
@@ -55,6 +56,15 @@ it.each(cases)('%s', async (id, _more, open) => {
     expect((await session.call('GET', `Observation/${id}`)).status).toBe(open ? 200 : 404);
     expect((await session.call('GET', `Observation?_id=${id}`)).json['total']).toBe(open ? 1 : 0);
   }
+});
+
+it('a document whose source is a patient by identifier', async () => {
+  const context = { sourcePatientInfo: { identifier: ALICE } };
+  const content = [{ attachment: { title: 'Letter' } }];
+  await put(server, { resourceType: 'DocumentReference', id: 'of-bob', status: 'current', subject: { reference: BOB }, content });
+  await put(server, { resourceType: 'DocumentReference', id: 'of-both', status: 'current', subject: { reference: BOB }, content, context });
+  expect((await insurer.call('GET', 'DocumentReference/of-bob')).status).toBe(200);
+  expect((await insurer.call('GET', 'DocumentReference/of-both')).status).toBe(404);
 });
 
 it('is told with its reason', async () => {

@@ -300,10 +300,24 @@ function namesWithoutId(node: Json[string], under = '', contained = false): bool
   if (typeof node !== 'object' || node === null) return false;
   if (Array.isArray(node)) return node.some((item) => namesWithoutId(item, under, contained));
   if (node.resourceType === 'Patient' && (contained || (under === 'resource' && node.id === undefined))) return true;
-  const usually = ['subject', 'patient', 'for', 'beneficiary', 'subscriber', 'policyHolder', 'individual', 'entity'].includes(under);
+  const usually = [
+    'subject',
+    'patient',
+    'for',
+    'beneficiary',
+    'subscriber',
+    'policyHolder',
+    'individual',
+    'entity',
+    'sourcePatientInfo',
+    'candidate',
+  ].includes(under);
+  const type = String(node.type ?? '')
+    .split('/')
+    .pop();
   const byIdentifier =
     node.resourceType === undefined && node.identifier !== undefined && !Array.isArray(node.identifier) && node.reference === undefined;
-  if (byIdentifier && (node.type === 'Patient' || (node.type === undefined && usually))) return true;
+  if (byIdentifier && (type === 'Patient' || (node.type === undefined && usually))) return true;
   return Object.entries(node).some(([name, value]) => namesWithoutId(value as Json[string], name, contained || name === 'contained'));
 }
 
