@@ -11,7 +11,7 @@ export const ADMIN_SCOPE = 'admin';
 /** Of a client's own token: it may tell in which context an app is opened. */
 export const LAUNCH_SCOPE = 'launch';
 /** What an app asks of a person besides access to records. */
-export const contextScopes = ['openid', 'fhirUser', 'launch', 'launch/patient', 'launch/encounter', 'offline_access', 'online_access'] as const;
+export const contextScopes = ['openid', 'fhirUser', 'launch', 'launch/patient', 'offline_access', 'online_access'] as const;
 
 export type ScopeLetter = 'c' | 'r' | 'u' | 'd' | 's';
 
