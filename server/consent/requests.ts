@@ -6,7 +6,7 @@
  *       ├──patient or custodian refuses──▶ refused
  *       └──deadline──────────────────────▶ expired
  *
- * Invariant: of a request that was not granted the requester is told that, and neither by whom nor why, nor whether there is such a patient.
+ * Invariant: of a request that was not granted the requester is told that, in the same words by whomever and for whatever reason.
  */
 import type { ResourceValue } from '../fhir/resource.ts';
 import type { SignerRole } from './workflow.ts';

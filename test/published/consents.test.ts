@@ -33,7 +33,7 @@ const verdicts: Readonly<Record<string, RegExp>> = {
   'r4-examples/Consent-consent-example-pkb.json': /two ways.*Organization\/f001.*stated types only/,
   'r4-examples/Consent-consent-example-signature.json': /provision\[0\]\.class\[0\]/,
   'r4-examples/Consent-consent-example-smartonfhir.json': /two ways.*MedicationRequest/,
-  'pcf/Consent-ex-consent-advanced-normal.json': /two ways.*TREAT, labelled M.*exact labels/,
+  'pcf/Consent-ex-consent-advanced-normal.json': /two ways.*treatment \(TREAT\), labelled moderate \(M\).*exact labels/,
   'pcf/Consent-ex-consent-basic-reject.json': /^one meaning$/,
   'pcf/Consent-ex-consent-basic-treat.json': /^one meaning$/,
   'pcf/Consent-ex-consent-expired-treat.json': /^one meaning$/,

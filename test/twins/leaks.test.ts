@@ -43,7 +43,7 @@ describe('a leak that is planted', () => {
   it('is made small', async () => {
     const leak = leaks.find(({ key }) => key === 'forbidden');
     const given = caseOf(leak?.world ?? 0, { requests: each, statement });
-    const { case: small, difference } = await shrink(given, benchOf(leak), 6);
+    const { case: small, difference } = await shrink(given, benchOf(leak), 14);
     expect([small.requests.length, difference.asked === '']).toEqual([1, false]);
     expect(small.world.steps.length).toBeLessThanOrEqual(given.world.steps.length / 2);
   }, 120_000);

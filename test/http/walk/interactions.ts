@@ -166,17 +166,20 @@ export const wholes: Readonly<Record<string, Exercise>> = {
     const { json } = await walker.ask('GET', 'metadata', 200, { token: '' });
     const [{ security }] = json.rest;
     const [oauth] = security.extension;
-    const [{ url, valueUri }] = oauth.extension;
-    demand('the endpoint tokens are from', url === 'token' && valueUri === walker.app.server.bootstrap.tokenUrl);
-    demand('claims no more', String(Object.keys(security)) === 'cors,service,extension' && oauth.extension.length === 1);
-    await walker.ask('GET', 'Patient', 401, { token: '' });
-    const preflight = {
-      origin: 'https://app.example.org',
-      'access-control-request-method': 'GET',
-      'access-control-request-headers': 'authorization',
-    };
-    const { headers } = await walker.ask('OPTIONS', 'Patient', 204, { token: '', headers: preflight });
-    demand('CORS', headers['access-control-allow-origin'] !== undefined);
+    const uris = new Map((oauth.extension as { url: string; valueUri: string }[]).map(({ url, valueUri }) => [url, valueUri]));
+    demand('the endpoint tokens are from', uris.get('token') === walker.app.server.bootstrap.tokenUrl);
+    demand(
+      'claims no more',
+      String(Object.keys(security)) === 'cors,service,extension' && String([...uris.keys()]) === 'token,authorize,introspect,revoke',
+    );
+    for (const [name, method] of [
+      ['authorize', 'GET'],
+      ['introspect', 'POST'],
+      ['revoke', 'POST'],
+    ] as const) {
+      const { status } = await fetch(uris.get(name) ?? '', { method, redirect: 'manual' });
+      demand(`${name} is there, and refuses what asks for nothing: ${status}`, status === 400 || status === 401);
+    }
   },
   ...Object.fromEntries(
     ['application/fhir+json', XML, 'json', 'xml'].map((format) => [`format ${format}`, (walker: Walker) => formatted(walker, format)]),
