@@ -14,7 +14,7 @@ import type { CompiledConsent, Provision, Span } from './compile.ts';
 import { facet, PATIENT, UNKNOWN_PATIENT } from './facets.ts';
 import { implicitExpression, labelOf } from './implicit.ts';
 import type { Caller, ImplicitPolicy } from './model.ts';
-import { labelsDenied, whatExpression } from './what.ts';
+import { labelsDenied, type Sureness, whatExpression } from './what.ts';
 
 export type Asked = { readonly caller: Caller; readonly closure: Closure; readonly now: number };
 
@@ -197,18 +197,23 @@ export type Clause = { readonly provision: Provision; readonly path: readonly nu
 
 export function clausesOf(root: Provision, input: DecisionInput): readonly Clause[] {
   const clauses: Clause[] = [];
-  collect(root, { path: [], within: { kind: 'all' }, clauses }, input);
+  collect(root, { path: [], within: () => ({ kind: 'all' }), clauses }, input);
   return clauses;
 }
 
-type Place = { readonly path: readonly number[]; readonly within: Expression; readonly clauses: Clause[] };
+type Place = { readonly path: readonly number[]; readonly within: (how: Sureness) => Expression; readonly clauses: Clause[] };
 
 /** A provision matches only where its parent does, unless it stands beside it. */
 function collect(provision: Provision, { path, within, clauses }: Place, input: DecisionInput): void {
-  const matches = speaksNow(provision, input) ? and([provision.beside ? { kind: 'all' } : within, whatExpression(provision, input)]) : none;
+  const speaks = speaksNow(provision, input);
+  // A deny that may hold is not lost because what it stands in is not certain; a permit is.
+  const matched = (how: Sureness): Expression =>
+    speaks ? and([provision.beside ? { kind: 'all' } : within(how), whatExpression(provision, input, how)]) : none;
+  const matches = matched(provision.type === 'permit' ? 'surely' : 'perhaps');
   if (matches !== none) clauses.push({ provision, path, matches });
+  const reachable = matched('perhaps') !== none;
   for (const [i, nested] of provision.nested.entries())
-    if (matches !== none || nested.beside) collect(nested, { path: [...path, i], within: matches, clauses }, input);
+    if (reachable || nested.beside) collect(nested, { path: [...path, i], within: matched, clauses }, input);
 }
 
 /** Of a provision and those that stand beside it. */

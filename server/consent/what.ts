@@ -16,32 +16,39 @@ export type About = {
   readonly labelRules?: string | undefined;
 };
 
-export function whatExpression(provision: Provision, about: About): Expression {
-  return provision.type === 'permit' ? permitted(provision, about) : denied(provision, about);
+/**
+ * What a provision matches for certain, and what it may match where not all parts and labels of a resource are known. A permit matches `surely` and a deny
+ * `perhaps`, and so does each what they stand in.
+ */
+export type Sureness = 'surely' | 'perhaps';
+
+export function whatExpression(provision: Provision, about: About, how: Sureness): Expression {
+  return provision.type === 'permit' ? permitted(provision, about, how) : denied(provision, about, how);
 }
 
-function permitted({ labels, classes, codes, dataPeriod, data }: Provision, about: About): Expression {
+function permitted({ labels, classes, codes, dataPeriod, data }: Provision, about: About, how: Sureness): Expression {
   const { type: resourceType } = about;
+  const certain = (match: Expression, known: Expression): Expression => (how === 'surely' ? and([match, known]) : or([match, not(known)]));
   return and([
-    labels ? and([labelsPermitted(labels), hasLabelsOf(about)]) : all,
+    labels ? certain(labelsPermitted(labels), and([hasLabelsOf(about), not(any([UNKNOWN_PART]))])) : all,
     classes && !classes.includes(resourceType) ? none : all,
     codes ? any(codes.map(({ system, code }) => facet.primaryCode(system, code))) : all,
-    dataPeriod ? insidePeriod(dataPeriod) : all,
     // Parts that are not known may be labelled or dated otherwise.
-    labels || dataPeriod ? not(any([UNKNOWN_PART])) : all,
+    dataPeriod ? certain(insidePeriod(dataPeriod), not(any([UNKNOWN_PART]))) : all,
     data ? or(data.map((each) => dataPermitted(each, about))) : all,
   ]);
 }
 
 /** What one part of a container has, the container has. */
-function denied({ labels, classes, codes, dataPeriod, data }: Provision, about: About): Expression {
+function denied({ labels, classes, codes, dataPeriod, data }: Provision, about: About, how: Sureness): Expression {
   const { type: resourceType } = about;
+  const unknown = how === 'perhaps' ? [UNKNOWN_PART] : [];
   return and([
-    labels ? labelsDenied(labels, about) : all,
-    classes && !classes.includes(resourceType) ? any([...classes.map(facet.part), UNKNOWN_PART]) : all,
-    codes ? any([...codes.map(({ system, code }) => facet.anyCode(system, code)), UNKNOWN_CODE, UNKNOWN_PART]) : all,
-    dataPeriod ? touchesPeriod(dataPeriod) : all,
-    data ? or(data.map((each) => dataDenied(each, resourceType))) : all,
+    labels ? (how === 'perhaps' ? labelsDenied(labels, about) : labelsReached(labels)) : all,
+    classes && !classes.includes(resourceType) ? any([...classes.map(facet.part), ...unknown]) : all,
+    codes ? any([...codes.map(({ system, code }) => facet.anyCode(system, code)), UNKNOWN_CODE, ...unknown]) : all,
+    dataPeriod ? or([touchesPeriod(dataPeriod), any(unknown)]) : all,
+    data ? or(data.map((each) => dataDenied(each, resourceType, how))) : all,
   ]);
 }
 
@@ -60,16 +67,16 @@ function dataPermitted(data: Data, { type, anchors }: About): Expression {
   }
 }
 
-function dataDenied(data: Data, type: string): Expression {
+function dataDenied(data: Data, type: string, how: Sureness): Expression {
   const { meaning, reference } = data;
-  const unknown = or([any([UNKNOWN_PART]), not(any([REFERENCES_KEPT]))]);
+  const unknown = how === 'perhaps' ? or([any([UNKNOWN_PART]), not(any([REFERENCES_KEPT]))]) : none;
   switch (meaning) {
     case 'instance':
-      return holdsOneOf([reference], type);
+      return holdsOneOf([reference], type, how);
     case 'related':
-      return holdsOneOf([reference, ...data.reaches], type);
+      return holdsOneOf([reference, ...data.reaches], type, how);
     case 'dependents':
-      return or([holdsOneOf([reference], type), any([facet.refersTo(reference)]), unknown]);
+      return or([holdsOneOf([reference], type, how), any([facet.refersTo(reference)]), unknown]);
     case 'authoredby':
       return or([any([facet.author(reference), facet.partAuthor(reference)]), unknown]);
   }
@@ -81,8 +88,9 @@ function isOneOf(references: readonly string[], type: string): Expression {
 }
 
 /** Itself or a part of it. */
-function holdsOneOf(references: readonly string[], type: string): Expression {
-  return or([isOneOf(references, type), any(references.map(facet.partIs)), not(any([REFERENCES_KEPT]))]);
+function holdsOneOf(references: readonly string[], type: string, how: Sureness): Expression {
+  const unknown = how === 'perhaps' ? not(any([REFERENCES_KEPT])) : none;
+  return or([isOneOf(references, type), any(references.map(facet.partIs)), unknown]);
 }
 
 type Labels = NonNullable<Provision['labels']>;
@@ -105,9 +113,13 @@ function labelsPermitted(labels: Labels): Expression {
 
 /** A rank reaches itself and above; one sensitivity of several is enough. */
 export function labelsDenied(labels: Labels, about: Pick<About, 'labelRules'>): Expression {
+  return labels.length === 0 ? none : or([labelsReached(labels), any([UNKNOWN_PART]), not(hasLabelsOf(about))]);
+}
+
+/** By the labels that are known. */
+function labelsReached(labels: Labels): Expression {
   const lowest = Math.min(HIGHEST_RANK + 1, ...labels.flatMap((label) => (label.kind === 'rank' ? [label.rank] : [])));
-  const reached = or([lowest > HIGHEST_RANK ? none : ranks(lowest, HIGHEST_RANK), any(sensitivities(labels))]);
-  return labels.length === 0 ? none : or([reached, any([UNKNOWN_PART]), not(hasLabelsOf(about))]);
+  return or([lowest > HIGHEST_RANK ? none : ranks(lowest, HIGHEST_RANK), any(sensitivities(labels))]);
 }
 
 /** Every date of the resource inside. */
@@ -119,5 +131,5 @@ function insidePeriod({ low, high }: Span): Expression {
 
 /** A date that overlaps, or none at all. */
 function touchesPeriod({ low, high }: Span): Expression {
-  return or([any([UNDATED, UNKNOWN_PART]), { kind: 'interval', prefix: WHEN, low: { to: encodeInstant(high) }, high: { from: encodeInstant(low) } }]);
+  return or([any([UNDATED]), { kind: 'interval', prefix: WHEN, low: { to: encodeInstant(high) }, high: { from: encodeInstant(low) } }]);
 }

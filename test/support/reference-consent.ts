@@ -51,15 +51,20 @@ function patientPermits(patient: string, question: Question): boolean {
   return replaced ? false : implicitSays(question);
 }
 
-/** The deepest match anywhere in the tree; at equal depth deny. */
+/** What is so for certain, and what may be so where a part of the resource is not to be found. */
+type How = 'surely' | 'perhaps';
+
+/** The deepest match anywhere in the tree; at equal depth deny. A permit and all it stands in match for certain; of a deny it is enough that they may. */
 export function deepest(root: Json, question: Question): 'permit' | 'deny' | undefined {
   const matches: { depth: number; type: 'permit' | 'deny' }[] = [];
-  const descend = (provision: Json, type: 'permit' | 'deny', depth: number): void => {
-    if (!who(provision, type, question) || !what(provision, type, question)) return;
-    matches.push({ depth, type });
-    for (const child of provision['provision'] ?? []) descend(child, child.type ?? (type === 'permit' ? 'deny' : 'permit'), depth + 1);
+  const descend = (provision: Json, type: 'permit' | 'deny', above: readonly How[], depth: number): void => {
+    if (!who(provision, type, question)) return;
+    const here = above.filter((how) => what(provision, { type, how }, question));
+    if (here.includes(type === 'permit' ? 'surely' : 'perhaps')) matches.push({ depth, type });
+    if (here.length === 0) return;
+    for (const child of provision['provision'] ?? []) descend(child, child.type ?? (type === 'permit' ? 'deny' : 'permit'), here, depth + 1);
   };
-  descend(root, root['type'] ?? 'deny', 0);
+  descend(root, root['type'] ?? 'deny', ['surely', 'perhaps'], 0);
   const bottom = Math.max(...matches.map(({ depth }) => depth));
   const last = matches.filter(({ depth }) => depth === bottom).map(({ type }) => type);
   return last.includes('deny') ? 'deny' : last[0];
@@ -130,14 +135,15 @@ function parentOf(organization: string, directory: readonly Json[]): string | un
 
 // What a provision is about.
 
-function what(provision: Json, type: 'permit' | 'deny', question: Question): boolean {
+function what(provision: Json, { type, how }: { readonly type: 'permit' | 'deny'; readonly how: How }, question: Question): boolean {
   const { resource } = question;
   const { securityLabel, class: classes, code, dataPeriod, data } = provision;
   const missing = question.sections?.unknown === true;
-  if (missing && type === 'permit' && (securityLabel || dataPeriod)) return false;
-  const unknown = missing && type === 'deny';
-  if (data && !data.some((each: Json) => concerns(each, type, question))) return false;
-  if (securityLabel && !unknown && !labelled(securityLabel, type, question)) return false;
+  if (missing && how === 'surely' && type === 'permit' && (securityLabel || dataPeriod)) return false;
+  const anything = missing && how === 'perhaps';
+  const unknown = anything && type === 'deny';
+  if (data && !data.some((each: Json) => concerns(each, { type, anything }, question))) return false;
+  if (securityLabel && !anything && !labelled(securityLabel, type, question)) return false;
   const types = type === 'permit' ? [resource['resourceType']] : partsIn(question).map(({ resourceType }) => resourceType);
   if (classes && !unknown && !classes.some((each: Json) => types.includes(each['code']))) return false;
   if (code && !unknown) {
@@ -145,11 +151,15 @@ function what(provision: Json, type: 'permit' | 'deny', question: Question): boo
     const { codes, certain } = type === 'permit' ? primaryCodes(question) : everyCode(question);
     if (!(type === 'deny' && !certain) && !wanted.some((each) => codes.includes(each))) return false;
   }
-  return !dataPeriod || unknown || dated(dataPeriod, type, question);
+  return !dataPeriod || anything || dated(dataPeriod, type, question);
 }
 
 /** One resource, what it refers to, what refers to it, what it wrote. A deny looks at the parts as well. */
-function concerns({ meaning, reference }: Json, type: 'permit' | 'deny', question: Question): boolean {
+function concerns(
+  { meaning, reference }: Json,
+  { type, anything }: { readonly type: 'permit' | 'deny'; readonly anything: boolean },
+  question: Question,
+): boolean {
   const { resource, frozen = {}, visible = [], sections } = question;
   const anchor: string = reference.reference;
   const parts = type === 'permit' ? [resource] : partsIn(question);
@@ -160,7 +170,7 @@ function concerns({ meaning, reference }: Json, type: 'permit' | 'deny', questio
   if (meaning === 'instance') return isOneOf([anchor]);
   if (meaning === 'related') return isOneOf([anchor, ...reached]);
   // What is not to be found may refer to anything and be anyone's.
-  if (type === 'deny' && sections?.unknown) return true;
+  if (type === 'deny' && anything) return true;
   if (meaning === 'authoredby') return parts.flatMap(authorsOf).includes(anchor);
   const refers =
     referencesIn(type === 'permit' ? resource : [resource, sections?.targets]).includes(anchor) &&
