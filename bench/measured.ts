@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Bootstrap } from '../server/commands/demo/session.ts';
 import { residentMb, type Started, start } from './processes.ts';
 import { prepareWorld, type World } from './world.ts';
+import { patchedClinics } from './writes.ts';
 
 export type EngineName = 'embedded' | 'MongoDB';
 
@@ -29,6 +30,8 @@ export async function startMeasured(engine: EngineName, settings: Readonly<Recor
     const residentMbAtStart = residentMb(server.pid);
     try {
       const world = await prepareWorld(JSON.parse(readFileSync(String(server.ready['bootstrap']), 'utf8')) as Bootstrap);
+      const { status } = await world.admin.call('POST', '', patchedClinics());
+      if (status !== 200) throw new Error(`the clinics answered ${status}`);
       return { engine, server, residentMbAtStart, world, stop };
     } catch (error) {
       await stop();

@@ -6,6 +6,19 @@ import { CUSTODIAN } from './world.ts';
 const RESOURCES = 500;
 const TRANSACTION = 20;
 
+/** What is patched, so that it is there however few a slow machine has put before. */
+export function patchedClinics(): object {
+  const entry = Array.from({ length: RESOURCES }, (_, n) => ({
+    resource: JSON.parse(clinic(`put-${n}`)) as object,
+    request: { method: 'PUT', url: `Location/put-${n}` },
+  }));
+  return { resourceType: 'Bundle', type: 'transaction', entry };
+}
+
+function clinic(id: string): string {
+  return JSON.stringify({ resourceType: 'Location', id, status: 'active', name: 'A clinic' });
+}
+
 export function writesOf(base: string): readonly { readonly name: string; readonly requests: readonly Asked[] }[] {
   const { pathname } = new URL(base);
   const random = seededRandom(9);
@@ -19,7 +32,6 @@ export function writesOf(base: string): readonly { readonly name: string; readon
   const narrative = (n: number) => ({ status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml"><p>${words(n)}</p></div>` });
   const told = (n: number): string =>
     JSON.stringify({ resourceType: 'Location', id: `told-${n}`, status: 'active', name: 'A clinic', text: narrative(n) });
-  const clinic = (id: string): string => JSON.stringify({ resourceType: 'Location', id, status: 'active', name: 'A clinic' });
   return [
     {
       name: 'PUT Patient, validated and durable',
