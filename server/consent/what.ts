@@ -23,7 +23,10 @@ export type About = {
 export type Sureness = 'surely' | 'perhaps';
 
 export function whatExpression(provision: Provision, about: About, how: Sureness): Expression {
-  return provision.type === 'permit' ? permitted(provision, about, how) : denied(provision, about, how);
+  if (provision.type === 'permit') return permitted(provision, about, how);
+  const perhaps = denied(provision, about, 'perhaps');
+  // Once its parts are known, what may hold is what holds: so a look at them is worth its while (sources.ts).
+  return how === 'perhaps' ? perhaps : and([perhaps, or([denied(provision, about, how), not(any([UNKNOWN_PART]))])]);
 }
 
 function permitted({ labels, classes, codes, dataPeriod, data }: Provision, about: About, how: Sureness): Expression {
