@@ -4,7 +4,7 @@
  */
 import { opensByScopeAlone } from '../fhir/resource-types.ts';
 import { all, and, any, type Expression, none, not, or, startsWith } from '../search/expression.ts';
-import { facet, HAS_CONTEXT, PATIENT, UNKNOWN_PATIENT, UNKNOWN_TARGET } from './facets.ts';
+import { facet, HAS_CONTEXT, namesOnly, PATIENT, UNKNOWN_PATIENT, UNKNOWN_TARGET } from './facets.ts';
 import type { Caller } from './model.ts';
 
 type BuiltIn = { readonly name: string; readonly says: string; readonly applies: (type: string, caller: Caller) => boolean } & (
@@ -87,7 +87,7 @@ function ownRecord(type: string, { actor }: Caller): Expression {
   const [, id] = SELF.exec(actor) ?? [];
   if (id === undefined) return none;
   const keys = new Set([facet.patient(id)]);
-  const theirs = and([any(keys), { kind: 'every', prefix: PATIENT, keys }, not(any([UNKNOWN_PATIENT]))]);
+  const theirs = namesOnly(keys);
   return type === 'Provenance' ? and([theirs, not(any([UNKNOWN_TARGET]))]) : theirs;
 }
 

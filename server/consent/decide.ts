@@ -5,13 +5,13 @@
  * at equal depth deny wins; across Consents deny wins; where a signed permit speaks to the caller, what it does not reach is denied, and
  * elsewhere the custodian's implicit policy holds. Every patient a resource names must permit. Pure: the clock is an argument.
  */
-import { and, any, type Expression, none, not, or } from '../search/expression.ts';
+import { all, and, any, type Expression, none, not, or } from '../search/expression.ts';
 import { type Authority, isStanding, mayAct } from './authority.ts';
 import { builtInFor } from './built-in.ts';
 import type { Closure } from './closure.ts';
 import { purposeIsWithin, readActions } from './code-systems.ts';
 import type { CompiledConsent, Provision, Span } from './compile.ts';
-import { facet, PATIENT, UNKNOWN_PATIENT } from './facets.ts';
+import { facet, namesOnly } from './facets.ts';
 import { implicitExpression, labelOf } from './implicit.ts';
 import type { Caller, ImplicitPolicy } from './model.ts';
 import { labelsDenied, type Sureness, whatExpression } from './what.ts';
@@ -66,13 +66,7 @@ function instead(
   { patient, except = [] }: { readonly patient: string; readonly except?: readonly string[] | undefined },
 ): Expression {
   const theirs = new Set([facet.patient(patient)]);
-  return and([
-    any(theirs),
-    { kind: 'every', prefix: PATIENT, keys: theirs },
-    not(any([UNKNOWN_PATIENT])),
-    notDenied(input),
-    not(labelsDenied(except.map(labelOf), input)),
-  ]);
+  return and([namesOnly(theirs), notDenied(input), not(labelsDenied(except.map(labelOf), input))]);
 }
 
 /**
@@ -121,7 +115,7 @@ function consentedTo(input: DecisionInput, selves: readonly string[]): Expressio
   const voided = [...input.voidPatients].filter((patient) => !selves.includes(patient)).map(facet.patient);
   return and([
     // Someone is named and each of them is decided below, or the implicit policy speaks for those who are not.
-    or([and([any(explicit), { kind: 'every', prefix: PATIENT, keys: explicit }, not(any([UNKNOWN_PATIENT]))]), otherwise]),
+    or([namesOnly(explicit), otherwise]),
     ...groups.map(({ patients, residual }) => or([not(any(patients.map(facet.patient))), residual])),
     not(any(voided)),
   ]);
@@ -197,23 +191,23 @@ export type Clause = { readonly provision: Provision; readonly path: readonly nu
 
 export function clausesOf(root: Provision, input: DecisionInput): readonly Clause[] {
   const clauses: Clause[] = [];
-  collect(root, { path: [], within: () => ({ kind: 'all' }), clauses }, input);
+  collect(root, { path: [], within: { surely: all, perhaps: all }, clauses }, input);
   return clauses;
 }
 
-type Place = { readonly path: readonly number[]; readonly within: (how: Sureness) => Expression; readonly clauses: Clause[] };
+type Place = { readonly path: readonly number[]; readonly within: Readonly<Record<Sureness, Expression>>; readonly clauses: Clause[] };
 
 /** A provision matches only where its parent does, unless it stands beside it. */
 function collect(provision: Provision, { path, within, clauses }: Place, input: DecisionInput): void {
   const speaks = speaksNow(provision, input);
   // A deny that may hold is not lost because what it stands in is not certain; a permit is.
-  const matched = (how: Sureness): Expression =>
-    speaks ? and([provision.beside ? { kind: 'all' } : within(how), whatExpression(provision, input, how)]) : none;
-  const matches = matched(provision.type === 'permit' ? 'surely' : 'perhaps');
+  const matching = (how: Sureness): Expression =>
+    speaks ? and([provision.beside ? all : within[how], whatExpression(provision, input, how)]) : none;
+  const matched = { surely: matching('surely'), perhaps: matching('perhaps') };
+  const matches = provision.type === 'permit' ? matched.surely : matched.perhaps;
   if (matches !== none) clauses.push({ provision, path, matches });
-  const reachable = matched('perhaps') !== none;
   for (const [i, nested] of provision.nested.entries())
-    if (reachable || nested.beside) collect(nested, { path: [...path, i], within: matched, clauses }, input);
+    if (matched.perhaps !== none || nested.beside) collect(nested, { path: [...path, i], within: matched, clauses }, input);
 }
 
 /** Of a provision and those that stand beside it. */

@@ -11,7 +11,7 @@ import { parseReference, relativeToBase } from '../fhir/references.ts';
 import { opensByScopeAlone } from '../fhir/resource-types.ts';
 import { isObject, type ResourceValue } from '../fhir/resource.ts';
 import { rangeOf } from '../fhir/dates.ts';
-import { encodeInstant } from '../search/expression.ts';
+import { and, any, encodeInstant, type Expression, not } from '../search/expression.ts';
 import { rankOf, systems, UNLABELLED_RANK } from './code-systems.ts';
 
 export const facet = {
@@ -84,6 +84,11 @@ export const HAS_CONTEXT = '~context';
 
 /** Stored with `refersTo`, `partIs` and `partAuthor`. What was stored before these were kept may refer to anything: every deny by such holds. */
 export const REFERENCES_KEPT = '~refs';
+
+/** Names some of these patients (as keys, facet.patient), nobody else, and nobody who cannot be found. */
+export function namesOnly(patients: ReadonlySet<string>): Expression {
+  return and([any(patients), { kind: 'every', prefix: PATIENT, keys: patients }, not(any([UNKNOWN_PATIENT]))]);
+}
 
 /** Whether a stored key is a facet rather than a key of a search parameter. */
 export function isFacet(key: string): boolean {

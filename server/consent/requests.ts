@@ -46,7 +46,7 @@ export type ConsentRequest = {
 export const REQUESTS = 'urn:assent:request';
 const NOT_GRANTED = 'The request was not granted.';
 
-type Wording = { readonly consent: string; readonly statement: string; readonly digest: string; readonly at: number; readonly base: string };
+type Wording = { readonly consent: string; readonly statement: string; readonly digest: string; readonly at: number };
 
 /** As it is when the request is made; the requester's holds nothing that the requester did not send. */
 export function requestTask(request: ConsentRequest, { party, owner }: Omit<PartyTask, 'id'>, wording: Wording): ResourceValue {

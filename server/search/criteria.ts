@@ -4,7 +4,7 @@
  * Invariant: holds(criterion, id, indexKeys(resource)) equals what match.ts says of the resource (a property test).
  */
 import { type SearchParameter, searchParameters } from '../fhir/search-parameters.ts';
-import { all, and, any, compareKeys, encodeInstant, type Expression, none, not, or, startsWith, successor } from './expression.ts';
+import { all, alternatives, and, any, compareKeys, encodeInstant, type Expression, none, not, or, startsWith, successor } from './expression.ts';
 import {
   dateEndPrefix,
   datePrefix,
@@ -103,12 +103,6 @@ function spansOf(value: SearchValue, code: string, { system: bare }: SearchParam
 function ids(values: readonly SearchValue[]): Expression {
   const found = values.flatMap((v) => (v.kind === 'token' && v.value !== undefined && (v.system ?? '') === '' ? [v.value] : []));
   return found.length === 0 ? none : { kind: 'id', ids: new Set(found) };
-}
-
-/** Disjunction with all exact keys in one set, so that an engine can seek them together. */
-function alternatives(parts: readonly Expression[]): Expression {
-  const keys = parts.flatMap((part) => (part.kind === 'any' ? [...part.keys] : []));
-  return or([any(keys), ...parts.filter((part) => part.kind !== 'any')]);
 }
 
 type Asked = { readonly code: string; readonly as: TokenKind; readonly test: Criterion['test']; readonly parameter: SearchParameter };

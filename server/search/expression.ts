@@ -75,6 +75,12 @@ export function any(keys: Iterable<string>): Expression {
   return set.size === 0 ? none : { kind: 'any', keys: set };
 }
 
+/** Disjunction with all exact keys in one set, so that an engine can seek them together. */
+export function alternatives(parts: readonly Expression[]): Expression {
+  const keys = parts.flatMap((part) => (part.kind === 'any' ? [...part.keys] : []));
+  return or([any(keys), ...parts.filter((part) => part.kind !== 'any')]);
+}
+
 /** All keys that start with the prefix. */
 export function startsWith(prefix: string): Expression {
   return { kind: 'range', from: prefix, to: successor(prefix) };

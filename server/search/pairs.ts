@@ -5,7 +5,7 @@
  * Invariant: each key of the first stands with each key of the second, so both criteria hold of a resource exactly if one on the pair does.
  */
 import { hash } from 'node:crypto';
-import { and, any, type Expression, or } from './expression.ts';
+import { alternatives, and, any, type Expression } from './expression.ts';
 import { pairPrefix, PAIRED } from './keys.ts';
 import { paramCode } from './param-codes.ts';
 
@@ -118,10 +118,4 @@ function along(criterion: Expression, second: Side, move: (key: string) => strin
     default:
       return undefined;
   }
-}
-
-/** With all exact keys in one set, so that an engine can seek them together. */
-function alternatives(parts: readonly Expression[]): Expression {
-  const keys = parts.flatMap((part) => (part.kind === 'any' ? [...part.keys] : []));
-  return or([any(keys), ...parts.filter((part) => part.kind !== 'any')]);
 }

@@ -80,7 +80,7 @@ export async function requestConsent(deps: Ceremony, { consent, language, deadli
     state: 'requested',
     tasks,
   };
-  const wording = { consent: consentId, statement: prepared.statement, digest: prepared.digest, at: now, base: deps.base };
+  const wording = { consent: consentId, statement: prepared.statement, digest: prepared.digest, at: now };
   const rows = tasks.map((each) =>
     sealedVersion(deps, JSON.stringify(requestTask(request, each, wording)), { id: each.id, after: undefined, ...visibleTo(each, request) }),
   );
@@ -104,7 +104,7 @@ export async function approveConsent(
   signatures: readonly { readonly who: string; readonly jws: string }[],
 ): Promise<Signed> {
   const [request, record] = [await requestOf(deps, id), await recordOf(deps, id)];
-  if (!request || !record) throw new AssentError('invalid-signature', 'There is no such request, or it is over.');
+  if (!request || !record) throw isOver();
   return signConsent(deps, { statement: record.value.statement, signatures });
 }
 
@@ -155,6 +155,8 @@ export async function expireRequests(deps: Ceremony): Promise<number> {
   }
 }
 
+const isOver = () => new AssentError('invalid-signature', 'There is no such request, or it is over.');
+
 type Kept<Of> = { readonly value: Of; readonly revision: number };
 type Ending = {
   readonly happening: 'refused' | 'deadline';
@@ -175,7 +177,7 @@ async function endRequest(
 ): Promise<StoredResource | undefined> {
   const late = happening === 'refused' && request.value.deadline <= deps.now();
   const state = late ? undefined : afterwards(request.value.state, happening);
-  if (!state) throw new AssentError('invalid-signature', 'There is no such request, or it is over.');
+  if (!state) throw isOver();
   const { patient } = request.value;
   const row = versionOf(deps, { text: stored.body, id, status: 'rejected', patient, after: stored });
   const committed = await commitConsents(deps, {
@@ -196,7 +198,7 @@ export async function requestBeside(deps: Ceremony, id: string, record: ConsentR
   const request = await requestOf(deps, id);
   if (!request) return undefined;
   const state = afterwards(request.value.state, record.state === 'active' ? 'complete' : 'signed');
-  if (!state || request.value.deadline <= deps.now()) throw new AssentError('invalid-signature', 'There is no such request, or it is over.');
+  if (!state || request.value.deadline <= deps.now()) throw isOver();
   return besideOf(deps, { id, request, state, by: record.approvals });
 }
 
