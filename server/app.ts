@@ -24,7 +24,7 @@ import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
 import { createKeyLog, type KeyLog } from './authz/key-log.ts';
 import { createLoggedKeys, type LoggedKeys } from './authz/logged-keys.ts';
 import { allows } from './authz/scopes.ts';
-import { appPages, problemPage } from './app/apps.ts';
+import { appPages, consentStands, problemPage } from './app/apps.ts';
 import { createPatients } from './app/patients.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -382,6 +382,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     epoch: () => resources.epoch(),
     cookieKey: Buffer.from(await sharedSecret(records, 'authorization-cookies')).toString('base64url'),
     problemPage,
+    consentStands: consentStands(gateFor),
   });
   const validate: Validator['validate'] = (documents, profiles) => validator.validate(documents, profiles);
   const { authenticate } = authenticator;
@@ -409,9 +410,10 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const secret = await sharedSecret(records, 'passkeys');
   const patients = createPatients({ engine, ...registry, gateFor, search, cursors, clock, secret, origin, base: endpoints.fhir });
   const { enrolments, sessions } = patients;
-  const { interactions, launches } = authenticator;
-  for (const pages of [...patients.pages, appPages({ config, records, interactions, sessions, gateFor, endpoints, clock })])
-    await server.register(pages);
+  const { interactions, launches, appConsents } = authenticator;
+  const keysOf = registry.keys.list;
+  const apps = appPages({ config, records, interactions, appConsents, sessions, keysOf, search, gateFor, endpoints, clock });
+  for (const pages of [...patients.pages, apps]) await server.register(pages);
   await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, enrolments, explain, launches });
   await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });
   const checks = [

@@ -4,12 +4,14 @@ import type { FastifyPluginAsync } from 'fastify';
 import { createUpstream, type Upstream } from '../authz/upstream.ts';
 import type { Authorization } from '../authz/authorization.ts';
 import { authPaths, type Endpoints } from '../authz/endpoints.ts';
+import type { ConsentStands } from '../authz/permissions.ts';
 import type { ProblemPage } from '../authz/provider.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import type { GateFor } from '../consent/gate.ts';
+import type { Search } from '../search/create-search.ts';
 import type { RecordStore } from '../store/port.ts';
-import { authorizePages } from '../web/authorize/plugin.ts';
+import { type AuthorizePages, authorizePages } from '../web/authorize/plugin.ts';
 import { html } from '../web/html.ts';
 import { page, pageHeaders } from '../web/layout.ts';
 import type { PatientCookies } from '../web/patient/sessions.ts';
@@ -18,7 +20,10 @@ type Parts = {
   readonly config: Config;
   readonly records: RecordStore;
   readonly interactions: Authorization['interactions'];
+  readonly appConsents: Authorization['appConsents'];
   readonly sessions: PatientCookies;
+  readonly keysOf: AuthorizePages['keysOf'];
+  readonly search: Pick<Search, 'plan'>;
   readonly gateFor: GateFor;
   readonly endpoints: Endpoints;
   readonly clock: Clock;
@@ -26,7 +31,13 @@ type Parts = {
 
 export function appPages(parts: Parts): FastifyPluginAsync {
   const { origin } = new URL(parts.endpoints.issuer);
-  return authorizePages({ ...parts, upstream: upstreamOf(parts), origin });
+  return authorizePages({ ...parts, approvals: parts.config.APPROVALS, upstream: upstreamOf(parts), origin });
+}
+
+/** Whether a patient's Consent permits something now. The patient is who is asked about. */
+export function consentStands(gateFor: GateFor): ConsentStands {
+  return (patient, consent) =>
+    gateFor({ client: 'server', actor: patient, purpose: 'HOPERAT', scopes: [], admin: false, choosesIds: false, tokenId: '' }).permitsNow(consent);
 }
 
 /** Throws Error with a sentence when the file of the secret cannot be read. */

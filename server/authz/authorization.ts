@@ -8,7 +8,7 @@ import fastifyJwt from '@fastify/jwt';
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../clock.ts';
 import type { RecordStore } from '../store/port.ts';
-import { GRANT } from './adapter.ts';
+import { type AppConsents, createAppConsents } from './app-consents.ts';
 import { mountProvider } from './auth-routes.ts';
 import type { Clients } from './clients.ts';
 import type { RecordCommit } from './commit.ts';
@@ -16,6 +16,7 @@ import { type Endpoints, serverMetadata, smartConfiguration } from './endpoints.
 import { createJwksFetch } from './fetch-jwks.ts';
 import { createInteractions, type Interactions } from './interactions.ts';
 import { createLaunches, type Launches } from './launches.ts';
+import { type ConsentStands, grantStands } from './permissions.ts';
 import { createProvider, type ProblemPage } from './provider.ts';
 import { loadSigningKey } from './signing-keys.ts';
 import { completeTokenAnswers } from './token-answers.ts';
@@ -32,6 +33,7 @@ export type AuthorizationDeps = {
   /** The same in every process on the database. */
   readonly cookieKey: string;
   readonly problemPage: ProblemPage;
+  readonly consentStands: ConsentStands;
 };
 
 export type Authorization = Authenticator & {
@@ -39,6 +41,7 @@ export type Authorization = Authenticator & {
   /** What the pages for persons need. */
   readonly interactions: Interactions;
   readonly launches: Launches;
+  readonly appConsents: AppConsents;
 };
 
 /** Registers the endpoints, JWKS and the discovery documents on the app; gives the authenticator for all its other routes. */
@@ -48,9 +51,15 @@ export async function installAuthorization(app: FastifyInstance, deps: Authoriza
   await app.register(fastifyJwt, { secret: { public: signingKey.publicPem } });
   const ours = { signingKey, issuer: endpoints.issuer, audience: endpoints.fhir };
   const generationOf = async (client: string) => (await clients.find(client))?.generation;
-  const grantStands = async (grant: string) => (await records.get(GRANT, grant)) !== undefined;
   const verify = createTokenVerifier({ jwt: app.jwt, ...ours, clock });
-  const { authenticate } = createAuthenticator({ verify, epoch: deps.epoch, generationOf, grantStands, clock });
+  const { authenticate } = createAuthenticator({
+    verify,
+    epoch: deps.epoch,
+    generationOf,
+    grantStands: (grant) => grantStands(deps, grant),
+    clock,
+  });
+  const appConsents = createAppConsents(deps);
   const launches = createLaunches({ records, clients, clock });
   const provider = createProvider({
     ...deps,
@@ -59,14 +68,15 @@ export async function installAuthorization(app: FastifyInstance, deps: Authoriza
     fetch: createJwksFetch({ privateHosts, fetch }),
     onFault: (error) => app.log.error({ fault: error.name }, 'token request failed'),
   });
-  completeTokenAnswers(provider, { records, endpoints, authenticate });
+  completeTokenAnswers(provider, { ...deps, authenticate });
   await app.register(async (scope) => mountProvider(scope, { provider, records, clients, endpoints, authenticate }));
   publishDocuments(app, endpoints);
   return {
     authenticate,
     breakGlassToken: createBreakGlassToken({ ...ours, generationOf, clock }),
-    interactions: createInteractions({ ...deps, provider, launches }),
+    interactions: createInteractions({ ...deps, provider, launches, appConsents }),
     launches,
+    appConsents,
   };
 }
 

@@ -2,17 +2,19 @@
  * What a person is asked when an app wants in, and what follows from the answer. https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html
  *
  * Invariants: granted is what was both asked for and approved; a patient lets apps into their own record only; what is bound to a patient is
- * granted with that patient or not at all; the app that an EHR opens for one person is approved by nobody else, and once.
+ * granted with that patient or not at all; the app that an EHR opens for one person is approved by nobody else, and once; what a patient grants of
+ * their record rests on a Consent of theirs for this app on these terms, which is in force.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errors, type Provider } from 'oidc-provider';
 import type { Clock } from '../clock.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore, RecordValue } from '../store/port.ts';
+import type { AppConsent, AppConsents } from './app-consents.ts';
 import type { Clients } from './clients.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { Context, Launches, OpenedApp } from './launches.ts';
-import { APPROVED, type Approved } from './permissions.ts';
+import { APPROVED, type Approved, type ConsentStands } from './permissions.ts';
 import { GRANT_SECONDS } from './provider.ts';
 import { parseScope, wordsOf } from './scopes.ts';
 
@@ -32,8 +34,13 @@ export type AppRequest = {
   readonly needsPatient: boolean;
 };
 
-/** `user`: FHIR reference of who is signed in. `patient`: logical id, of one this person may see. */
-export type Answer = { readonly user: string; readonly patient?: string | undefined; readonly scopes: readonly string[] };
+/** `user`: FHIR reference of who is signed in. `patient`: logical id, of one this person may see. `consent`: what a patient's answer rests on. */
+export type Answer = {
+  readonly user: string;
+  readonly patient?: string | undefined;
+  readonly scopes: readonly string[];
+  readonly consent?: AppConsent;
+};
 
 type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse };
 
@@ -50,6 +57,8 @@ export type InteractionsDeps = {
   readonly records: RecordStore;
   readonly clients: Pick<Clients, 'find'>;
   readonly launches: Launches;
+  readonly appConsents: Pick<AppConsents, 'signedOn'>;
+  readonly consentStands: ConsentStands;
   readonly endpoints: Endpoints;
   readonly clock: Clock;
 };
@@ -63,6 +72,7 @@ export function createInteractions(deps: InteractionsDeps): Interactions {
       const found = await find(exchange);
       if (!found) throw new AssentError('gone', 'This request of the app has run out: open the app again.');
       const context = contextFor(found.asked, answer);
+      await requireConsent(deps, found.asked, answer);
       if (found.launch !== undefined && !(await deps.launches.use(found.launch))) throw new AssentError('gone', 'The app was opened already.');
       const grantId = await keepGrant(deps, found.asked, { ...answer, context });
       const result = { login: { accountId: answer.user, remember: false }, consent: { grantId } };
@@ -119,16 +129,29 @@ function contextFor({ opened, scopes, contexts }: AppRequest, answer: Answer): C
   return { ...opened?.context, ...(own === undefined ? {} : { patient: own }) };
 }
 
+/** Throws AssentError('forbidden'): a patient's word alone opens nothing. */
+async function requireConsent(
+  { appConsents, consentStands }: InteractionsDeps,
+  { client, purpose }: AppRequest,
+  { user, scopes, consent }: Answer,
+): Promise<void> {
+  if (!user.startsWith('Patient/') || scopes.length === 0) return;
+  const signed = consent ? await appConsents.signedOn({ client: client.id, patient: user, purpose, scopes, narrowed: consent.narrowed }) : [];
+  const found = signed.find((each) => each.consent === consent?.consent);
+  if (!found || !(await consentStands(user, found.consent))) throw new AssentError('forbidden', 'No Consent of yours for this app is in force.');
+}
+
 async function keepGrant(
   { provider, records, endpoints, clock }: InteractionsDeps,
   { client, contexts, purpose }: AppRequest,
-  { user, scopes, context }: Answer & { readonly context: Context },
+  { user, scopes, context, consent }: Answer & { readonly context: Context },
 ): Promise<string> {
   const grant = new provider.Grant({ accountId: user, clientId: client.id });
   if (contexts.length > 0) grant.addOIDCScope(contexts.join(' '));
   if (scopes.length > 0) grant.addResourceScope(endpoints.fhir, scopes.join(' '));
   const id = await grant.save();
-  const approved: Approved = { user, purpose, context };
+  const rests = consent && scopes.length > 0 ? { consent: consent.consent } : {};
+  const approved: Approved = { user, purpose, context, ...rests };
   await records.put(APPROVED, id, approved as RecordValue, { expires: clock() + GRANT_SECONDS * 1000 });
   return id;
 }

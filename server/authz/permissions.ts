@@ -6,7 +6,7 @@
  */
 import { type Client, errors, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
 import type { RecordStore } from '../store/port.ts';
-import { REGISTRATION } from './adapter.ts';
+import { GRANT, REGISTRATION } from './adapter.ts';
 import type { StoredClient } from './clients.ts';
 import type { Context } from './launches.ts';
 import { contextScopes, grantByPerson, grantToSystem, parseScope, readScopes, wordsOf } from './scopes.ts';
@@ -14,8 +14,11 @@ import { launchClaims } from './token.ts';
 
 export const TOKEN_SECONDS = 600;
 
-/** What a person approved, kept beside the grant of the same id. `user`: their FHIR reference. */
-export type Approved = { readonly user: string; readonly purpose: string; readonly context: Context };
+/** What a person approved, kept beside the grant of the same id. `user`: their FHIR reference. `consent`: id of the patient's Consent it lives with. */
+export type Approved = { readonly user: string; readonly purpose: string; readonly context: Context; readonly consent?: string };
+
+/** Whether this Consent (its id) of the patient (`Patient/1`) is in force. Its end moves the epoch. */
+export type ConsentStands = (patient: string, consent: string) => Promise<boolean>;
 
 /** Record kind of Approved. */
 export const APPROVED = 'approved-app';
@@ -90,13 +93,13 @@ export function purposeFor(ctx: KoaContextWithOIDC, client: Client): string {
 export async function claimsFor(
   ctx: KoaContextWithOIDC,
   grant: string | undefined,
-  records: RecordStore,
+  approvals: ApprovalsDeps,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { client } = ctx.oidc;
   if (!client) throw new errors.InvalidClient('no client');
   const { actor, choosesIds, generation } = registrationOf(client);
   if (grant === undefined) return { actor, purpose: purposeFor(ctx, client), chooses_ids: choosesIds, reg: generation };
-  const { user, purpose, context } = await approvedOf(records, grant);
+  const { user, purpose, context } = await approvedOf(approvals, grant);
   const asked: unknown = ctx.oidc.body?.['purpose_of_use'];
   if (asked !== undefined && asked !== purpose) throw new errors.InvalidRequest('purpose_of_use is not the one that was approved');
   const launch = launchClaims({ grant, user, ...(context.patient === undefined ? {} : { patient: context.patient }) });
@@ -108,10 +111,27 @@ function actorFor(user: string, registered: string): string {
   return user.startsWith('Patient/') ? registered : user;
 }
 
-export async function approvedOf(records: RecordStore, grant: string): Promise<Approved> {
+export type ApprovalsDeps = { readonly records: RecordStore; readonly consentStands: ConsentStands };
+
+/** Throws InvalidGrant when it is over, or the Consent it lives with is. */
+export async function approvedOf({ records, consentStands }: ApprovalsDeps, grant: string): Promise<Approved> {
   const found = (await records.get(APPROVED, grant))?.value as Approved | undefined;
   if (!found) throw new errors.InvalidGrant('what was approved is not known any more');
+  if (found.consent !== undefined && !(await consentStands(found.user, found.consent)))
+    throw new errors.InvalidGrant('what was approved was withdrawn');
   return found;
+}
+
+/** Whether what a person allowed is still allowed. */
+export async function grantStands(approvals: ApprovalsDeps, grant: string): Promise<boolean> {
+  if (!(await approvals.records.get(GRANT, grant))) return false;
+  return approvedOf(approvals, grant).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof errors.InvalidGrant) return false;
+      throw error;
+    },
+  );
 }
 
 /** The registration the client authenticated with. */

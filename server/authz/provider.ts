@@ -17,7 +17,7 @@ import type { RecordCommit } from './commit.ts';
 import { assertionAlgorithms, authPaths, clientAuthMethods, type Endpoints } from './endpoints.ts';
 import type { Fetch } from './fetch-jwks.ts';
 import type { Launches } from './launches.ts';
-import { askedScope, claimsFor, registrationOf, resourceServerFor, TOKEN_SECONDS } from './permissions.ts';
+import { askedScope, claimsFor, type ConsentStands, registrationOf, resourceServerFor, TOKEN_SECONDS } from './permissions.ts';
 import { contextScopes, wordsOf } from './scopes.ts';
 import { secretMatches } from './secret.ts';
 import type { SigningKey } from './signing-keys.ts';
@@ -41,6 +41,7 @@ export type ProviderDeps = {
   readonly commit: RecordCommit;
   readonly clients: Pick<Clients, 'find'>;
   readonly launches: Pick<Launches, 'find'>;
+  readonly consentStands: ConsentStands;
   readonly clock: Clock;
   readonly endpoints: Endpoints;
   readonly signingKey: SigningKey;
@@ -89,7 +90,7 @@ function configuration(deps: ProviderDeps): Configuration {
     fetch: deps.fetch,
     renderError: (ctx, out) => renderError(deps, ctx, out),
     assertJwtClientAuthClaimsAndHeader: (_ctx, claims, header, client) => checkAssertion({ claims, header, client, now: deps.clock() / 1000 }),
-    extraTokenClaims: (ctx, token) => claimsFor(ctx, 'grantId' in token ? token.grantId : undefined, deps.records),
+    extraTokenClaims: (ctx, token) => claimsFor(ctx, 'grantId' in token ? token.grantId : undefined, deps),
     ...people(deps),
     ...lifetimes,
     features: features(deps),

@@ -6,19 +6,18 @@
  */
 import { decodeJwt } from 'jose';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
-import type { RecordStore } from '../store/port.ts';
 import type { Endpoints } from './endpoints.ts';
-import { approvedOf } from './permissions.ts';
+import { type ApprovalsDeps, approvedOf } from './permissions.ts';
 import type { Authenticator } from './token.ts';
 
-export type TokenAnswersDeps = { readonly records: RecordStore; readonly endpoints: Endpoints; readonly authenticate: Authenticator['authenticate'] };
+export type TokenAnswersDeps = ApprovalsDeps & { readonly endpoints: Endpoints; readonly authenticate: Authenticator['authenticate'] };
 
 export function completeTokenAnswers(provider: Provider, deps: TokenAnswersDeps): void {
   provider.use(async (ctx, next) => {
     await next();
     const exchange = ctx as KoaContextWithOIDC;
     const { route } = exchange.oidc;
-    if (route === 'token' && ctx.status === 200) await addContext(exchange, deps.records);
+    if (route === 'token' && ctx.status === 200) await addContext(exchange, deps);
     // The library refuses a JWT only after it knows whose request it is.
     if (!exchange.oidc.client || ctx.status !== 400 || errorOf(ctx.body) !== 'unsupported_token_type') return;
     const sent = exchange.oidc.params?.['token'];
@@ -38,11 +37,11 @@ function answer(ctx: KoaContextWithOIDC, body: object | ''): void {
 }
 
 /** Scopes that are about the person and the launch are granted too, and so named; the access token itself carries what it opens. */
-async function addContext(ctx: KoaContextWithOIDC, records: RecordStore): Promise<void> {
+async function addContext(ctx: KoaContextWithOIDC, deps: TokenAnswersDeps): Promise<void> {
   const { AccessToken: token, Grant: grant, AuthorizationCode: code, RefreshToken: refresh } = ctx.oidc.entities;
   const source = refresh ?? code;
   if (token?.grantId === undefined || !grant || !source) return;
-  const { context } = await approvedOf(records, token.grantId);
+  const { context } = await approvedOf(deps, token.grantId);
   const asked = ctx.oidc.params?.['scope'];
   const words = typeof asked === 'string' ? new Set(asked.split(' ')) : source.scopes;
   const scope = [grant.getOIDCScopeFiltered(words), token.scope ?? ''].filter((part) => part !== '').join(' ');
@@ -50,7 +49,11 @@ async function addContext(ctx: KoaContextWithOIDC, records: RecordStore): Promis
 }
 
 /** `client`: who asks; undefined: anybody's token may be told of. */
-export async function introspect({ authenticate, endpoints }: TokenAnswersDeps, token: string, client: string | undefined): Promise<object> {
+export async function introspect(
+  { authenticate, endpoints }: Omit<TokenAnswersDeps, keyof ApprovalsDeps>,
+  token: string,
+  client: string | undefined,
+): Promise<object> {
   const caller = await authenticate({ headers: { authorization: `Bearer ${token}` } }).catch(() => undefined);
   if (!caller || (client !== undefined && caller.client !== client)) return { active: false };
   const { scope, client_id, exp, iat, iss, aud, jti, sub } = decodeJwt(token);

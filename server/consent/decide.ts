@@ -259,6 +259,11 @@ function whyPermitsNothing({ permitsUntil, onBehalf, ended }: CompiledConsent, {
   return onBehalf && caller.actor.startsWith('RelatedPerson/') ? 'on-behalf' : undefined;
 }
 
+/** Whether it still opens something to whomever it names. */
+export function opensNow({ root, permitsUntil, ended }: CompiledConsent, now: number): boolean {
+  return root.type === 'permit' && !ended && isWithin(root.period, now) && (permitsUntil === undefined || now < permitsUntil);
+}
+
 /** Who, for what and when: everything of a provision that does not depend on the resource. */
 function speaksNow(provision: Provision, asked: Asked): boolean {
   return isWithin(provision.period, asked.now) && speaksTo(provision, asked);

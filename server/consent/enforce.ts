@@ -34,12 +34,13 @@ import { isBound, type ReadingLetter, reachOf } from './enforce/reach.ts';
 import { createViews } from './enforce/views.ts';
 import { readWhileWanted } from './enforce/while-wanted.ts';
 import { write, type Writing } from './enforce/write.ts';
+import { opensNow } from './decide.ts';
 import { facetsOf } from './facets.ts';
 import type { Gate, GateFor, ReceiptResult } from './gate.ts';
 import type { Labelling } from './labelling.ts';
 import { maySign, type SigningKey } from './keys.ts';
 import type { Approvals, Caller, ImplicitPolicy } from './model.ts';
-import { type ConsentLog, createPolicies, type PoliciesDeps } from './policies.ts';
+import { type ConsentLog, createPolicies, type Policies, type PoliciesDeps } from './policies.ts';
 
 export type GateDeps = {
   readonly resources: ResourceStore;
@@ -146,8 +147,19 @@ export function createGateFor(given: GateDeps): GateFor {
       ...gateOf(searching, { ...deps, wanted, byId: isBound(caller) ? by('r') : searching }, evidence),
       explain: (request, as = caller) => explain(searching, { request, views: views.of(as, 's') }),
       explainAccess: (request) => explainAccess(by('r'), { request, ...about }),
+      permitsNow: (consent) => permitsNow({ policies, resources, clock }, { caller, consent }),
     };
   };
+}
+
+/** A Consent of the caller's, who is the patient. */
+async function permitsNow(
+  { policies, resources, clock }: Pick<GateDeps, 'clock'> & { readonly policies: Policies; readonly resources: Pick<ResourceStore, 'epoch'> },
+  { caller, consent }: { readonly caller: Caller; readonly consent: string },
+): Promise<boolean> {
+  await policies.upTo(await resources.epoch());
+  const compiled = policies.get(`Consent/${consent}`)?.compiled;
+  return compiled !== undefined && caller.actor === `Patient/${compiled.patient}` && opensNow(compiled, clock());
 }
 
 type MadeDeps = GateDeps & { readonly signers: Signers };
@@ -191,7 +203,7 @@ function gateOf(
     readonly byId: Ceremony;
   },
   evidence: ReturnType<typeof createEvidence>,
-): Omit<Gate, 'explain' | 'explainAccess'> {
+): Omit<Gate, 'explain' | 'explainAccess' | 'permitsNow'> {
   const keyCeremony: KeyCeremony = { ...ceremony, ...deps.keys, keysOfOwner: deps.keys.list };
   const authorityCeremony: AuthorityCeremony = { ...ceremony, authorityRecords: deps.authorities, ages: deps.ages };
   const reading: Ceremony = { ...ceremony, resources: readWhileWanted(ceremony.resources, deps.wanted) };

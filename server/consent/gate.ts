@@ -401,6 +401,8 @@ export type Gate = {
    * released may still be handed out.
    */
   standing(): Promise<string>;
+  /** Whether this Consent of the caller, who must be the patient, is in force and permits something now. */
+  permitsNow(consent: string): Promise<boolean>;
   /** The receipt of an AuditEvent or Consent the caller may see. */
   receipt(type: 'AuditEvent' | 'Consent', id: string): Promise<ReceiptResult>;
 };

@@ -63,6 +63,8 @@ export type Policies = {
   generation(): number;
   epoch(): number;
   inForce(): Iterable<PolicyInForce>;
+  /** By its reference without version. */
+  get(reference: string): PolicyInForce | undefined;
   voidPatients(): ReadonlySet<string>;
   /** Compares every Consent about these patients with the log, byte for byte; false if one was not the one the log knows. */
   confirm(patients: readonly string[]): Promise<boolean>;
@@ -101,6 +103,7 @@ export function createPolicies(deps: PoliciesDeps): Policies {
     generation: index.generation,
     epoch: () => loadedEpoch,
     inForce: index.inForce,
+    get: index.entry,
     voidPatients: index.voidPatients,
     confirm: (patients) => confirm(deps, index, patients),
   };

@@ -41,7 +41,7 @@ legend{padding:0;color:var(--soft)}
 details ul{margin:.25rem 0}
 summary{cursor:pointer;min-height:2.75rem;padding:.6rem 0}
 label{display:block;font-weight:600;margin:.75rem 0 .25rem}
-input{font:inherit;width:100%;min-height:2.75rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:4px}
+input,select{font:inherit;width:100%;min-height:2.75rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:4px}
 label.choice{display:flex;gap:.75rem;align-items:flex-start;font-weight:400;min-height:2rem}
 input[type=checkbox]{flex:none;width:1.5rem;min-height:1.5rem;margin:0}
 input::placeholder{color:var(--soft);opacity:1}

@@ -1,10 +1,11 @@
 /** A patient with a real browser and its (virtual) authenticator: enrols, signs out and in, signs a Consent, withdraws it. */
-import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { enrolKey, type Key, partOf, prepare, type Session, submit } from '../../server/commands/demo/session.ts';
 import { launchBrowser } from '../support/browser.ts';
 import { issueCode, startNamedServer } from '../support/patient-pages.ts';
 import { HOSPITAL, observation, organization, patient, put, register, termsOf } from '../support/real-server.ts';
+import { addAuthenticator, enrolOn, openWithAuthenticator } from '../support/virtual-authenticator.ts';
 
 const INSURER = 'Organization/insurer';
 let server: Awaited<ReturnType<typeof startNamedServer>>;
@@ -23,36 +24,8 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** With an authenticator that verifies whoever uses it, or does not. `complaints`: what the browser says of the page, and what it asks of others. */
-async function open({ verified = true } = {}): Promise<{
-  readonly context: BrowserContext;
-  readonly page: Page;
-  readonly complaints: string[];
-  readonly devtools: CDPSession;
-  readonly first: string;
-}> {
-  const context = await browser.newContext({ viewport: { width: 390, height: 800 } });
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on('console', (message) => {
-    // Chromium misses RS256, which no key here has.
-    if (!message.text().includes('pubKeyCredParams')) complaints.push(message.text());
-  });
-  page.on('request', (request) => {
-    if (!request.url().startsWith(server.origin) && !request.url().startsWith('data:')) complaints.push(request.url());
-  });
-  const devtools = await context.newCDPSession(page);
-  await devtools.send('WebAuthn.enable');
-  const first = await addAuthenticator(devtools, { transport: 'internal', verified });
-  return { context, page, complaints, devtools, first };
-}
-
-type Device = { readonly transport: 'internal' | 'usb'; readonly verified: boolean };
-
-async function addAuthenticator(devtools: CDPSession, { transport, verified }: Device): Promise<string> {
-  const able = { hasResidentKey: true, hasUserVerification: true, isUserVerified: verified, automaticPresenceSimulation: true };
-  return (await devtools.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport, ...able } })).authenticatorId;
-}
+const open = (more: { readonly verified?: boolean } = {}) => openWithAuthenticator(browser, [server.origin], more);
+const enrol = (page: Page, code: string) => enrolOn(page, server.origin, code);
 
 async function person(id: string): Promise<string> {
   await put(server, patient(id));
@@ -65,12 +38,6 @@ const reads = async (id: string) => (await insurer.call('GET', `Observation/o-${
 async function proposed(id: string): Promise<void> {
   const statement = partOf(await prepare(server.admin, termsOf(server, { patient: `Patient/${id}`, grantee: INSURER })), 'statement');
   expect((await submit(server.admin, statement, [custodian])).status).toBe(202);
-}
-
-async function enrol(page: Page, code: string): Promise<void> {
-  await page.goto(`${server.origin}/patient/enrol`);
-  await page.getByLabel('The code you were given').fill(code);
-  await page.getByRole('button', { name: 'Register a passkey' }).click();
 }
 
 async function signIn(page: Page): Promise<void> {

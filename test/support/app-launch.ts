@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../server/commands/serve.ts';
+import type { Forged, SoftPasskey } from './authenticator.ts';
 import { IDP_CLIENT, type IdentityProvider, startIdentityProvider } from './identity-provider.ts';
 import { type RealServer, startRealServer } from './real-server.ts';
 
@@ -60,7 +61,7 @@ export async function registerApp({ server }: LaunchBench, more: Readonly<Record
   return { id: String(made.json['client_id']), secret };
 }
 
-type Visit = { readonly status: number; readonly url: URL; readonly text: string; readonly headers: Headers };
+export type Visit = { readonly status: number; readonly url: URL; readonly text: string; readonly headers: Headers };
 export type Browser = { visit(url: string | URL, form?: Readonly<Record<string, string>> | URLSearchParams): Promise<Visit> };
 
 /** Follows redirects until a page, or until it leaves these servers (`status` 0). */
@@ -115,6 +116,30 @@ export function authorizeUrl({ origin, fhir }: LaunchBench, client: AppClient, m
 /** The checked boxes of a page. */
 export function scopesOn(text: string): string[] {
   return [...text.matchAll(/name="scope" value="([^"]+)"/g)].map(([, value = '']) => value.replaceAll('&amp;', '&'));
+}
+
+const unescaped = (text: string) =>
+  text.replaceAll('&quot;', '"').replaceAll('&#39;', "'").replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
+
+/** A hidden field of a page. */
+export function fieldOn(text: string, name: string): string {
+  return unescaped(new RegExp(`name="${name}" value="([^"]*)"`).exec(text)?.[1] ?? '');
+}
+
+/** In this browser, as the page's script does it. */
+export async function signInPatient(browser: Browser, { origin }: LaunchBench, passkey: SoftPasskey): Promise<void> {
+  const options = JSON.parse((await browser.visit(`${origin}/patient/sign-in/options`, {})).text) as { readonly challenge: string };
+  await browser.visit(`${origin}/patient/sign-in`, { answer: JSON.stringify(passkey.assertion(options)) });
+}
+
+/** The form of a page that asks for a signature, signed and sent as the page's script does it. */
+export async function signOn(browser: Browser, { text, url }: Visit, passkey: SoftPasskey, forged: Forged = {}): Promise<Visit> {
+  const [form = ''] = /<form[^>]*data-passkey="sign".*?<\/form>/s.exec(text) ?? [];
+  const hidden = [...form.matchAll(/name="([^"]+)" value="([^"]*)"/g)].map(([, name = '', value = '']) => [name, unescaped(value)] as const);
+  const challenge = /data-challenge="([^"]+)"/.exec(form)?.[1] ?? '';
+  const webauthn = JSON.stringify(passkey.assertion({ challenge }, forged));
+  const action = /action="([^"]+)"/.exec(form)?.[1] ?? '/';
+  return browser.visit(new URL(action, url), { ...Object.fromEntries(hidden), webauthn });
 }
 
 /** Signs in at the identity provider and allows what is ticked, or `scopes`. Resolves with where the app is called back. */

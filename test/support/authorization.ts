@@ -77,6 +77,7 @@ export async function createAuthorizationBench({
     endpoints,
     privateHosts,
     cookieKey: 'a key for cookies of the bench',
+    consentStands: async () => true,
     problemPage: ({ title, text }) => ({ headers: { 'content-type': 'text/html; charset=utf-8' }, body: `${title}: ${text}` }),
   });
   await app.register(adminPlugin, {

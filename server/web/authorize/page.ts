@@ -1,5 +1,11 @@
 /** What a person reads and decides when an app wants in. https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html */
 import { type Html, html } from '../html.ts';
+import type { Language } from '../language.ts';
+import type { Kind } from '../patient/record.ts';
+import { kindOfType } from '../patient/record.ts';
+import { patientWords } from '../patient/words.ts';
+import { daysOffered, spansOffered } from './terms.ts';
+import { authorizeWords } from './words.ts';
 
 /** An app that waits for an answer; structurally that of the authorization room. */
 export type AppRequest = {
@@ -13,67 +19,111 @@ export type AppRequest = {
   readonly needsPatient: boolean;
 };
 
-export type Shown = { readonly asked: AppRequest; readonly user: string; readonly problem?: string; readonly entered?: string };
-
-const purposes: Readonly<Record<string, string>> = {
-  TREAT: 'to treat you (TREAT)',
-  PATRQT: 'because you ask for it (PATRQT)',
-  HPAYMT: 'to pay for health care (HPAYMT)',
-  HRESCH: 'for research (HRESCH)',
-  HOPERAT: 'to run health care (HOPERAT)',
+export type Shown = {
+  readonly asked: AppRequest;
+  readonly user: string;
+  readonly language: Language;
+  /** Of the patient who is asked: how much of each kind there is. */
+  readonly counts?: readonly (readonly [Kind, number])[];
+  /** What whoever runs the app is called. */
+  readonly runBy?: string | undefined;
+  readonly problem?: string;
+  readonly entered?: string;
 };
 
-export function authorizePage({ asked, user, problem, entered = '' }: Shown): Html {
-  const { uid, client, scopes, contexts, purpose } = asked;
+export function authorizePage({ asked, user, language, counts, runBy, problem, entered = '' }: Shown): Html {
+  const { uid, scopes, contexts } = asked;
+  const words = authorizeWords[language];
   const isPatient = user.startsWith('Patient/');
+  const signs = isPatient && scopes.length > 0;
   return html`
-<p><strong>${client.name}</strong>, run by ${client.actor}, asks for access. You are signed in as ${user}.</p>
+${whoAsks({ asked, user, language, runBy })}
 ${problem === undefined ? undefined : html`<p class="bad" role="alert">${problem}</p>`}
 <form method="post" action="/authorize/${uid}">
-<dl><dt>Purpose</dt><dd>${isPatient ? (purposes[purpose] ?? purpose) : purpose}</dd>
-<dt>For how long</dt><dd>${durationOf(contexts)}</dd>
-<dt>Then it goes to</dt><dd>${new URL(asked.redirectUri).origin}</dd></dl>
-<h2>What it may see</h2>
-${scopes.length === 0 ? html`<p>Nothing of any record.</p>` : html`<p>Take away what it is not to see.</p>${scopes.map(choice)}`}
-${contexts.includes('openid') ? html`<p>It learns who you are.</p>` : undefined}
-${isPatient ? ownNote() : patientField(asked, entered)}
-<button name="answer" value="allow">Allow</button>
-<button class="plain" name="answer" value="deny">Do not allow</button>
+<dl><dt>${words.purpose}</dt><dd>${isPatient ? purposeWords(asked, language) : asked.purpose}</dd>
+${signs ? undefined : html`<dt>${words.howLong}</dt><dd>${durationOf(contexts, language)}</dd>`}
+<dt>${words.goesTo}</dt><dd>${new URL(asked.redirectUri).origin}</dd></dl>
+<h2>${words.sees}</h2>
+${scopes.length === 0 ? html`<p>${words.nothing}</p>` : html`<p>${words.takeAway}</p>${scopes.map((scope) => choice(scope, language))}`}
+${contexts.includes('openid') ? html`<p>${words.learns}</p>` : undefined}
+${signs ? ownTerms(asked, counts ?? [], language) : isPatient ? undefined : patientField(asked, entered, language)}
+<button name="answer" value="allow">${signs ? words.go : words.allow}</button>
+<button class="plain" name="answer" value="deny">${words.deny}</button>
 </form>`;
 }
 
-function choice(scope: string): Html {
-  return html`<label class="choice"><input type="checkbox" name="scope" value="${scope}" checked> ${scopeWords(scope)}</label>`;
+export function whoAsks({ asked: { client }, user, language, runBy }: Pick<Shown, 'asked' | 'user' | 'language' | 'runBy'>): Html {
+  const words = authorizeWords[language];
+  const who = runBy === undefined ? client.actor : `${runBy} (${client.actor})`;
+  return html`<p><strong>${client.name}</strong> ${words.asks} ${who}. ${words.signedInAs} ${user}.</p>`;
 }
 
-/** A scope in plain words, e.g. "Observations: read and search". */
-export function scopeWords(scope: string): string {
+export function purposeWords({ purpose }: AppRequest, language: Language): string {
+  return authorizeWords[language].purposes[purpose] ?? purpose;
+}
+
+function choice(scope: string, language: Language): Html {
+  return html`<label class="choice"><input type="checkbox" name="scope" value="${scope}" checked> ${scopeWords(scope, language)}</label>`;
+}
+
+/** A scope in plain words, e.g. "Observation, of this one patient: read and search". */
+export function scopeWords(scope: string, language: Language): string {
+  const words = authorizeWords[language];
   const [, context = '', type = '', letters = '', query] = /^(\w+)\/([\w*]+)\.([\w*]+)(?:\?(.+))?$/.exec(scope) ?? [];
-  const what = type === '*' ? 'Everything' : type.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ');
-  const whose = context === 'patient' ? 'of this one patient' : 'of all that you may see';
-  const how = letters === 'r' ? 'read one by one' : letters === 's' ? 'search' : 'read and search';
-  return `${what}, ${whose}: ${how}${query === undefined ? '' : `, only where ${query.replaceAll('&', ' and ')}`}`;
+  const kind = kindOfType(type);
+  const named = kind === undefined ? type.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ') : `${patientWords[language].kinds[kind]} (${type})`;
+  const what = type === '*' ? words.everything : named;
+  const whose = context === 'patient' ? words.ofPatient : words.ofAll;
+  const how = letters === 'r' ? words.how.r : letters === 's' ? words.how.s : words.how.rs;
+  return `${what}, ${whose}: ${how}${query === undefined ? '' : `, ${words.onlyWhere} ${query.replaceAll('&', words.and)}`}`;
 }
 
-function durationOf(contexts: readonly string[]): string {
-  if (contexts.includes('offline_access')) return 'Up to 90 days, also while you are away';
-  return contexts.includes('online_access') ? 'Up to 12 hours at a time' : 'Ten minutes';
+function durationOf(contexts: readonly string[], language: Language): string {
+  const { stays } = authorizeWords[language];
+  if (contexts.includes('offline_access')) return stays.offline;
+  return contexts.includes('online_access') ? stays.online : stays.short;
 }
 
-function ownNote(): Html {
-  return html`<p>It sees of your record only what a Consent that you signed permits to it. <a href="/patient/consents">Your consents</a></p>`;
+/** What the patient narrows besides the kinds. */
+function ownTerms({ contexts }: AppRequest, counts: readonly (readonly [Kind, number])[], language: Language): Html {
+  const words = authorizeWords[language];
+  const { kinds } = patientWords[language];
+  const usual = contexts.includes('offline_access') ? '90' : '1';
+  return html`${counts.length === 0 ? undefined : html`<p>${words.holds} ${counts.map(([kind, count]) => `${kinds[kind]} ${count}`).join(' · ')}</p>`}
+<label for="since">${words.dated}</label>
+<select id="since" name="since">${spansOffered.map((span) => html`<option value="${span}">${words.since[span]}</option>`)}</select>
+<label for="days">${words.howLong}</label>
+<select id="days" name="days">${daysOffered.map(
+    (days) => html`<option value="${days}"${days === usual ? html` selected` : undefined}>${words.days[days]}</option>`,
+  )}</select>
+<p>${words.thenSign} <a href="/patient/consents">${words.yourConsents}</a></p>`;
 }
 
-function patientField({ opened, needsPatient }: AppRequest, entered: string): Html | undefined {
-  if (opened?.context.patient !== undefined) return html`<p>It is opened for the patient that your record system has open.</p>`;
+function patientField({ opened, needsPatient }: AppRequest, entered: string, language: Language): Html | undefined {
+  const words = authorizeWords[language];
+  if (opened?.context.patient !== undefined) return html`<p>${words.openedFor}</p>`;
   if (!needsPatient) return undefined;
-  return html`<label for="patient">For which patient</label><input id="patient" name="patient" value="${entered}" placeholder="Patient/123" autocomplete="off">`;
+  return html`<label for="patient">${words.whichPatient}</label><input id="patient" name="patient" value="${entered}" placeholder="Patient/123" autocomplete="off">`;
 }
 
-export function signInChoice({ uid }: AppRequest, { upstream }: { readonly upstream: boolean }): Html {
+export function signInChoice({ uid }: AppRequest, { upstream, language }: { readonly upstream: boolean; readonly language: Language }): Html {
+  const words = authorizeWords[language];
   return html`
-<p>An app asks for access. First say who you are.</p>
-${upstream ? html`<form method="post" action="/authorize/${uid}"><button name="answer" value="sign-in">Sign in with your organization</button></form>` : undefined}
-<p><a href="/patient/sign-in?next=/authorize/${uid}">Sign in with your passkey</a>, if this is about your own record.</p>
-<form method="post" action="/authorize/${uid}"><button class="plain" name="answer" value="deny">Do not allow</button></form>`;
+<p>${words.whoAreYou}</p>
+${upstream ? html`<form method="post" action="/authorize/${uid}"><button name="answer" value="sign-in">${words.organization}</button></form>` : undefined}
+<p><a href="/patient/sign-in?next=/authorize/${uid}">${words.passkey}</a>${words.ownRecord}</p>
+${denyForm(uid, language)}`;
+}
+
+/** Signed in elsewhere: there is nobody yet who could sign. */
+export function passkeyNeeded({ uid }: AppRequest, language: Language): Html {
+  const words = authorizeWords[language];
+  return html`
+<p>${words.passkeyNeeded}</p>
+<p><a href="/patient/sign-in?next=/authorize/${uid}">${words.passkey}</a></p>
+${denyForm(uid, language)}`;
+}
+
+export function denyForm(uid: string, language: Language): Html {
+  return html`<form method="post" action="/authorize/${uid}"><button class="plain" name="answer" value="deny">${authorizeWords[language].deny}</button></form>`;
 }

@@ -6,22 +6,27 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import type { GateFor } from '../../consent/gate.ts';
 import { AssentError } from '../../errors.ts';
 import { acceptForms, type Form, showErrors } from '../forms.ts';
 import type { Html } from '../html.ts';
-import { page, pageHeaders } from '../layout.ts';
-import type { PatientCookies } from '../patient/sessions.ts';
+import { languageOf } from '../language.ts';
+import { page, pageHeaders, scriptedHeaders } from '../layout.ts';
+import { SCRIPT_PATH } from '../patient/passkeys.ts';
+import type { PatientCookies, PatientSession } from '../patient/sessions.ts';
+import { SIGNED_FORM_BYTES } from '../patient/sign.ts';
+import { patientWords } from '../patient/words.ts';
 import { createSessionCookie } from '../session-cookie.ts';
-import { type AppRequest, authorizePage, signInChoice } from './page.ts';
+import { answered, type Asked, countsOf, looked, type OwnRecord, runBy, signed } from './own-record.ts';
+import { type AppRequest, authorizePage, passkeyNeeded, signInChoice } from './page.ts';
+import { authorizeWords } from './words.ts';
 
 type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse };
 
-export type AuthorizePages = {
+export type AuthorizePages = OwnRecord & {
   /** What the authorization room offers. */
   readonly interactions: {
     find(exchange: Exchange): Promise<AppRequest | undefined>;
-    approve(exchange: Exchange, answer: { user: string; patient: string | undefined; scopes: readonly string[] }): Promise<string>;
+    approve(exchange: Exchange, answer: Approval): Promise<string>;
     deny(exchange: Exchange): Promise<string>;
   };
   /** The hospital's identity provider; undefined: there is none. */
@@ -33,9 +38,16 @@ export type AuthorizePages = {
       }
     | undefined;
   readonly sessions: Pick<PatientCookies, 'find'>;
-  readonly gateFor: GateFor;
   /** Of our pages, as browsers see it. */
   readonly origin: string;
+};
+
+type AppConsent = Awaited<ReturnType<OwnRecord['appConsents']['signedOn']>>[number];
+type Approval = {
+  readonly user: string;
+  readonly patient?: string | undefined;
+  readonly scopes: readonly string[];
+  readonly consent?: AppConsent;
 };
 
 const logged = { config: { interaction: 'authorize' } };
@@ -44,6 +56,8 @@ const PATIENT = /^(?:Patient\/)?([A-Za-z0-9.-]{1,64})$/;
 const GONE = 'This request of the app has run out, or it began in another browser: open the app again.';
 
 type Exchanged = { readonly request: FastifyRequest; readonly reply: FastifyReply };
+/** Who is signed in; `session`: of the patient who could sign here. */
+type Person = { readonly user: string; readonly session: PatientSession | undefined };
 
 export function authorizePages(pages: AuthorizePages): FastifyPluginAsync {
   const { interactions, upstream, origin } = pages;
@@ -54,12 +68,9 @@ export function authorizePages(pages: AuthorizePages): FastifyPluginAsync {
     if (!found || found.uid !== (request.params as { readonly uid?: string }).uid) throw new AssentError('gone', GONE);
     return found;
   }
-  /** Who signed in at the identity provider for this app; else the patient with a passkey. */
-  const userOf = async ({ headers }: FastifyRequest, uid: string) =>
-    (await upstream?.userOf(uid)) ?? (await pages.sessions.find(headers.cookie))?.patient;
 
   return async (app) => {
-    acceptForms(app, origin);
+    acceptForms(app, origin, SIGNED_FORM_BYTES);
     showErrors(app, { href: '/', text: 'To the first page' });
 
     app.get('/authorize/return', logged, async (request, reply) => {
@@ -70,43 +81,114 @@ export function authorizePages(pages: AuthorizePages): FastifyPluginAsync {
 
     app.get('/authorize/:uid', logged, async (request, reply) => {
       const found = await asked({ request, reply });
-      const user = await userOf(request, found.uid);
-      if (user === undefined) return showTo(reply, 'Sign in', { content: signInChoice(found, { upstream: upstream !== undefined }), to: undefined });
-      return showTo(reply, 'An app asks for access', { content: authorizePage({ asked: found, user }), to: found.redirectUri });
+      return showFirst(pages, { request, reply }, { found, person: await personOf(pages, request, found.uid) });
     });
 
     app.post<{ Body: Form }>('/authorize/:uid', logged, async (request, reply) => {
       const found = await asked({ request, reply });
-      const exchange = { request: request.raw, response: reply.raw };
       const answer = request.body.get('answer');
-      if (answer === 'deny') return reply.redirect(await interactions.deny(exchange), 303);
+      if (answer === 'deny') return reply.redirect(await interactions.deny({ request: request.raw, response: reply.raw }), 303);
       if (answer === 'sign-in' && upstream) {
         const { address, binding } = await upstream.begin(found.uid);
         return reply.header('set-cookie', cookie.holding(binding, SIGN_IN_MS)).redirect(address, 303);
       }
-      const user = await userOf(request, found.uid);
-      if (answer !== 'allow' || user === undefined) throw new AssentError('invalid-request', 'Nobody is signed in.');
-      const patient = await patientChosen(pages, found, { user, entered: (request.body.get('patient') ?? '').trim() });
-      if (patient === NONE) {
-        const again = authorizePage({
-          asked: found,
-          user,
-          problem: 'You see no such patient.',
-          entered: (request.body.get('patient') ?? '').slice(0, 80),
-        });
-        return showTo(reply.code(422), 'An app asks for access', { content: again, to: found.redirectUri });
-      }
-      return reply.redirect(await interactions.approve(exchange, { user, patient, scopes: request.body.getAll('scope') }), 303);
+      const person = await personOf(pages, request, found.uid);
+      if (!person) throw new AssentError('invalid-request', 'Nobody is signed in.');
+      return person.user.startsWith('Patient/')
+        ? takePatient(pages, { request, reply }, { found, person, answer, form: request.body })
+        : takeClinician(pages, { request, reply }, { found, person, answer, form: request.body });
     });
   };
 }
 
-/** `to`: where the answer goes on to, which a policy for forms has to name. The identity provider's address is met in the same way. */
-function showTo(reply: FastifyReply, title: string, { content, to }: { readonly content: Html; readonly to: string | undefined }): FastifyReply {
-  const policy = pageHeaders['content-security-policy'] ?? '';
+/** Who signed in at the identity provider for this app; else the patient with a passkey. */
+async function personOf({ upstream, sessions }: AuthorizePages, { headers }: FastifyRequest, uid: string): Promise<Person | undefined> {
+  const [session, elsewhere] = [await sessions.find(headers.cookie), await upstream?.userOf(uid)];
+  const user = elsewhere ?? session?.patient;
+  return user === undefined ? undefined : { user, session: session?.patient === user ? session : undefined };
+}
+
+type Met = { readonly found: AppRequest; readonly person: Person };
+type Answered = Met & { readonly answer: string | null; readonly form: Form };
+
+/** A patient who opens nothing of their record needs not sign. */
+const mustSign = ({ found, person }: Met): boolean => person.user.startsWith('Patient/') && found.scopes.length > 0;
+
+async function showFirst(
+  pages: AuthorizePages,
+  exchanged: Exchanged,
+  { found, person }: { readonly found: AppRequest; readonly person: Person | undefined },
+): Promise<FastifyReply> {
+  const language = languageOf(exchanged.request.headers);
+  const words = authorizeWords[language];
+  if (!person) {
+    const content = signInChoice(found, { upstream: pages.upstream !== undefined, language });
+    return showTo(exchanged, words.signIn, { content, to: undefined });
+  }
+  const { user, session } = person;
+  const signs = mustSign({ found, person });
+  if (signs && !session) return showTo(exchanged, words.signIn, { content: passkeyNeeded(found, language), to: found.redirectUri });
+  const patient = session && { asked: found, session, language };
+  const known = patient ? { counts: signs ? await countsOf(pages, patient) : [], runBy: await runBy(pages, patient) } : {};
+  return showTo(exchanged, words.title, { content: authorizePage({ asked: found, user, language, ...known }), to: found.redirectUri });
+}
+
+async function takePatient(pages: AuthorizePages, exchanged: Exchanged, { found, person, answer, form }: Answered): Promise<FastifyReply> {
+  const { request, reply } = exchanged;
+  const exchange = { request: request.raw, response: reply.raw };
+  const { user, session } = person;
+  // Nothing is left to be seen: it may only learn who this is.
+  if (!mustSign({ found, person }) || (answer === 'allow' && form.getAll('scope').length === 0)) {
+    if (answer !== 'allow') throw new AssentError('invalid-request');
+    return reply.redirect(await pages.interactions.approve(exchange, { user, scopes: form.getAll('scope') }), 303);
+  }
+  const take = answer === null ? undefined : steps[answer];
+  if (!take) throw new AssentError('invalid-request');
+  if (!session) return showFirst(pages, exchanged, { found, person });
+  const step = await take(pages, { asked: found, session, language: languageOf(request.headers) }, form);
+  if (step.kind === 'shown')
+    return showTo(exchanged, step.title, { content: step.content, to: found.redirectUri, script: pages.origin + SCRIPT_PATH });
+  const { consent } = step;
+  return reply.redirect(await pages.interactions.approve(exchange, { user, scopes: consent.scopes, consent }), 303);
+}
+
+/** By what the form's button says. */
+const steps: Readonly<Record<string, (own: OwnRecord, patient: Asked, form: Form) => ReturnType<typeof answered>>> = {
+  allow: answered,
+  sign: signed,
+  look: looked,
+};
+
+async function takeClinician(pages: AuthorizePages, exchanged: Exchanged, { found, person, answer, form }: Answered): Promise<FastifyReply> {
+  const { request, reply } = exchanged;
+  const { user } = person;
+  if (answer !== 'allow') throw new AssentError('invalid-request');
+  const entered = (form.get('patient') ?? '').trim();
+  const patient = await patientChosen(pages, found, { user, entered });
+  if (patient === NONE) {
+    const language = languageOf(request.headers);
+    const words = authorizeWords[language];
+    const content = authorizePage({ asked: found, user, language, problem: words.noSuchPatient, entered: entered.slice(0, 80) });
+    return showTo({ request, reply: reply.code(422) }, words.title, { content, to: found.redirectUri });
+  }
+  const approval = { user, patient, scopes: form.getAll('scope') };
+  return reply.redirect(await pages.interactions.approve({ request: request.raw, response: reply.raw }, approval), 303);
+}
+
+type Content = { readonly content: Html; readonly to: string | undefined; readonly script?: string };
+
+/**
+ * `to`: where the answer goes on to, which a policy for forms has to name. The identity provider's address is met in the same way. `script`: the
+ * absolute URL of the one script that the page runs.
+ */
+function showTo({ request, reply }: Exchanged, title: string, { content, to, script }: Content): FastifyReply {
+  const headers = script === undefined ? pageHeaders : scriptedHeaders(script);
   const forms = to === undefined ? "'self' https: http://localhost:* http://127.0.0.1:*" : `'self' ${new URL(to).origin}`;
-  const headers = { ...pageHeaders, 'content-security-policy': policy.replace("form-action 'self'", `form-action ${forms}`) };
-  return reply.headers(headers).send(page(title, content));
+  const policy = (headers['content-security-policy'] ?? '').replace("form-action 'self'", `form-action ${forms}`);
+  const language = languageOf(request.headers);
+  return reply
+    .headers({ ...headers, 'content-security-policy': policy, vary: 'Accept-Language, Cookie' })
+    .send(page(title, content, { language, words: patientWords[language] }));
 }
 
 const NONE = Symbol('no such patient');
@@ -116,7 +198,7 @@ async function patientChosen(
   { client, purpose, needsPatient, opened }: AppRequest,
   { user, entered }: { readonly user: string; readonly entered: string },
 ): Promise<string | undefined | typeof NONE> {
-  if (user.startsWith('Patient/') || opened?.context.patient !== undefined || !needsPatient) return undefined;
+  if (opened?.context.patient !== undefined || !needsPatient) return undefined;
   const id = PATIENT.exec(entered)?.[1];
   if (id === undefined) return NONE;
   const caller = { client: client.id, actor: user, purpose, scopes: [], admin: false, choosesIds: false, tokenId: '' };

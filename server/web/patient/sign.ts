@@ -15,7 +15,8 @@ import type { PatientSession } from './sessions.ts';
 /** For acceptForms: a statement goes there and back. */
 export const SIGNED_FORM_BYTES = 262_144;
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');
+/** base64url, as statements are named by. */
+export const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
 /** The words of a consent statement, as they were prepared. Throws AssentError('invalid-signature') unless they are those that it says were shown. */
 export function termsOf(statement: string): Html {
