@@ -16,8 +16,10 @@ export function freshKey(owner: string): FreshKey {
   return { kid, owner, privateKey, jwk };
 }
 
+type Stating = Pick<RealServer, 'now'> & { readonly bootstrap: Pick<RealServer['bootstrap'], 'fhirBaseUrl'> };
+
 /** The exact text of a statement about keys. `said`: its own members, and what is to be other than usual. */
-export function keyStatement({ bootstrap, now }: Pick<RealServer, 'bootstrap' | 'now'>, kind: string, said: Json): string {
+export function keyStatement({ bootstrap, now }: Stating, kind: string, said: Json): string {
   const usual = { type: `urn:assent:${kind}:1`, audience: bootstrap.fhirBaseUrl, created: new Date(now()).toISOString() };
   return canonicalize({ ...usual, ...said }) ?? '';
 }

@@ -25,6 +25,8 @@ export type Question = {
   readonly frozen?: Readonly<Record<string, readonly string[]>>;
   readonly visible?: readonly string[];
   readonly implicit: { readonly kind: string; readonly labels?: readonly string[] };
+  /** For whom the caller acts, by an authority to read that stands now and is for this purpose. Id of a patient. */
+  readonly actsFor?: string | undefined;
 };
 
 const OPEN = ['Organization', 'Practitioner', 'PractitionerRole', 'Location', 'Medication', 'Questionnaire'];
@@ -36,9 +38,18 @@ export function mayRead(question: Question): boolean {
   const unknown = namesWithoutId(resource);
   if (patients.length === 0 && !unknown && open) return true;
   if (caller.admin) return false;
+  if (onBehalf(question)) return true;
   // Somebody who cannot be found has no Consents.
   if ((patients.length === 0 || unknown) && !implicitSays(question)) return false;
   return patients.every((patient) => patientPermits(patient, question));
+}
+
+/** A relative reads what names the patient they act for and nobody else, unless a Consent denies it to them. */
+function onBehalf(question: Question): boolean {
+  const { resource, actsFor, consents } = question;
+  if (actsFor === undefined || namesWithoutId(resource) || patientsIn(resource).join(' ') !== actsFor) return false;
+  const theirs = consents.filter((consent) => consent['patient'].reference === `Patient/${actsFor}`);
+  return theirs.every(({ provision }) => deepest(provision, question) !== 'deny');
 }
 
 function patientPermits(patient: string, question: Question): boolean {

@@ -8,7 +8,7 @@ import { deepest, type Json, mayRead, patientsIn, type Question, referencesIn } 
 export type Version = { readonly type: string; readonly id: string; readonly content: Json; readonly deleted: boolean; readonly writer: string };
 
 /** `frozen`: what each resource that a Consent names as `related` referred to when the Consent was prepared. */
-export type Scene = Pick<Question, 'caller' | 'now' | 'consents' | 'implicit'> & {
+export type Scene = Pick<Question, 'caller' | 'now' | 'consents' | 'implicit' | 'actsFor'> & {
   /** Oldest first. */
   readonly versions: readonly Version[];
   readonly frozen: Readonly<Record<string, readonly string[]>>;

@@ -3,12 +3,13 @@
  * and the answers are compared, byte for byte. consent.md §1
  */
 import { jws, type Key, withdrawalOf } from '../../server/commands/demo/session.ts';
+import { keyStatement } from '../support/key-ceremony.ts';
 import { type Json, referencesIn } from '../support/reference-consent.ts';
 import { anchorsOf, nameOf, shownIn, type Version } from '../support/reference-view.ts';
 import { KINDS, PATIENTS } from './content.ts';
 import type { Ask, Request } from './requests.ts';
 import { type Answered, keyOf, type Owned, plannedIds, type Program, PUBLIC, startTwinServer, type TwinServer } from './server.ts';
-import { directoryFor, type Step, type World } from './world.ts';
+import { directoryFor, RELATIVE, type Step, type World } from './world.ts';
 
 export type Case = { readonly world: World; readonly requests: readonly Request[] };
 /** `asked`: what went wrong at, and how. */
@@ -34,6 +35,7 @@ const LOADER = 'admin';
 
 let keys: ReadonlyMap<string, Owned> | undefined;
 const owners = ['Organization/hospital', ...PATIENTS.map((id) => `Patient/${id}`)];
+const YEAR_MS = 365 * 86_400_000;
 const keyring = (): ReadonlyMap<string, Owned> => (keys ??= new Map(owners.map((owner) => [owner, keyOf(owner)])));
 
 /** Stops at the first difference. */
@@ -109,6 +111,7 @@ function divide(world: World, all: readonly Planned[], consents: readonly Json[]
       now: START + 1,
       consents,
       implicit: world.implicit,
+      actsFor: world.authority === 'standing' ? PATIENTS[0] : undefined,
       versions: [...directory, ...versions],
       frozen,
     });
@@ -152,6 +155,7 @@ async function open(server: TwinServer, world: World, { ids, clock, steps }: Too
   const enrolled = new Map<string, Key>();
   for (const [owner, key] of keyring()) enrolled.set(owner, await server.enrol(key));
   const token = await server.tokenOf({ id: 'reader', ...world.caller });
+  if (world.authority !== undefined) await authorize(server, world.authority, { enrolled, now: clock.now() });
   const signed = await sign(server, world, { enrolled, ids, now: clock.now() });
   if (world.integrity) {
     await server.restart({ ASSENT_REFERENTIAL_INTEGRITY: 'on' });
@@ -166,6 +170,36 @@ async function put(server: TwinServer, { type, id, content }: Step, stored: Map<
   if (done.status >= 300) throw new Error(`${path}: ${done.text}`);
   const [, version = ''] = /"(.*)"/.exec(new Map(done.headers).get('etag') ?? '') ?? [];
   stored.set(path, [...(stored.get(path) ?? []), version]);
+}
+
+/** By the first patient, to the relative. */
+async function authorize(
+  server: TwinServer,
+  authority: NonNullable<World['authority']>,
+  { enrolled, now }: Pick<Signing, 'enrolled' | 'now'>,
+): Promise<void> {
+  const patient = `Patient/${PATIENTS[0]}`;
+  const key = enrolled.get(patient) as Key;
+  const say = async (operation: string, kind: 'authority' | 'authority-end', said: Json): Promise<Json> => {
+    const statement = keyStatement({ bootstrap: { fhirBaseUrl: `${PUBLIC}/fhir` }, now: () => now }, kind, said);
+    const signature = { name: 'signature', valueString: jws(key, statement, true) };
+    const body = { resourceType: 'Parameters', parameter: [{ name: 'statement', valueString: statement }, signature] };
+    const { status, text } = await server.ask(server.admin, { method: 'POST', path: operation, body });
+    if (status >= 300) throw new Error(`${operation}: ${text}`);
+    return JSON.parse(text) as Json;
+  };
+  const [from, until] = [now - 60_000, now + YEAR_MS].map((at) => new Date(at).toISOString());
+  const granted = await say('$grant-authority', 'authority', {
+    patient,
+    delegate: RELATIVE,
+    basis: 'patient',
+    acts: authority === 'to sign' ? ['sign'] : ['read'],
+    from,
+    until,
+    ...(authority === 'other purpose' ? { purposes: ['HRESCH'] } : {}),
+  });
+  const id = granted['parameter'].find(({ name }: Json) => name === 'authority').valueString;
+  if (authority === 'ended') await say('$end-authority', 'authority-end', { authority: id, reason: 'moved away' });
 }
 
 type Signing = { readonly enrolled: ReadonlyMap<string, Key>; readonly ids: Tools['ids']; readonly now: number };

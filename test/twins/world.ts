@@ -19,6 +19,8 @@ export type Planned = {
 
 export type World = {
   readonly caller: { readonly actor: string; readonly purpose: string; readonly scope: string };
+  /** What the first patient granted to the relative who asks. Of these only one lets them read now. */
+  readonly authority?: 'standing' | 'ended' | 'other purpose' | 'to sign';
   readonly implicit: { readonly kind: string; readonly labels?: readonly string[]; readonly actors?: readonly string[] };
   readonly integrity: boolean;
   readonly steps: readonly Step[];
@@ -34,6 +36,8 @@ const organization = (id: string, partOf?: string): Json => ({
   name: id,
   ...(partOf ? { partOf: { reference: partOf } } : {}),
 });
+/** Who acts for the first patient. */
+export const RELATIVE = 'RelatedPerson/rel';
 const role = { coding: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ParticipationType', code: 'IRCP' }] };
 
 export function directoryFor(actor: string): Json[] {
@@ -52,11 +56,12 @@ export function directoryFor(actor: string): Json[] {
       practitioner: { reference: 'Practitioner/doc' },
       organization: { reference: 'Organization/clinic' },
     },
+    ...(actor === RELATIVE ? [{ resourceType: 'RelatedPerson', id: 'rel', active: true, patient: { reference: `Patient/${PATIENTS[0]}` } }] : []),
     ...(actor.startsWith('Patient/')
       ? []
       : [
           { resourceType: 'CareTeam', id: 'team', status: 'active', participant: [{ role: [role], member }] },
-          ...(actor.startsWith('Organization/')
+          ...(actor.startsWith('Organization/') || actor === RELATIVE
             ? []
             : [{ resourceType: 'Group', id: 'crew', type: 'practitioner', actual: true, active: true, member: [{ entity: member }] }]),
         ]),
@@ -65,7 +70,7 @@ export function directoryFor(actor: string): Json[] {
 
 export function makeWorld(seed: number): World {
   const random = createRandom(seed);
-  const actor = random.one([INSURER, INSURER, INSURER, INSURER, 'PractitionerRole/r1', 'Practitioner/doc', 'Patient/alice']);
+  const actor = random.one([INSURER, INSURER, INSURER, INSURER, 'PractitionerRole/r1', 'Practitioner/doc', 'Patient/alice', RELATIVE]);
   const caller = {
     actor,
     purpose: random.one(['TREAT', 'TREAT', 'TREAT', 'ETREAT', 'HPAYMT']),
@@ -73,8 +78,10 @@ export function makeWorld(seed: number): World {
   };
   const steps = makeSteps(random);
   const references = steps.map(({ type, id }) => `${type}/${id}`);
+  const authority = random.one(['standing', 'standing', 'standing', 'ended', 'other purpose', 'to sign'] as const);
   return {
     caller,
+    ...(actor === RELATIVE ? { authority } : {}),
     implicit: implicitOf(random),
     integrity: random.chance(0.12),
     steps,
@@ -84,7 +91,7 @@ export function makeWorld(seed: number): World {
 
 /** The trail of a patient names what they may not see: who did what to it is theirs to know. So a patient asks for the rest. */
 function scopeOf(random: Random, actor: string): string {
-  if (actor.startsWith('Patient/'))
+  if (actor.startsWith('Patient/') || actor === RELATIVE)
     return KINDS.filter((type) => type !== 'Provenance')
       .map((type) => `system/${type}.cruds`)
       .join(' ');
