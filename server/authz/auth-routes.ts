@@ -10,6 +10,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Provider } from 'oidc-provider';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
+import type { ClientKeys } from './client-keys.ts';
 import type { Clients } from './clients.ts';
 import { authPaths, type Endpoints } from './endpoints.ts';
 import type { Authenticator } from './token.ts';
@@ -19,6 +20,7 @@ export type AuthRoutes = {
   readonly provider: Provider;
   readonly records: RecordStore;
   readonly clients: Pick<Clients, 'find'>;
+  readonly clientKeys: ClientKeys;
   readonly endpoints: Endpoints;
   readonly authenticate: Authenticator['authenticate'];
 };
@@ -44,6 +46,7 @@ export function mountProvider(scope: FastifyInstance, routes: AuthRoutes): void 
       const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
       const introspected = path === authPaths.introspect && request.method === 'POST' ? await introspectByBearer(routes, request, body) : undefined;
       if (introspected) return reply.header('cache-control', 'no-store').header('access-control-allow-origin', '*').send(introspected);
+      await routes.clientKeys.renew(routes.provider, new URLSearchParams(body.toString()));
       const passed = await passedOn(routes, { request, path, body });
       reply.hijack();
       for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value);

@@ -10,6 +10,7 @@ import type { Clock } from '../clock.ts';
 import type { RecordStore } from '../store/port.ts';
 import { type AppConsents, createAppConsents } from './app-consents.ts';
 import { mountProvider } from './auth-routes.ts';
+import { createClientKeys } from './client-keys.ts';
 import type { Clients } from './clients.ts';
 import type { RecordCommit } from './commit.ts';
 import { type Endpoints, serverMetadata, smartConfiguration } from './endpoints.ts';
@@ -61,15 +62,16 @@ export async function installAuthorization(app: FastifyInstance, deps: Authoriza
   });
   const appConsents = createAppConsents(deps);
   const launches = createLaunches({ records, clients, clock });
+  const clientKeys = createClientKeys({ fetch: createJwksFetch({ privateHosts, fetch }), clock });
   const provider = createProvider({
     ...deps,
     launches,
     signingKey,
-    fetch: createJwksFetch({ privateHosts, fetch }),
+    fetch: clientKeys.fetch,
     onFault: (error) => app.log.error({ fault: error.name }, 'token request failed'),
   });
   completeTokenAnswers(provider, { ...deps, authenticate });
-  await app.register(async (scope) => mountProvider(scope, { provider, records, clients, endpoints, authenticate }));
+  await app.register(async (scope) => mountProvider(scope, { provider, records, clients, clientKeys, endpoints, authenticate }));
   publishDocuments(app, endpoints);
   return {
     authenticate,

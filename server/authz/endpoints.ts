@@ -30,6 +30,8 @@ export type Endpoints = {
   readonly jwks: string;
   readonly fhir: string;
   readonly console: string;
+  /** Where patients see who may read their record, and take it back. */
+  readonly patient: string;
 };
 
 export function endpointsOf(publicUrl: string): Endpoints {
@@ -42,12 +44,14 @@ export function endpointsOf(publicUrl: string): Endpoints {
     jwks: publicUrl + authPaths.jwks,
     fhir: `${publicUrl}/fhir`,
     console: `${publicUrl}/`,
+    patient: `${publicUrl}/patient`,
   };
 }
 
 export function smartConfiguration(endpoints: Endpoints): object {
   return {
     ...common(endpoints),
+    management_endpoint: endpoints.patient,
     capabilities: [
       'launch-ehr',
       'launch-standalone',

@@ -18,6 +18,7 @@ export function completeTokenAnswers(provider: Provider, deps: TokenAnswersDeps)
     const exchange = ctx as KoaContextWithOIDC;
     const { route } = exchange.oidc;
     if (route === 'token' && ctx.status === 200) await addContext(exchange, deps);
+    if (route === 'token' && ctx.status === 400) nameGrantRefused(exchange);
     // The library refuses a JWT only after it knows whose request it is.
     if (!exchange.oidc.client || ctx.status !== 400 || errorOf(ctx.body) !== 'unsupported_token_type') return;
     const sent = exchange.oidc.params?.['token'];
@@ -25,6 +26,13 @@ export function completeTokenAnswers(provider: Provider, deps: TokenAnswersDeps)
     if (route === 'introspection') answer(exchange, await introspect(deps, token, exchange.oidc.client.clientId));
     if (route === 'revocation' && (await revoke(provider, deps, { token, client: exchange.oidc.client.clientId }))) answer(exchange, '');
   });
+}
+
+/** RFC 6749 §5.2 has a word of its own for a grant type that the client is not registered for. */
+function nameGrantRefused(ctx: KoaContextWithOIDC): void {
+  const asked = ctx.oidc.params?.['grant_type'];
+  if (errorOf(ctx.body) !== 'invalid_request' || typeof asked !== 'string' || ctx.oidc.client?.grantTypeAllowed(asked) !== false) return;
+  ctx.body = { error: 'unauthorized_client', error_description: 'the client is not registered for this grant type' };
 }
 
 function errorOf(body: unknown): unknown {
