@@ -27,6 +27,7 @@ export async function startIdentityProvider(returnTo: string): Promise<IdentityP
     scopes: ['openid', 'fhirUser'],
     claims: { openid: ['sub'], fhirUser: ['fhirUser'] },
     conformIdTokenClaims: false,
+    ttl: { AccessToken: 60, IdToken: 60, Interaction: 600, Session: 600, Grant: 600 },
     features: { devInteractions: { enabled: false } },
     findAccount: (_ctx, id) => ({ accountId: id, claims: async () => ({ sub: id, ...(id === 'nobody' ? {} : { fhirUser: id }) }) }),
     interactions: { url: (_ctx, { uid }) => `/signing-in/${uid}` },
