@@ -176,7 +176,9 @@ function buildJobs(
     },
     report: (fault) => server.log.error(described(fault), 'a job failed'),
   });
-  const reindex = keyMark.after(reindexJob({ resources, recorder, logRow, parameters, indexKeys: createKeys(config, search, endpoints.fhir) }));
+  const reindex = keyMark.after(
+    reindexJob({ resources, recorder, logRow, parameters, base: endpoints.fhir, indexKeys: createKeys(config, search, endpoints.fhir) }),
+  );
   jobs.handle('reindex', config.REFERENTIAL_INTEGRITY === 'on' ? completing(reindex, { records }) : reindex);
   return jobs;
 }

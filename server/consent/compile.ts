@@ -51,8 +51,8 @@ export type CompiledConsent = {
   readonly permitsUntil?: number;
   /** Signed by a proxy: it permits nothing to a relative. What they see is what an authority says, and nobody widens it by signing. */
   readonly onBehalf?: true;
-  /** It was ended, and its end opens nothing: the custodian's alone, or by a key in other hands. */
-  readonly ended?: 'suspended' | 'by-stolen-key';
+  /** It permits nothing here: it was ended and its end opens nothing (the custodian's alone, or by a key in other hands), or it is about another record of the person. */
+  readonly ended?: 'suspended' | 'by-stolen-key' | 'linked';
 };
 
 type Element = Readonly<Record<string, unknown>>;

@@ -11,7 +11,7 @@ import { builtInFor } from './built-in.ts';
 import type { Closure } from './closure.ts';
 import { purposeIsWithin, readActions } from './code-systems.ts';
 import type { CompiledConsent, Provision, Span } from './compile.ts';
-import { facet, namesOnly } from './facets.ts';
+import { facet, namesOnly, UNKNOWN_PATIENT } from './facets.ts';
 import { implicitExpression, labelOf } from './implicit.ts';
 import type { Caller, ImplicitPolicy } from './model.ts';
 import { labelsDenied, type Sureness, whatExpression } from './what.ts';
@@ -109,30 +109,46 @@ export function actsForChanges({ actsFor = [] }: Pick<DecisionInput, 'actsFor'>)
 /** `selves`: patients who need no Consent to read, and whose Consents are about others. */
 function consentedTo(input: DecisionInput, selves: readonly string[]): Expression {
   const otherwise = otherwiseFor(input);
-  const foreign = input.policies.filter(({ patient }) => !selves.includes(patient));
-  const groups = groupByResidual(foreign, input, otherwise);
+  const groups = groupByResidual(foreignTo(input, selves), input, otherwise);
   const explicit = new Set([...selves, ...groups.flatMap(({ patients }) => patients)].map(facet.patient));
-  const voided = [...input.voidPatients].filter((patient) => !selves.includes(patient)).map(facet.patient);
   return and([
     // Someone is named and each of them is decided below, or the implicit policy speaks for those who are not.
     or([namesOnly(explicit), otherwise]),
-    ...groups.map(({ patients, residual }) => or([not(any(patients.map(facet.patient))), residual])),
-    not(any(voided)),
+    ...groups.map(({ patients, residual }) => or([not(anyOrUnknown(patients)), residual])),
+    notVoid(input, selves),
   ]);
+}
+
+/** What it takes where nobody is named, or somebody who cannot be found: the implicit policy, and that none of those they may be stands against it. */
+export function otherwiseForNobody(input: DecisionInput, selves: readonly string[]): Expression {
+  const otherwise = otherwiseFor(input);
+  const groups = groupByResidual(foreignTo(input, selves), input, otherwise);
+  return and([otherwise, ...groups.map(({ residual }) => or([not(anyOrUnknown([])), residual])), notVoid(input, selves)]);
+}
+
+function foreignTo({ policies }: DecisionInput, selves: readonly string[]): readonly CompiledConsent[] {
+  return policies.filter(({ patient }) => !selves.includes(patient));
+}
+
+/** One of them, or somebody who cannot be found: they may be anyone, so each of those who speak to the caller has to permit. */
+function anyOrUnknown(patients: readonly string[]): Expression {
+  return any([...patients.map(facet.patient), UNKNOWN_PATIENT]);
+}
+
+function notVoid({ voidPatients }: DecisionInput, selves: readonly string[]): Expression {
+  const voided = [...voidPatients].filter((patient) => !selves.includes(patient));
+  return voided.length === 0 ? all : not(anyOrUnknown(voided));
 }
 
 /** Of a type that permits do not reach: whom it names, and that none of their Consents denies it (rule 18). */
 export function notDenied(input: DecisionInput): Expression {
   const { permits: selves } = builtInFor(input.type, input.caller);
-  const byPatient = Map.groupBy(
-    input.policies.filter(({ patient }) => !selves.includes(patient)),
-    ({ patient }) => patient,
-  );
+  const byPatient = Map.groupBy(foreignTo(input, selves), ({ patient }) => patient);
   const denials = [...byPatient].map(([patient, consents]) => {
     const denied = or(consents.filter(({ root }) => anySpeaksNow(root, input)).map(({ root }) => verdictOf(root, input).deny));
-    return or([not(any([facet.patient(patient)])), not(denied)]);
+    return or([not(anyOrUnknown([patient])), not(denied)]);
   });
-  return and([...denials, not(any([...input.voidPatients].map(facet.patient)))]);
+  return and([...denials, notVoid(input, [])]);
 }
 
 type Group = { readonly patients: readonly string[]; readonly residual: Expression };
@@ -239,9 +255,9 @@ function permitsNow(consent: CompiledConsent, asked: Asked): boolean {
 
 /**
  * It denies what it denied. `signature`: a signer is not to be trusted; `suspended`, `by-stolen-key`: it was ended so; `majority`: a guardian's word is
- * over; `on-behalf`: a relative asks.
+ * over; `on-behalf`: a relative asks; `linked`: it is about another record of the same person.
  */
-const permitsNothing = ['signature', 'suspended', 'by-stolen-key', 'majority', 'on-behalf'] as const;
+const permitsNothing = ['signature', 'suspended', 'by-stolen-key', 'majority', 'on-behalf', 'linked'] as const;
 export type PermitsNothing = (typeof permitsNothing)[number];
 
 export function isPermitsNothing(because: PassedOver | PermitsNothing): because is PermitsNothing {
@@ -250,7 +266,7 @@ export function isPermitsNothing(because: PassedOver | PermitsNothing): because 
 
 /** What a permit does not reach it closes (rule 16), also where nobody is sure any more of what it opened: no stolen key opens what an implicit policy would. */
 function closes(why: PermitsNothing | undefined): boolean {
-  return why !== 'majority' && why !== 'on-behalf';
+  return why !== 'majority' && why !== 'on-behalf' && why !== 'linked';
 }
 
 function whyPermitsNothing({ permitsUntil, onBehalf, ended }: CompiledConsent, { caller, now }: Asked): PermitsNothing | undefined {

@@ -20,6 +20,7 @@ import { type ConsentVersion, createEvidence, type Evidence } from './enforce/ev
 import { explain } from './enforce/explain.ts';
 import { gather } from './enforce/gather.ts';
 import { type KeyCeremony, recoverKey, revokeKey, rotateKey, stopRecovery } from './enforce/key-ceremony.ts';
+import { withLinked } from './enforce/linked.ts';
 import { judgeEnd } from './enforce/ends.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { isDeceased } from './enforce/on-record.ts';
@@ -101,22 +102,7 @@ export function createGateFor(given: GateDeps): GateFor {
   const signers = { keyOf, authorities: createAuthorities({ records: given.authorities, keyOf: given.keys.get, base: given.base }) };
   const deps = { ...given, resources, signers };
   const { clock } = deps;
-  const policies = createPolicies({
-    log: deps.log,
-    alarm: deps.alarm,
-    fetch: (ids) => fetchConsents(resources, ids),
-    endOf: async (reference, ended) => {
-      const kept = (await deps.records.get(SIGNED, reference.slice('Consent/'.length)))?.value as ConsentRecord | undefined;
-      return judgeEnd(kept?.end, { reference, ended }, { ...signers, keyOf: deps.keys.get, entries: deps.log.entries });
-    },
-    judge: async (consent) =>
-      judgeConsent((await deps.records.get(SIGNED, consent.id))?.value, consent, {
-        approvals: deps.approvals,
-        keyOf: deps.keys.get,
-        authorityOf: signers.authorities.get,
-        entries: deps.log.entries(`Consent/${consent.id}`),
-      }),
-  });
+  const policies = policiesOf(deps);
   const directory = { resources, where: deps.where, now: clock };
   const views = createViews({
     policies,
@@ -164,6 +150,27 @@ async function permitsNow(
 
 type MadeDeps = GateDeps & { readonly signers: Signers };
 
+function policiesOf(deps: MadeDeps): Policies {
+  const { resources, signers } = deps;
+  const policies = createPolicies({
+    log: deps.log,
+    alarm: deps.alarm,
+    fetch: (ids) => fetchConsents(resources, ids),
+    endOf: async (reference, ended) => {
+      const kept = (await deps.records.get(SIGNED, reference.slice('Consent/'.length)))?.value as ConsentRecord | undefined;
+      return judgeEnd(kept?.end, { reference, ended }, { ...signers, keyOf: deps.keys.get, entries: deps.log.entries });
+    },
+    judge: async (consent) =>
+      judgeConsent((await deps.records.get(SIGNED, consent.id))?.value, consent, {
+        approvals: deps.approvals,
+        keyOf: deps.keys.get,
+        authorityOf: signers.authorities.get,
+        entries: deps.log.entries(`Consent/${consent.id}`),
+      }),
+  });
+  return withLinked(policies, resources);
+}
+
 function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): Ceremony {
   const { resources, records, clock, base } = deps;
   const ceremony: Ceremony = {
@@ -186,10 +193,19 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
     isCustodian: () => isCustodian(deps, caller),
     parameters: deps.parameters,
     requested: (id, record) => requestBeside(ceremony, id, record),
-    keysOf: (resource, { writer, previous, concepts, sealed, own, owner }) => {
+    keysOf: (resource, { writer, previous, concepts, sealed, own, owner, merges }) => {
       const { keys, instant } = deps.indexKeys(resource);
       const lookup = (reference: string) => concepts.get(reference);
-      const facets = facetsOf(resource, { writer, base, lookup, own, owner, ...(previous ? { keep: previous } : {}), ...(sealed ? { sealed } : {}) });
+      const facets = facetsOf(resource, {
+        writer,
+        base,
+        lookup,
+        own,
+        owner,
+        ...(previous ? { keep: previous } : {}),
+        ...(sealed ? { sealed } : {}),
+        ...(merges ? { merges } : {}),
+      });
       return { keys: [...keys, ...facets], instant };
     },
   };

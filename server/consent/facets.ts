@@ -6,7 +6,8 @@
  * Invariant: a container carries the highest label and every code of its parts, so no part is easier to see than it would be alone.
  */
 import { hash } from 'node:crypto';
-import { namesUnknownPatient, PATIENT_KEY, patientsNamed } from '../fhir/compartments.ts';
+import { PATIENT_KEY } from '../fhir/compartments.ts';
+import { namedPatients } from '../fhir/named-patients.ts';
 import { parseReference, relativeToBase } from '../fhir/references.ts';
 import { opensByScopeAlone } from '../fhir/resource-types.ts';
 import { isObject, type ResourceValue } from '../fhir/resource.ts';
@@ -45,6 +46,8 @@ export const facet = {
   assigned: (code: string) => ASSIGNED + code,
   /** The rank stated, where what was assigned raised it. */
   stated: (rank: number) => `${STATED}${rank}`,
+  /** Of a Patient: another record of the same person. */
+  linked: (patient: string) => LINKED + patient,
   /** By which rules sensitivities were assigned. */
   labelledBy: (rules: string) => LABELLED_BY + rules,
   /** Labelled by what this refers to, which is not known to be about the same patients. */
@@ -63,6 +66,7 @@ export const ASSIGNED = '~given/';
 export const STATED = '~stated/';
 export const LABELLED_BY = '~labelled/';
 export const RESTS_ON = '@rests/';
+export const LINKED = '@link/';
 export const ANY_CODE = '~any/';
 export const REFERS_TO = '~ref/';
 export const PART_IS = '~is/';
@@ -92,7 +96,7 @@ export function namesOnly(patients: ReadonlySet<string>): Expression {
 
 /** Whether a stored key is a facet rather than a key of a search parameter. */
 export function isFacet(key: string): boolean {
-  return /^(?:@(?:patient|writer|own|owner|concerned|rests)\/|~[a-z])/.test(key);
+  return /^(?:@(?:patient|writer|own|owner|concerned|rests|link)\/|~[a-z])/.test(key);
 }
 
 export type FacetContext = {
@@ -104,6 +108,8 @@ export type FacetContext = {
   readonly owner?: string | undefined;
   /** Facets of the version before, where this writer may not lower labels or drop patients (rule 21). */
   readonly keep?: readonly string[];
+  /** Whether its writer may say that two Patients are one person. */
+  readonly merges?: boolean;
   /** Our own FHIR base URL: absolute references to it are local. */
   readonly base: string;
   /** A stored resource by its reference `Type/id`: Medications of medicationReference, targets of a Provenance. */
@@ -115,14 +121,16 @@ type Element = Readonly<Record<string, unknown>>;
 export function facetsOf(resource: ResourceValue, context: FacetContext): string[] {
   const parts = partsOf(resource);
   const keys = new Set<string>();
-  for (const patient of patientsNamed(resource, context.base)) keys.add(facet.patient(patient));
-  if (!context.sealed && namesUnknownPatient(resource)) keys.add(UNKNOWN_PATIENT);
+  const named = namedPatients(resource, context.base);
+  for (const patient of named.ids) keys.add(facet.patient(patient));
+  if (named.unknown && !context.sealed) keys.add(UNKNOWN_PATIENT);
   keys.add(facet.writer(context.writer));
   if (context.own !== undefined) keys.add(facet.own(context.own));
   if (context.owner !== undefined) keys.add(facet.owner(context.owner));
   if (context.sealed) keys.add(SEALED);
   for (const part of parts) if (part !== resource) keys.add(facet.part(String(part['resourceType'])));
   addSectionTargets(keys, parts, context);
+  if (resource.resourceType === 'Patient' && context.merges) addLinks(keys, resource, context.base);
   if (resource.resourceType === 'Provenance') addTargets(keys, resource, context);
   if (resource.resourceType === 'Binary' && resource['securityContext'] !== undefined) {
     keys.add(HAS_CONTEXT);
@@ -192,10 +200,17 @@ function addSource(keys: Set<string>, reference: unknown, base: string): { reado
   return source;
 }
 
+function addLinks(keys: Set<string>, { id, link }: ResourceValue, base: string): void {
+  const others = namedPatients({ resourceType: 'Patient', link }, base).ids;
+  for (const other of others) if (other !== id) keys.add(facet.linked(other));
+}
+
 function addSourceSet(keys: Set<string>): void {
   const sources = [...keys].filter((key) => key.startsWith(SOURCE));
   if (sources.length > 0) keys.add(facet.sources(sources.map((key) => key.slice(SOURCE.length))));
 }
+
+const nobody: ReadonlySet<string> = new Set();
 
 /** A Provenance concerns the patients of its targets; one whose targets cannot be looked at is shown to nobody (rule 17). */
 function addTargets(keys: Set<string>, resource: ResourceValue, { base, lookup, sealed }: FacetContext): void {
@@ -206,8 +221,8 @@ function addTargets(keys: Set<string>, resource: ResourceValue, { base, lookup, 
     const parsed = typeof reference === 'string' ? parseReference(reference, base) : undefined;
     if (parsed?.kind === 'local' && parsed.type === 'Patient') continue;
     const target = parsed?.kind === 'local' ? lookup(`${parsed.type}/${parsed.id}`) : undefined;
-    const patients = target ? patientsNamed(target, base) : [];
-    if (patients.length === 0 && !(parsed?.kind === 'local' && opensByScopeAlone(parsed.type))) keys.add(UNKNOWN_TARGET);
+    const patients = target ? namedPatients(target, base).ids : nobody;
+    if (patients.size === 0 && !(parsed?.kind === 'local' && opensByScopeAlone(parsed.type))) keys.add(UNKNOWN_TARGET);
     for (const patient of patients) keys.add(facet.patient(patient));
   }
 }
@@ -215,6 +230,9 @@ function addTargets(keys: Set<string>, resource: ResourceValue, { base, lookup, 
 /** STU3 and HL7 v3 names of the two systems mean the same; a label without a system may mean either. */
 const CONFIDENTIALITY = new Set<unknown>([systems.confidentiality, 'http://hl7.org/fhir/v3/Confidentiality', 'urn:oid:2.16.840.1.113883.5.25', '']);
 const SENSITIVITIES = new Set<unknown>([systems.sensitivity, 'http://hl7.org/fhir/v3/ActCode', 'urn:oid:2.16.840.1.113883.5.4', '']);
+
+/** What a version has at least, besides the rank. */
+const KEPT = [PATIENT, UNKNOWN_PATIENT, SENSITIVITY, LINKED];
 
 function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly string[]): void {
   let rank = 0;
@@ -230,7 +248,7 @@ function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly 
     }
   }
   for (const key of keep) {
-    if (key.startsWith(PATIENT) || key === UNKNOWN_PATIENT || key.startsWith(SENSITIVITY)) keys.add(key);
+    if (KEPT.some((prefix) => key.startsWith(prefix))) keys.add(key);
     if (key.startsWith(RANK)) rank = Math.max(rank, Number(key.slice(RANK.length)));
   }
   keys.add(facet.rank(rank));

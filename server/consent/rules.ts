@@ -103,9 +103,11 @@ export const rules: readonly Rule[] = [
     ],
   },
   {
-    says: 'What names a patient by an identifier alone, or as a contained Patient, is opened by nobody else’s Consent: that patient cannot be asked.',
+    says: 'What names a patient otherwise than by a reference to one of ours is opened by nobody else’s Consent: that patient cannot be asked.',
     examples: [
       { provisions: [permit()], resource: { performer: [{ type: 'Organization', identifier: { value: '1' } }] }, permitted: true },
+      { provisions: [permit()], resource: { performer: [{ identifier: { value: '1' } }] }, permitted: true },
+      { provisions: [permit()], resource: { focus: [{ display: 'Weiss' }] }, permitted: false },
       { provisions: [permit()], resource: { focus: [{ type: 'Patient', identifier: { value: '1' } }] }, permitted: false },
       { provisions: [permit()], resource: { contained: [{ resourceType: 'Patient', id: 'p' }] }, permitted: false },
     ],

@@ -2,10 +2,10 @@
  * Resources about which others decide as well: a Composition is labelled as what its sections speak of, a Binary is seen by whoever sees its
  * securityContext, a Provenance by whoever sees all its targets. consent.md §2 rules 8, 17, 18
  *
- * Invariant: without a look at the sources such a resource is decided as if they were labelled and coded with everything; a look only ever finds out
- * more, and where a source cannot be found nothing changes. Pure.
+ * Invariant: without a look at the sources such a resource is shown to nobody; with one it is decided by what is found of them, and as if what cannot
+ * be found were labelled and coded with everything. Pure.
  */
-import { and, any, type Expression, holds, startsWith } from '../search/expression.ts';
+import { all, and, any, type Expression, holds, not, startsWith } from '../search/expression.ts';
 import { type DecisionInput, notDenied } from './decide.ts';
 import {
   ANY_CODE,
@@ -21,6 +21,7 @@ import {
   SOURCE,
   UNKNOWN_CODE,
   UNKNOWN_PART,
+  UNKNOWN_PATIENT,
   UNKNOWN_SOURCE,
   WHEN,
 } from './facets.ts';
@@ -31,6 +32,8 @@ export type Row = { readonly type: string; readonly id: string; readonly keys: r
 export type Sources = ReadonlyMap<string, Row>;
 
 export type Refinement = {
+  /** What is decided without a look at sources. */
+  readonly alone: Expression;
   /** What may be visible once its sources are looked at: of the resource's own keys. */
   readonly loose: Expression;
   readonly isVisible: (row: Row, sources: Sources) => boolean;
@@ -43,28 +46,31 @@ export function refinementOf(input: DecisionInput, scopeOf: (type: string) => Ex
   const { type, caller } = input;
   // What an administrator reads, and what a patient reads of signatures, rests on no source.
   if (caller.admin) return undefined;
-  const isSeen = ({ type: of, id, keys, deleted }: Row) => !deleted && holds(scopeOf(of), id, keys);
+  const isSeen = ({ type: of, id, keys, deleted }: Row, sources: Sources) => !deleted && holds(scopeOf(of), id, withParts(keys, sources));
   switch (type) {
     case 'Composition':
     case 'Bundle': {
       const loose = loosened(scopeOf(type), UNKNOWN_PART);
-      return { loose, isVisible: (row, sources) => holds(scopeOf(type), row.id, withParts(row.keys, sources)), concerns: () => [] };
+      // By whatever its sections speak of it may be about somebody else.
+      const alone = not(any([UNKNOWN_PART]));
+      return { alone, loose, isVisible: (row, sources) => holds(scopeOf(type), row.id, withParts(row.keys, sources)), concerns: () => [] };
     }
     case 'Binary': {
       const own = notDenied(input);
       const isVisible = (row: Row, sources: Sources) => {
         const [context] = sourcesOf(row, sources) ?? [];
-        return context !== undefined && isSeen(context) && holds(own, row.id, [...row.keys, ...patientsNamed([context]).map(facet.patient)]);
+        if (context === undefined || !isSeen(context, sources)) return false;
+        return holds(own, row.id, [...row.keys, ...withParts(context.keys, sources).filter(isAboutWhom)]);
       };
-      return { loose: any([HAS_CONTEXT]), isVisible, concerns };
+      return { alone: all, loose: any([HAS_CONTEXT]), isVisible, concerns };
     }
     case 'Provenance': {
       const own = notDenied(input);
       const isVisible = (row: Row, sources: Sources) => {
         const targets = sourcesOf(row, sources);
-        return targets !== undefined && targets.every(isSeen) && holds(own, row.id, row.keys);
+        return targets !== undefined && targets.every((target) => isSeen(target, sources)) && holds(own, row.id, row.keys);
       };
-      return { loose: startsWith(SOURCE), isVisible, concerns };
+      return { alone: all, loose: startsWith(SOURCE), isVisible, concerns };
     }
     default:
       return undefined;
@@ -75,6 +81,10 @@ const concerns: Refinement['concerns'] = (row, sources) => patientsNamed(sources
 
 function patientsNamed(rows: readonly Row[]): readonly string[] {
   return rows.flatMap(({ keys }) => keys.flatMap((key) => (key.startsWith(PATIENT) ? [key.slice(PATIENT.length)] : [])));
+}
+
+function isAboutWhom(key: string): boolean {
+  return key.startsWith(PATIENT) || key === UNKNOWN_PATIENT;
 }
 
 /** References of what decides about it. */
@@ -93,15 +103,17 @@ function sourcesOf({ keys }: Row, sources: Sources): readonly Row[] | undefined 
 /** Of a source that is a part: what a deny looks at. */
 const INHERITED = [SENSITIVITY, WHEN, ANY_CODE, REFERS_TO, '~part/', PART_IS, '~pauthor/'];
 
-/** The keys of a container that knows its parts; of anything else its own. What was deleted is no part any more. */
+/** The keys of a container with those of its parts, as far as they are known; of anything else its own. What was deleted is no part any more. */
 export function withParts(own: readonly string[], sources: Sources): readonly string[] {
+  if (!own.includes(UNKNOWN_PART)) return own;
   const references = sourceReferences(own);
   const found = references.map((reference) => sources.get(reference));
-  if (own.includes(UNKNOWN_SOURCE) || found.some((source) => !source)) return own;
   const parts = found.filter((source) => source !== undefined).filter(({ deleted }) => !deleted);
+  const about = parts.flatMap((part) => part.keys.filter(isAboutWhom));
+  if (own.includes(UNKNOWN_SOURCE) || found.some((source) => !source)) return [...own, ...about];
   // Labelled by the rules that all of its parts are labelled by.
   const isKept = (key: string) => !key.startsWith(LABELLED_BY) || parts.every((part) => part.keys.includes(key) || part.keys.includes(SEALED));
-  const keys = new Set(own.filter((key) => key !== UNKNOWN_PART && !key.startsWith(RANK) && isKept(key)));
+  const keys = new Set([...own, ...about].filter((key) => key !== UNKNOWN_PART && !key.startsWith(RANK) && isKept(key)));
   for (const part of parts) for (const key of part.keys) for (const inherited of inheritedFrom(key)) keys.add(inherited);
   const ranks = [own, ...parts.map((part) => part.keys)].flatMap((all) => all.filter((key) => key.startsWith(RANK)));
   keys.add(facet.rank(Math.max(...ranks.map((key) => Number(key.slice(RANK.length))))));

@@ -68,6 +68,7 @@ const english: Words = {
       'It was ended with a key that is not to be trusted since: it permits nothing, and what it forbids stays forbidden until the patient ends it again.',
     majority: 'What it permitted has ended: a guardian signed it, and the patient has come of age.',
     'on-behalf': 'It was signed on behalf of the patient, and gives nothing to relatives: what they see is what an authority says.',
+    linked: 'It is about another record of the same person: what it forbids is forbidden here too, what it permits is not permitted here.',
   },
 };
 
@@ -121,6 +122,7 @@ const chinese: Words = {
     'by-stolen-key': '它被一把不再可信的密钥终止：不再允许任何内容，所禁止的内容在患者重新终止它之前仍然禁止。',
     majority: '它所允许的内容已终止：由监护人签署，而患者已成年。',
     'on-behalf': '它由他人代患者签署，不向亲属开放任何内容：亲属可见的内容以代理授权为准。',
+    linked: '它针对同一人的另一份档案：它所禁止的在此同样禁止，它所允许的在此不适用。',
   },
 };
 

@@ -15,6 +15,7 @@ import {
   isPermitsNothing,
   onBehalf,
   otherwiseFor,
+  otherwiseForNobody,
   throughBrokenGlass,
   weigh,
   whySilent,
@@ -98,7 +99,7 @@ export function why(input: DecisionInput, { patient, consents, tells }: About): 
       (ground === 'content' || type === effects[ground]) && (type === 'deny' || because(reference) === undefined),
   );
   return {
-    permitted: breakGlass ? false : tells(weighed.residual),
+    permitted: breakGlass ? false : tells(patient === undefined ? otherwiseForNobody(input, permits) : weighed.residual),
     ground,
     silent,
     cited: cited.map(({ reference, path, provision }) => ({ reference, path, provision })),

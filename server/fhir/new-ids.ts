@@ -5,8 +5,8 @@
  * Invariant: nothing depends on the guess being right. A resource that turns out to name someone else is found all the same, more slowly.
  */
 import type { BundleEntry } from './bundle.ts';
-import { patientsNamed } from './compartments.ts';
 import { bucketOf, newId, newIdIn } from './ids.ts';
+import { namedPatients } from './named-patients.ts';
 import { parseReference } from './references.ts';
 import type { ResourceValue } from './resource.ts';
 
@@ -16,7 +16,7 @@ type Links = ReadonlyMap<string, string>;
 export function newIdFor(value: ResourceValue, base: string, links: Links = new Map()): string {
   // Where a Patient is follows from its own id alone.
   if (value.resourceType === 'Patient') return newId();
-  const buckets = new Set(patientsNamed(value, base, links).map((patient) => bucketOf('Patient', patient)));
+  const buckets = new Set([...namedPatients(value, base, links).ids].map((patient) => bucketOf('Patient', patient)));
   if (value.resourceType === 'Provenance') for (const bucket of bucketsOfTargets(value, base, links)) buckets.add(bucket);
   const [only, second] = buckets;
   return only === undefined || second !== undefined ? newId() : newIdIn(only);

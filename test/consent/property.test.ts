@@ -254,7 +254,7 @@ describe('the decision', () => {
       { seed: 20_240_601, numRuns: 2000 },
     );
     // Worlds in which everything is denied would agree with anything.
-    expect(answers.permit).toBeGreaterThan(500);
+    expect(answers.permit).toBeGreaterThan(400);
     expect(answers.deny).toBeGreaterThan(500);
   });
 

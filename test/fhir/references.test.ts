@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { patientsNamed } from '../../server/fhir/compartments.ts';
 import { bucketOf, isId, newId, newVersion } from '../../server/fhir/ids.ts';
+import { namedPatients } from '../../server/fhir/named-patients.ts';
 import { parseReference, referencedType } from '../../server/fhir/references.ts';
 
 const base = 'https://fhir.example.org/fhir';
+const patientsNamed = (resource: object) => [...namedPatients(resource, base).ids];
 
 test.each([
   ['Patient/1', { kind: 'local', type: 'Patient', id: '1' }],
@@ -43,7 +44,7 @@ test('names every Patient of a resource, wherever it stands', () => {
     participant: [{ actor: { reference: 'Patient/mother' } }, { actor: { reference: 'Patient/mother' } }, { actor: { reference: '#inner' } }],
     basedOn: [{ reference: 'https://other.example/fhir/Patient/foreign' }, { reference: 'Practitioner/p' }],
   };
-  expect(patientsNamed(resource, base).sort()).toEqual(['absolute', 'from-contained', 'in-extension', 'mother']);
+  expect(patientsNamed(resource).sort()).toEqual(['absolute', 'from-contained', 'in-extension', 'mother']);
 });
 
 test.each([
@@ -58,14 +59,14 @@ test.each([
   `${base}//Patient/1`,
   'Patient/1/_history/a/b',
 ])('odd spelling %j still names the Patient: it can only close the resource further', (reference) => {
-  expect(patientsNamed({ resourceType: 'Observation', subject: { reference } }, base)).toEqual(['1']);
+  expect(patientsNamed({ resourceType: 'Observation', subject: { reference } })).toEqual(['1']);
 });
 
 test('a Patient names itself and those it links to; a Bundle names the Patients in it', () => {
   const patient = { resourceType: 'Patient', id: 'me', link: [{ other: { reference: 'Patient/twin' } }] };
-  expect(patientsNamed(patient, base)).toEqual(['me', 'twin']);
-  expect(patientsNamed({ resourceType: 'Bundle', entry: [{ resource: patient }] }, base)).toEqual(['me', 'twin']);
-  expect(patientsNamed({ resourceType: 'Organization', id: 'o', name: 'Patient/1' }, base)).toEqual([]);
+  expect(patientsNamed(patient)).toEqual(['me', 'twin']);
+  expect(patientsNamed({ resourceType: 'Bundle', entry: [{ resource: patient }] })).toEqual(['me', 'twin']);
+  expect(patientsNamed({ resourceType: 'Organization', id: 'o', name: 'Patient/1' })).toEqual([]);
 });
 
 test('an id made for a patient tells the bucket of the patient and nothing else', () => {

@@ -132,6 +132,63 @@ describe('a Composition', () => {
     expect(await sees(whole, 'Composition/nowhere')).toBe(true);
   });
 
+  it('is about whomever its sections speak of: each of them permits, also where another part is not to be found', async () => {
+    const session = await grant({});
+    await put(server, observation('of-alice', 'Patient/alice'));
+    await put(server, observation('of-bob', 'Patient/bob'));
+    await put(server, observation('of-somebody', 'Patient/alice', { focus: [{ display: 'her brother' }] }));
+    await put(server, composition('of-one', ['Observation/of-alice']));
+    await put(server, composition('of-two', ['Observation/of-alice', 'Observation/of-bob']));
+    await put(server, composition('of-two-and-more', ['Observation/of-bob', 'Observation/never-was']));
+    await put(server, composition('of-unknown', ['Observation/of-somebody']));
+    await put(server, {
+      resourceType: 'Bundle',
+      id: 'doc-of-two',
+      type: 'document',
+      identifier: { system: 'urn:test', value: 'two' },
+      timestamp: '2024-05-01T08:00:00Z',
+      entry: [{ fullUrl: 'urn:uuid:6b1a0f0e-0000-4000-8000-000000000001', resource: composition('c', ['Observation/of-bob']) }],
+    });
+    const about = (id: string) => ({
+      resourceType: 'Provenance',
+      id: `about-${id}`,
+      target: [{ reference: `Composition/${id}` }],
+      recorded: '2024-05-01T08:00:00Z',
+      agent: [{ who: { reference: HOSPITAL } }],
+    });
+    for (const id of ['of-one', 'of-two']) await put(server, about(id));
+    const all = [
+      'Composition/of-one',
+      'Composition/of-two',
+      'Composition/of-two-and-more',
+      'Composition/of-unknown',
+      'Bundle/doc-of-two',
+      'Provenance/about-of-one',
+      'Provenance/about-of-two',
+    ];
+    const seen = async () => Object.fromEntries(await Promise.all(all.map(async (reference) => [reference, await sees(session, reference)])));
+    const before = { ...Object.fromEntries(all.map((each) => [each, false])), 'Composition/of-one': true, 'Provenance/about-of-one': true };
+    expect(await seen()).toEqual(before);
+    const grantee = `Organization/grantee-${grantees}`;
+    await agree(server, termsOf(server, { patient: 'Patient/bob', grantee }), [await enrolKey(server.admin, 'Patient/bob'), keys[1] as Key]);
+    expect(await seen()).toEqual({ ...Object.fromEntries(all.map((each) => [each, true])), 'Composition/of-unknown': false });
+    expect((await server.admin.call('GET', `Composition/of-two/$explain-access?actor=${grantee}`)).status).toBe(200);
+  });
+
+  it('is no more in reach of a granular scope by a look at its sections', async () => {
+    const session = await grant({ provision: [{ type: 'deny', ...labelled('HIV') }] });
+    const grantee = `Organization/grantee-${grantees}`;
+    await put(server, observation('in-reach', 'Patient/alice'));
+    await put(server, composition('final', ['Observation/in-reach']));
+    await put(server, { ...composition('preliminary', ['Observation/in-reach']), status: 'preliminary' });
+    const narrow = (await register(server, { actor: grantee, scope: 'system/Composition.rs?status=final system/Patient.rs' })).session;
+    const seen = async (by: Session) => [await sees(by, 'Composition/final'), await sees(by, 'Composition/preliminary')];
+    expect([await seen(session), await seen(narrow)]).toEqual([
+      [true, true],
+      [true, false],
+    ]);
+  });
+
   it('an earlier version that spoke of something else is not shown', async () => {
     const session = await grant({ provision: [{ type: 'deny', ...labelled('PSY') }] });
     await put(server, observation('psy', 'Patient/alice', meta('PSY')));

@@ -1,6 +1,6 @@
 /**
- * A resource that names a patient by an identifier alone or as a contained Patient, beside one who permits: nobody can ask the other, so it stays
- * closed. consent.md §2 rule 4, https://hl7.org/fhir/R4/references.html#logical
+ * A resource that names a patient otherwise than by a reference to one of ours, beside one who permits: nobody can ask the other, so it stays
+ * closed. consent.md §2 rule 4, docs/adr/0039-who-is-named.md
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { enrolKey, type Json, type Session } from '../../server/commands/demo/session.ts';
@@ -30,6 +30,16 @@ const cases: readonly (readonly [id: string, more: Json, open: boolean])[] = [
   ['focus', { focus: [{ type: 'Patient', identifier: ALICE }] }, false],
   ['contained', { contained: [{ resourceType: 'Patient', id: 'a', identifier: [ALICE] }], focus: [{ reference: '#a' }] }, false],
   ['performer', { performer: [{ reference: BOB }, { type: 'Patient', identifier: ALICE }] }, false],
+  ['elsewhere', { performer: [{ reference: 'https://there.example/fhir/Patient/alice' }] }, false],
+  ['elsewhere-not-hers', { device: { reference: 'https://there.example/fhir/Device/1' } }, true],
+  ['nowhere', { focus: [{ reference: 'urn:uuid:4bf7b1f2-7a2a-4d3c-9c42-0d1f2e3a4b5c' }] }, false],
+  ['by-name', { focus: [{ display: 'Alice' }] }, false],
+  ['by-name-elsewhere', { note: [{ text: 'Ask her.', authorReference: { type: 'Patient', display: 'Alice' } }] }, false],
+  ['family', { focus: [{ reference: 'Group/family' }] }, false],
+  ['mother', { performer: [{ reference: 'RelatedPerson/mother', display: 'Alice' }] }, true],
+  ['mother-logical', { performer: [{ type: 'RelatedPerson', identifier: ALICE }] }, true],
+  ['extension', { extension: [{ url: 'urn:x', valueReference: { type: 'Patient', identifier: ALICE } }] }, false],
+  ['extension-untyped', { extension: [{ url: 'urn:x', valueReference: { identifier: { value: '1' } } }] }, true],
 ];
 
 let server: RealServer;
@@ -65,6 +75,19 @@ it('a document whose source is a patient by identifier', async () => {
   await put(server, { resourceType: 'DocumentReference', id: 'of-both', status: 'current', subject: { reference: BOB }, content, context });
   expect((await insurer.call('GET', 'DocumentReference/of-bob')).status).toBe(200);
   expect((await insurer.call('GET', 'DocumentReference/of-both')).status).toBe(404);
+});
+
+it('whoever took part in a visit is known by their number', async () => {
+  const visit = {
+    resourceType: 'Encounter',
+    id: 'visit',
+    status: 'finished',
+    class: { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'AMB' },
+    subject: { reference: BOB },
+    participant: [{ individual: { identifier: { system: 'urn:npi', value: '1' } } }],
+  };
+  await put(server, visit);
+  expect((await insurer.call('GET', 'Encounter/visit')).status).toBe(200);
 });
 
 it('is told with its reason', async () => {

@@ -33,21 +33,23 @@ const OPEN = ['Organization', 'Practitioner', 'PractitionerRole', 'Location', 'M
 
 export function mayRead(question: Question): boolean {
   const { resource, caller } = question;
-  const patients = patientsIn(resource);
+  const spoken = [resource, ...(question.sections?.targets ?? [])];
+  const patients = [...new Set(spoken.flatMap(patientsIn))];
   const open = OPEN.includes(resource['resourceType']);
-  const unknown = namesWithoutId(resource);
+  const unknown = spoken.some((each) => namesWithoutId(each));
   if (patients.length === 0 && !unknown && open) return true;
   if (caller.admin) return false;
-  if (onBehalf(question)) return true;
-  // Somebody who cannot be found has no Consents.
+  if (!unknown && onBehalf(question, patients)) return true;
+  // Somebody who cannot be found has no Consents, and may be whoever has.
   if ((patients.length === 0 || unknown) && !implicitSays(question)) return false;
-  return patients.every((patient) => patientPermits(patient, question));
+  const consenting = question.consents.map((consent) => consent['patient'].reference.split('/')[1] as string);
+  return [...patients, ...(unknown ? consenting : [])].every((patient) => patientPermits(patient, question));
 }
 
 /** A relative reads what names the patient they act for and nobody else, unless a Consent denies it to them. */
-function onBehalf(question: Question): boolean {
-  const { resource, actsFor, consents } = question;
-  if (actsFor === undefined || namesWithoutId(resource) || patientsIn(resource).join(' ') !== actsFor) return false;
+function onBehalf(question: Question, patients: readonly string[]): boolean {
+  const { actsFor, consents } = question;
+  if (actsFor === undefined || patients.join(' ') !== actsFor) return false;
   const theirs = consents.filter((consent) => consent['patient'].reference === `Patient/${actsFor}`);
   return theirs.every(({ provision }) => deepest(provision, question) !== 'deny');
 }
@@ -307,7 +309,7 @@ export function patientsIn(resource: Json): string[] {
     if (typeof node !== 'object' || node === null) return;
     if (node.resourceType === 'Patient' && !contained) named.add(node.id);
     if (typeof node.reference === 'string') {
-      const [, id] = /(?:^|\/)Patient\/([^/]+)/.exec(node.reference) ?? [];
+      const id = idOfOurs(node.reference);
       if (id !== undefined) named.add(id);
     }
     for (const [name, value] of Object.entries(node)) look(value, contained || name === 'contained');
@@ -316,30 +318,42 @@ export function patientsIn(resource: Json): string[] {
   return [...named];
 }
 
-/** A patient by identifier, one that is contained, or one in a Bundle that has no id. */
-function namesWithoutId(node: Json[string], under = '', contained = false): boolean {
+/** Where a patient is meant unless something else is said. */
+const USUALLY =
+  /\.(?:subject|patient|for|beneficiary|subscriber|policyHolder|candidate|sourcePatientInfo)$|^Observation\.focus$|^ResearchSubject\.individual$|^Group\.member\.entity$/;
+type Where = { readonly place: string; readonly contained: boolean; readonly beside: readonly string[] };
+
+/** A patient by identifier, by name, on another server, in a Group, contained, or in a Bundle without an id. */
+function namesWithoutId(node: Json[string], where: Where = { place: '', contained: false, beside: [] }): boolean {
   if (typeof node !== 'object' || node === null) return false;
-  if (Array.isArray(node)) return node.some((item) => namesWithoutId(item, under, contained));
-  if (node.resourceType === 'Patient' && (contained || (under === 'resource' && node.id === undefined))) return true;
-  const usually = [
-    'subject',
-    'patient',
-    'for',
-    'beneficiary',
-    'subscriber',
-    'policyHolder',
-    'individual',
-    'entity',
-    'sourcePatientInfo',
-    'candidate',
-  ].includes(under);
-  const type = String(node.type ?? '')
-    .split('/')
-    .pop();
-  const byIdentifier =
-    node.resourceType === undefined && node.identifier !== undefined && !Array.isArray(node.identifier) && node.reference === undefined;
-  if (byIdentifier && (type === 'Patient' || (node.type === undefined && usually))) return true;
-  return Object.entries(node).some(([name, value]) => namesWithoutId(value as Json[string], name, contained || name === 'contained'));
+  if (Array.isArray(node)) return node.some((item) => namesWithoutId(item, where));
+  const { resourceType } = node;
+  if (resourceType === 'Patient' && (where.contained || (where.place !== '' && node.id === undefined))) return true;
+  if (!resourceType && !/^(?:Patient\.link\.other|Person\.link\.target)$/.test(where.place) && isSomebody(node, where)) return true;
+  const beside = resourceType === 'Bundle' ? (node.entry ?? []).map(({ fullUrl }: Json) => fullUrl) : where.beside;
+  return Object.entries(node).some(([name, value]) =>
+    namesWithoutId(value as Json[string], {
+      place: `${resourceType ?? where.place}.${name}`,
+      contained: where.contained || name === 'contained',
+      beside,
+    }),
+  );
+}
+
+function isSomebody({ reference, type, identifier, display }: Json, { place, beside }: Where): boolean {
+  const usual = USUALLY.test(place);
+  const stated = typeof type === 'string' ? type.split('/').pop() : undefined;
+  if (typeof reference !== 'string') {
+    const says = stated === 'Patient' && (display !== undefined || (identifier !== undefined && !Array.isArray(identifier)));
+    return says || (usual && (stated === undefined || stated === 'Patient' || stated === 'Group'));
+  }
+  if (idOfOurs(reference) !== undefined || reference.startsWith('#') || beside.includes(reference)) return false;
+  const [, kind = stated] = /([A-Z][A-Za-z]+)[/?][^/]+(?:\/_history\/[^/]+)?$/.exec(reference) ?? [];
+  return kind === 'Patient' || (usual && (kind === undefined || kind === 'Group'));
+}
+
+function idOfOurs(reference: string): string | undefined {
+  return /^(?:https:\/\/records\.example\/fhir\/)?Patient\/([^/]+)/.exec(reference)?.[1];
 }
 
 function implicitSays(question: Question): boolean {

@@ -78,12 +78,13 @@ type Subject = Found & { readonly told: readonly (string | undefined)[]; readonl
 
 async function explainRow(deps: Disclosure, asking: Asking, { row, view }: Found): Promise<AccessResult | undefined> {
   const { admin } = deps.caller;
-  const patients = patientsOf([row]);
-  const told = toldOf(deps.caller, [row]);
+  const keys = await keysWithParts(deps, row);
+  const patients = patientsOf([{ keys }]);
+  const told = toldOf(deps.caller, [{ keys }]);
   const relatives = admin ? [] : await relativesOf(asking, told);
   refusePersons(asking.request, [...told.map((patient) => `Patient/${patient}`), ...relatives]);
-  const unknown = row.keys.includes(UNKNOWN_PATIENT);
-  const tells = admin ? tellsOfAny(row.id, patients, unknown) : tellsOf(row.id, await keysWithParts(deps, row));
+  const unknown = keys.includes(UNKNOWN_PATIENT);
+  const tells = admin ? tellsOfAny(row.id, patients, unknown) : tellsOf(row.id, keys);
   const subject: Subject = {
     row,
     view,

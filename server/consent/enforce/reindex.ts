@@ -10,7 +10,7 @@ import { AssentError } from '../../errors.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { JobHandler } from '../../jobs/job.ts';
 import type { Reindexed, ResourceStore, StoredResource } from '../../store/port.ts';
-import { namesUnknownPatient } from '../../fhir/compartments.ts';
+import { namedPatients } from '../../fhir/named-patients.ts';
 import { isFacet, SEALED, UNKNOWN_PATIENT } from '../facets.ts';
 import type { Caller } from '../model.ts';
 import { actBase, type Disclosure } from './disclose.ts';
@@ -21,6 +21,8 @@ type Dependencies = {
   readonly recorder: Recorder;
   readonly logRow: Disclosure['logRow'];
   readonly parameters: Pick<StoredParameters, 'guard' | 'refresh' | 'seen' | 'ready'>;
+  /** Our own FHIR base URL. */
+  readonly base: string;
   readonly indexKeys: (resource: ResourceValue) => { readonly keys: readonly string[]; readonly instant: number | undefined };
 };
 
@@ -32,12 +34,12 @@ export type ReindexCounts = { readonly read: number; readonly written: number };
 type Checkpoint = ReindexCounts & { readonly at: number; readonly after?: string; readonly seen?: readonly string[] };
 
 export function reindexJob(deps: Dependencies): JobHandler {
-  const { indexKeys, parameters } = deps;
+  const { indexKeys, parameters, base } = deps;
   const keysOf = (stored: StoredResource) => {
     const resource = JSON.parse(stored.body) as ResourceValue;
     const { keys, instant = stored.lastUpdated } = indexKeys(resource);
     // What was stored before this was told of it.
-    const unknown = !stored.keys.includes(SEALED) && namesUnknownPatient(resource) ? [UNKNOWN_PATIENT] : [];
+    const unknown = !stored.keys.includes(SEALED) && namedPatients(resource, base).unknown ? [UNKNOWN_PATIENT] : [];
     const fresh = new Set([...keys, ...stored.keys.filter(isFacet), ...unknown]);
     // In another order they are the same keys.
     const isSame = fresh.size === new Set(stored.keys).size && stored.keys.every((key) => fresh.has(key));

@@ -8,12 +8,12 @@
 import { AssentError } from '../../errors.ts';
 import { all, and, any, type Expression, none, or, startsWith } from '../../search/expression.ts';
 import type { Guard, HistoryQuery, Query, ResourceStore, Scope, ScopeOrInternal, StoredResource } from '../../store/port.ts';
-import { facet, SOURCE } from '../facets.ts';
+import { facet, SOURCE, UNKNOWN_PART } from '../facets.ts';
 import { type Refinement, sourceReferences } from '../sources.ts';
 import { storedAt } from './concepts.ts';
 import { type GateRow, newestFirst } from './view.ts';
 
-/** A scope as a view gives it. `where` is what holds without a look at sources. */
+/** A scope as a view gives it. `where` is of a resource alone, whatever else decides about it. */
 export type SourcedScope = Scope & { readonly refinement?: Refinement };
 export type SourcedHistoryScope = Exclude<HistoryQuery['scope'], 'internal'> & { readonly refinementOf: (type: string) => Refinement | undefined };
 
@@ -82,7 +82,7 @@ async function decide<Asked extends Narrowing & { readonly scope: ScopeOrInterna
   if (!refinement) return { query, concerns: nobody };
   const admitted = await admit(resources, query, { epoch, refinement });
   if (admitted === 'stale') return admitted;
-  return { query: { ...query, scope: { epoch, where: or([where, admitted.where]) } }, concerns: admitted.concerns };
+  return { query: { ...query, scope: { epoch, where: or([and([where, refinement.alone]), admitted.where]) } }, concerns: admitted.concerns };
 }
 
 type Admitted = { readonly where: Expression; readonly concerns: Concerns };
@@ -119,8 +119,7 @@ async function admit(
         'too-costly',
         `More resources of type ${type} would have to be looked at than one search may; narrow it, for instance to a patient.`,
       );
-    const references = new Set(found.rows.flatMap(({ keys }) => sourceReferences(keys)));
-    const sources = await storedAt(resources, references, { deleted: true, bodies: false });
+    const sources = await sourcesOf(resources, found.rows);
     for (const row of found.rows) {
       if (!refinement.isVisible(row, sources)) continue;
       const set = facet.sources(sourceReferences(row.keys));
@@ -132,6 +131,15 @@ async function admit(
   }
   const admitted = or([...bySources].map(([set, ids]) => and([any([set]), { kind: 'id', ids }])));
   return { where: and([refinement.loose, admitted]), concerns };
+}
+
+/** With those of a source that has parts of its own. */
+async function sourcesOf(resources: ResourceStore, rows: readonly StoredResource[]): Promise<ReadonlyMap<string, StoredResource>> {
+  const of = (some: Iterable<StoredResource>) => new Set([...some].flatMap(({ keys }) => sourceReferences(keys)));
+  const sources = await storedAt(resources, of(rows), { deleted: true, bodies: false });
+  const parts = of([...sources.values()].filter(({ keys }) => keys.includes(UNKNOWN_PART)));
+  if (parts.size === 0) return sources;
+  return new Map([...(await storedAt(resources, parts, { deleted: true, bodies: false })), ...sources]);
 }
 
 async function decideHistory(
@@ -151,7 +159,8 @@ async function decideHistory(
     admitted.set(each, found);
   }
   const concerns = new Map([...admitted.values()].flatMap((found) => [...found.concerns]));
-  return { scope: { epoch, where: (each) => or([whereOf(each), admitted.get(each)?.where ?? none]) }, concerns };
+  const alone = (each: string) => refinementOf?.(each)?.alone ?? all;
+  return { scope: { epoch, where: (each) => or([and([whereOf(each), alone(each)]), admitted.get(each)?.where ?? none]) }, concerns };
 }
 
 /** Nothing but what an engine knows of a scope; what is guarded is what holds without a look at sources. */
@@ -162,5 +171,7 @@ function plainGuard(guard: Guard): Guard {
 }
 
 function plain(scope: ScopeOrInternal): ScopeOrInternal {
-  return scope === 'internal' ? scope : { epoch: scope.epoch, where: scope.where };
+  if (scope === 'internal') return scope;
+  const { epoch, where, refinement } = scope as SourcedScope;
+  return { epoch, where: refinement ? and([where, refinement.alone]) : where };
 }

@@ -9,10 +9,11 @@ import type { Authority } from '../authority.ts';
 import type { Closure } from '../closure.ts';
 import { anchorsOf, type CompiledConsent } from '../compile.ts';
 import { type Decision, everSpeaksTo, maySupport, nextChange, actsForChanges, scopeFor } from '../decide.ts';
+import { UNKNOWN_PATIENT } from '../facets.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
-import { and, type Expression } from '../../search/expression.ts';
-import { type Refinement, refinementOf } from '../sources.ts';
+import { and, type Expression, holds } from '../../search/expression.ts';
+import { type Refinement, refinementOf, type Row, sourceReferences } from '../sources.ts';
 import { type NamedConsent, why } from '../why.ts';
 import { isBound, type ReadingLetter } from './reach.ts';
 import type { SourcedScope } from './sourced.ts';
@@ -105,7 +106,9 @@ export function createViews(deps: ViewsDeps): ViewMaker {
   async function currentAbout(caller: Caller, row: GateRow): Promise<View> {
     await policies.upTo(await epoch());
     const anchors = (patients: readonly string[]) => inForce(policies, new Set(patients)).flatMap(({ compiled }) => anchorsOf(compiled.root));
-    return settled(await prepare(caller, await deps.actsFor(caller), await deps.concernedBy(row, anchors)), deps);
+    // Who cannot be found may be anybody.
+    const concerned = row.keys.includes(UNKNOWN_PATIENT) ? undefined : await deps.concernedBy(row, anchors);
+    return settled(await prepare(caller, await deps.actsFor(caller), concerned), deps);
   }
 
   const confirm: Views['confirm'] = (patients) => policies.confirm(patients);
@@ -130,10 +133,22 @@ function within(view: View, reach: (type: string) => Expression, key: string): V
   return {
     ...view,
     scope(type) {
-      const scope = view.scope(type);
-      return { ...scope, where: and([scope.where, reach(type)]) };
+      const { refinement, ...scope } = view.scope(type);
+      const reached = reach(type);
+      const refined = refinement ? { refinement: withinReach(refinement, type, reach) } : {};
+      return { ...scope, where: and([scope.where, reached]), ...refined };
     },
     mark: () => hash('sha256', JSON.stringify([view.mark(), key]), 'base64url'),
+  };
+}
+
+/** Where what else decides is what it is about, that has to be in reach: a Binary and a Provenance are in nobody's compartment by themselves. */
+function withinReach(refinement: Refinement, type: string, reach: (type: string) => Expression): Refinement {
+  if (type !== 'Binary' && type !== 'Provenance') return { ...refinement, loose: and([refinement.loose, reach(type)]) };
+  const isReached = (row: Row | undefined) => row !== undefined && holds(reach(row.type), row.id, row.keys);
+  return {
+    ...refinement,
+    isVisible: (row, sources) => refinement.isVisible(row, sources) && sourceReferences(row.keys).every((source) => isReached(sources.get(source))),
   };
 }
 
@@ -222,7 +237,9 @@ type Marked = {
 
 /** Periods by the next of their boundaries: once it is passed, another is next. */
 function markOf({ caller, closure, mine, actsFor, implicit, voidPatients, anchors }: Marked, now: number): string {
-  const policies = mine.map(({ reference, version, compiled }) => `${reference} ${version} ${compiled.permitsUntil} ${nextChange(compiled, now)}`);
+  const policies = mine.map(
+    ({ reference, version, compiled }) => `${compiled.patient} ${reference} ${version} ${compiled.permitsUntil} ${nextChange(compiled, now)}`,
+  );
   // What they are, and how many of their boundaries are passed.
   const relatives = actsFor.length === 0 ? [] : [actsFor.map(({ id }) => id), actsForChanges({ actsFor }).filter((at) => at <= now).length];
   const sets = [closure.permit, closure.deny, voidPatients, anchors].map((set) => [...set].sort());

@@ -13,7 +13,7 @@ import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import { newVersion } from '../../fhir/ids.ts';
 import type { Condition } from '../../search/join.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
-import { HAS_CONTEXT, SEALED } from '../facets.ts';
+import { HAS_CONTEXT, LINKED, SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
 import type { Labelling } from '../labelling.ts';
 import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
@@ -21,6 +21,7 @@ import { actBase, type Disclosure, rowOf, twofold, versionReference } from './di
 import { type Change, HAS_SOURCES, integrityGuards, sourceGuards } from './integrity.ts';
 import { resolveJoins } from './joins.ts';
 import { labelledRows, spreadingOf } from './labels.ts';
+import { movesLinks } from './linked.ts';
 import type { Change as ParameterChange, StoredParameters } from './parameters.ts';
 import { inView, newestFirst, patientsOf } from './view.ts';
 
@@ -36,6 +37,8 @@ export type Writing = Disclosure & {
       /** Stored resources it refers to, by reference. */
       readonly concepts: Concepts['values'];
       readonly sealed?: boolean;
+      /** Of a Patient: whether its links count. */
+      readonly merges?: boolean;
       /** Of a Task that the server made: the client, or the party, that may see it. */
       readonly own?: string | undefined;
       readonly owner?: string | undefined;
@@ -95,7 +98,11 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
       resources: [...stored, ...audit.map(({ resource }) => resource)],
       records: parameters ? [parameters.record] : [],
       log: audit.map(({ entry }) => deps.logRow(entry)),
-      bumpEpoch: parameters !== undefined || spreading.raises || stored.some(({ type }) => RESOLVES_ACTORS.has(type)),
+      bumpEpoch:
+        parameters !== undefined ||
+        spreading.raises ||
+        steps.some((step) => movesLinks(step.stored, step.replaced)) ||
+        stored.some(({ type }) => RESOLVES_ACTORS.has(type)),
     });
     if (outcome.kind === 'committed') {
       await spreading.after();
@@ -206,7 +213,8 @@ async function planStep(deps: Writing, operation: WriteOperation, concepts: Conc
 
 async function planCreate(deps: Writing, operation: WriteOperation & { kind: 'create' }, concepts: Concepts): Promise<Step> {
   const type = operation.resource.value.resourceType;
-  const stored = newVersionOf(deps, operation, { previous: undefined, concepts, after: undefined });
+  const merges = await mayMerge(deps, operation.resource.value);
+  const stored = newVersionOf(deps, operation, { previous: undefined, concepts, after: undefined, merges });
   if (operation.ifNoneExist === undefined) return { guards: [], stored, result: { kind: 'created', row: rowOf(stored) } };
   const { match, guard } = await matchOf(deps, type, operation.ifNoneExist);
   if (!match) return { guards: [guard], stored, result: { kind: 'created', row: rowOf(stored) } };
@@ -250,7 +258,8 @@ async function planUpdate(deps: Writing, operation: WriteOperation & { kind: 'up
   if (operation.ifNoneMatch === '*' && current && !current.deleted) throw new AssentError('version-mismatch', 'A resource has this id already.');
   const keep = current && !(await deps.isCustodian()) ? current.keys : undefined;
   if (current && keep) refuseMoved(operation.resource.value, current);
-  const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated });
+  const merges = await mayMerge(deps, operation.resource.value);
+  const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated, merges });
   const kind = current && !current.deleted ? ('updated' as const) : ('created' as const);
   const version: Guard = { kind: 'version', type, id: operation.id, version: current?.version ?? null };
   return { guards: guard ? [version, guard] : [version], stored, replaced: current, result: { kind, row: rowOf(stored) } };
@@ -271,11 +280,13 @@ async function planDelete(deps: Writing, operation: WriteOperation & { kind: 'de
   if (!current) throw new AssentError('not-found');
   if (current.deleted) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(current) } };
   refuseSealed(current);
+  await refuseLinked(deps, current);
   refuseMismatch(operation, current);
   const lastUpdated = laterThan(deps, current.lastUpdated);
   // A deletion keeps the facets of the last content: they decide who may learn of it (rule 19).
   const stored: StoredResource = { ...current, version: newVersion(), lastUpdated, deleted: true, body: '' };
-  return { guards: [{ kind: 'version', type, id, version: current.version }], stored, result: { kind: 'deleted', row: rowOf(stored) } };
+  const version: Guard = { kind: 'version', type, id, version: current.version };
+  return { guards: [version], stored, replaced: current, result: { kind: 'deleted', row: rowOf(stored) } };
 }
 
 function choosesIds({ caller }: Writing): boolean {
@@ -301,6 +312,12 @@ async function currentFor(deps: Writing, type: string, id: string, { unseen }: {
 function refuseSealed(current: StoredResource): void {
   if (current.keys.includes(SEALED))
     throw new AssentError('sealed-resource', `${current.type} holds signed or recorded evidence; it changes only by the matching signature.`);
+}
+
+/** What another record's Consents deny would be open again (rule 21). */
+async function refuseLinked(deps: Writing, { type, keys }: StoredResource): Promise<void> {
+  if (type === 'Patient' && keys.some((key) => key.startsWith(LINKED)) && !(await deps.isCustodian()))
+    throw new AssentError('sealed-resource', 'A record that is linked to another of the same person is deleted by a custodian only.');
 }
 
 /** Whoever the context of a Binary is about has a say in it, and keeps it (rule 21). */
@@ -330,12 +347,18 @@ type Replacing = {
   readonly concepts: Concepts;
   /** lastUpdated of the version before. */
   readonly after: number | undefined;
+  readonly merges: boolean;
 };
+
+/** Who keeps the records says which are of one person; anybody else would close those of others. */
+async function mayMerge(deps: Writing, { resourceType, link }: ResourceValue): Promise<boolean> {
+  return resourceType === 'Patient' && link !== undefined && deps.isCustodian();
+}
 
 function newVersionOf(
   deps: Writing,
   { id, resource, version = newVersion() }: { readonly id: string; readonly resource: ResourceDocument; readonly version?: string },
-  { after, previous, concepts }: Replacing,
+  { after, previous, concepts, merges }: Replacing,
 ): StoredResource {
   const lastUpdated = laterThan(deps, after);
   const meta = { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() };
@@ -346,6 +369,7 @@ function newVersionOf(
     writer: deps.caller.actor,
     previous: keep.length > 0 ? keep : undefined,
     concepts: concepts.values,
+    merges,
   });
   return { type: resource.value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
 }
