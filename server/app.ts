@@ -8,7 +8,6 @@ import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import fastify, { type FastifyInstance } from 'fastify';
 import { logRow } from '../ledger/entry.ts';
-import { anchorSeries } from './anchoring/anchor-watch.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
@@ -24,6 +23,7 @@ import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
 import { createKeyLog, type KeyLog } from './authz/key-log.ts';
 import { createLoggedKeys, type LoggedKeys } from './authz/logged-keys.ts';
 import { allows } from './authz/scopes.ts';
+import { alarmOf, logSeries } from './app/alarms.ts';
 import { appPages, consentStands, problemPage } from './app/apps.ts';
 import { createPatients } from './app/patients.ts';
 import type { Clock } from './clock.ts';
@@ -227,7 +227,8 @@ type Registry = { readonly clients: Clients; readonly keyLog: KeyLog; readonly k
 
 type RegistryParts = Pick<GateParts, 'clock' | 'config' | 'anchoring' | 'recorder' | 'server'>;
 
-function createRegistry({ resources, records }: Engine, { clock, config, anchoring: { tail }, recorder, server }: RegistryParts): Registry {
+function createRegistry({ resources, records }: Engine, { clock, config, anchoring, recorder, server }: RegistryParts): Registry {
+  const { tail } = anchoring;
   const recorded = ({ by: { client, actor, purpose }, patient, what }: AdminAct): Recorded =>
     recorder({ interaction: 'operation', outcome: 'done', client, actor, purpose, patient, what: [], basis: [], query: what }, { own: true });
   const commit: RecordCommit = ({ act, log, ...writes }) => {
@@ -244,7 +245,7 @@ function createRegistry({ resources, records }: Engine, { clock, config, anchori
     return tail.indexAt(instant);
   };
   const keyLog = createKeyLog({ records, commit, clock, logRow, indexAt });
-  const alarm = (logIndex: number | undefined) => server.log.fatal({ logIndex }, 'a stored key is not the one in the log: it signs nothing');
+  const alarm = alarmOf('key', anchoring, server);
   return {
     clients: createClients({ records, commit, clock, privateHosts: config.JWKS_PRIVATE_HOSTS }),
     keyLog,
@@ -254,11 +255,10 @@ function createRegistry({ resources, records }: Engine, { clock, config, anchori
 }
 
 /** Who acts for patients, and how far. */
-function relativesOf({ records }: Engine, { config, clock, anchoring: { tail }, server }: GateParts): Relatives {
-  const alarm = (logIndex: number | undefined) =>
-    server.log.fatal({ logIndex }, 'a stored authority is not the one in the log: nobody acts under it');
+function relativesOf({ records }: Engine, { config, clock, anchoring, server }: GateParts): Relatives {
+  const alarm = alarmOf('authority', anchoring, server);
   return {
-    authorities: createAuthorityLog({ records, clock, logRow, tail, alarm }),
+    authorities: createAuthorityLog({ records, clock, logRow, tail: anchoring.tail, alarm }),
     ages: { majority: config.MAJORITY_AGE, adolescence: config.ADOLESCENCE_AGE },
     hiddenFromGuardians: hiddenFromGuardians(config),
   };
@@ -335,7 +335,7 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
       isErased: ({ reference, version }) => isErasedIn(tail, `${reference}/_history/${version}`),
       erasureOf: receipts.erasureOf,
     },
-    alarm: ({ logIndex }) => server.log.fatal({ logIndex }, 'a stored Consent is not the one in the log: everything it permitted is closed'),
+    alarm: ({ logIndex }) => alarmOf('consent', anchoring, server)(logIndex),
   });
 }
 
@@ -423,7 +423,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     { name: 'signer', check: () => anchoring.check() },
   ];
   await server.register(createHealthPlugin({ checks: [...checks, { name: 'anchors', check: anchoring.checkAnchors, advisory: true }], metrics }));
-  for (const [name, help, of] of anchorSeries) metrics.series(name, help, { label: 'anchor', read: () => anchoring.anchorAges().map(of) });
+  logSeries(metrics, anchoring);
   const status = async () => ({ ...(await anchoring.status()), ready: await everyCheck(checks) });
   await server.register(consoleOf(server, { ...parts, authenticate, status, explain }));
 }

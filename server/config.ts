@@ -246,6 +246,18 @@ const settings = {
     meaning: 'A log that has grown and was not anchored for longer, in any one of the places named, is reported; nothing waits for it.',
     parse: integer(1, 8760),
   },
+  ALARM_WEBHOOK: {
+    fallback: '',
+    type: 'URL',
+    meaning: 'Where every finding that something stored is not what was logged is posted (standardwebhooks.com), until it is taken. Empty: nowhere.',
+    parse: url,
+  },
+  ALARM_SECRET_PATH: {
+    fallback: '',
+    type: 'path',
+    meaning: 'With ALARM_WEBHOOK: file with the secret it is signed with, 24 to 64 bytes in base64, perhaps after whsec_.',
+    parse: (text: string) => (text === '' ? '' : resolve(text)),
+  },
   CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
   LOG_LEVEL: {
     fallback: 'info',
@@ -282,6 +294,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if (config.OIDC_ISSUER !== '' && [config.OIDC_CLIENT_ID, config.OIDC_SECRET_PATH].includes(''))
     throw new Error('ASSENT_OIDC_ISSUER needs ASSENT_OIDC_CLIENT_ID and ASSENT_OIDC_SECRET_PATH.');
   if (config.TSA_URL !== '' && config.TSA_CERTIFICATES === '') throw new Error('ASSENT_TSA_URL needs ASSENT_TSA_CERTIFICATES.');
+  if (config.ALARM_WEBHOOK !== '' && config.ALARM_SECRET_PATH === '') throw new Error('ASSENT_ALARM_WEBHOOK needs ASSENT_ALARM_SECRET_PATH.');
   return config;
 }
 

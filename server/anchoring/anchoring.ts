@@ -9,7 +9,8 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
-import { type AnchorAge, createAnchorWatch } from './anchor-watch.ts';
+import { type AlarmConfig, type Alarms, openAlarms } from './alarms.ts';
+import { type AnchorAge, type AnchorWatch, createAnchorWatch } from './anchor-watch.ts';
 import { type Chains, createChains } from './chains.ts';
 import { type ChainConfig, openChain } from './evm-anchor.ts';
 import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
@@ -19,6 +20,7 @@ import type { LogStore } from './log-port.ts';
 import { createLogRecords, type LogRecords } from './log-records.ts';
 import { createPublicLog, type PublicLog } from './public-log.ts';
 import { createReceipts, type Receipts } from './receipts.ts';
+import type { Repeated } from './repeated.ts';
 import { chainOfLinks, createRowChain, sameChain } from './row-chain.ts';
 import { createSealer, type Sealer } from './sealer.ts';
 import { openSigner, type Signer } from './signer.ts';
@@ -51,6 +53,8 @@ export type Anchoring = {
   checkAnchors(): Promise<void>;
   /** As looked at within the last minute. */
   anchorAges(): readonly AnchorAge[];
+  /** Whoever finds that what is stored is not what was logged, raises it here. */
+  readonly alarms: Pick<Alarms, 'raise' | 'counts'>;
 };
 
 export type AnchoringDependencies = {
@@ -59,23 +63,23 @@ export type AnchoringDependencies = {
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly schedule: Schedule;
-  readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS' | 'WITNESS_POLICY' | 'ANCHOR_MAX_AGE_HOURS'> & ChainConfig & TimeStampConfig;
+  readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS' | 'WITNESS_POLICY' | 'ANCHOR_MAX_AGE_HOURS'> &
+    ChainConfig &
+    TimeStampConfig &
+    AlarmConfig;
   readonly fetch?: Fetch;
   readonly report: (fault: unknown) => void;
 };
 
 /** Nothing is sealed before `sealer.start()`. Throws AssentError('unavailable') when the signer's files cannot be used. */
 export async function createAnchoring(deps: AnchoringDependencies): Promise<Anchoring> {
-  const { log, records, clock, config } = deps;
-  const signer = await openSigner({ directory: signerFolder(config.DATA_DIR) });
+  const { log, records, config } = deps;
+  const refused = (): void => alarms.raise('log');
+  const signer = await openSigner({ directory: signerFolder(config.DATA_DIR), refused });
   const stored = createLogRecords(records);
   const outside = { fetch: globalThis.fetch, ...deps };
-  const [chain, timeStamps] = [await openChain(config, outside), await timeStampsFor(config, outside)];
-  const inFile = createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock });
-  const anchors = [inFile, ...(chain ? [chain.anchor] : []), ...(timeStamps ? [timeStamps.anchor] : [])];
-  const maxAgeMs = config.ANCHOR_MAX_AGE_HOURS * 3_600_000;
-  const watch = createAnchorWatch({ ...deps, anchors, maxAgeMs, size: async () => (await stored.checkpoint())?.size ?? 0 });
-  const besides = [watch, ...(chain ? [chain] : []), ...(timeStamps ? [timeStamps] : [])];
+  const alarms = await openAlarms(config, { ...outside, origin: signer.origin });
+  const { chain, anchors, watch, besides } = await openAnchors(outside, stored);
   const { verifierKey } = signer;
   const witnesses = await witnessesFor(deps, { stored, verifierKey });
   const sealer = createSealer({ ...deps, signer, anchors, signed: (checkpoint) => witnesses?.offer(checkpoint) });
@@ -97,15 +101,16 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
           deps.report(new AssentError('unavailable', contradiction));
         }
         await sealer.start();
-        for (const each of besides) each.start();
+        for (const each of [alarms, ...besides]) each.start();
         if (await isAsSigned({ tail, signer, stored })) return;
         // Whose they were cannot be told from rows that were changed, so nothing is disclosed about anyone.
         tampered = 'The log rows about Consents and keys are not those that were signed.';
         deps.report(new AssentError('unavailable', tampered));
+        alarms.raise('log');
       },
       async stop() {
         await sealer.stop();
-        await Promise.all([witnesses?.stop(), ...besides.map((each) => each.stop())]);
+        await Promise.all([witnesses, alarms, ...besides].map((each) => each?.stop()));
       },
     },
     tail: {
@@ -123,7 +128,26 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     check,
     checkAnchors: watch.check,
     anchorAges: watch.ages,
+    alarms,
   };
+}
+
+type Anchors = {
+  readonly chain: Awaited<ReturnType<typeof openChain>>;
+  readonly anchors: readonly Anchor[];
+  readonly watch: AnchorWatch;
+  /** What runs beside the sealer. */
+  readonly besides: readonly Repeated[];
+};
+
+async function openAnchors(outside: AnchoringDependencies & { readonly fetch: Fetch }, stored: LogRecords): Promise<Anchors> {
+  const { config, clock } = outside;
+  const [chain, timeStamps] = [await openChain(config, outside), await timeStampsFor(config, outside)];
+  const inFile = createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock });
+  const anchors = [inFile, ...(chain ? [chain.anchor] : []), ...(timeStamps ? [timeStamps.anchor] : [])];
+  const maxAgeMs = config.ANCHOR_MAX_AGE_HOURS * 3_600_000;
+  const watch = createAnchorWatch({ ...outside, anchors, maxAgeMs, size: async () => (await stored.checkpoint())?.size ?? 0 });
+  return { chain, anchors, watch, besides: [watch, ...(chain ? [chain] : []), ...(timeStamps ? [timeStamps] : [])] };
 }
 
 async function statusOf(stored: LogRecords, anchors: readonly Anchor[]): Promise<LogStatus> {

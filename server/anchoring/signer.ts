@@ -51,23 +51,30 @@ export type Signer = {
 
 const MOST_ATTEMPTS = 20;
 
+/** `refused`: told once, when it begins to refuse. */
+type SignerOptions = { readonly directory: string; readonly refused?: (reason: string) => void };
+
 /** Makes the key, and with it the log's name, at the first start. Throws AssentError('unavailable') when what is there cannot be used. */
-export async function openSigner({ directory }: { readonly directory: string }): Promise<Signer> {
+export async function openSigner({ directory, refused: told = () => undefined }: SignerOptions): Promise<Signer> {
   const files = await openSignerFiles(directory);
   const { signer } = files;
   let kept = await files.newest();
   let refused: string | undefined;
+  const refuse = (reason: string): void => {
+    if (refused === undefined) told(reason);
+    refused ??= reason;
+  };
 
   const attempt = async (request: SignRequest): Promise<SignResult | undefined> => {
     // Other processes sign too: what they have signed last is what has to be continued.
     kept = await renewed(await files.newest(kept), request.rows, files);
-    if (kept?.state.textChain) refused = CHANGED_ROWS;
+    if (kept?.state.textChain) refuse(CHANGED_ROWS);
     if (refused !== undefined) return { kind: 'refused', reason: refused };
     const state = kept?.state;
     const grown = await continuation(request, state, signer);
     if (grown === 'overtaken') return { kind: 'overtaken' };
     if (typeof grown === 'string') {
-      refused = grown;
+      refuse(grown);
       return { kind: 'refused', reason: grown };
     }
     const next = {
@@ -104,9 +111,9 @@ export async function openSigner({ directory }: { readonly directory: string }):
     renew: (rows) =>
       queued(async () => {
         kept = await renewed(await files.newest(kept), rows, files);
-        if (kept?.state.textChain) refused = CHANGED_ROWS;
+        if (kept?.state.textChain) refuse(CHANGED_ROWS);
       }),
-    refuse: (reason) => void (refused ??= reason),
+    refuse,
     head: () => kept?.state,
     status: () => (refused === undefined ? { kind: 'ready', size: kept?.state.size ?? 0 } : { kind: 'refused', reason: refused }),
   };

@@ -25,6 +25,8 @@ export type Hand = {
   copyRecord(kind: string, id: string, to: string): Promise<void>;
   /** The newest numbered log row that contains a text. */
   newestRow(text: string): Promise<{ readonly index: number; readonly entry: string }>;
+  /** Of a numbered log row. */
+  editRow(index: number, edit: Edit): Promise<void>;
   appendRow(key: string, entry: string): Promise<void>;
   close(): Promise<void>;
 };
@@ -63,6 +65,10 @@ export function handOnFile(dataDir: string): Hand {
     newestRow: async (text) => {
       const { idx, entry } = get('SELECT idx, entry FROM log WHERE entry LIKE ? ORDER BY idx DESC LIMIT 1', `%${text}%`);
       return { index: Number(idx), entry: String(entry) };
+    },
+    editRow: async (index, edit) => {
+      const { entry } = get('SELECT entry FROM log WHERE idx = ?', index);
+      run('UPDATE log SET entry = ? WHERE idx = ?', edit(String(entry)), index);
     },
     appendRow: async (key, entry) => void run('INSERT INTO log (idx, key, entry) SELECT max(idx) + 1, ?, ? FROM log', key, entry),
     close: async () => database.close(),
@@ -107,6 +113,10 @@ export async function handOnReplicaSet(uri: string): Promise<Hand> {
       await records.insertOne({ ...original, _id: `${kind}\n${to}`, id: to, rev: 1 }, past);
     },
     newestRow: (text) => newestNumbered(log, text),
+    editRow: async (index, edit) => {
+      const row = await log.findOne({ n: index });
+      await log.updateOne({ n: index }, { $set: { entry: edit(String(row?.['entry'])) } }, past);
+    },
     appendRow: async (key, entry) => {
       const { index } = await newestNumbered(log, '');
       await log.insertOne({ _id: key, entry, o: new Timestamp({ t: 0, i: 0 }), n: index + 1 }, past);

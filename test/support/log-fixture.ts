@@ -3,6 +3,7 @@ import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:cryp
 import canonicalize from 'canonicalize';
 import type { Schedule } from '../../ledger/batch.ts';
 import { type LogEntry, logRow } from '../../ledger/entry.ts';
+import type { AlarmConfig } from '../../server/anchoring/alarms.ts';
 import { type Anchoring, createAnchoring } from '../../server/anchoring/anchoring.ts';
 import type { ChainConfig } from '../../server/anchoring/evm-anchor.ts';
 import type { TimeStampConfig } from '../../server/anchoring/time-stamps.ts';
@@ -27,8 +28,10 @@ export type LogFixture = {
   dispose(): Promise<void>;
 };
 
-/** The settings of a log that is anchored in no chain and stamped by nobody. */
-export const noChain: ChainConfig & Omit<TimeStampConfig, 'DATA_DIR'> & Pick<Config, 'ANCHOR_MAX_AGE_HOURS'> = {
+/** The settings of a log that is anchored in no chain, stamped by nobody, and tells nobody what it finds. */
+export const noChain: ChainConfig & Omit<TimeStampConfig & AlarmConfig, 'DATA_DIR'> & Pick<Config, 'ANCHOR_MAX_AGE_HOURS'> = {
+  ALARM_WEBHOOK: '',
+  ALARM_SECRET_PATH: '',
   TSA_URL: '',
   TSA_CERTIFICATES: '',
   TSA_INTERVAL_MINUTES: 60,

@@ -1,0 +1,29 @@
+/** What operators are told of the log: a line and a webhook where what is stored is not what was logged, and gauges. */
+import type { FastifyInstance } from 'fastify';
+import { type AlarmKind, alarmSeries } from '../anchoring/alarms.ts';
+import { anchorSeries } from '../anchoring/anchor-watch.ts';
+import type { Anchoring } from '../anchoring/anchoring.ts';
+import type { Metrics } from '../http/metrics.ts';
+
+const sentences: Readonly<Record<Exclude<AlarmKind, 'log'>, string>> = {
+  consent: 'a stored Consent is not the one in the log: everything it permitted is closed',
+  key: 'a stored key is not the one in the log: it signs nothing',
+  authority: 'a stored authority is not the one in the log: nobody acts under it',
+};
+
+/** Given the newest log entry about it. */
+export function alarmOf(
+  kind: keyof typeof sentences,
+  { alarms }: Pick<Anchoring, 'alarms'>,
+  { log }: Pick<FastifyInstance, 'log'>,
+): (logIndex: number | undefined) => void {
+  return (logIndex) => {
+    log.fatal({ logIndex }, sentences[kind]);
+    alarms.raise(kind, logIndex);
+  };
+}
+
+export function logSeries(metrics: Pick<Metrics, 'series'>, { anchorAges, alarms }: Pick<Anchoring, 'anchorAges' | 'alarms'>): void {
+  for (const [name, help, of] of anchorSeries) metrics.series(name, help, { label: 'anchor', read: () => anchorAges().map(of) });
+  for (const [name, help, of] of alarmSeries) metrics.series(name, help, { label: 'kind', read: () => alarms.counts().map(of) });
+}
