@@ -110,7 +110,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
       },
       async stop() {
         await sealer.stop();
-        await Promise.all([witnesses, alarms, ...besides].map((each) => each?.stop()));
+        await Promise.all([witnesses?.stop(), ...[alarms, ...besides].map((each) => each.stop())]);
       },
     },
     tail: {
