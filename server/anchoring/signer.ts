@@ -98,12 +98,7 @@ export async function openSigner({ directory, refused: told = () => undefined }:
     }
     throw new AssentError('unavailable', 'Other processes sign all the time.');
   };
-  let queue: Promise<unknown> = Promise.resolve();
-  const queued = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = queue.then(work);
-    queue = done.catch(() => undefined);
-    return done;
-  };
+  const queued = createQueue();
   return {
     origin: signer.verifierKey.name,
     verifierKey: signer.verifierKey.text,
@@ -116,6 +111,16 @@ export async function openSigner({ directory, refused: told = () => undefined }:
     refuse,
     head: () => kept?.state,
     status: () => (refused === undefined ? { kind: 'ready', size: kept?.state.size ?? 0 } : { kind: 'refused', reason: refused }),
+  };
+}
+
+/** One piece of work after the other. */
+function createQueue(): <T>(work: () => Promise<T>) => Promise<T> {
+  let queue: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const done = queue.then(work);
+    queue = done.catch(() => undefined);
+    return done;
   };
 }
 
