@@ -22,7 +22,7 @@ export function expiringRequests(gateFor: GateFor, log: Pick<FastifyInstance['lo
     await gateFor(SERVER).expireRequests();
     return MINUTE_MS;
   };
-  const sentenceOf = () => 'requests whose deadline has passed could not be ended; it is tried again';
+  const sentenceOf = () => 'some requests whose deadline has passed could not be ended; it is tried again';
   const report = (fault: unknown) => log.error(described(fault), 'requests are not ended');
   return createRepeated({ once, retryMs: MINUTE_MS, sentenceOf }, { schedule: systemSchedule, report });
 }

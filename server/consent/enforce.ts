@@ -11,7 +11,7 @@ import { type AuthorityRecords, createAuthorities, actsFor } from './enforce/aut
 import { type Ages, type AuthorityCeremony, endAuthority, grantAuthority } from './enforce/authority-ceremony.ts';
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
-import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, signPrepared, withdrawConsent } from './enforce/ceremony.ts';
+import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, signPrepared } from './enforce/ceremony.ts';
 import { approveConsent, askedStatementOf, expireRequests, refuseConsent, requestBeside, requestConsent } from './enforce/requests.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
@@ -34,6 +34,7 @@ import { readSources } from './enforce/sourced.ts';
 import { isBound, type ReadingLetter, reachOf } from './enforce/reach.ts';
 import { createViews } from './enforce/views.ts';
 import { readWhileWanted } from './enforce/while-wanted.ts';
+import { withdrawConsent } from './enforce/withdraw.ts';
 import { write, type Writing } from './enforce/write.ts';
 import { opensNow } from './decide.ts';
 import { facetsOf } from './facets.ts';
@@ -192,7 +193,8 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
     kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key) ? [key.kid] : [])).sort(),
     isCustodian: () => isCustodian(deps, caller),
     parameters: deps.parameters,
-    requested: (id, record) => requestBeside(ceremony, id, record),
+    requested: (id, record, by) => requestBeside(ceremony, { id, record, by }),
+    holdsRecords: (organization) => holdsRecords(deps, organization),
     keysOf: (resource, { writer, previous, concepts, sealed, own, owner, merges }) => {
       const { keys, instant } = deps.indexKeys(resource);
       const lookup = (reference: string) => concepts.get(reference);
@@ -279,11 +281,14 @@ async function erasureOf({ erasures }: GateDeps, consents: readonly ConsentVersi
 }
 
 /** Scope admin, or the client of an organization that holds records here (rule 21). */
-async function isCustodian({ keys, log }: GateDeps, caller: Caller): Promise<boolean> {
-  if (caller.admin) return true;
-  if (!caller.actor.startsWith('Organization/')) return false;
+async function isCustodian(deps: GateDeps, caller: Caller): Promise<boolean> {
+  return caller.admin || holdsRecords(deps, caller.actor);
+}
+
+async function holdsRecords({ keys, log }: GateDeps, organization: string): Promise<boolean> {
+  if (!organization.startsWith('Organization/')) return false;
   await log.catchUp();
-  return (await keys.list(caller.actor)).some(({ role, revoked }) => role === 'custodian' && revoked === undefined);
+  return (await keys.list(organization)).some(({ role, revoked }) => role === 'custodian' && revoked === undefined);
 }
 
 async function fetchConsents(resources: ResourceStore, ids: readonly string[]): Promise<readonly StoredResource[]> {

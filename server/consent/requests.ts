@@ -1,30 +1,39 @@
 /**
- * Requests for a Consent: the states they go through, and the Tasks by which the requester, the patient and the custodian know of it. Pure.
- * consent.md §5, https://hl7.org/fhir/R4/task.html
+ * Requests for a Consent: the states they go through, and the Tasks by which the requester, the patient and the custodian know of it.
+ * Pure. consent.md §5, https://hl7.org/fhir/R4/task.html
  *
- *   requested ──each who has to sign──▶ approved
- *       ├──patient or custodian refuses──▶ refused
+ *   requested ──each who has to sign──▶ approved ──the Consent ends──▶ ended
+ *       ├──patient or custodian refuses──▶ refused ──deadline──▶ closed
  *       └──deadline──────────────────────▶ expired
  *
- * Invariant: of a request that was not granted the requester is told that, in the same words by whomever and for whatever reason.
+ * Invariant: of a request that was not granted the requester is told that, in the same words and at the deadline, by whomever and for whatever reason:
+ * a refusal that came sooner would say that somebody is there.
  */
 import type { ResourceValue } from '../fhir/resource.ts';
 import type { SignerRole } from './workflow.ts';
 
-export type RequestState = 'requested' | 'approved' | 'refused' | 'expired';
-type Happening = 'signed' | 'complete' | 'refused' | 'deadline';
+export type RequestState = 'requested' | 'approved' | 'refused' | 'expired' | 'closed' | 'ended';
+/** `ended`: the Consent was withdrawn, suspended or superseded. */
+export type Happening = 'signed' | 'complete' | 'refused' | 'deadline' | 'ended';
 
-/** What is not here cannot happen: a request that is over stays as it is. */
+/** What is not here cannot happen. */
 const transitions: Readonly<Record<RequestState, Partial<Readonly<Record<Happening, RequestState>>>>> = {
-  requested: { signed: 'requested', complete: 'approved', refused: 'refused', deadline: 'expired' },
-  approved: {},
-  refused: {},
+  requested: { signed: 'requested', complete: 'approved', refused: 'refused', deadline: 'expired', ended: 'refused' },
+  approved: { ended: 'ended' },
+  refused: { deadline: 'closed' },
   expired: {},
+  closed: {},
+  ended: {},
 };
 
 /** Undefined: not from this state. */
 export function afterwards(state: RequestState, happening: Happening): RequestState | undefined {
   return transitions[state][happening];
+}
+
+/** Its deadline has still to be looked at. */
+export function isWaiting(state: RequestState): boolean {
+  return transitions[state].deadline !== undefined;
 }
 
 export type Party = 'requester' | 'patient' | 'custodian';
@@ -41,10 +50,13 @@ export type ConsentRequest = {
   readonly deadline: number;
   readonly state: RequestState;
   readonly tasks: readonly PartyTask[];
+  /** Records that count it against the limits of its client. */
+  readonly places: readonly string[];
 };
 
 export const REQUESTS = 'urn:assent:request';
 const NOT_GRANTED = 'The request was not granted.';
+const NO_MORE = 'The Consent is not in force any more.';
 
 type Wording = { readonly consent: string; readonly statement: string; readonly digest: string; readonly at: number };
 
@@ -78,20 +90,42 @@ export function requestTask(request: ConsentRequest, { party, owner }: Omit<Part
   };
 }
 
+type Change = { readonly state: RequestState; readonly by: readonly { readonly who: string; readonly role: SignerRole }[] };
+
 /** What becomes of a Task; undefined: nothing, and it is not written again. `by`: who acted. */
-export function taskAfter(
-  task: ResourceValue,
-  { party, owner }: PartyTask,
-  { state, by }: { readonly state: RequestState; readonly by: readonly { readonly who: string; readonly role: SignerRole }[] },
-): ResourceValue | undefined {
-  const acted = by.some(({ who, role }) => (party === 'patient' ? role !== 'custodian' : who === owner));
-  const over = (status: string): ResourceValue | undefined => (task['status'] === status ? undefined : { ...task, status });
-  if (party === 'requester') {
-    if (state === 'requested') return undefined;
-    if (state !== 'approved') return { ...task, status: 'rejected', statusReason: { text: NOT_GRANTED } };
-    return { ...task, status: 'completed', output: [{ type: { text: 'consent' }, valueReference: task['focus'] }] };
+export function taskAfter(task: ResourceValue, whose: PartyTask, { state, by }: Change): ResourceValue | undefined {
+  if (state === 'ended') return { ...task, businessStatus: { text: NO_MORE } };
+  if (whose.party === 'requester') return requesterTask(task, state);
+  const acted = by.some(({ who, role }) => (whose.party === 'patient' ? role !== 'custodian' : who === whose.owner));
+  const status = partyStatus(state, acted);
+  return status === undefined || task['status'] === status ? undefined : { ...task, status };
+}
+
+function requesterTask(task: ResourceValue, state: Exclude<RequestState, 'ended'>): ResourceValue | undefined {
+  switch (state) {
+    case 'requested':
+    case 'refused':
+      return undefined;
+    case 'approved':
+      return { ...task, status: 'completed', output: [{ type: { text: 'consent' }, valueReference: task['focus'] }] };
+    case 'expired':
+    case 'closed':
+      return { ...task, status: 'rejected', statusReason: { text: NOT_GRANTED } };
   }
-  if (state === 'requested') return acted ? over('completed') : undefined;
-  if (state === 'approved') return over('completed');
-  return over(state === 'refused' && acted ? 'rejected' : 'cancelled');
+}
+
+/** Of whoever is asked to sign. */
+function partyStatus(state: Exclude<RequestState, 'ended'>, acted: boolean): string | undefined {
+  switch (state) {
+    case 'requested':
+      return acted ? 'completed' : undefined;
+    case 'approved':
+      return 'completed';
+    case 'refused':
+      return acted ? 'rejected' : 'cancelled';
+    case 'expired':
+      return 'cancelled';
+    case 'closed':
+      return undefined;
+  }
 }

@@ -120,8 +120,8 @@ type Withdrawing = Refusing & { readonly signedByPatient: boolean };
 /** `signature`: a compact JWS that holds what it signs, or an assertion (signature.ts) over `statement`. */
 export type SignedWithdrawal = { readonly signature: string; readonly statement?: string };
 
-/** `under`: of a proxy. */
-type Withdrawal = { readonly state: 'withdrawn' | 'suspended'; readonly under?: Authority };
+/** `who`: the owner of the key. `under`: of a proxy. */
+type Withdrawal = { readonly state: 'withdrawn' | 'suspended'; readonly who: string; readonly under?: Authority };
 
 /** By the patient's key, or on their behalf, it ends the Consent, by the custodian's it suspends it. Throws AssentError('invalid-signature'). */
 export async function acceptWithdrawal(signed: SignedWithdrawal, { signedByPatient, ...asked }: Withdrawing): Promise<Withdrawal> {
@@ -132,11 +132,11 @@ export async function acceptWithdrawal(signed: SignedWithdrawal, { signedByPatie
   );
   const key = await signerOf(signed, WITHDRAWAL_TYPE, asked);
   if (!key) throw refused;
-  if (key.role === 'patient' && key.owner === `Patient/${patient}`) return { state: 'withdrawn' };
-  if (key.role === 'custodian' && custodians.includes(key.owner)) return { state: 'suspended' };
+  if (key.role === 'patient' && key.owner === `Patient/${patient}`) return { state: 'withdrawn', who: key.owner };
+  if (key.role === 'custodian' && custodians.includes(key.owner)) return { state: 'suspended', who: key.owner };
   const known = key.role === 'related-person' ? await authoritiesOf(key.owner) : [];
   const under = known.find((each) => each.patient === patient && mayAct(each, 'withdraw', now) && mayEnd(each, { signedByPatient }));
-  if (under) return { state: 'withdrawn', under };
+  if (under) return { state: 'withdrawn', who: key.owner, under };
   throw refused;
 }
 

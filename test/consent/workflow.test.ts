@@ -127,7 +127,7 @@ describe('withdrawals', () => {
   test('the patient withdraws, the custodian suspends', async () => {
     const states = [await withdraw(patient), await withdraw(passkey), await withdraw(custodian)].map(({ state }) => state);
     expect(states).toEqual(['withdrawn', 'withdrawn', 'suspended']);
-    expect(await withdraw(patient, { created: iso(NOON - 600_000) })).toEqual({ state: 'withdrawn' });
+    expect(await withdraw(patient, { created: iso(NOON - 600_000) })).toEqual({ state: 'withdrawn', who: 'Patient/1' });
   });
 
   test.each<readonly [string, () => Promise<unknown>]>([

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { type Answer, enrolKey, type Json, type Key, type Session, submit, withdraw } from '../../server/commands/demo/session.ts';
-import { afterwards } from '../../server/consent/requests.ts';
+import { afterwards, type RequestState } from '../../server/consent/requests.ts';
 import { approve as sendApproval, type Asked, askFor, refuse as sendRefusal, requestTasks, type Task, toldOf } from '../support/consent-requests.ts';
 import { HOSPITAL, observation, organization, patient, put, type RealServer, register, startRealServer, termsOf } from '../support/real-server.ts';
 
@@ -62,6 +62,8 @@ function refuse(made: Pick<Asked, 'consent' | 'digest'>, key: Key, more: Json = 
 }
 
 const reads = async ({ id }: Person): Promise<number> => (await insurer.call('GET', `Observation/o-${id}`)).status;
+const partiesOf = async ({ consent }: Asked, { session }: Person): Promise<string[]> =>
+  (await tasksOf(session)).flatMap(({ focus, status }) => (focus.reference === consent ? [status] : [])).sort();
 const statusOf = async ({ own }: Asked): Promise<Task> => (await insurer.call('GET', `Task/${own.id}`)).json as Task;
 
 describe('a request', () => {
@@ -82,9 +84,10 @@ describe('a request', () => {
     for (const session of [of.session, hospital])
       expect((await tasksOf(session)).filter(({ focus }) => focus.reference === made.consent).map(({ status }) => status)).toContain('completed');
     expect((await approve(made, made.statement, [second])).status).toBe(200);
-    // A withdrawal ends it as any other; the request stays what it was.
+    // A withdrawal ends it as any other; the request stays what it was, and says so.
     expect((await withdraw(server.admin, { ...made, key: of.key, now: server.now() })).status).toBe(200);
-    expect([await reads(of), (await statusOf(made)).status]).toEqual([404, 'completed']);
+    const ended = await statusOf(made);
+    expect([await reads(of), ended.status, ended['businessStatus']]).toEqual([404, 'completed', { text: 'The Consent is not in force any more.' }]);
     expect((await approve(made, made.statement, [of.key, custodian])).status).toBe(422);
   });
 
@@ -138,7 +141,8 @@ describe('a request that is not granted', () => {
     const refused = await refuse(made, who(of));
     expect([refused.status, refused.json['status']]).toEqual([200, 'rejected']);
     expect((await refuse(made, who(of))).status).toBe(200);
-    expect(await statusOf(made)).toMatchObject({ status: 'rejected', statusReason: { text: 'The request was not granted.' } });
+    expect(await statusOf(made)).toEqual(made.own);
+    expect(await partiesOf(made, of)).toEqual(['cancelled', 'rejected']);
     expect((await approve(made, made.statement, [of.key, custodian])).status).toBe(422);
     expect((await submit(server.admin, made.statement, [of.key, custodian])).status).toBe(422);
     expect(await reads(of)).toBe(404);
@@ -146,7 +150,7 @@ describe('a request that is not granted', () => {
 
   it('is over at its deadline, in the same words as a refusal', async () => {
     const of = await person();
-    const [late, refusedOne] = [await asked(of, deadline(2 * MINUTE)), await asked(of)];
+    const [late, refusedOne] = [await asked(of, deadline(2 * MINUTE)), await asked(of, deadline(3 * MINUTE))];
     expect((await approve(late, late.statement, [of.key])).status).toBe(202);
     await refuse(refusedOne, of.key);
     server.advance(2 * MINUTE + 1_000);
@@ -154,6 +158,11 @@ describe('a request that is not granted', () => {
     expect((await refuse(late, custodian)).status).toBe(422);
     await server.restart();
     await expect.poll(async () => (await server.admin.call('GET', `Task/${late.own.id}`)).json['status'], { timeout: 5_000 }).toBe('rejected');
+    // Whoever was refused waits as long as whoever was not answered.
+    expect(await statusOf(refusedOne)).toEqual(refusedOne.own);
+    server.advance(MINUTE);
+    await server.restart();
+    await expect.poll(async () => (await server.admin.call('GET', `Task/${refusedOne.own.id}`)).json['status'], { timeout: 5_000 }).toBe('rejected');
     const words = async ({ own }: Asked) => {
       const { status, statusReason, output } = (await server.admin.call('GET', `Task/${own.id}`)).json as Json;
       return { status, statusReason, output };
@@ -193,13 +202,15 @@ describe('a request that is not granted', () => {
     const [approved, refused] = await Promise.all([approve(made, made.statement, [of.key]), refuse(made, of.key)]);
     expect([approved.status, refused.status].filter((status) => status < 300)).toHaveLength(1);
     const won = approved.status < 300;
-    expect([await reads(of), (await statusOf(made)).status]).toEqual(won ? [200, 'completed'] : [404, 'rejected']);
+    expect([await reads(of), (await statusOf(made)).status]).toEqual(won ? [200, 'completed'] : [404, 'requested']);
+    expect((await server.admin.call('GET', made.consent)).json['status']).toBe(won ? 'active' : 'rejected');
   });
 });
 
 describe('what cannot be asked for', () => {
   it('is for somebody else, for another purpose, without a custodian, or without a term', async () => {
     const of = await person();
+    const prepared = await server.hand.editRecords('prepared-consent', '', (text) => text);
     const terms = termsOf(server, { patient: of.reference, grantee: 'Organization/other' });
     expect((await request(of.reference, { terms })).status).toBe(422);
     const { provision } = termsOf(server, { patient: of.reference, grantee: INSURER }) as { provision: Json };
@@ -208,26 +219,37 @@ describe('what cannot be asked for', () => {
       { provision: { ...provision, purpose: research } },
       { provision: { ...provision, purpose: undefined } },
       { organization: undefined },
+      // Nobody could ever sign for it.
+      { organization: [{ reference: HOSPITAL }, { reference: 'Organization/other' }] },
+      { organization: [{ reference: 'Organization/absent' }] },
     ])
       expect((await request(of.reference, { terms: wrong })).status).toBe(422);
     for (const until of [deadline(-HOUR), deadline(MINUTE / 2), deadline(31 * 24 * HOUR)])
       expect((await request(of.reference, { until })).status).toBe(422);
     expect((await request(of.reference, { until: 'tomorrow' })).status).toBe(400);
+    expect(await server.hand.editRecords('prepared-consent', '', (text) => text)).toBe(prepared);
   });
 
-  it('is more than a few things of one patient at a time', async () => {
+  it('is more than a few things of one patient at a time, however many ask at once', async () => {
     const of = await person();
-    const made = await asked(of);
-    for (let i = 1; i < 5; i++) expect((await request(of.reference)).status).toBe(202);
+    const statuses = (await Promise.all(Array.from({ length: 12 }, () => request(of.reference)))).map(({ status }) => status);
+    expect(Object.groupBy(statuses, String)).toEqual({ 202: Array.from({ length: 5 }, () => 202), 429: Array.from({ length: 7 }, () => 429) });
+    const told = (await tasksOf(hospital)).filter(({ for: whose }) => (whose as Json)['reference'] === of.reference);
+    const [granted, refused] = await Promise.all(told.map((task) => toldOf(task, hospital)));
+    // Told at once, and so is that there may be another.
+    expect((await approve(granted as Asked, (granted as Asked).statement, [of.key, custodian])).status).toBe(201);
+    expect([(await request(of.reference)).status, (await request(of.reference)).status]).toEqual([202, 429]);
+    // Not told before the deadline, nor in this way.
+    expect((await refuse(refused as Asked, of.key)).status).toBe(200);
     expect((await request(of.reference)).status).toBe(429);
-    await refuse(made, of.key);
-    expect((await request(of.reference)).status).toBe(202);
   });
 });
 
-test('no state but an open one leads anywhere', () => {
-  const happenings = ['signed', 'complete', 'refused', 'deadline'] as const;
-  expect(happenings.map((happening) => afterwards('requested', happening))).toEqual(['requested', 'approved', 'refused', 'expired']);
-  for (const state of ['approved', 'refused', 'expired'] as const)
-    expect(happenings.map((happening) => afterwards(state, happening))).toEqual([undefined, undefined, undefined, undefined]);
+test('what is over stays so: only who asked is told at the deadline, and that what was granted has ended', () => {
+  const happenings = ['signed', 'complete', 'refused', 'deadline', 'ended'] as const;
+  const after = (state: RequestState) => happenings.map((happening) => afterwards(state, happening));
+  expect(after('requested')).toEqual(['requested', 'approved', 'refused', 'expired', 'refused']);
+  expect(after('refused')).toEqual([undefined, undefined, undefined, 'closed', undefined]);
+  expect(after('approved')).toEqual([undefined, undefined, undefined, undefined, 'ended']);
+  for (const state of ['expired', 'closed', 'ended'] as const) expect(after(state)).toEqual(happenings.map(() => undefined));
 });

@@ -100,7 +100,7 @@ describe('a patient’s consents', () => {
     const foreign = { id: idOf(refused), ...signed({ ...page, text: other }, yes.passkey) };
     expect((await send(no, 'refuse', foreign)).status).toBe(422);
     expect((await send(no, 'refuse', form)).text).toContain('Refused.');
-    expect([await status(refused), await reads(no)]).toEqual(['rejected', 404]);
+    expect([await status(refused), await reads(no)]).toEqual(['requested', 404]);
     expect((await review(no, idOf(refused))).text).toContain('It is over.');
   });
 

@@ -1,5 +1,5 @@
 /**
- * Prepare, sign, withdraw: the only way a Consent comes into force and out of it. Each step is one commit of the Consent, its Provenance,
+ * Prepare and sign: the only way a Consent comes into force; out of it as well, withdraw.ts. Each step is one commit of the Consent, its Provenance,
  * its signatures, its AuditEvent and its log entries, and moves the consent epoch. consent.md §4–§5, interface.md §3
  *
  * Invariant: what is stored as active is exactly the Consent of a statement whose signatures were verified in this process.
@@ -22,18 +22,10 @@ import { type Notice, noticeOf } from '../notice.ts';
 import { provenanceOf } from '../provenance.ts';
 import { narrativeOf, renderDifference, renderTerms } from '../render.ts';
 import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
-import {
-  acceptSignatures,
-  acceptWithdrawal,
-  type Approval,
-  type ConsentState,
-  isComplete,
-  mergeApprovals,
-  type SignedWithdrawal,
-} from '../workflow.ts';
+import { acceptSignatures, type Approval, type ConsentState, isComplete, mergeApprovals } from '../workflow.ts';
 import { withActors } from './actors.ts';
 import type { Directory } from './directory.ts';
-import { type End, endOf, judgeEnd } from './ends.ts';
+import { type End, endOf } from './ends.ts';
 import { actBase, rowOf, versionReference } from './disclose.ts';
 import { custodiansOf, isDeceased, requireLiving, storedById } from './on-record.ts';
 import { freezeRelated } from './related.ts';
@@ -62,8 +54,10 @@ export type Ceremony = Writing &
     readonly kidsOf: (owner: string) => Promise<readonly string[]>;
     readonly approvals: Approvals;
     readonly where: Directory['where'];
-    /** What becomes of the request for this Consent with these signatures; undefined where nobody asked for it. */
-    readonly requested: (id: string, record: ConsentRecord) => Promise<Beside | undefined>;
+    /** What becomes of the request for this Consent, as `record` has it from now on by what `by` did; none where nobody asked for it. */
+    readonly requested: (id: string, record: ConsentRecord, by: readonly Signer[]) => Promise<readonly Beside[]>;
+    /** Whether this organization is registered as a custodian. */
+    readonly holdsRecords: (organization: string) => Promise<boolean>;
     /** Our FHIR base URL: the audience of statements. */
     readonly base: string;
     readonly consentLogRow: (entry: {
@@ -78,6 +72,8 @@ export type Ceremony = Writing &
     }) => NewLogRow;
   };
 
+export type Signer = Pick<Approval, 'who' | 'role'>;
+
 export const PREPARED = 'prepared-consent';
 export const SIGNED = 'signed-consent';
 const PREPARED_FOR_MS = 7 * 86_400_000;
@@ -85,15 +81,34 @@ const ATTEMPTS = 5;
 
 type Prepared = { readonly statement: string; readonly consent: string; readonly related?: string };
 
+type Asking = { readonly consent: ResourceDocument; readonly language: string };
 /** `until`: ms since 1970, when it cannot be signed any more; a week from now unless said. */
-type Preparing = { readonly consent: ResourceDocument; readonly language: string; readonly supersedes?: string; readonly until?: number };
+type Stating = { readonly language: string; readonly supersedes?: string; readonly until?: number };
+/** Actors are references, the reading is named where it need not be. */
+type Terms = { readonly consent: ResourceDocument; readonly reading: { readonly policy?: readonly object[] }; readonly compiled: CompiledConsent };
 
 /** Throws AssentError('invalid-consent') naming what cannot be signed. */
-export async function prepareConsent(deps: Ceremony, { consent: sent, language, supersedes, until }: Preparing): Promise<PreparedConsent> {
+export async function prepareConsent(deps: Ceremony, asked: Asking & Stating): Promise<PreparedConsent> {
+  const { record, ...prepared } = await stateTerms(deps, await readTerms(deps, asked), asked);
+  await deps.records.put(record.recordKind, record.id, record.value, { ...record, revision: null });
+  return prepared;
+}
+
+/** What is wanted. Throws AssentError('invalid-consent') naming what cannot be signed. */
+export async function readTerms(deps: Ceremony, { consent: sent, language }: Asking): Promise<Terms> {
   const now = deps.now();
   const consent = await withActors(deps, sent);
   const reading = readingOf(wanted(consent.value), { now, language });
-  const compiled = compileConsent({ ...wanted(consent.value), ...reading }, { now });
+  return { consent, reading, compiled: compileConsent({ ...wanted(consent.value), ...reading }, { now }) };
+}
+
+/** What is to be signed, and the record by which it is known again: until that is written, nobody can sign it. */
+export async function stateTerms(
+  deps: Ceremony,
+  { consent, reading, compiled }: Terms,
+  { language, supersedes, until }: Stating,
+): Promise<PreparedConsent & { readonly record: RecordWrite & { kind: 'put' } }> {
+  const now = deps.now();
   const shown = renderTerms(compiled, language);
   const unstamped = consent.value['meta'] === undefined ? {} : { meta: { versionId: undefined, lastUpdated: undefined } };
   const text = withMembers(consent.text, {
@@ -123,13 +138,9 @@ export async function prepareConsent(deps: Ceremony, { consent: sent, language, 
     ...(frozen ? { related: frozen.digest } : {}),
   });
   const digest = digestOf(statement);
-  const prepared: Prepared = { statement, consent: text, ...(frozen ? { related: frozen.text } : {}) };
-  await deps.records.put(PREPARED, digest, prepared, {
-    revision: null,
-    expires,
-    lookup: [`consent:${String(final.id)}`],
-  });
-  return { consent: text, statement, digest, expires };
+  const value: Prepared = { statement, consent: text, ...(frozen ? { related: frozen.text } : {}) };
+  const record = { kind: 'put' as const, recordKind: PREPARED, id: digest, value, expires, lookup: [`consent:${String(final.id)}`] };
+  return { consent: text, statement, digest, expires, record };
 }
 
 /** What is asked for may be written down as a draft or a proposal; what is signed is in force. */
@@ -219,7 +230,7 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
     ...(prepared.related === undefined ? {} : { related: prepared.related }),
   };
   const step = { compiled, id, prepared, record, stored, statement, before, unchanged: signers.unchanged() };
-  const row = await commitSigning(deps, { ...step, beside: await deps.requested(id, record) }, kept?.revision ?? null);
+  const row = await commitSigning(deps, { ...step, beside: await deps.requested(id, record, approvals) }, kept?.revision ?? null);
   return row && { kind: active ? 'activated' : 'proposed', row };
 }
 
@@ -245,7 +256,7 @@ async function requireSigners(deps: Ceremony, { patient, accepted, statement }: 
     throw new AssentError('invalid-signature', 'The Consent it replaces is not theirs to end.');
 }
 
-function signedByPatient({ approvals }: ConsentRecord): { readonly signedByPatient: boolean } {
+export function signedByPatient({ approvals }: ConsentRecord): { readonly signedByPatient: boolean } {
   return { signedByPatient: approvals.some(({ role }) => role === 'patient') };
 }
 
@@ -273,7 +284,7 @@ type SigningStep = {
   readonly before: readonly Approval[];
   /** The keys are as they were when the signatures were accepted. */
   readonly unchanged: readonly Guard[];
-  readonly beside: Beside | undefined;
+  readonly beside: readonly Beside[];
 };
 
 async function commitSigning(deps: Ceremony, step: SigningStep, revision: number | null): Promise<Row | undefined> {
@@ -293,7 +304,7 @@ async function commitSigning(deps: Ceremony, step: SigningStep, revision: number
       : undefined;
   const committed = await commitConsents(deps, {
     patient: compiled.patient,
-    consents: [{ row: consent, record, signed: record.approvals.filter((approval) => !before.includes(approval)) }, ...(ended ? [ended] : [])],
+    consents: [{ row: consent, record, signed: record.approvals.filter((approval) => !before.includes(approval)) }, ...(ended ? [ended.step] : [])],
     provenance,
     guards: [
       ...unchanged,
@@ -301,7 +312,7 @@ async function commitSigning(deps: Ceremony, step: SigningStep, revision: number
       { kind: 'version', type: 'Consent', id, version: stored?.version ?? null },
       indexed,
     ],
-    beside,
+    beside: [...beside, ...(ended?.beside ?? [])],
   });
   return committed ? rowOf(consent) : undefined;
 }
@@ -319,60 +330,15 @@ async function endSuperseded(
   deps: Ceremony,
   { consent: reference, digest }: NonNullable<Statement['supersedes']>,
   by: { readonly id: string; readonly record: ConsentRecord; readonly patient: string },
-): Promise<ConsentStep> {
+): Promise<{ readonly step: ConsentStep; readonly beside: readonly Beside[] }> {
   const id = reference.slice('Consent/'.length);
   const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
   if (kept?.value.state !== 'active' || kept.value.digest !== digest || !stored)
     throw new AssentError('invalid-signature', 'The Consent to supersede is not active any more.');
   const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: by.patient, after: stored });
   const end = endOf(by.record.approvals, `Consent/${by.id}`);
-  return { row, record: { ...kept.value, state: 'superseded', end }, revision: kept.revision, signed: end.signatures };
-}
-
-export async function withdrawConsent(deps: Ceremony, id: string, signed: SignedWithdrawal): Promise<Row> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
-    const compiled = kept && patientAndCustodians(kept.value);
-    const nothing = { patient: '', custodians: [], digest: '', signedByPatient: true, audience: deps.base };
-    const asked = {
-      consent: `Consent/${id}`,
-      ...nothing,
-      ...compiled,
-      ...(kept ? { digest: kept.value.digest, ...signedByPatient(kept.value) } : {}),
-    };
-    // An unknown Consent fails like a signature that does not fit: ids cannot be probed.
-    const signers = lookedUpOnce(deps);
-    const { state: outcome, under } = await acceptWithdrawal(signed, { ...asked, now: deps.now(), ...askedOf(deps, signers) });
-    if (!kept || !stored || !compiled) throw new AssentError('invalid-signature');
-    if (outcome === 'withdrawn' && !under) await requireLiving(deps, compiled.patient);
-    if (kept.value.state === outcome || isOver(kept.value.state)) {
-      if (outcome === 'suspended' || (await endStands(deps, id, kept.value))) return rowOf(stored);
-    }
-    const indexed = deps.parameters.guard();
-    const row = versionOf(deps, { text: stored.body, id, status: 'inactive', patient: compiled.patient, after: stored });
-    const { signature: jws, statement } = signed;
-    const end = { ...endOf([{ jws, authority: under?.id }]), ...(statement === undefined ? {} : { statement }) };
-    const step = { row, record: { ...kept.value, state: outcome, end }, revision: kept.revision, signed: end.signatures };
-    const committed = await commitConsents(deps, {
-      patient: compiled.patient,
-      consents: [step],
-      provenance: undefined,
-      guards: [...signers.unchanged(), { kind: 'version', type: 'Consent', id, version: stored.version }, indexed],
-    });
-    if (committed) return rowOf(row);
-  }
-  throw new AssentError('conflict');
-}
-
-function isOver(state: ConsentState): boolean {
-  return state === 'withdrawn' || state === 'superseded';
-}
-
-/** Ended with a key that was in other hands, it denies on: whoever may end it ends it once more. */
-async function endStands(deps: Ceremony, id: string, { end }: ConsentRecord): Promise<boolean> {
-  const reference = `Consent/${id}`;
-  const ended = deps.log.entries(reference).at(-1);
-  return !ended || (await judgeEnd(end, { reference, ended }, { ...deps, entries: deps.log.entries })).kind !== 'void';
+  const record: ConsentRecord = { ...kept.value, state: 'superseded', end };
+  return { step: { row, record, revision: kept.revision, signed: end.signatures }, beside: await deps.requested(id, record, by.record.approvals) };
 }
 
 /** For the patient it is about: they are told what they signed, or are to sign. What they see of the Consent itself is read and recorded elsewhere. */
@@ -383,7 +349,7 @@ export async function statementOf(deps: Ceremony, id: string): Promise<ConsentSt
   return { statement, digest, state };
 }
 
-function patientAndCustodians({ statement }: ConsentRecord): { readonly patient: string; readonly custodians: readonly string[] } {
+export function patientAndCustodians({ statement }: ConsentRecord): { readonly patient: string; readonly custodians: readonly string[] } {
   const { consent, custodians } = JSON.parse(statement) as Statement;
   const reference = (consent['patient'] as { reference: string }).reference;
   return { patient: reference.slice('Patient/'.length), custodians };
@@ -394,7 +360,7 @@ type Commit = {
   readonly consents: readonly ConsentStep[];
   readonly provenance: StoredResource | undefined;
   readonly guards: readonly Guard[];
-  readonly beside?: Beside | undefined;
+  readonly beside?: readonly Beside[];
 };
 
 /** What is committed with a Consent because it was asked for. */
@@ -405,13 +371,13 @@ function movesEpoch({ record: { state, approvals } }: ConsentStep): boolean {
   return state !== 'rejected' && (state !== 'proposed' || approvals.length > 0);
 }
 
-export async function commitConsents(deps: Ceremony, { patient, consents, provenance, guards, beside }: Commit): Promise<boolean> {
-  const resources = [...consents.map(({ row }) => row), ...(provenance ? [provenance] : []), ...(beside?.resources ?? [])];
+export async function commitConsents(deps: Ceremony, { patient, consents, provenance, guards, beside = [] }: Commit): Promise<boolean> {
+  const resources = [...consents.map(({ row }) => row), ...(provenance ? [provenance] : []), ...beside.flatMap((each) => each.resources)];
   const audit = deps.record({ ...actBase(deps.caller, 'operation'), patient, what: resources.map(versionReference), basis: [] }, { own: true });
   const outcome = await deps.resources.commit({
     guards: [
       ...guards,
-      ...(beside?.guards ?? []),
+      ...beside.flatMap((each) => each.guards),
       ...consents.flatMap(({ row, revision }) =>
         revision === undefined ? [] : [{ kind: 'record' as const, recordKind: SIGNED, id: row.id, revision }],
       ),
@@ -419,7 +385,7 @@ export async function commitConsents(deps: Ceremony, { patient, consents, proven
     resources: [...resources, audit.resource],
     records: [
       ...consents.map(({ row, record }): RecordWrite => ({ kind: 'put', recordKind: SIGNED, id: row.id, value: record })),
-      ...(beside?.records ?? []),
+      ...beside.flatMap((each) => each.records),
     ],
     log: [...consents.map((step) => consentEntry(deps, step, patient)), deps.logRow(audit.entry)],
     bumpEpoch: consents.some(movesEpoch),

@@ -15,6 +15,7 @@ import { facet, SEALED } from '../facets.ts';
 import type { Caller } from '../model.ts';
 import { PREPARED, SIGNED } from './ceremony.ts';
 import { actBase, type Disclosure } from './disclose.ts';
+import { REQUESTED } from './requests.ts';
 import { newestFirst, patientsOf } from './view.ts';
 import { RESOLVES_ACTORS } from './write.ts';
 
@@ -218,7 +219,7 @@ async function commit({ resources }: Dependencies, writes: Writes): Promise<void
 /** Statements and signatures hold the terms of a Consent once more. */
 async function recordsOf({ records }: Dependencies, id: string): Promise<RecordWrite[]> {
   const prepared = await records.list(PREPARED, { lookup: `consent:${id}` });
-  const named = [{ recordKind: SIGNED, id }, ...prepared.map((record) => ({ recordKind: PREPARED, id: record.id }))];
+  const named = [{ recordKind: SIGNED, id }, { recordKind: REQUESTED, id }, ...prepared.map((record) => ({ recordKind: PREPARED, id: record.id }))];
   return named.map((name) => ({ kind: 'delete', ...name }));
 }
 

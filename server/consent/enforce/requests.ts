@@ -2,17 +2,19 @@
  * Consent/$request, $approve and $refuse: who wants to read asks, the patient and the custodian answer, each by a signature over the same statement.
  * consent.md §5, interface.md §3
  *
- * Invariants: whether there is such a patient changes nothing of what a requester is answered, because nothing is looked up; a request that is over,
- * by an answer or by its deadline, is over for good; its Tasks change in the commit that changes it.
+ * Invariants: whether there is such a patient, and whether somebody answered no, changes nothing of what a requester is answered before the deadline:
+ * nothing is looked up, and neither its Task nor its place among the requests that are counted changes. A request that is over, by an answer or by its
+ * deadline, is over for good; its Tasks change in the commit that changes it. No two commits take the same place, so no limit is passed.
  */
+import { randomInt } from 'node:crypto';
 import { withMembers } from '../../fhir/json-text.ts';
 import { AssentError } from '../../errors.ts';
 import { newIdFor } from '../../fhir/new-ids.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import type { Guard, RecordWrite, StoredResource } from '../../store/port.ts';
-import { compileConsent } from '../compile.ts';
+import type { CompiledConsent } from '../compile.ts';
 import type { ConsentStatement, Row, SignedEnd } from '../gate.ts';
-import { type ConsentRequest, type Party, type PartyTask, afterwards, requestTask, taskAfter } from '../requests.ts';
+import { afterwards, type ConsentRequest, type Happening, isWaiting, type Party, type PartyTask, requestTask, taskAfter } from '../requests.ts';
 import type { Statement } from '../statement.ts';
 import { acceptRefusal, type Approval } from '../workflow.ts';
 import {
@@ -21,11 +23,13 @@ import {
   type Ceremony,
   commitConsents,
   type ConsentRecord,
-  prepareConsent,
+  readTerms,
   recordOf,
   sealedVersion,
   type Signed,
+  type Signer,
   signConsent,
+  stateTerms,
   statementOf,
   storedConsent,
   versionOf,
@@ -34,14 +38,19 @@ import { rowOf } from './disclose.ts';
 import { requireLiving, storedById } from './on-record.ts';
 import { lookedUpOnce } from './signers.ts';
 
-const REQUESTED = 'consent-request';
-const OPEN = 'open';
+export const REQUESTED = 'consent-request';
+/** A record for each of so many requests that may be open at once. */
+const PLACE = 'consent-request-place';
+/** Their deadline is still to come. */
+const WAITING = 'open';
 const MINUTE_MS = 60_000;
 const LONGEST_MS = 30 * 24 * 60 * MINUTE_MS;
-/** Open requests of one client, and of one client about one patient. */
+/** Open requests of one client, and of one client about one patient, exactly. */
 const MOST_OPEN = 1_000;
 const MOST_ABOUT_ONE = 5;
 const ATTEMPTS = 5;
+/** More than there are places about one patient: of those who want the same one at least one gets it. */
+const ATTEMPTS_AT_PLACES = 2 * MOST_ABOUT_ONE;
 
 export type Wanted = {
   readonly consent: ResourceDocument;
@@ -51,50 +60,62 @@ export type Wanted = {
 };
 
 /** Throws AssentError: invalid-consent (what cannot be asked for), rate-limited. Resolves with the requester's Task. */
-export async function requestConsent(deps: Ceremony, { consent, language, deadline }: Wanted): Promise<Row> {
-  const { caller } = deps;
+export async function requestConsent(deps: Ceremony, wanted: Wanted): Promise<Row> {
   const now = deps.now();
-  if (!(deadline >= now + MINUTE_MS && deadline <= now + LONGEST_MS))
+  if (!(wanted.deadline >= now + MINUTE_MS && wanted.deadline <= now + LONGEST_MS))
     throw refusedAs('The deadline has to be between a minute and 30 days from now.', "Parameters.parameter.where(name = 'deadline')");
-  const prepared = await prepareConsent(deps, { consent, language, until: deadline });
-  const statement = JSON.parse(prepared.statement) as Statement;
-  const { patient, organizations, root } = compileConsent(statement.consent, { now });
-  requireOwn(deps, { actors: root.actors ?? [], purposes: [...(root.purposes ?? [])] });
-  if (deps.approvals === 'both' && organizations.length === 0)
-    throw refusedAs('The custodian who has to approve is needed as Consent.organization.', 'Consent.organization');
-  await requireFew(deps, patient);
-  const consentId = String(statement.consent.id);
-  const place = () => newIdFor({ resourceType: 'Task', for: { reference: `Patient/${patient}` } }, deps.base);
-  const task = (party: Party, owner: string): PartyTask => ({ id: place(), party, owner });
-  const tasks = [
-    task('requester', caller.actor),
-    task('patient', `Patient/${patient}`),
-    ...(deps.approvals === 'both' ? organizations.map((organization) => task('custodian', organization)) : []),
-  ];
+  const terms = await readTerms(deps, wanted);
+  requireOwn(deps, terms.compiled.root);
+  if (deps.approvals === 'both') await requireCustodians(deps, terms.compiled.organizations);
+  for (let attempt = 0; attempt < ATTEMPTS_AT_PLACES; attempt++) {
+    const row = await tryRequest(deps, terms, wanted);
+    if (row) return row;
+  }
+  throw new AssentError('conflict');
+}
+
+/** Undefined: somebody else took the place. */
+async function tryRequest(deps: Ceremony, terms: Awaited<ReturnType<typeof readTerms>>, { language, deadline }: Wanted): Promise<Row | undefined> {
+  const { caller } = deps;
+  const { patient, organizations } = terms.compiled;
+  const indexed = deps.parameters.guard();
+  const places = await freePlaces(deps, patient, deadline);
+  const { record: prepared, ...final } = await stateTerms(deps, terms, { language, until: deadline });
+  const { id: consentId } = JSON.parse(final.consent) as { readonly id: string };
+  const newTask = (party: Party, owner: string): PartyTask => ({
+    id: newIdFor({ resourceType: 'Task', for: { reference: `Patient/${patient}` } }, deps.base),
+    party,
+    owner,
+  });
   const request: ConsentRequest = {
     client: caller.client,
     actor: caller.actor,
     patient,
-    digest: prepared.digest,
+    digest: final.digest,
     deadline,
     state: 'requested',
-    tasks,
+    tasks: [
+      newTask('requester', caller.actor),
+      newTask('patient', `Patient/${patient}`),
+      ...(deps.approvals === 'both' ? organizations.map((organization) => newTask('custodian', organization)) : []),
+    ],
+    places: places.map(({ id }) => id),
   };
-  const wording = { consent: consentId, statement: prepared.statement, digest: prepared.digest, at: now };
-  const rows = tasks.map((each) =>
+  const wording = { consent: consentId, statement: final.statement, digest: final.digest, at: deps.now() };
+  const rows = request.tasks.map((each) =>
     sealedVersion(deps, JSON.stringify(requestTask(request, each, wording)), { id: each.id, after: undefined, ...visibleTo(each, request) }),
   );
-  const record: ConsentRecord = { state: 'proposed', digest: prepared.digest, statement: prepared.statement, approvals: [] };
-  const row = versionOf(deps, { text: prepared.consent, id: consentId, status: 'proposed', patient, after: undefined });
+  const record: ConsentRecord = { state: 'proposed', digest: final.digest, statement: final.statement, approvals: [] };
+  const row = versionOf(deps, { text: final.consent, id: consentId, status: 'proposed', patient, after: undefined });
+  const made = [prepared, kept(consentId, request), ...places];
   const committed = await commitConsents(deps, {
     patient,
     consents: [{ row, record }],
     provenance: undefined,
-    guards: [{ kind: 'record', recordKind: REQUESTED, id: consentId, revision: null }, deps.parameters.guard()],
-    beside: { guards: [], resources: rows, records: [kept(consentId, request)] },
+    guards: [...made.map(({ recordKind, id }) => ({ kind: 'record' as const, recordKind, id, revision: null })), indexed],
+    beside: [{ guards: [], resources: rows, records: made }],
   });
-  if (!committed) throw new AssentError('conflict');
-  return rowOf(rows[0] as StoredResource);
+  return committed ? rowOf(rows[0] as StoredResource) : undefined;
 }
 
 /** The statement of the request, signed: as $sign. One reason for whatever is wrong. Throws AssentError('invalid-signature'). */
@@ -124,9 +145,10 @@ export async function refuseConsent(deps: Ceremony, id: string, signed: SignedEn
     const by = await acceptRefusal(signed, { ...asked, now: deps.now(), ...askedOf(deps, signers) });
     if (!request || !record || !stored) throw new AssentError('invalid-signature');
     if (by.role === 'patient') await requireLiving(deps, request.value.patient);
-    if (request.value.state === 'refused') return rowOf(stored);
-    const ended = await endRequest(deps, { id, request, record, stored }, { happening: 'refused', by: [by], guards: signers.unchanged() });
-    if (ended) return rowOf(ended);
+    if (request.value.state === 'refused' || request.value.state === 'closed') return rowOf(stored);
+    if (!(await endRequest(deps, { id, request, happening: 'refused', by: [by], guards: signers.unchanged() }))) continue;
+    const rejected = await storedConsent(deps, id);
+    if (rejected) return rowOf(rejected);
   }
   throw new AssentError('conflict');
 }
@@ -139,83 +161,97 @@ export async function askedStatementOf(deps: Ceremony, id: string): Promise<Cons
   return known && { ...known, ...(isOpen ? { asked: { by: request.actor, deadline: request.deadline } } : {}) };
 }
 
-/** Ends the requests whose deadline has passed. Resolves with how many. */
+/** Ends the requests whose deadline has passed; one that cannot be ended holds up no other. Resolves with how many, throws the first fault at the end. */
 export async function expireRequests(deps: Ceremony): Promise<number> {
+  const faults: unknown[] = [];
   let expired = 0;
   for (let after: string | undefined; ; ) {
-    const open = await deps.records.list(REQUESTED, { lookup: OPEN, limit: 200, ...(after === undefined ? {} : { after }) });
-    for (const { id, value, revision } of open) {
+    const waiting = await deps.records.list(REQUESTED, { lookup: WAITING, limit: 200, ...(after === undefined ? {} : { after }) });
+    for (const { id, value, revision } of waiting) {
       const request = { value: value as unknown as ConsentRequest, revision };
       if (request.value.deadline > deps.now()) continue;
-      const [record, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
-      if (record && stored && (await endRequest(deps, { id, request, record, stored }, { happening: 'deadline', by: [], guards: [] }))) expired++;
+      try {
+        if (await endRequest(deps, { id, request, happening: 'deadline', by: [], guards: [] })) expired++;
+      } catch (fault) {
+        faults.push(fault);
+      }
     }
-    after = open.at(-1)?.id;
-    if (open.length < 200) return expired;
+    after = waiting.at(-1)?.id;
+    if (waiting.length < 200) break;
   }
+  if (faults.length > 0) throw faults[0];
+  return expired;
 }
 
 const isOver = () => new AssentError('invalid-signature', 'There is no such request, or it is over.');
 
 type Kept<Of> = { readonly value: Of; readonly revision: number };
 type Ending = {
+  readonly id: string;
+  readonly request: Kept<ConsentRequest>;
   readonly happening: 'refused' | 'deadline';
   readonly by: readonly Pick<Approval, 'who' | 'role' | 'jws'>[];
   readonly guards: readonly Guard[];
 };
 
-/** Undefined: something moved, and has to be looked at again. Throws AssentError('invalid-signature') for what is over. */
-async function endRequest(
-  deps: Ceremony,
-  {
-    id,
-    request,
-    record,
-    stored,
-  }: { readonly id: string; readonly request: Kept<ConsentRequest>; readonly record: Kept<ConsentRecord>; readonly stored: StoredResource },
-  { happening, by, guards }: Ending,
-): Promise<StoredResource | undefined> {
-  const late = happening === 'refused' && request.value.deadline <= deps.now();
-  const state = late ? undefined : afterwards(request.value.state, happening);
+/** False: something moved, and has to be looked at again. Throws AssentError('invalid-signature') for what is over. */
+async function endRequest(deps: Ceremony, { id, request, happening, by, guards }: Ending): Promise<boolean> {
+  const isLate = happening === 'refused' && request.value.deadline <= deps.now();
+  const state = isLate ? undefined : afterwards(request.value.state, happening);
   if (!state) throw isOver();
   const { patient } = request.value;
-  const row = versionOf(deps, { text: stored.body, id, status: 'rejected', patient, after: stored });
-  const committed = await commitConsents(deps, {
+  const indexed = deps.parameters.guard();
+  // One that was refused is over already: only who asked for it is still to be told. One that was erased is told of as well.
+  const [record, stored] = request.value.state === 'requested' ? [await recordOf(deps, id), await storedConsent(deps, id)] : [];
+  const row = stored && versionOf(deps, { text: stored.body, id, status: 'rejected', patient, after: stored });
+  const rejected = row && record && { row, record: { ...record.value, state: 'rejected' as const }, revision: record.revision };
+  return commitConsents(deps, {
     patient,
-    consents: [{ row, record: { ...record.value, state: 'rejected' }, revision: record.revision, ...(by.length > 0 ? { signed: by } : {}) }],
+    consents: rejected ? [{ ...rejected, ...(by.length > 0 ? { signed: by } : {}) }] : [],
     provenance: undefined,
-    guards: [...guards, { kind: 'version', type: 'Consent', id, version: stored.version }, deps.parameters.guard()],
-    beside: await besideOf(deps, { id, request, state, by }),
+    guards: [...guards, ...(stored ? [{ kind: 'version' as const, type: 'Consent', id, version: stored.version }] : []), indexed],
+    beside: [await besideOf(deps, { id, request, state, by })],
   });
-  return committed ? row : undefined;
 }
 
 /**
- * What a signature changes beside the Consent: undefined where nobody asked for it. The Consent is decided by who signed; what was asked for has to be
- * open as well. Throws AssentError('invalid-signature').
+ * What becomes of the request for a Consent with what was done to that: none where nobody asked for it. Whether a signature counts is decided where it
+ * is verified; what was asked for has to be open as well. Throws AssentError('invalid-signature').
  */
-export async function requestBeside(deps: Ceremony, id: string, record: ConsentRecord): Promise<Beside | undefined> {
+export async function requestBeside(
+  deps: Ceremony,
+  { id, record, by }: { readonly id: string; readonly record: ConsentRecord; readonly by: readonly Signer[] },
+): Promise<readonly Beside[]> {
   const request = await requestOf(deps, id);
-  if (!request) return undefined;
-  const state = afterwards(request.value.state, record.state === 'active' ? 'complete' : 'signed');
+  if (!request) return [];
+  const happening = happeningOf(record.state);
+  const state = afterwards(request.value.state, happening);
+  if (happening === 'ended') return state ? [await besideOf(deps, { id, request, state, by })] : [];
   if (!state || request.value.deadline <= deps.now()) throw isOver();
-  return besideOf(deps, { id, request, state, by: record.approvals });
+  return [await besideOf(deps, { id, request, state, by })];
+}
+
+function happeningOf(state: ConsentRecord['state']): Happening {
+  if (state === 'active') return 'complete';
+  return state === 'proposed' ? 'signed' : 'ended';
 }
 
 type Step = {
   readonly id: string;
   readonly request: Kept<ConsentRequest>;
   readonly state: ConsentRequest['state'];
-  readonly by: readonly Pick<Approval, 'who' | 'role'>[];
+  readonly by: readonly Signer[];
 };
 
 async function besideOf(deps: Ceremony, { id, request, state, by }: Step): Promise<Beside> {
   const { value, revision } = request;
   const changed = await Promise.all(value.tasks.map((task) => changedTask(deps, task, { request: value, state, by })));
+  // Who asked is told of a grant at once; of anything else when the places are free anyway.
+  const freed = state === 'approved' ? value.places : [];
   return {
     guards: [{ kind: 'record', recordKind: REQUESTED, id, revision }, ...changed.flatMap((one) => (one ? [one.guard] : []))],
     resources: changed.flatMap((one) => (one ? [one.row] : [])),
-    records: [kept(id, { ...value, state })],
+    records: [kept(id, { ...value, state }), ...freed.map((place) => ({ kind: 'delete' as const, recordKind: PLACE, id: place }))],
   };
 }
 
@@ -231,8 +267,10 @@ async function changedTask(
   return { row, guard: { kind: 'version', type: 'Task', id: task.id, version: stored.version } };
 }
 
-function changedMembers({ status, statusReason, output }: ResourceValue): Record<string, unknown> {
-  return { status, ...(statusReason === undefined ? {} : { statusReason }), ...(output === undefined ? {} : { output }) };
+const CHANGING = ['status', 'statusReason', 'businessStatus', 'output'];
+
+function changedMembers(task: ResourceValue): Record<string, unknown> {
+  return Object.fromEntries(CHANGING.flatMap((name) => (task[name] === undefined ? [] : [[name, task[name]]])));
 }
 
 /** A requester's Task is for the client that asked; a custodian's for whoever acts for the custodian; a patient reads what is about them. */
@@ -244,13 +282,30 @@ function visibleTo(
   return party === 'custodian' ? { writer: '', owner } : { writer: '' };
 }
 
-function kept(id: string, request: ConsentRequest): RecordWrite {
-  const open = request.state === 'requested' ? [OPEN, openOf(request), aboutOf(request)] : [];
-  return { kind: 'put', recordKind: REQUESTED, id, value: request, lookup: open };
+function kept(id: string, request: ConsentRequest): RecordPut {
+  return { kind: 'put', recordKind: REQUESTED, id, value: request, lookup: isWaiting(request.state) ? [WAITING] : [] };
 }
 
-const openOf = ({ client }: Pick<ConsentRequest, 'client'>): string => `client:${client}`;
-const aboutOf = ({ client, patient }: Pick<ConsentRequest, 'client' | 'patient'>): string => JSON.stringify([client, patient]);
+type RecordPut = RecordWrite & { readonly kind: 'put' };
+
+/**
+ * A place among the open requests of the client, and one among those about this patient. They are free again once the requester is told what became of
+ * its request: sooner would tell it. Throws AssentError('rate-limited').
+ */
+async function freePlaces(deps: Ceremony, patient: string, deadline: number): Promise<readonly RecordPut[]> {
+  const { client } = deps.caller;
+  const among = async (whose: readonly string[], most: number): Promise<RecordPut> => {
+    const lookup = [JSON.stringify(whose)];
+    const taken = new Set((await deps.records.list(PLACE, { lookup: lookup[0] as string, limit: most })).map(({ value }) => value));
+    const free = Array.from({ length: most }, (_, i) => i).filter((i) => !taken.has(i));
+    // Any of them, so that requests at the same moment seldom want the same.
+    const place = free[randomInt(Math.max(free.length, 1))];
+    if (place === undefined) throw new AssentError('rate-limited', 'Too many requests of this client are open.');
+    const id = JSON.stringify([...whose, place]);
+    return { kind: 'put', recordKind: PLACE, id, value: place, lookup, expires: deadline + MINUTE_MS };
+  };
+  return [await among([client, patient], MOST_ABOUT_ONE), await among([client], MOST_OPEN)];
+}
 
 async function requestOf(deps: Ceremony, id: string): Promise<Kept<ConsentRequest> | undefined> {
   const found = await deps.records.get(REQUESTED, id);
@@ -258,18 +313,22 @@ async function requestOf(deps: Ceremony, id: string): Promise<Kept<ConsentReques
 }
 
 /** Who asks, asks for itself, and for what its token says it is about. */
-function requireOwn({ caller }: Ceremony, { actors, purposes }: { readonly actors: readonly string[]; readonly purposes: readonly string[] }): void {
+function requireOwn({ caller }: Ceremony, root: CompiledConsent['root']): void {
+  const [actors, purposes] = [root.actors ?? [], [...(root.purposes ?? [])]];
   if (actors.length !== 1 || actors[0] !== caller.actor)
     throw refusedAs('A request is for the one who asks: name it, and nobody else, as the actor of the Consent.', 'Consent.provision.actor');
   if (purposes.length !== 1 || purposes[0] !== caller.purpose)
     throw refusedAs('A request is for the purpose of the token it is made with, and no other.', 'Consent.provision.purpose');
 }
 
-async function requireFew(deps: Ceremony, patient: string): Promise<void> {
-  const { client } = deps.caller;
-  const open = (lookup: string, limit: number) => deps.records.list(REQUESTED, { lookup, limit });
-  const [about, all] = [await open(aboutOf({ client, patient }), MOST_ABOUT_ONE), await open(openOf({ client }), MOST_OPEN)];
-  if (about.length >= MOST_ABOUT_ONE || all.length >= MOST_OPEN) throw new AssentError('rate-limited', 'Too many requests of this client are open.');
+/** Known of every organization, and so nothing about any patient: whether it manages this record is found out by its signature. */
+async function requireCustodians(deps: Ceremony, organizations: readonly string[]): Promise<void> {
+  const registered = await Promise.all(organizations.map((organization) => deps.holdsRecords(organization)));
+  if (organizations.length === 0 || registered.includes(false))
+    throw refusedAs(
+      'The custodian who has to approve is needed as Consent.organization: an organization that is registered as one.',
+      'Consent.organization',
+    );
 }
 
 function refusedAs(diagnostics: string, expression: string): AssentError {

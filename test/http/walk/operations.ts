@@ -12,7 +12,7 @@ export type Ceremony = {
   sign(): Promise<InForce>;
   withdraw(consent: InForce): Promise<void>;
   /** A request, answered so or not at all; `status`: of the requester's Task. */
-  ask(answer?: 'approve' | 'refuse'): Promise<{ readonly status: () => Promise<string> }>;
+  ask(answer?: 'approve' | 'refuse'): Promise<{ readonly status: () => Promise<string>; readonly consent: string }>;
   receiptOfDisclosure(): Promise<string>;
 };
 
@@ -193,7 +193,7 @@ export function ceremonyOperations({ prepare, sign, withdraw, ask, receiptOfDisc
     },
     'Consent request': async () => demand('it waits', (await (await ask()).status()) === 'requested'),
     'Consent approve': async () => demand('it is granted', (await (await ask('approve')).status()) === 'completed'),
-    'Consent refuse': async () => demand('it is not', (await (await ask('refuse')).status()) === 'rejected'),
+    'Consent refuse': async (walker) => demand('it is not', (await walker.ask('GET', (await ask('refuse')).consent, 200)).json.status === 'rejected'),
     'Consent receipt': async (walker) => receiptAt(walker, `${(await sign()).consent}/$receipt`),
     'AuditEvent receipt': async (walker) => receiptAt(walker, await receiptOfDisclosure()),
   };
