@@ -111,7 +111,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   // What has no secrets yet was never started.
   const isNew = !(await engine.records.get('secret', 'page-links'));
   const keyMark = await readKeyMark(engine.records, { keyRules: onBoard.keyRules, isNew, stale: () => warn(STALE_KEYS) });
-  const search = createSearch({ base: endpoints.fhir, clock, known: parameters.known, terms, paired: keyMark.isCurrent });
+  const search = createSearch({ base: endpoints.fhir, clock, known: parameters.known, terms, current: keyMark.isCurrent });
   const recorder = recorderOver({ search, clock, endpoints });
   const registry = createRegistry(nudging, { clock, config, anchoring, recorder, server });
   const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark, parameters });

@@ -37,13 +37,13 @@ type Parts = {
   readonly clock: () => number;
   readonly known?: () => Known;
   readonly terms?: Terms;
-  readonly paired?: () => boolean;
+  readonly current?: () => boolean;
 };
 
 const ofR4: Known = { asked: searchParameters, written: searchParameters };
 
-/** `base`: our own FHIR base URL, without a slash at its end. `clock`: ms since 1970. `paired`: whether all that is stored has the keys of pairs. */
-export function createSearch({ base, clock, known = () => ofR4, terms = noTerms, paired = () => true }: Parts): Search {
+/** `base`: our own FHIR base URL, without a slash at its end. `clock`: ms since 1970. `current`: whether all that is stored has the keys of today's rules. */
+export function createSearch({ base, clock, known = () => ofR4, terms = noTerms, current = () => true }: Parts): Search {
   const referrers = new WeakMap<Known, ReadonlyMap<string, readonly string[]>>();
   const read = () => ({ base, now: clock(), parameters: known().asked, terms });
   const referrersNow = () => {
@@ -52,9 +52,9 @@ export function createSearch({ base, clock, known = () => ofR4, terms = noTerms,
     return found;
   };
   return {
-    plan: (type, query, handling) => planSearch(parseSearch(type, query, { handling, ...read() }), paired()),
-    planJoined: (type, query, options) => planJoined(parseSearch(type, query, { ...options, ...read() }), paired()),
-    planSeveral: (types, query, options) => planSeveral(types, query, { ...options, ...read(), paired: paired() }),
+    plan: (type, query, handling) => planSearch(parseSearch(type, query, { handling, ...read() }), current()),
+    planJoined: (type, query, options) => planJoined(parseSearch(type, query, { ...options, ...read() }), current()),
+    planSeveral: (types, query, options) => planSeveral(types, query, { ...options, ...read(), current: current() }),
     keysOf: (resource) => indexKeys(resource, base, known().written),
     includesOf: (type) => ({ forward: forwardOf(type, known().asked), backward: referrersNow().get(type) ?? [] }),
     parametersOf: (type) =>

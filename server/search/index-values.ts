@@ -19,8 +19,11 @@ import {
   encodeNumber,
   exactKey,
   foldedKey,
+  longDateKey,
   longKey,
   numberPrefix,
+  oddDateKey,
+  oddKey,
   ofTypeKey,
   placePrefix,
   presentKey,
@@ -45,6 +48,7 @@ import { textsOf } from './resource-text.ts';
 import { CONTACTS, hasCase, ignoresCase, wordsOf } from './text.ts';
 import { isObject } from '../fhir/resource.ts';
 import { pairKeysOf } from './pairs.ts';
+import { hasWindows } from './windows.ts';
 import { packRuns, runsOf, termsOf } from './words.ts';
 
 type Element = Readonly<Record<string, unknown>>;
@@ -55,6 +59,8 @@ type Context = {
   readonly aside: Set<string>;
   readonly base: string;
   readonly system: string | undefined;
+  /** Whether the element occurs once: what is otherwise is told by a key of its own (windows.ts). */
+  readonly once: boolean;
 };
 type Encode = (value: unknown, context: Context) => void;
 type Row = {
@@ -62,6 +68,7 @@ type Row = {
   readonly extract: Extract;
   readonly encode: Encode;
   readonly system: string | undefined;
+  readonly once: boolean;
   /** Of a composite, in place of values of its own. */
   readonly composite: Composite | undefined;
 };
@@ -80,15 +87,16 @@ export function indexKeys(resource: Resource, base = '', parameters: SearchParam
   const keys = new Set<string>();
   const aside = new Set<string>();
   for (const row of rows(resource.resourceType, parameters)) {
-    const { code, extract, encode, system, composite } = row;
+    const { code, extract, encode, system, once, composite } = row;
     const values = extract(resource);
     if (values.length === 0) continue;
     if (composite) addTuples({ resource, values, composite }, { code, aside, base });
     else {
       const before = keys.size;
-      const context = { code, keys, aside, base, system };
+      const context = { code, keys, aside, base, system, once };
       for (const value of values) encode(value, context);
       if (keys.size === before) keys.add(presentKey(code));
+      else if (once && values.length > 1) keys.add(encode === addDate ? oddDateKey(code) : oddKey(code));
     }
   }
   for (const key of pairKeysOf(resource.resourceType, keys)) keys.add(key);
@@ -127,7 +135,8 @@ function row(parameter: SearchParameter, type: string): Row[] {
   if (code === undefined || parameter.name === '_id' || parameter.type === 'text') return [];
   const { system } = parameter;
   const composite = parameter.components && componentsOf(parameter, type);
-  return [{ code, extract: compileExpression(parameter.expression, type), encode: encoders[parameter.type], system, composite }];
+  const extract = compileExpression(parameter.expression, type);
+  return [{ code, extract, encode: encoders[parameter.type], system, once: hasWindows(parameter, type), composite }];
 }
 
 const encoders: Readonly<Record<SearchParameter['type'], Encode>> = {
@@ -152,7 +161,7 @@ function addTuples({ resource, values, composite }: Whole, { code, aside, base }
     if (parts.some((part) => part.length === 0)) continue;
     const lists = composite.components.map(({ type, system }, i) => {
       const keys = new Set<string>();
-      const context = { code: '', keys, aside: new Set<string>(), base, system };
+      const context = { code: '', keys, aside: new Set<string>(), base, system, once: false };
       for (const part of parts[i] ?? []) encoders[type](part, context);
       return [...keys];
     });
@@ -239,11 +248,14 @@ function addCanonical(canonical: string, { code, keys, base }: Context): void {
   if (bar >= 0) keys.add(versionedKey(code, canonical));
 }
 
-function addDate(value: unknown, { code, keys }: Context): void {
+function addDate(value: unknown, { code, keys, once }: Context): void {
   const range = rangeOf(value);
   if (!range) return;
-  keys.add(dateKey(code, range.low, range.high));
-  keys.add(dateEndKey(code, range.high));
+  const { low, high } = range;
+  keys.add(dateKey(code, low, high));
+  keys.add(dateEndKey(code, high));
+  const long = once ? (high < low ? oddDateKey(code) : longDateKey(code, low, high)) : undefined;
+  if (long !== undefined) keys.add(long);
 }
 
 /** The number, or the ends of a range of them, under each unit it can be asked in. */

@@ -9,10 +9,10 @@
 import { createHash } from 'node:crypto';
 import { PATIENT_KEY } from '../fhir/compartments.ts';
 import { encodeInstant } from './expression.ts';
-import { cleanText, foldText } from './text.ts';
+import { cleanText, foldText, hasCase, ignoresCase } from './text.ts';
 
 /** Which keys a write makes. Keys of lower rules stay valid but answer less: they need a reindex. */
-export const KEY_RULES = 5;
+export const KEY_RULES = 6;
 
 const SEPARATOR = '\u0001';
 const HASHED = '\u0002';
@@ -45,6 +45,9 @@ const kind = {
   term: 'b',
   // Since KEY_RULES 5.
   pair: 'm',
+  // Since KEY_RULES 6.
+  odd: 'c',
+  longDate: 'l',
 } as const;
 
 /** Kinds of keys that begin with `~`. */
@@ -61,6 +64,7 @@ export const PAIRED = {
   canonical: kind.canonical,
   coded: kind.coded,
   ranges: kind.rangeLow + kind.rangeHigh,
+  odd: kind.odd,
 } as const;
 
 /** What stands for the key of the first follows, then the key of the second without its code. */
@@ -84,6 +88,13 @@ export function foldedKey(code: string, value: string, system: string): string {
 
 export function foldedPrefix(code: string, value: string): string {
   return `${code}${kind.folded}${fit(value.toLowerCase(), 90)}${SEPARATOR}`;
+}
+
+/** Of a token's key the one that is written beside it because case says nothing in its system; undefined where there is none. */
+export function foldedOf(key: string, code: string): string | undefined {
+  if (!key.startsWith(code + kind.token)) return undefined;
+  const [value = '', system = ''] = key.slice(code.length + 1).split(SEPARATOR);
+  return hasCase(value) && ignoresCase(system) ? foldedKey(code, value, system) : undefined;
 }
 
 /** What a coded value says in words. */
@@ -189,6 +200,31 @@ export function dateKey(code: string, low: number, high: number): string {
 
 export function dateEndKey(code: string, high: number): string {
   return `${code}${kind.dateEnd}${encodeInstant(high)}`;
+}
+
+/** Dates of at most a day need no other key than their own; longer ones are found by how long they are: up to 31 days, or more. */
+export const DAY_MS = 86_400_000;
+export const MONTH_MS = 31 * DAY_MS;
+
+/** Begins the keys of those that last longer than a day, or longer than a month; low and high digits follow. */
+export function longDatePrefix(code: string, than: 'day' | 'month'): string {
+  return `${code}${kind.longDate}${than === 'day' ? '1' : '2'}`;
+}
+
+/** Undefined: it lasts no longer than a day. */
+export function longDateKey(code: string, low: number, high: number): string | undefined {
+  if (high - low < DAY_MS) return undefined;
+  return longDatePrefix(code, high - low < MONTH_MS ? 'day' : 'month') + encodeInstant(low) + encodeInstant(high);
+}
+
+/** Of a resource whose dates are not one that ends after it begins: it comes first among the longest. */
+export function oddDateKey(code: string): string {
+  return longDatePrefix(code, 'month') + encodeInstant(Number.NEGATIVE_INFINITY);
+}
+
+/** Of a resource with more numbers than one where there is to be one. */
+export function oddKey(code: string): string {
+  return `${code}${kind.odd}`;
 }
 
 export function numberPrefix(code: string): string {

@@ -3,11 +3,12 @@
  * https://hl7.org/fhir/R4/search.html#quantity
  */
 import type { SearchParameter } from '../fhir/search-parameters.ts';
-import { type Expression, none, or, successor } from './expression.ts';
+import { and, type Expression, none, or, successor } from './expression.ts';
 import { canonicalPrefix, codedPrefix, encodeNumber, numberPrefix, rangeEndPrefix, rangePrefix, unitPrefix } from './keys.ts';
 import type { SearchValue } from './query.ts';
 import { canonicalUnit, UCUM } from './units.ts';
 
+type NumberCriterion = SearchValue & { kind: 'number' };
 type NumberValue = Pick<SearchValue & { kind: 'number' }, 'prefix' | 'exact' | 'low' | 'high'>;
 type Form = { readonly head: string; readonly value: NumberValue };
 
@@ -15,6 +16,33 @@ export function numberExpression(value: SearchValue & { kind: 'number' }, code: 
   const forms = formsOf(value, code);
   const single = forms.map(singleExpression);
   return or(mayBeRange(parameter) ? [...single, ...forms.map((form) => rangeExpression(form, code))] : single);
+}
+
+/**
+ * Where the numbers are that meet all of these criteria, each of which is met by one of its values: of a resource that has one number. Undefined where
+ * they are asked in different units. A number has one key in each of the forms, or in one of them: so all are met by one and the same key.
+ */
+export function numberWindow(criteria: readonly (readonly NumberCriterion[])[], code: string, parameter: SearchParameter): Expression | undefined {
+  const asked = criteria.map((values) => values.map((value) => formsOf(value, code)));
+  const heads = [...new Set(asked.flat(2).map(({ head }) => head))];
+  if (!asked.flat().every((forms) => forms.length === heads.length)) return undefined;
+  const between = heads.map((head) => {
+    const spans = asked.map((values) => hullOf(values.flat().flatMap((form) => (form.head === head ? [singleExpression(form)] : []))));
+    const [from, to] = [spans.map((each) => each.from).reduce(later), spans.map((each) => each.to).reduce(earlier)];
+    return span(from, to);
+  });
+  const ranges = mayBeRange(parameter) ? [and(asked.map((values) => or(values.flat().map((form) => rangeExpression(form, code)))))] : [];
+  return or([...between, ...ranges]);
+}
+
+type Span = { readonly from: string; readonly to: string };
+const later = (a: string, b: string): string => (a > b ? a : b);
+const earlier = (a: string, b: string): string => (a < b ? a : b);
+const nowhere: Span = { from: '\u{10FFFF}', to: '' };
+
+function hullOf(expressions: readonly Expression[]): Span {
+  const spans = expressions.map((each): Span => (each.kind === 'range' ? each : each.kind === 'or' ? hullOf(each.of) : nowhere));
+  return { from: spans.map(({ from }) => from).reduce(earlier, nowhere.from), to: spans.map(({ to }) => to).reduce(later, nowhere.to) };
 }
 
 /** As it was asked, and in base units. Values stored before KEY_RULES 2 have no key in base units. */

@@ -2,22 +2,23 @@
  * Search parameters that are asked together so often that what they find together has index entries of its own: among a patient's observations
  * those of one code, among those of a code the values in a span. Without them a search walks all that one of the two finds.
  *
- * Invariant: each key of the first stands with each key of the second, so both criteria hold of a resource exactly if one on the pair does.
+ * Invariant: each key of the first stands with each key of the second, so both criteria hold of a resource exactly if one on the pair does. A code in
+ * whose system case says nothing stands there in lower case alone.
  */
 import { hash } from 'node:crypto';
 import { alternatives, and, any, type Expression } from './expression.ts';
-import { pairPrefix, PAIRED } from './keys.ts';
+import { foldedOf, pairPrefix, PAIRED } from './keys.ts';
 import { paramCode } from './param-codes.ts';
 
 /** `kinds`: of the keys that are paired; a criterion on keys of other kinds stays as it is. `alias`: finds of the first what is of one type. */
 type Declared = { readonly first: string; readonly alias?: readonly [parameter: string, target: string]; readonly second: string };
 
-const { reference, token, folded, number, canonical, coded, ranges } = PAIRED;
+const { reference, token, folded, number, canonical, coded, ranges, odd } = PAIRED;
 
 const declared: Readonly<Record<string, readonly (Declared & { readonly leads: string; readonly kinds: string })[]>> = {
   Observation: [
     { first: 'subject', alias: ['patient', 'Patient/'], leads: reference, second: 'code', kinds: token + folded },
-    { first: 'code', leads: token, second: 'value-quantity', kinds: number + canonical + coded + ranges },
+    { first: 'code', leads: token + folded, second: 'value-quantity', kinds: number + canonical + coded + ranges + odd },
   ],
 };
 
@@ -48,7 +49,8 @@ export function pairKeysOf(type: string, keys: ReadonlySet<string>): readonly st
   return (pairs.get(type) ?? []).flatMap((pair) => {
     const seconds = [...keys].filter((key) => isOf(pair.second, key));
     if (seconds.length === 0) return [];
-    return [...keys].filter((key) => isOf(pair.first, key)).flatMap((first) => seconds.map((second) => moved(pair, first)(second)));
+    const firsts = new Set([...keys].filter((key) => isOf(pair.first, key)).map((key) => leadOf(pair, key)));
+    return [...firsts].flatMap((first) => seconds.map((second) => moved(pair, first)(second)));
   });
 }
 
@@ -76,13 +78,20 @@ function pairUpBy(criteria: readonly Expression[], pair: Pair): readonly Express
 }
 
 /** As keys of the first; undefined where it asks anything else, or too much. */
-function leadingKeys(criterion: Expression, { first, alias }: Pair): readonly string[] | undefined {
+function leadingKeys(criterion: Expression, pair: Pair): readonly string[] | undefined {
+  const { first, alias } = pair;
   if (criterion.kind !== 'any' || criterion.keys.size > MOST_LEADING) return undefined;
   const keys = [...criterion.keys].map((key) => {
     const own = key.slice(alias.code.length + 1);
     return isOf(alias, key) && own.startsWith(alias.target) ? first.code + key.slice(alias.code.length) : key;
   });
-  return keys.every((key) => isOf(first, key)) ? keys : undefined;
+  const leads = [...new Set(keys.map((key) => leadOf(pair, key)))];
+  // As it is written, and in no other case, a code is not told by the keys of the pair.
+  return keys.every((key) => isOf(first, key)) && leads.every((key) => keys.includes(key)) ? leads : undefined;
+}
+
+function leadOf({ first }: Pair, key: string): string {
+  return foldedOf(key, first.code) ?? key;
 }
 
 function isOf({ code, kinds }: Side, key: string): boolean {

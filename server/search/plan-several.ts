@@ -23,8 +23,8 @@ export type SeveralPlan = Omit<JoinedPlan, 'where' | 'order'> & {
   readonly parts: readonly { readonly type: string; readonly where: Condition; readonly order: SearchOrder }[];
 };
 
-/** `paired`: as of planJoined. */
-type Options = SeveralOptions & ParseOptions & { readonly paired?: boolean };
+/** `current`: as of planJoined. */
+type Options = SeveralOptions & ParseOptions & { readonly current?: boolean };
 type Pair = readonly [name: string, value: string];
 
 /** `*` reaches over every type from each of these. */
@@ -43,7 +43,7 @@ export function planSeveral(types: readonly string[], query: URLSearchParams, op
   const warnings = unused.map((pair) => whyNot(pair, first));
   const [problem] = warnings;
   if (problem !== undefined && options.handling === 'strict') throw new AssentError('invalid-search', problem);
-  const plans = parsed.map((one) => ({ type: one.type, plan: planJoined(one, options.paired) }));
+  const plans = parsed.map((one) => ({ type: one.type, plan: planJoined(one, options.current) }));
   const { count, total, cursor } = (plans[0] as (typeof plans)[number]).plan;
   const used = asQuery(given.filter((pair) => !unused.includes(pair) && pair[0] !== CURSOR_PARAMETER)).toString();
   return { parts: plans.map(({ type, plan: { where, order } }) => ({ type, where, order })), includes, count, total, cursor, used, warnings };

@@ -11,6 +11,7 @@ import type { Criteria, Formula, JoinCriterion, ParsedQuery } from './query.ts';
 import { allOf, type Condition, type Include, isPlain, noneOf, someOf } from './join.ts';
 import { linkOf } from './links.ts';
 import { pairUp } from './pairs.ts';
+import { windowsOf } from './windows.ts';
 
 export type SearchPlan = {
   readonly where: Expression;
@@ -29,40 +30,41 @@ export type SearchPlan = {
 /** With joins: the Gate makes an expression of them, in the caller's view. */
 export type JoinedPlan = Omit<SearchPlan, 'where'> & { readonly where: Condition; readonly includes: readonly Include[] };
 
-/** `paired`: false where resources may be stored without the keys of pairs (pairs.ts). */
-export function planJoined(query: ParsedQuery, paired = true): JoinedPlan {
-  return { ...rest(query), where: conditionOf(query, paired), includes: query.includes };
+/** `current`: false where resources may be stored without all of today's keys: those of pairs (pairs.ts) and of what is long (windows.ts). */
+export function planJoined(query: ParsedQuery, current = true): JoinedPlan {
+  return { ...rest(query), where: conditionOf(query, current), includes: query.includes };
 }
 
-function conditionOf({ type, criteria, joins }: Criteria, paired: boolean): Condition {
+function conditionOf({ type, criteria, joins }: Criteria, current: boolean): Condition {
   const own = criteria.map(criterion);
-  return allOf([...(paired ? pairUp(type, own) : own), ...joins.map((join) => joinCondition(join, { type, paired }))]);
+  const ways = current ? pairUp(type, [...own, ...windowsOf(type, criteria)]) : own;
+  return allOf([...ways, ...joins.map((join) => joinCondition(join, { type, current }))]);
 }
 
-function formulaCondition(formula: Formula, paired: boolean): Condition {
+function formulaCondition(formula: Formula, current: boolean): Condition {
   switch (formula.kind) {
     case 'criteria':
-      return conditionOf(formula.criteria, paired);
+      return conditionOf(formula.criteria, current);
     case 'not':
-      return noneOf(formulaCondition(formula.of, paired));
+      return noneOf(formulaCondition(formula.of, current));
     case 'and':
-      return allOf(formula.of.map((part) => formulaCondition(part, paired)));
+      return allOf(formula.of.map((part) => formulaCondition(part, current)));
     case 'or':
-      return someOf(formula.of.map((part) => formulaCondition(part, paired)));
+      return someOf(formula.of.map((part) => formulaCondition(part, current)));
   }
 }
 
-function joinCondition(join: JoinCriterion, { type, paired }: { readonly type: string; readonly paired: boolean }): Condition {
-  if (join.kind === 'formula') return formulaCondition(join.of, paired);
+function joinCondition(join: JoinCriterion, { type, current }: { readonly type: string; readonly current: boolean }): Condition {
+  if (join.kind === 'formula') return formulaCondition(join.of, current);
   const link = linkOf(join.parameter, join.kind === 'has' ? join.from.type : type);
   if (!link) throw new Error(`${join.parameter.name} is no link.`); // parse-joins.ts lets none through
-  if (join.kind === 'has') return { kind: 'has', link, from: join.from.type, where: conditionOf(join.from, paired) };
-  return { kind: 'chain', link, to: join.to.map((inner) => ({ type: inner.type, where: conditionOf(inner, paired) })) };
+  if (join.kind === 'has') return { kind: 'has', link, from: join.from.type, where: conditionOf(join.from, current) };
+  return { kind: 'chain', link, to: join.to.map((inner) => ({ type: inner.type, where: conditionOf(inner, current) })) };
 }
 
 /** Of a query without chains and _has. */
-export function planSearch(query: ParsedQuery, paired = true): SearchPlan {
-  const where = conditionOf(query, paired);
+export function planSearch(query: ParsedQuery, current = true): SearchPlan {
+  const where = conditionOf(query, current);
   if (!isPlain(where)) throw new Error('A join stands where there can be none.'); // parse.ts lets none through without reach
   return { ...rest(query), where };
 }

@@ -15,7 +15,7 @@ import type { ParsedQuery } from '../../server/search/query.ts';
 import { readSort } from '../../server/search/sort.ts';
 import { comparePositions, type KeyOrder, positionOf } from '../../server/store/key-order.ts';
 import type { Position, StoredResource } from '../../server/store/port.ts';
-import { base, anyCriterionOf, resourceOf, sampleTypes, terms } from '../search/samples.ts';
+import { base, anyCriterionOf, resourceOf, sampleTypes, terms, windowsOn } from '../search/samples.ts';
 import { type OpenSubject, query, resource, type Subject, store } from './subject.ts';
 
 const now = Date.UTC(2024, 0, 1);
@@ -43,7 +43,7 @@ function searchOf(type: string): fc.Arbitrary<Search> {
   const sortable = [...searchParameters(type).keys()].filter((name) => Array.isArray(readSort(name, searchParameters(type))));
   const by = fc.tuple(fc.constantFrom('', '-'), fc.constantFrom(...sortable)).map((parts) => parts.join(''));
   return fc.record({
-    criteria: fc.array(anyCriterionOf(type), { maxLength: 3 }),
+    criteria: fc.oneof({ arbitrary: fc.array(anyCriterionOf(type), { maxLength: 3 }), weight: 4 }, windowsOn(type)),
     scope: fc.array(anyCriterionOf(type), { maxLength: 1 }),
     sort: fc.array(by, { maxLength: 2 }),
     limit: fc.constantFrom(7, 20, 100),

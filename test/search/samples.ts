@@ -380,3 +380,13 @@ export function criterionOf(type: string, known = searchParameters): fc.Arbitrar
     });
   });
 }
+
+/** Two or three criteria on one date or number. */
+export function windowsOn(type: string): fc.Arbitrary<[string, string][]> {
+  const measured = [...searchParameters(type).values()].filter((p) => isSearchable(p) && ['date', 'number', 'quantity'].includes(p.type));
+  return fc
+    .constantFrom(...measured)
+    .chain((parameter) =>
+      fc.array(valueOf(parameter, ''), { minLength: 2, maxLength: 3 }).map((list) => list.map((value) => [parameter.name, value])),
+    );
+}
