@@ -231,13 +231,13 @@ function createRegistry({ resources, records }: Engine, { clock, config, anchori
   const { tail } = anchoring;
   const recorded = ({ by: { client, actor, purpose }, patient, what }: AdminAct): Recorded =>
     recorder({ interaction: 'operation', outcome: 'done', client, actor, purpose, patient, what: [], basis: [], query: what }, { own: true });
-  const commit: RecordCommit = ({ act, log, ...writes }) => {
+  const commit: RecordCommit = ({ act, log, opens = true, ...writes }) => {
     const audits = act ? [recorded(act)] : [];
     return resources.commit({
       ...writes,
       resources: audits.map(({ resource }) => resource),
       log: [...log, ...audits.map(({ entry }) => logRow(entry))],
-      bumpEpoch: true,
+      bumpEpoch: opens,
     });
   };
   const indexAt = async (instant: number) => {

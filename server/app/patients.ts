@@ -50,7 +50,7 @@ export function createPatients({ engine, keyLog, keys, commit, clock, secret, or
   const passkeys: PasskeyPages['passkeys'] = createPasskeys({ records, keyLog, keys, enrolments, challenges, secret, origin });
   const living = (patient: string) => isLiving({ resources }, patient);
   const sessions = createPatientCookies({
-    sessions: createPatientSessions({ records, keys, isLiving: living, clock }),
+    sessions: createPatientSessions({ records, commit, keys, isLiving: living, clock }),
     secure: origin.startsWith('https:'),
   });
   const shared = { sessions, keysOf: keys.list, gateFor, origin, base, clock };

@@ -11,9 +11,10 @@ export type RecordGuard = { readonly kind: 'record'; readonly recordKind: string
 /** Who did it, to whom, and what, for the audit trail. `patient`: the logical id; undefined: it is nobody's record. */
 export type AdminAct = { readonly by: Pick<Caller, 'client' | 'actor' | 'purpose'>; readonly patient: string | undefined; readonly what: string };
 
-/** `act`: its AuditEvent is part of the commit. */
+/** `act`: its AuditEvent is part of the commit. `opens`: false where nobody sees more or less by it, as when somebody signs in; then the epoch stays. */
 export type RecordCommit = (writes: {
   readonly act?: AdminAct;
+  readonly opens?: false;
   readonly guards: readonly RecordGuard[];
   readonly records: readonly RecordWrite[];
   readonly log: readonly NewLogRow[];

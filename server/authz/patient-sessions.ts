@@ -1,12 +1,14 @@
 /**
  * Patients who are signed in, kept where every process on the database finds them. authorization.md §2
- * Invariant: a session is judged at each use: it ends with its key, and with the record it is for; stored is the hash of its secret only.
+ * Invariants: a session is judged at each use: it ends with its key, and with the record it is for; stored is the hash of its secret only. That it began,
+ * and that it was ended, is told to the patient like any other act, in the same commit.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
+import type { RecordCommit } from './commit.ts';
 import type { LoggedKey, LoggedKeys } from './logged-keys.ts';
 import { OWN_CLIENTS } from './registration.ts';
 
@@ -29,6 +31,7 @@ export type PatientSessions = {
 
 type Deps = {
   readonly records: RecordStore;
+  readonly commit: RecordCommit;
   readonly keys: Pick<LoggedKeys, 'get'>;
   /** Whether the stored Patient with this id is there and alive. */
   readonly isLiving: (patient: string) => Promise<boolean>;
@@ -37,13 +40,15 @@ type Deps = {
 
 type Kept = { readonly kid: string; readonly owner: string };
 
-export function createPatientSessions({ records, keys, isLiving, clock }: Deps): PatientSessions {
-  const living = (owner: string) => isLiving(owner.slice('Patient/'.length));
+export function createPatientSessions({ records, commit, keys, isLiving, clock }: Deps): PatientSessions {
+  const acted = (key: Pick<LoggedKey, 'kid' | 'owner'>, what: string) => ({ by: callerOf(key, ''), patient: idOf(key.owner), what });
+  const living = (owner: string) => isLiving(idOf(owner));
   return {
     async start({ kid, owner }) {
       if (!(await living(owner))) throw new AssentError('forbidden', 'This passkey does not sign in here.');
       const secret = randomBytes(32).toString('base64url');
-      await records.put(KIND, hashOf(secret), { kid, owner }, { revision: null, expires: clock() + SESSION_MS });
+      const session = { kind: 'put', recordKind: KIND, id: hashOf(secret), value: { kid, owner }, expires: clock() + SESSION_MS } as const;
+      await commit({ act: acted({ kid, owner }, 'signed in'), opens: false, guards: [], records: [session], log: [] });
       return secret;
     },
     async find(secret) {
@@ -55,12 +60,16 @@ export function createPatientSessions({ records, keys, isLiving, clock }: Deps):
       return { caller: callerOf(key, hashOf(secret)), patient: owner };
     },
     async end(secret) {
-      await records.delete(KIND, hashOf(secret));
+      const id = hashOf(secret);
+      const record = await records.get(KIND, id);
+      if (!record) return;
+      const act = acted(record.value as Kept, 'signed out');
+      await commit({ act, opens: false, guards: [], records: [{ kind: 'delete', recordKind: KIND, id }], log: [] });
     },
   };
 }
 
-function callerOf({ kid, owner }: LoggedKey, tokenId: string): Caller {
+function callerOf({ kid, owner }: Pick<LoggedKey, 'kid' | 'owner'>, tokenId: string): Caller {
   return Object.freeze({ client: clientOf(kid), actor: owner, purpose: 'PATRQT', scopes: [], admin: false, choosesIds: false, tokenId });
 }
 
@@ -68,6 +77,8 @@ function callerOf({ kid, owner }: LoggedKey, tokenId: string): Caller {
 function clientOf(kid: string): string {
   return OWN_CLIENTS + Buffer.from(kid, 'base64url').toString('hex', 0, 16);
 }
+
+const idOf = (owner: string): string => owner.slice('Patient/'.length);
 
 function hashOf(secret: string): string {
   return createHash('sha256').update(secret).digest('base64url');

@@ -12,7 +12,7 @@ import { type Ages, type AuthorityCeremony, endAuthority, grantAuthority } from 
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
 import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, signPrepared } from './enforce/ceremony.ts';
-import { approveConsent, askedStatementOf, expireRequests, refuseConsent, requestBeside, requestConsent } from './enforce/requests.ts';
+import { approveConsent, askedStatementOf, expireRequests, narrowRequest, refuseConsent, requestBeside, requestConsent } from './enforce/requests.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
@@ -244,7 +244,8 @@ function gateOf(
     statementOf: (id) => askedStatementOf(ceremony, id),
     requestConsent: (wanted) => requestConsent(ceremony, wanted),
     approveConsent: (id, signatures) => approveConsent(ceremony, id, signatures),
-    refuseConsent: (id, signed) => refuseConsent(ceremony, id, signed),
+    refuseConsent: (id, signed, reason) => refuseConsent(ceremony, id, signed, reason),
+    narrowRequest: (id, less) => narrowRequest(ceremony, id, less),
     expireRequests: () => expireRequests(ceremony),
     breakGlass: (request) => breakGlass(ceremony, deps.breakGlass, request),
     rotateKey: (request) => rotateKey(keyCeremony, request),

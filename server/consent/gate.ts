@@ -196,6 +196,8 @@ export type ConsentStatement = {
   readonly statement: string;
   readonly digest: string;
   readonly state: string;
+  /** By the patient, or in their place. */
+  readonly signed: boolean;
   /** Somebody asks for it by $request, until `deadline` (ms since 1970): it may be refused. */
   readonly asked?: { readonly by: string; readonly deadline: number };
 };
@@ -383,7 +385,15 @@ export type Gate = {
   requestConsent(request: { readonly consent: ResourceDocument; readonly language: string; readonly deadline: number }): Promise<Row>;
   /** The statement of a request, signed; or a signed refusal, which resolves with the Consent. Throw AssentError('invalid-signature'). */
   approveConsent(id: string, signatures: Signatures): Promise<SignedConsent>;
-  refuseConsent(id: string, signed: SignedEnd): Promise<Row>;
+  refuseConsent(id: string, signed: SignedEnd, reason?: string): Promise<Row>;
+  /**
+   * Less of what is asked for: `types` that are left, `until` the last day. For the patient, who signs it by signConsent in place of the request's
+   * statement. Throws AssentError: not-found, invalid-consent.
+   */
+  narrowRequest(
+    id: string,
+    less: { readonly types?: readonly string[] | undefined; readonly until?: string | undefined; readonly language: string },
+  ): Promise<PreparedConsent>;
   /** Ends the requests whose deadline has passed; the server does this itself. Resolves with how many. */
   expireRequests(): Promise<number>;
   /** consent.md §7. Recorded and told to the patient when this resolves. Throws AssentError: forbidden, invalid-request. */

@@ -58,7 +58,15 @@ export const REQUESTS = 'urn:assent:request';
 const NOT_GRANTED = 'The request was not granted.';
 const NO_MORE = 'The Consent is not in force any more.';
 
-type Wording = { readonly consent: string; readonly statement: string; readonly digest: string; readonly at: number };
+type Signable = { readonly statement: string; readonly digest: string };
+type Wording = Signable & { readonly consent: string; readonly at: number };
+
+function inputOf({ statement, digest }: Signable): readonly object[] {
+  return [
+    { type: { text: 'statement' }, valueString: statement },
+    { type: { text: 'digest' }, valueString: digest },
+  ];
+}
 
 /** As it is when the request is made; the requester's holds nothing that the requester did not send. */
 export function requestTask(request: ConsentRequest, { party, owner }: Omit<PartyTask, 'id'>, wording: Wording): ResourceValue {
@@ -82,23 +90,30 @@ export function requestTask(request: ConsentRequest, { party, owner }: Omit<Part
       ? {}
       : {
           // What is to be signed, exactly: a custodian does not read the Consent itself.
-          input: [
-            { type: { text: 'statement' }, valueString: statement },
-            { type: { text: 'digest' }, valueString: digest },
-          ],
+          input: inputOf({ statement, digest }),
         }),
   };
 }
 
-type Change = { readonly state: RequestState; readonly by: readonly { readonly who: string; readonly role: SignerRole }[] };
+export type Change = {
+  readonly state: RequestState;
+  /** Who acted. */
+  readonly by: readonly { readonly who: string; readonly role: SignerRole }[];
+  /** Narrower ones, which the patient signed: whoever else has to sign is asked anew. */
+  readonly terms?: Signable | undefined;
+  /** Why it was refused, for whoever said it. */
+  readonly reason?: string | undefined;
+};
 
-/** What becomes of a Task; undefined: nothing, and it is not written again. `by`: who acted. */
-export function taskAfter(task: ResourceValue, whose: PartyTask, { state, by }: Change): ResourceValue | undefined {
+/** What becomes of a Task; undefined: nothing, and it is not written again. */
+export function taskAfter(task: ResourceValue, whose: PartyTask, { state, by, terms, reason }: Change): ResourceValue | undefined {
   if (state === 'ended') return { ...task, businessStatus: { text: NO_MORE } };
   if (whose.party === 'requester') return requesterTask(task, state);
   const acted = by.some(({ who, role }) => (whose.party === 'patient' ? role !== 'custodian' : who === whose.owner));
-  const status = partyStatus(state, acted);
-  return status === undefined || task['status'] === status ? undefined : { ...task, status };
+  const status = partyStatus(state, acted) ?? (terms && 'requested');
+  if (status === undefined || (task['status'] === status && !terms)) return undefined;
+  const after = { ...task, ...(terms ? { input: inputOf(terms) } : {}), status };
+  return status === 'rejected' && reason !== undefined ? { ...after, statusReason: { text: reason } } : after;
 }
 
 function requesterTask(task: ResourceValue, state: Exclude<RequestState, 'ended'>): ResourceValue | undefined {

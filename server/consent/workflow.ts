@@ -16,6 +16,7 @@ import type { Approvals } from './model.ts';
 import { isSignedBy, type ParsedSignature, parseSignature, payloadText } from './signature.ts';
 import type { Statement } from './statement.ts';
 
+export { displayOf } from './displays.ts';
 export { webauthnSignature } from './signature.ts';
 
 export type ConsentState = 'proposed' | 'active' | 'withdrawn' | 'suspended' | 'superseded' | 'rejected';

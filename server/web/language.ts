@@ -19,7 +19,7 @@ export function languageOf({ cookie = '', 'accept-language': accepted = '' }: He
 /** The Set-Cookie header by which a choice is kept; undefined for what is no language here. It says nothing about who chose. */
 export function languageCookie(choice: string, secure: boolean): string | undefined {
   const language = spoken(choice);
-  return language && `${COOKIE}=${language}; Path=/patient; Max-Age=${YEAR_SECONDS}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
+  return language && `${COOKIE}=${language}; Path=/; Max-Age=${YEAR_SECONDS}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
 }
 
 function preferred(header: string): Language | undefined {

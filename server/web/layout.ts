@@ -15,6 +15,8 @@ const style = `
 body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 header,main,footer{max-width:46rem;margin:0 auto;padding:1rem}
 header{border-bottom:1px solid var(--line)}
+.bar{display:flex;justify-content:space-between;align-items:center;gap:1rem}
+.bar button{margin:0}
 h1{font-size:1.5rem;line-height:1.25;margin:.25rem 0}
 h2{font-size:1.2rem;margin:2rem 0 .5rem}
 h3{font-size:1rem;margin:0}
@@ -34,6 +36,10 @@ dd{margin:0}
 .card.refused{border-color:var(--bad)}
 ol,ul{padding:0;margin:0;list-style:none}
 .card h2{margin:0;font-size:1.1rem}
+.card.waits{border-color:var(--accent)}
+.ways h2{margin:1rem 0 0}
+.ways p{margin:0}
+.ways a{display:inline-flex;align-items:center;min-height:2.75rem}
 .menu{display:flex;flex-wrap:wrap;gap:0 1.25rem}
 .menu a,.card h2 a{display:inline-flex;align-items:center;min-height:2.75rem}
 fieldset{border:0;margin:0;padding:0}
@@ -41,7 +47,7 @@ legend{padding:0;color:var(--soft)}
 details ul{margin:.25rem 0}
 summary{cursor:pointer;min-height:2.75rem;padding:.6rem 0}
 label{display:block;font-weight:600;margin:.75rem 0 .25rem}
-input,select{font:inherit;width:100%;min-height:2.75rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:4px}
+input,select,textarea{font:inherit;width:100%;min-height:2.75rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:4px}
 label.choice{display:flex;gap:.75rem;align-items:flex-start;font-weight:400;min-height:2rem}
 input[type=checkbox]{flex:none;width:1.5rem;min-height:1.5rem;margin:0}
 input::placeholder{color:var(--soft);opacity:1}
@@ -80,14 +86,16 @@ export function scriptedHeaders(script: string): Readonly<Record<string, string>
 export type Frame = {
   readonly language: Language;
   readonly words: { readonly brand: string; readonly skip: string; readonly promise: string };
-  readonly before?: Html;
-  readonly after?: Html;
+  readonly before?: Html | undefined;
+  readonly after?: Html | undefined;
+  /** Stands beside the name, above all. */
+  readonly beside?: Html | undefined;
 };
 
 const plain: Frame = { language: 'en', words: patientWords.en };
 
 /** A whole document. `title` also heads the page. */
-export function page(title: string, content: Html, { language, words, before, after }: Frame = plain): string {
+export function page(title: string, content: Html, { language, words, before, after, beside }: Frame = plain): string {
   return html`<!doctype html>
 <html lang="${language}">
 <head>
@@ -99,7 +107,7 @@ export function page(title: string, content: Html, { language, words, before, af
 </head>
 <body>
 <a class="skip" href="#content">${words.skip}</a>
-<header><p class="soft">${words.brand}</p><h1>${title}</h1>${before}</header>
+<header><div class="bar"><p class="soft">${words.brand}</p>${beside}</div><h1>${title}</h1>${before}</header>
 <main id="content" tabindex="-1">${content}</main>
 <footer>${after}<p class="soft">${words.promise}</p></footer>
 </body>

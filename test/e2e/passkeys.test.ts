@@ -42,7 +42,7 @@ async function proposed(id: string): Promise<void> {
 
 async function signIn(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Sign in with your passkey' }).click();
-  await page.waitForURL(`${server.origin}/patient/consents`);
+  await page.waitForURL(`${server.origin}/patient`);
 }
 
 describe('a patient in a browser', () => {
@@ -52,24 +52,24 @@ describe('a patient in a browser', () => {
     await enrol(page, code);
     await page.getByText('Your passkey is registered.').waitFor();
     await signIn(page);
-    expect(await page.getByText('There is none.').isVisible()).toBe(true);
-    await page.getByRole('link', { name: 'Your passkeys' }).click();
-    expect(await page.getByRole('listitem').count()).toBe(1);
+    expect(await page.getByText('Nobody waits for an answer').isVisible()).toBe(true);
+    await page.getByRole('main').getByRole('link', { name: 'Your passkeys' }).click();
+    expect(await page.getByRole('main').getByRole('listitem').count()).toBe(1);
     await page.getByRole('button', { name: 'Sign out' }).click();
-    await page.goto(`${server.origin}/patient/consents`);
+    await page.goto(`${server.origin}/patient`);
     await signIn(page);
 
     await proposed('anna');
     await page.reload();
-    await page.getByRole('button', { name: 'Read it' }).click();
+    await page.getByRole('button', { name: 'Read and answer' }).click();
     expect(await page.getByText('查阅者 Organization/insurer').isVisible()).toBe(true);
     expect(await reads('anna')).toBe(404);
-    await page.getByRole('button', { name: 'Sign with your passkey' }).click();
+    await page.getByRole('button', { name: 'Approve with your passkey' }).click();
     await page.getByText('It is in force.').waitFor();
     expect(await reads('anna')).toBe(200);
 
-    await page.getByRole('link', { name: 'Your consents' }).click();
-    await page.getByRole('button', { name: 'Read it' }).click();
+    await page.getByRole('main').getByRole('link', { name: 'Your consents' }).click();
+    await page.getByRole('button', { name: 'Read or withdraw' }).click();
     await page.getByRole('button', { name: 'Withdraw with your passkey' }).click();
     await page.getByText('Withdrawn.').waitFor();
     expect(await reads('anna')).toBe(404);

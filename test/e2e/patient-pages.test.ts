@@ -80,7 +80,7 @@ describe('what a patient reads', () => {
     await page.getByRole('link', { name: 'Results and measurements' }).click();
     expect(await page.getByText('72 /min').isVisible()).toBe(true);
     await page.getByRole('button', { name: '中文' }).click();
-    await page.getByRole('main').getByRole('link', { name: '谁查阅了什么' }).click();
+    await page.getByRole('navigation').getByRole('link', { name: '谁查阅了什么' }).click();
     expect(await page.locator('html').getAttribute('lang')).toBe('zh');
     expect(page.url()).not.toContain('alice');
     await page.goto(`${server.origin}/patient/data`);

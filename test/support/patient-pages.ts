@@ -17,7 +17,13 @@ export type Page = { readonly status: number; readonly text: string; readonly js
 /** `cookie`: as a Cookie header; `from`: the Origin that is sent. */
 type Sending = { readonly cookie?: string; readonly from?: string | undefined };
 
-export async function postForm(origin: string, path: string, form: Readonly<Record<string, string>>, sending: Sending = {}): Promise<Page> {
+/** `form`: as URLSearchParams where a field comes more than once. */
+export async function postForm(
+  origin: string,
+  path: string,
+  form: Readonly<Record<string, string>> | URLSearchParams,
+  sending: Sending = {},
+): Promise<Page> {
   const { cookie, from } = { from: origin, ...sending };
   const headers = { ...(from === undefined ? {} : { origin: from }), ...(cookie === undefined ? {} : { cookie }) };
   return pageOf(await fetch(origin + path, { method: 'POST', redirect: 'manual', headers, body: new URLSearchParams(form) }));

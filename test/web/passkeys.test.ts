@@ -31,7 +31,7 @@ async function withPasskey(): Promise<{ readonly owner: string; readonly passkey
 
 async function signedIn(passkey: SoftPasskey): Promise<string> {
   const { cookie, status, text } = await signInWith(origin, passkey.assertion(await signInOptions(origin)));
-  expect([status, text]).toEqual([200, JSON.stringify({ location: '/patient/consents' })]);
+  expect([status, text]).toEqual([200, JSON.stringify({ location: '/patient' })]);
   return cookie;
 }
 
@@ -183,7 +183,7 @@ describe('signing in', () => {
     const led = async (next: string) => (await signInWith(origin, passkey.assertion(await signInOptions(origin)), { next })).json['location'];
     expect(await led('/auth/authorize?client_id=a&state=b')).toBe('/auth/authorize?client_id=a&state=b');
     for (const away of ['https://evil.example/', '//evil.example/', '/\\evil.example', 'javascript:alert(1)'])
-      expect(await led(away)).toBe('/patient/consents');
+      expect(await led(away)).toBe('/patient');
   });
 
   it('ends: by the patient, when the key is revoked, when the record is deleted or says that they died, and in time', async () => {

@@ -63,7 +63,8 @@ describe('a patient’s consents', () => {
     const who = await person();
     const id = await proposed(who);
     const list = await getPage(origin, '/patient/consents', who.cookie);
-    expect(list.text).toContain(`${INSURER}: waits for signatures`);
+    expect((await getPage(origin, '/patient', who.cookie)).text).toContain('as your record’s keeper proposes');
+    expect(list.text).toMatch(new RegExp(`<h2>${INSURER}</h2>\\s*<p><span class="soft">not in force yet`));
     const page = await review(who, id);
     expect(page.text).toMatch(/查阅者 Organization\/insurer; 用途 TREAT/);
     expect(page.text).toContain(`data-credentials="${who.passkey.id}"`);
@@ -76,7 +77,7 @@ describe('a patient’s consents', () => {
     expect((await send(who, 'withdraw', { id, ...signed(again, who.passkey) })).text).toContain('Withdrawn.');
     expect(await reads(who)).toBe(404);
     expect((await review(who, id)).text).toContain('It is over.');
-    expect((await getPage(origin, '/patient/consents', who.cookie)).text).not.toContain('Read it');
+    expect((await getPage(origin, '/patient/consents', who.cookie)).text).not.toContain('/patient/consents/review');
   });
 
   it('that somebody asks for are signed or refused, and whoever asks is told no more than that', async () => {
@@ -89,7 +90,7 @@ describe('a patient’s consents', () => {
     const [granted, refused] = [await ask(yes), await ask(no)];
     const idOf = ({ focus }: Task) => focus.reference.slice('Consent/'.length);
     const page = await review(yes, idOf(granted));
-    expect(page.text).toContain(`<code>${INSURER}</code> asks you for this, until `);
+    expect(page.text).toContain(`<strong>${INSURER}</strong> asks to read your record.`);
     const [approving, refusing] = page.text.split('action="/patient/consents/refuse"').map((text) => ({ ...page, text }));
     expect((await send(yes, 'sign', signed(approving as Page, yes.passkey))).text).toContain('once the other signature is there');
     expect((await approve(server.admin, await toldOf(granted, server.admin), [custodian])).status).toBe(201);
@@ -107,7 +108,7 @@ describe('a patient’s consents', () => {
   it('are nobody else’s: another patient finds them like those that are not there, and signs nothing of them', async () => {
     const [who, other] = [await person(), await person()];
     const id = await proposed(who);
-    expect((await getPage(origin, '/patient/consents', other.cookie)).text).toContain('There is none.');
+    expect((await getPage(origin, '/patient/consents', other.cookie)).text).toContain('none waits for you');
     const [foreign, absent] = [await review(other, id), await review(other, 'absent')];
     expect([foreign.status, foreign.text]).toEqual([404, absent.text]);
     const page = await review(who, id);

@@ -68,7 +68,7 @@ describe('the pages of a signed-in patient', () => {
       const away = await getPage(origin, path);
       expect([away.status, away.headers.get('location')]).toEqual([303, `/patient/sign-in?next=${path}`]);
     }
-    for (const path of ['/patient/data', '/patient/receipt', '/patient/trail', '/patient/language', '/patient/record/results'])
+    for (const path of ['/patient/data', '/patient/receipt', '/patient/trail', '/patient/record/results'])
       expect((await postForm(origin, path, { token: alice.token })).status, path).toBe(403);
     expect((await postForm(origin, '/patient/data', { token: bob.token }, { cookie: alice.cookie })).status).toBe(403);
   });
@@ -181,6 +181,12 @@ describe('the languages', () => {
     expect(text).toContain('<html lang="zh">');
     expect(text).toContain(patientWords.zh.home);
     expect((await send(alice, '/patient/language', { language: 'toString' })).status).toBe(400);
+    const leads = async (here: string) => (await send(alice, '/patient/language', { language: 'zh', here })).headers.get('location');
+    expect(await Promise.all(['/patient/trail', 'https://evil.example', '//evil.example'].map(leads))).toEqual([
+      '/patient/trail',
+      '/patient',
+      '/patient',
+    ]);
     const prefers = (header: string) => languageOf({ 'accept-language': header });
     expect([prefers('zh-CN,zh;q=0.9'), prefers('de, zh;q=0.5, en;q=0.7'), prefers('zh;q=0'), prefers('constructor')]).toEqual([
       'zh',
@@ -192,9 +198,12 @@ describe('the languages', () => {
 
   it('have all that is said, and the views have no words of their own', () => {
     expect(shapeOf(patientWords.zh)).toEqual(shapeOf(patientWords.en));
-    const views = ['frame', 'home', 'record', 'trail'].map((name) =>
-      readFileSync(new URL(`../../server/web/patient/${name}.ts`, import.meta.url), 'utf8'),
+    const sources = ['server/authz/passkeys.ts', 'server/consent/narrowing.ts', 'server/web/forms.ts'].map((file) =>
+      readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8'),
     );
+    for (const sentence of Object.keys(patientWords.zh.errors.sentences)) expect(sources.join('\n')).toContain(`'${sentence}'`);
+    const names = ['consent', 'consents', 'errors', 'frame', 'home', 'inbox', 'narrow', 'own-keys', 'passkeys', 'record', 'sign', 'terms', 'trail'];
+    const views = names.map((name) => readFileSync(new URL(`../../server/web/patient/${name}.ts`, import.meta.url), 'utf8'));
     expect(wordsIn('html`<p>Hello ${name}</p>`')).toEqual(['Hello']);
     expect(views.flatMap(wordsIn)).toEqual([]);
   });
@@ -202,9 +211,9 @@ describe('the languages', () => {
 
 /** Names of all that is said, in order. */
 function shapeOf(words: object, path = ''): readonly string[] {
-  return Object.entries(words).flatMap(([name, value]) =>
-    typeof value === 'string' ? [`${path}${name}`] : shapeOf(value as object, `${path}${name}.`),
-  );
+  // What others say in English has its translation only.
+  const own = Object.entries(words).filter(([name]) => name !== 'sentences');
+  return own.flatMap(([name, value]) => (typeof value === 'string' ? [`${path}${name}`] : shapeOf(value as object, `${path}${name}.`)));
 }
 
 /** What stands between tags in the templates of a view. */

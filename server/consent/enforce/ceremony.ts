@@ -79,11 +79,20 @@ export const SIGNED = 'signed-consent';
 const PREPARED_FOR_MS = 7 * 86_400_000;
 const ATTEMPTS = 5;
 
-type Prepared = { readonly statement: string; readonly consent: string; readonly related?: string };
+/** `narrows`: digest of the statement in whose place the patient may sign this one. */
+type Prepared = { readonly statement: string; readonly consent: string; readonly related?: string; readonly narrows?: string };
 
 type Asking = { readonly consent: ResourceDocument; readonly language: string };
-/** `until`: ms since 1970, when it cannot be signed any more; a week from now unless said. */
-type Stating = { readonly language: string; readonly supersedes?: string; readonly until?: number };
+/**
+ * `until`: ms since 1970, when it cannot be signed any more; a week from now unless said. `narrows`: the Consent that is asked for, and the digest of
+ * its statement.
+ */
+type Stating = {
+  readonly language: string;
+  readonly supersedes?: string;
+  readonly until?: number;
+  readonly narrows?: { readonly id: string; readonly digest: string };
+};
 /** Actors are references, the reading is named where it need not be. */
 type Terms = { readonly consent: ResourceDocument; readonly reading: { readonly policy?: readonly object[] }; readonly compiled: CompiledConsent };
 
@@ -106,13 +115,13 @@ export async function readTerms(deps: Ceremony, { consent: sent, language }: Ask
 export async function stateTerms(
   deps: Ceremony,
   { consent, reading, compiled }: Terms,
-  { language, supersedes, until }: Stating,
+  { language, supersedes, until, narrows }: Stating,
 ): Promise<PreparedConsent & { readonly record: RecordWrite & { kind: 'put' } }> {
   const now = deps.now();
   const shown = renderTerms(compiled, language);
   const unstamped = consent.value['meta'] === undefined ? {} : { meta: { versionId: undefined, lastUpdated: undefined } };
   const text = withMembers(consent.text, {
-    id: newIdFor(consent.value, deps.base),
+    id: narrows?.id ?? newIdFor(consent.value, deps.base),
     status: 'active',
     ...reading,
     ...unstamped,
@@ -138,9 +147,15 @@ export async function stateTerms(
     ...(frozen ? { related: frozen.digest } : {}),
   });
   const digest = digestOf(statement);
-  const value: Prepared = { statement, consent: text, ...(frozen ? { related: frozen.text } : {}) };
+  const beside = { ...(frozen ? { related: frozen.text } : {}), ...(narrows ? { narrows: narrows.digest } : {}) };
+  const value: Prepared = { statement, consent: text, ...beside };
   const record = { kind: 'put' as const, recordKind: PREPARED, id: digest, value, expires, lookup: [`consent:${String(final.id)}`] };
   return { consent: text, statement, digest, expires, record };
+}
+
+/** The Consent of a statement that was prepared, exact text. */
+export async function preparedText(deps: Ceremony, digest: string): Promise<string | undefined> {
+  return ((await deps.records.get(PREPARED, digest))?.value as Prepared | undefined)?.consent;
 }
 
 /** What is asked for may be written down as a draft or a proposal; what is signed is in force. */
@@ -182,10 +197,10 @@ export async function signPrepared(
   deps: Ceremony,
   { consent, signatures }: { readonly consent: ResourceValue; readonly signatures: Signatures },
 ): Promise<Signed> {
-  const [found] = await deps.records.list(PREPARED, { lookup: `consent:${String(consent.id)}`, limit: 1 });
-  const statement = (found?.value as Prepared | undefined)?.statement ?? '{}';
-  const sent = statementText({ ...(JSON.parse(statement) as Statement), consent: unversioned(consent) });
-  if (sent !== statement) throw new AssentError('invalid-signature', 'This Consent was not prepared here, or its terms were changed.');
+  const found = await deps.records.list(PREPARED, { lookup: `consent:${String(consent.id)}` });
+  const statements = found.map(({ value }) => (value as unknown as Prepared).statement);
+  const statement = statements.find((each) => statementText({ ...(JSON.parse(each) as Statement), consent: unversioned(consent) }) === each);
+  if (statement === undefined) throw new AssentError('invalid-signature', 'This Consent was not prepared here, or its terms were changed.');
   return signConsent(deps, { statement, signatures });
 }
 
@@ -211,11 +226,16 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
   const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
   if (kept && kept.value.state !== 'proposed' && kept.value.state !== 'active')
     throw new AssentError('invalid-signature', 'This Consent is over; prepare a new one.');
+  const narrows = kept !== undefined && kept.value.digest !== digest;
+  if (narrows && !mayNarrow(kept.value, prepared)) throw new AssentError('invalid-signature', 'The terms of this Consent are others by now.');
   const signers = lookedUpOnce(deps);
   const accepted = await acceptSignatures(signatures, { statement, text, consent: compiled, now, ...askedOf(deps, signers) });
   await requireCustody(deps, compiled, accepted);
   await requireSigners(deps, { patient: compiled.patient, accepted, statement }, signers);
-  const before = await stillTrusted(kept?.value.approvals ?? [], { ...signers, now }, deps.log.entries(`Consent/${id}`));
+  if (narrows && !accepted.some(({ role }) => role === 'patient'))
+    throw new AssentError('invalid-signature', 'The patient alone narrows what is asked for.');
+  // Over other terms a signature says nothing of these.
+  const before = await stillTrusted(narrows ? [] : (kept?.value.approvals ?? []), { ...signers, now }, deps.log.entries(`Consent/${id}`));
   const approvals = mergeApprovals(before, accepted);
   if (kept?.value.state === 'active' && stored) return { kind: 'already-active', row: rowOf(stored) };
   const active = isComplete(approvals, deps.approvals);
@@ -232,6 +252,11 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
   const step = { compiled, id, prepared, record, stored, statement, before, unchanged: signers.unchanged() };
   const row = await commitSigning(deps, { ...step, beside: await deps.requested(id, record, approvals) }, kept?.revision ?? null);
   return row && { kind: active ? 'activated' : 'proposed', row };
+}
+
+/** Made in the place of just these terms, to which nobody has said yes for the patient. */
+function mayNarrow({ state, digest, approvals }: ConsentRecord, { narrows }: Prepared): boolean {
+  return state === 'proposed' && narrows === digest && approvals.every(({ role }) => role === 'custodian');
 }
 
 /** What is asked about those who sign. Of authorities only those for the part of life the patient is in. */
@@ -345,8 +370,8 @@ async function endSuperseded(
 export async function statementOf(deps: Ceremony, id: string): Promise<ConsentStatement | undefined> {
   const kept = (await recordOf(deps, id))?.value;
   if (!kept || deps.caller.actor !== `Patient/${patientAndCustodians(kept).patient}`) return undefined;
-  const { statement, digest, state } = kept;
-  return { statement, digest, state };
+  const { statement, digest, state, approvals } = kept;
+  return { statement, digest, state, signed: approvals.some(({ role }) => role !== 'custodian') };
 }
 
 export function patientAndCustodians({ statement }: ConsentRecord): { readonly patient: string; readonly custodians: readonly string[] } {

@@ -13,8 +13,19 @@ import { newIdFor } from '../../fhir/new-ids.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import type { Guard, RecordWrite, StoredResource } from '../../store/port.ts';
 import type { CompiledConsent } from '../compile.ts';
-import type { ConsentStatement, Row, SignedEnd } from '../gate.ts';
-import { afterwards, type ConsentRequest, type Happening, isWaiting, type Party, type PartyTask, requestTask, taskAfter } from '../requests.ts';
+import type { ConsentStatement, PreparedConsent, Row, SignedEnd } from '../gate.ts';
+import { narrowedProvision, type Narrowing } from '../narrowing.ts';
+import {
+  afterwards,
+  type Change,
+  type ConsentRequest,
+  type Happening,
+  isWaiting,
+  type Party,
+  type PartyTask,
+  requestTask,
+  taskAfter,
+} from '../requests.ts';
 import type { Statement } from '../statement.ts';
 import { acceptRefusal, type Approval } from '../workflow.ts';
 import {
@@ -23,6 +34,8 @@ import {
   type Ceremony,
   commitConsents,
   type ConsentRecord,
+  prepareConsent,
+  preparedText,
   readTerms,
   recordOf,
   sealedVersion,
@@ -129,8 +142,26 @@ export async function approveConsent(
   return signConsent(deps, { statement: record.value.statement, signatures });
 }
 
-/** By the patient, on their behalf, or by the custodian. Throws AssentError('invalid-signature'). Resolves with the Consent. */
-export async function refuseConsent(deps: Ceremony, id: string, signed: SignedEnd): Promise<Row> {
+/**
+ * Terms that take less than what was asked for, for the patient alone, to be signed in its place: then the custodian is asked anew. Throws AssentError:
+ * not-found, invalid-consent.
+ */
+export async function narrowRequest(
+  deps: Ceremony,
+  id: string,
+  { language, ...less }: Narrowing & { readonly language: string },
+): Promise<PreparedConsent> {
+  const known = await askedStatementOf(deps, id);
+  const asked = known?.asked && !known.signed ? await preparedText(deps, known.digest) : undefined;
+  if (!known?.asked || asked === undefined) throw new AssentError('not-found');
+  const provision = narrowedProvision(JSON.parse(asked) as ResourceValue, less, deps.now());
+  const text = withMembers(asked, { provision });
+  const consent = { text, value: JSON.parse(text) as ResourceValue };
+  return prepareConsent(deps, { consent, language, until: known.asked.deadline, narrows: { id, digest: known.digest } });
+}
+
+/** By the patient, on their behalf, or by the custodian; `reason`: kept in their own Task. Throws AssentError('invalid-signature'). Resolves with the Consent. */
+export async function refuseConsent(deps: Ceremony, id: string, signed: SignedEnd, reason?: string): Promise<Row> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const [request, record, stored] = [await requestOf(deps, id), await recordOf(deps, id), await storedConsent(deps, id)];
     const custodians = record ? (JSON.parse(record.value.statement) as Statement).custodians : [];
@@ -146,7 +177,7 @@ export async function refuseConsent(deps: Ceremony, id: string, signed: SignedEn
     if (!request || !record || !stored) throw new AssentError('invalid-signature');
     if (by.role === 'patient') await requireLiving(deps, request.value.patient);
     if (request.value.state === 'refused' || request.value.state === 'closed') return rowOf(stored);
-    if (!(await endRequest(deps, { id, request, happening: 'refused', by: [by], guards: signers.unchanged() }))) continue;
+    if (!(await endRequest(deps, { id, request, happening: 'refused', by: [by], guards: signers.unchanged(), reason }))) continue;
     const rejected = await storedConsent(deps, id);
     if (rejected) return rowOf(rejected);
   }
@@ -192,10 +223,11 @@ type Ending = {
   readonly happening: 'refused' | 'deadline';
   readonly by: readonly Pick<Approval, 'who' | 'role' | 'jws'>[];
   readonly guards: readonly Guard[];
+  readonly reason?: string | undefined;
 };
 
 /** False: something moved, and has to be looked at again. Throws AssentError('invalid-signature') for what is over. */
-async function endRequest(deps: Ceremony, { id, request, happening, by, guards }: Ending): Promise<boolean> {
+async function endRequest(deps: Ceremony, { id, request, happening, by, guards, reason }: Ending): Promise<boolean> {
   const isLate = happening === 'refused' && request.value.deadline <= deps.now();
   const state = isLate ? undefined : afterwards(request.value.state, happening);
   if (!state) throw isOver();
@@ -210,7 +242,7 @@ async function endRequest(deps: Ceremony, { id, request, happening, by, guards }
     consents: rejected ? [{ ...rejected, ...(by.length > 0 ? { signed: by } : {}) }] : [],
     provenance: undefined,
     guards: [...guards, ...(stored ? [{ kind: 'version' as const, type: 'Consent', id, version: stored.version }] : []), indexed],
-    beside: [await besideOf(deps, { id, request, state, by })],
+    beside: [await besideOf(deps, { id, request, change: { state, by, reason } })],
   });
 }
 
@@ -226,9 +258,11 @@ export async function requestBeside(
   if (!request) return [];
   const happening = happeningOf(record.state);
   const state = afterwards(request.value.state, happening);
-  if (happening === 'ended') return state ? [await besideOf(deps, { id, request, state, by })] : [];
+  if (happening === 'ended') return state ? [await besideOf(deps, { id, request, change: { state, by } })] : [];
   if (!state || request.value.deadline <= deps.now()) throw isOver();
-  return [await besideOf(deps, { id, request, state, by })];
+  const { digest, statement } = record;
+  const terms = digest === request.value.digest ? undefined : { digest, statement };
+  return [await besideOf(deps, { id, request, change: { state, by, terms } })];
 }
 
 function happeningOf(state: ConsentRecord['state']): Happening {
@@ -236,38 +270,37 @@ function happeningOf(state: ConsentRecord['state']): Happening {
   return state === 'proposed' ? 'signed' : 'ended';
 }
 
-type Step = {
-  readonly id: string;
-  readonly request: Kept<ConsentRequest>;
-  readonly state: ConsentRequest['state'];
-  readonly by: readonly Signer[];
-};
+type Step = { readonly id: string; readonly request: Kept<ConsentRequest>; readonly change: Change };
 
-async function besideOf(deps: Ceremony, { id, request, state, by }: Step): Promise<Beside> {
+async function besideOf(deps: Ceremony, { id, request, change }: Step): Promise<Beside> {
   const { value, revision } = request;
-  const changed = await Promise.all(value.tasks.map((task) => changedTask(deps, task, { request: value, state, by })));
+  const { state, terms } = change;
+  const changed = await Promise.all(value.tasks.map((task) => changedTask(deps, task, { request: value, change })));
   // Who asked is told of a grant at once; of anything else when the places are free anyway.
   const freed = state === 'approved' ? value.places : [];
   return {
     guards: [{ kind: 'record', recordKind: REQUESTED, id, revision }, ...changed.flatMap((one) => (one ? [one.guard] : []))],
     resources: changed.flatMap((one) => (one ? [one.row] : [])),
-    records: [kept(id, { ...value, state }), ...freed.map((place) => ({ kind: 'delete' as const, recordKind: PLACE, id: place }))],
+    records: [
+      kept(id, { ...value, state, digest: terms?.digest ?? value.digest }),
+      ...freed.map((place) => ({ kind: 'delete' as const, recordKind: PLACE, id: place })),
+    ],
   };
 }
 
 async function changedTask(
   deps: Ceremony,
   task: PartyTask,
-  { request, ...step }: { readonly request: ConsentRequest } & Pick<Step, 'state' | 'by'>,
+  { request, change }: { readonly request: ConsentRequest; readonly change: Change },
 ): Promise<{ readonly row: StoredResource; readonly guard: Guard } | undefined> {
   const stored = await storedById(deps, 'Task', task.id);
-  const after = stored && !stored.deleted ? taskAfter(JSON.parse(stored.body) as ResourceValue, task, step) : undefined;
+  const after = stored && !stored.deleted ? taskAfter(JSON.parse(stored.body) as ResourceValue, task, change) : undefined;
   if (!stored || !after) return undefined;
   const row = sealedVersion(deps, withMembers(stored.body, changedMembers(after)), { id: task.id, after: stored, ...visibleTo(task, request) });
   return { row, guard: { kind: 'version', type: 'Task', id: task.id, version: stored.version } };
 }
 
-const CHANGING = ['status', 'statusReason', 'businessStatus', 'output'];
+const CHANGING = ['status', 'input', 'statusReason', 'businessStatus', 'output'];
 
 function changedMembers(task: ResourceValue): Record<string, unknown> {
   return Object.fromEntries(CHANGING.flatMap((name) => (task[name] === undefined ? [] : [[name, task[name]]])));

@@ -19,9 +19,10 @@ const known = (credentials = []) => credentials.map(({ id, ...rest }) => ({ ...r
 
 async function post(url, fields) {
   const response = await fetch(url, { method: 'POST', body: new URLSearchParams(fields) });
-  const body = await response.json();
-  if (!response.ok) throw new Error(body.issue?.[0]?.diagnostics ?? 'The server refused.');
-  return body;
+  const body = await response.json().catch(() => ({}));
+  if (response.ok) return body;
+  const [issue] = body.issue ?? [];
+  throw Object.assign(new Error(), { said: issue?.diagnostics });
 }
 
 async function created({ challenge, user, excludeCredentials, ...options }) {
@@ -71,9 +72,11 @@ async function sign(form) {
 
 const acts = { add, enrol: (form) => withOptions(form, created), 'sign-in': (form) => withOptions(form, signed), sign };
 
-function said(error) {
-  if (error.name === 'NotAllowedError') return 'It was not done: cancelled, out of time, or there is no passkey for this on the device.';
-  return error.name === 'InvalidStateError' ? 'This device has a passkey for this record already.' : error.message;
+/** The page brings the words: data-cancelled, data-known, data-refused, data-unsupported. */
+function sentence(error, words) {
+  if (error.name === 'NotAllowedError' || error.name === 'AbortError') return words.cancelled;
+  if (error.name === 'InvalidStateError') return words.known;
+  return error.said ?? (navigator.credentials ? words.refused : words.unsupported);
 }
 
 async function act(form) {
@@ -83,7 +86,7 @@ async function act(form) {
   try {
     await acts[form.dataset.passkey](form);
   } catch (error) {
-    problem.textContent = said(error);
+    problem.textContent = sentence(error, problem.dataset);
   }
   for (const button of buttons) button.disabled = false;
 }

@@ -1,19 +1,25 @@
 /**
- * The patient's own Consents, to read, sign and withdraw: /patient/consents.
+ * The patient's own Consents, to read, sign, refuse and withdraw: /patient/consents.
  * Invariants: all that is shown comes from the Gate made for the patient; ids travel in form bodies; a signature is asked for only beside its words.
  */
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
-import type { ConsentStatement, Gate, GateFor, Row } from '../../consent/gate.ts';
-import { refusalStatement, withdrawalStatement } from '../../consent/workflow.ts';
+import type { Gate, GateFor, Row } from '../../consent/gate.ts';
 import { AssentError } from '../../errors.ts';
 import type { Search } from '../../search/create-search.ts';
-import { acceptForms, type Form, requireFormOf, show, showErrors } from '../forms.ts';
+import { acceptForms, type Form, requireFormOf } from '../forms.ts';
 import { type Html, html } from '../html.ts';
 import { time } from '../layout.ts';
+import { consentPage, LONGEST_REASON, narrowedPage } from './consent.ts';
+import { showErrorsTo } from './errors.ts';
+import { type Reader, readerOf, showTo } from './frame.ts';
+import { askedOf } from './inbox.ts';
+import { namesOf } from './names.ts';
+import { narrowingIn } from './narrow.ts';
 import { type ListedKey, SCRIPT_PATH } from './passkeys.ts';
-import type { PatientCookies, PatientSession } from './sessions.ts';
-import { signedIn, SIGNED_FORM_BYTES, signForm, termsOf } from './sign.ts';
+import type { PatientCookies } from './sessions.ts';
+import { signedIn, SIGNED_FORM_BYTES } from './sign.ts';
+import { type ConsentTerms, type Names, partiesOf, readersOf, termsList } from './terms.ts';
 
 export type ConsentPages = {
   readonly gateFor: GateFor;
@@ -27,113 +33,126 @@ export type ConsentPages = {
 
 const logged = { config: { interaction: 'patient' } };
 const MOST = 100;
-const TITLE = 'Your consents';
+const PAGE = '/patient/consents';
+
+type Opened = { readonly reader: Reader; readonly gate: Gate; readonly form: Form };
 
 export function consentPages(pages: ConsentPages): FastifyPluginAsync {
   const { gateFor, sessions, origin } = pages;
-  const shown = (reply: FastifyReply, title: string, content: Html) => show(reply, title, content, { script: origin + SCRIPT_PATH });
-  const opened = async ({ headers, body }: FastifyRequest) => {
-    const session = await sessions.find(headers.cookie);
-    requireFormOf(session, body as Form);
-    return { session, gate: gateFor(session.caller), form: body as Form };
+  const opened = async (request: FastifyRequest): Promise<Opened> => {
+    const [session, form] = [await sessions.find(request.headers.cookie), request.body as Form];
+    requireFormOf(session, form);
+    return { reader: readerOf(session, request), gate: gateFor(session.caller), form };
   };
   return async (app) => {
     acceptForms(app, origin, SIGNED_FORM_BYTES);
-    showErrors(app, { href: '/patient/consents', text: TITLE });
-    app.get('/patient/consents', logged, async (request, reply) => {
+    showErrorsTo(app, { href: PAGE, text: ({ pages: { [PAGE]: page } }) => page.title });
+    app.get(PAGE, logged, async (request, reply) => {
       const session = await sessions.find(request.headers.cookie);
-      if (!session) return reply.redirect('/patient/sign-in?next=/patient/consents', 303);
-      return shown(reply, TITLE, listPage(session, await consentsOf(pages, session)));
+      if (!session) return reply.redirect(`/patient/sign-in?next=${PAGE}`, 303);
+      return showList(pages, readerOf(session, request), reply);
     });
-    app.post('/patient/consents/review', logged, async (request, reply) => {
-      const { session, gate, form } = await opened(request);
-      return shown(reply, 'One consent', await reviewPage(pages, { session, gate, id: form.get('id') ?? '' }));
+    const scripted = { script: origin + SCRIPT_PATH, here: PAGE };
+    app.post(`${PAGE}/review`, logged, async (request, reply) => {
+      const found = await opened(request);
+      return showTo(found.reader, reply, { ...(await consentPage(pages, found.reader, await oneOf(found))), ...scripted });
     });
-    app.post('/patient/consents/sign', logged, async (request, reply) => {
-      const { session, gate, form } = await opened(request);
+    app.post(`${PAGE}/narrow`, logged, async (request, reply) => {
+      const found = await opened(request);
+      const { reader, gate, form } = found;
+      const { id, known } = await oneOf(found);
+      const less = narrowingIn(form, askedOf(id, known).terms);
+      const { statement, digest } = await gate.narrowRequest(id, { ...less, language: reader.language });
+      const content = await narrowedPage(pages, reader, { id, gate, known: { ...known, statement, digest } });
+      return showTo(reader, reply, { title: reader.words.narrow.narrower, content, ...scripted });
+    });
+    const answers = (act: string, answer: (opened: Opened) => Promise<keyof Reader['words']['consents']['done']>) =>
+      app.post(`${PAGE}/${act}`, logged, async (request, reply) => {
+        const found = await opened(request);
+        return showDone(found.reader, reply, await answer(found));
+      });
+    answers('sign', async ({ reader, gate, form }) => {
       const { statement, signature } = signedIn(form);
-      const { kind } = await gate.signConsent({ statement, signatures: [{ who: session.patient, jws: signature }] });
-      return shown(
-        reply,
-        TITLE,
-        donePage(kind === 'proposed' ? 'Signed. It is in force once the other signature is there.' : 'Signed. It is in force.'),
-      );
+      const { kind } = await gate.signConsent({ statement, signatures: [{ who: reader.session.patient, jws: signature }] });
+      return kind === 'proposed' ? 'proposed' : 'active';
     });
-    app.post('/patient/consents/refuse', logged, async (request, reply) => {
-      const { gate, form } = await opened(request);
-      await gate.refuseConsent(form.get('id') ?? '', signedIn(form));
-      return shown(reply, TITLE, donePage('Refused. Nothing is shown, and whoever asked is not told why.'));
+    answers('refuse', async ({ gate, form }) => {
+      await gate.refuseConsent(form.get('id') ?? '', signedIn(form), reasonIn(form));
+      return 'refused';
     });
-    app.post('/patient/consents/withdraw', logged, async (request, reply) => {
-      const { gate, form } = await opened(request);
+    answers('withdraw', async ({ gate, form }) => {
       await gate.withdrawConsent(form.get('id') ?? '', signedIn(form));
-      return shown(reply, TITLE, donePage('Withdrawn. Nothing is shown by it any more.'));
+      return 'withdrawn';
     });
   };
 }
 
-async function consentsOf({ gateFor, search }: ConsentPages, { caller, patient }: PatientSession): Promise<readonly Row[]> {
-  const query = `patient=${patient}&_sort=-_lastUpdated&_count=${MOST}&_total=none`;
-  const { where, order, count, total } = search.plan('Consent', new URLSearchParams(query), 'strict');
-  return (await gateFor(caller).search({ type: 'Consent', where, order, count, total, query: `Consent?${query}` })).rows;
-}
-
-const states: Readonly<Record<string, string>> = { proposed: 'waits for signatures', active: 'in force', inactive: 'over', rejected: 'refused' };
-
-function listPage({ formToken, patient }: PatientSession, rows: readonly Row[]): Html {
-  return html`<p>Signed in as <code>${patient}</code>. <a href="/patient/passkeys">Your passkeys</a> <a href="/patient">All your pages</a></p>
-${rows.length === 0 ? html`<p role="status">There is none.</p>` : undefined}
-<ol>${rows.map((row) => card(row, formToken))}</ol>`;
-}
-
-function card({ id, body, lastUpdated }: Row, formToken: string): Html {
-  const { status = '', provision } = JSON.parse(body) as { readonly status?: string; readonly provision?: { readonly actor?: readonly Actor[] } };
-  const who = (provision?.actor ?? []).map(({ reference }) => reference?.reference ?? reference?.display ?? 'someone unnamed').join(', ');
-  return html`<li class="card">
-<h3>${who === '' ? 'Everyone' : who}: ${states[status] ?? status}</h3>
-<p>${time(lastUpdated)}</p>
-${status === 'proposed' || status === 'active' ? reviewForm(id, formToken) : undefined}
-</li>`;
-}
-
-type Actor = { readonly reference?: { readonly reference?: string; readonly display?: string } };
-
-function reviewForm(id: string, formToken: string): Html {
-  return html`<form method="post" action="/patient/consents/review">
-<input type="hidden" name="id" value="${id}">
-<input type="hidden" name="token" value="${formToken}">
-<button class="plain">Read it</button>
-</form>`;
-}
-
-type Reviewing = { readonly session: PatientSession; readonly gate: Gate; readonly id: string };
-
-async function reviewPage({ keysOf, clock }: ConsentPages, { session, gate, id }: Reviewing): Promise<Html> {
+/** The one that a form names. Throws AssentError('not-found'). */
+async function oneOf({ gate, form }: Opened) {
+  const id = form.get('id') ?? '';
   const known = await gate.statementOf(id);
   if (!known) throw new AssentError('not-found');
-  const keys = await keysOf(session.patient);
-  return html`${termsOf(known.statement)}
-${answersTo(known, { session, keys, id, now: clock() })}
-<p><a href="/patient/consents">${TITLE}</a></p>`;
+  return { id, known, gate };
 }
 
-type Answering = { readonly session: PatientSession; readonly keys: readonly ListedKey[]; readonly id: string; readonly now: number };
-
-/** What the patient can do about it now. */
-function answersTo({ statement, digest, state, asked }: ConsentStatement, { session, keys, id, now }: Answering): Html {
-  const ended = { consent: `Consent/${id}`, digest, now };
-  const ending = (action: string, button: string, text: string) =>
-    signForm(session, keys, { statement: text, action: `/patient/consents/${action}`, button, fields: { id } });
-  if (state === 'active') return ending('withdraw', 'Withdraw with your passkey', withdrawalStatement(ended));
-  if (state !== 'proposed') return html`<p role="status">It is over.</p>`;
-  const sign = signForm(session, keys, { statement, action: '/patient/consents/sign', button: 'Sign with your passkey' });
-  if (!asked) return sign;
-  return html`<p><code>${asked.by}</code> asks you for this, until ${time(asked.deadline)}.</p>
-${sign}
-${ending('refuse', 'Refuse with your passkey', refusalStatement(ended))}`;
+/** As one line. */
+function reasonIn(form: Form): string | undefined {
+  const line = (form.get('reason') ?? '')
+    .replaceAll(/\s|\p{Cc}/gu, ' ')
+    .trim()
+    .slice(0, LONGEST_REASON);
+  return line === '' ? undefined : line;
 }
 
-function donePage(sentence: string): Html {
-  return html`<p class="good" role="status">${sentence}</p>
-<p><a href="/patient/consents">${TITLE}</a></p>`;
+function showDone(reader: Reader, reply: FastifyReply, done: keyof Reader['words']['consents']['done']): FastifyReply {
+  const { consents, pages } = reader.words;
+  const content = html`<p class="good" role="status">${consents.done[done]}</p>
+<p><a href="${PAGE}">${pages[PAGE].title}</a></p>`;
+  return showTo(reader, reply, { title: consents.one, content, here: PAGE });
+}
+
+async function showList({ gateFor, search }: ConsentPages, reader: Reader, reply: FastifyReply): Promise<FastifyReply> {
+  const { caller, patient } = reader.session;
+  const gate = gateFor(caller);
+  const query = `patient=${patient}&_sort=-_lastUpdated&_count=${MOST}&_total=none`;
+  const { where, order, count, total } = search.plan('Consent', new URLSearchParams(query), 'strict');
+  const { rows } = await gate.search({ type: 'Consent', where, order, count, total, query: `Consent?${query}` });
+  const parties = new Set(rows.flatMap((row) => partiesOf(consentIn(row))));
+  const content = listPage(reader, rows, await namesOf(gate, search, [...parties]));
+  return showTo(reader, reply, { title: reader.words.pages[PAGE].title, content });
+}
+
+type Listed = ConsentTerms & { readonly status?: string };
+
+const consentIn = ({ body }: Row): Listed => JSON.parse(body) as Listed;
+
+const isOpen = (row: Row): boolean => ['proposed', 'active'].includes(consentIn(row).status ?? '');
+
+function listPage(reader: Reader, rows: readonly Row[], names: Names): Html {
+  const { words } = reader;
+  const [open, past] = [rows.filter(isOpen), rows.filter((row) => !isOpen(row))];
+  const cards = (of: readonly Row[]) => html`<ol>${of.map((row) => card(reader, row, names))}</ol>`;
+  return html`${open.length === 0 ? html`<p role="status">${words.consents.none}</p>` : cards(open)}
+${past.length === 0 ? undefined : html`<details><summary>${words.consents.past} ${past.length}</summary>${cards(past)}</details>`}`;
+}
+
+function card(reader: Reader, row: Row, names: Names): Html {
+  const { words, session } = reader;
+  const { consents } = words;
+  const consent = consentIn(row);
+  const { status = '' } = consent;
+  const state = html`<span class="${status === 'active' ? 'good' : 'soft'}">${consents.states[status] ?? status}</span>`;
+  return html`<li class="card"><h2>${readersOf(reader, consent, names)}</h2>
+<p>${state} <span class="soft">${time(row.lastUpdated)}</span></p>
+${termsList(reader, consent, { names })}
+${
+  isOpen(row)
+    ? html`<form method="post" action="${PAGE}/review">
+<input type="hidden" name="id" value="${row.id}">
+<input type="hidden" name="token" value="${session.formToken}">
+<button class="plain">${status === 'active' ? consents.open : consents.read}</button>
+</form>`
+    : undefined
+}
+</li>`;
 }

@@ -1,44 +1,70 @@
 /**
- * What surrounds the pages that a signed-in patient reads: the way to the others, the languages, and the way out.
+ * What surrounds the patient's pages: the way to the others, the other language, and the way out.
  * Invariant: all of it works without a script; a link names a page of ours and nothing about who reads it.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Html, html } from '../html.ts';
 import { type Language, languageOf, languages } from '../language.ts';
-import { page, pageHeaders } from '../layout.ts';
+import { page, pageHeaders, scriptedHeaders } from '../layout.ts';
 import type { PatientSession } from './sessions.ts';
 import { type PatientWords, patientWords } from './words.ts';
 
-/** Who reads a page, and in which words. */
-export type Reader = { readonly session: PatientSession; readonly language: Language; readonly words: PatientWords };
+/** Whoever looks at a page, and in which words. */
+export type Visitor = { readonly session?: PatientSession | undefined; readonly language: Language; readonly words: PatientWords };
 
+/** One who is signed in. */
+export type Reader = Visitor & { readonly session: PatientSession };
+
+export const HOME = '/patient';
 export const paths = ['/patient/consents', '/patient/trail', '/patient/record', '/patient/data', '/patient/passkeys'] as const;
 
-export function readerOf(session: PatientSession, { headers }: Pick<FastifyRequest, 'headers'>): Reader {
+type Request = Pick<FastifyRequest, 'headers'>;
+
+export function visitorOf({ headers }: Request): Visitor {
   const language = languageOf(headers);
-  return { session, language, words: patientWords[language] };
+  return { language, words: patientWords[language] };
 }
 
-/** A page of `content` under `title`. */
-export function showTo(reader: Reader, reply: FastifyReply, title: string, content: Html): FastifyReply {
-  return reply.headers({ ...pageHeaders, vary: 'Accept-Language, Cookie' }).send(pageFor(reader, title, content));
+export function readerOf(session: PatientSession, request: Request): Reader {
+  return { ...visitorOf(request), session };
 }
 
-export function pageFor({ session, language, words }: Reader, title: string, content: Html): string {
-  return page(title, content, { language, words, before: menu(words), after: foot(session, words) });
+export type Shown = {
+  /** It also heads the page. */
+  readonly title: string;
+  readonly content: Html;
+  /** The absolute URL of the one script that it runs. */
+  readonly script?: string;
+  /** Where the other language leads, from a page that answers a form. */
+  readonly here?: string;
+};
+
+export function showTo(visitor: Visitor, reply: FastifyReply, { title, content, script, here }: Shown): FastifyReply {
+  const { session, language, words } = visitor;
+  const { method, url } = reply.request;
+  const path = here ?? (method === 'GET' ? url : HOME);
+  const beside = otherLanguages(visitor, path);
+  const around = session ? { before: path === HOME ? undefined : menu(words), after: foot(session, words) } : {};
+  const headers = script === undefined ? pageHeaders : scriptedHeaders(script);
+  return reply.headers({ ...headers, vary: 'Accept-Language, Cookie' }).send(page(title, content, { language, words, beside, ...around }));
 }
 
 function menu(words: PatientWords): Html {
-  return html`<nav aria-label="${words.menu}"><ul class="menu">${paths.map((path) => html`<li><a href="${path}">${words.pages[path].title}</a></li>`)}</ul></nav>`;
+  const items = [HOME, ...paths] as const;
+  return html`<nav aria-label="${words.menu}"><ul class="menu">${items.map((path) => html`<li><a href="${path}">${path === HOME ? words.start : words.pages[path].title}</a></li>`)}</ul></nav>`;
+}
+
+/** Whoever cannot read the page has to find it: it heads the page, each language by its own name. */
+function otherLanguages({ language, words }: Visitor, path: string): Html {
+  const others = Object.entries(languages).filter(([code]) => code !== language);
+  return html`<form method="post" action="/patient/language" aria-label="${words.languages}">
+<input type="hidden" name="here" value="${path}">
+${others.map(([code, name]) => html`<button class="plain" name="language" value="${code}" lang="${code}">${name}</button>`)}
+</form>`;
 }
 
 function foot({ patient, formToken }: PatientSession, words: PatientWords): Html {
-  return html`<form method="post" action="/patient/language">
-<input type="hidden" name="token" value="${formToken}">
-<fieldset><legend>${words.languages}</legend>
-${Object.entries(languages).map(([code, name]) => html`<button class="plain" name="language" value="${code}" lang="${code}">${name}</button> `)}
-</fieldset></form>
-<form method="post" action="/patient/sign-out">
+  return html`<form method="post" action="/patient/sign-out">
 <p class="soft">${words.signedInAs} <code>${patient}</code></p>
 <input type="hidden" name="token" value="${formToken}">
 <button class="plain">${words.signOut}</button>

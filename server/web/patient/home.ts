@@ -1,9 +1,14 @@
-/** The first of the patient's pages: what there is, each in a sentence. And the one that offers the file of all data. */
+/** The first of the patient's pages: who waits for an answer, and what else there is, each in a sentence. And the page that offers the file of all data. */
 import { type Html, html } from '../html.ts';
 import { paths, type Reader } from './frame.ts';
+import { type Waiting, waitingCard } from './inbox.ts';
 
-export function homePage({ words }: Reader): Html {
-  return html`<ul>${paths.map((path) => html`<li class="card"><h2><a href="${path}">${words.pages[path].title}</a></h2><p>${words.pages[path].says}</p></li>`)}</ul>`;
+export function homePage(reader: Reader, waiting: Waiting): Html {
+  const { inbox, pages } = reader.words;
+  const { asked } = waiting;
+  return html`<h2>${inbox.title}${asked.length === 0 ? undefined : html` <span class="count">${asked.length}</span>`}</h2>
+${asked.length === 0 ? html`<p role="status">${inbox.none}</p>` : html`<ol>${asked.map((each) => waitingCard(reader, each, waiting.names))}</ol>`}
+<ul class="ways">${paths.map((path) => html`<li><h2><a href="${path}">${pages[path].title}</a></h2><p class="soft">${pages[path].says}</p></li>`)}</ul>`;
 }
 
 export function dataPage({ session, words }: Reader): Html {

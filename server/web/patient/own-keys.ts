@@ -6,8 +6,9 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { keyStatement, webauthnSignature } from '../../consent/workflow.ts';
 import { AssentError } from '../../errors.ts';
-import { type Form, requireFormOf, show } from '../forms.ts';
+import { type Form, requireFormOf } from '../forms.ts';
 import { html } from '../html.ts';
+import { readerOf, showTo } from './frame.ts';
 import { type ListedKey, SCRIPT_PATH } from './passkeys.ts';
 import type { PasskeyPages } from './plugin.ts';
 import { signedIn, signForm } from './sign.ts';
@@ -77,12 +78,15 @@ export function ownKeyRoutes(app: FastifyInstance, { sessions, keysOf, gateFor, 
     const keys = await keysOf(owner);
     if (!keys.some((key) => key.kid === kid && !key.revoked)) throw new AssentError('not-found');
     const statement = keyStatement('key-revocation', { owner, kid, reason: 'lost' }, { audience: base, now: clock() });
+    const reader = readerOf(session, request);
+    const { words } = reader;
     const others = keys.filter((key) => key.kid !== kid);
-    const asked = { statement, action: '/patient/passkeys/revoke', button: 'End it, by another passkey of yours' };
-    const content = html`<p>The key <code>${kid}</code> will sign nothing any more, and sign nobody in. What it signed stays in force: withdraw that where you did not mean it.</p>
-${signForm(session, others, asked)}
-<p><a href="${PAGE}">Your passkeys</a></p>`;
-    return show(reply, 'A lost passkey', content, { script: origin + SCRIPT_PATH });
+    const asking = { statement, action: '/patient/passkeys/revoke', button: words.keys.end };
+    const content = html`<p><code>${kid}</code></p>
+<p>${words.keys.lostSays}</p>
+${signForm(session, others, asking, words)}
+<p><a href="${PAGE}">${words.pages[PAGE].title}</a></p>`;
+    return showTo(reader, reply, { title: words.keys.lostTitle, content, script: origin + SCRIPT_PATH, here: PAGE });
   });
   app.post('/patient/passkeys/revoke', logged, async (request, reply) => {
     const { session, form } = await opened(request);

@@ -4,37 +4,46 @@
  */
 import { type Html, html } from '../html.ts';
 import { time } from '../layout.ts';
-import type { PatientSession } from './sessions.ts';
+import type { Reader, Visitor } from './frame.ts';
+import { type PatientWords, patientWords } from './words.ts';
 
 export const SCRIPT_PATH = '/assets/passkey.js';
 
-export const passkeyScript: Html = html`<script src="${SCRIPT_PATH}" defer></script>
-<noscript><p class="bad">Passkeys need JavaScript: this page runs one small script, from this server.</p></noscript>`;
-
-/** Where the script says what went wrong. */
-export const passkeyProblem: Html = html`<p class="bad" role="alert" data-passkey-problem></p>`;
-
-export function enrolPage(): Html {
-  return html`<p>With a passkey you sign in here, and you sign who may see your record. It stays on your device, behind your finger, face or PIN.</p>
-<form method="post" action="/patient/enrol" data-passkey="enrol">
-<label for="code">The code you were given</label>
-<input id="code" name="code" required maxlength="40" placeholder="XXXX-XXXX-XXXX" autocomplete="off" autocapitalize="characters" spellcheck="false">
-${passkeyProblem}
-<button>Register a passkey</button>
-</form>
-<p class="soft">The code works once, and for an hour.</p>
-${passkeyScript}`;
+/** On a page once, however many forms it has. */
+export function passkeyScript({ passkey }: PatientWords = patientWords.en): Html {
+  return html`<script src="${SCRIPT_PATH}" defer></script>
+<noscript><p class="bad">${passkey.noScript}</p></noscript>`;
 }
 
-export function signInPage({ next, enrolled }: { readonly next: string | undefined; readonly enrolled: boolean }): Html {
-  return html`${enrolled ? html`<p class="good" role="status">Your passkey is registered. Sign in with it.</p>` : undefined}
+/** Where the script says what went wrong: the words are here, the script has none. */
+export function passkeyProblem({ passkey }: PatientWords = patientWords.en): Html {
+  const { cancelled, known, refused, unsupported } = passkey;
+  return html`<p class="bad" role="alert" data-passkey-problem data-cancelled="${cancelled}" data-known="${known}" data-refused="${refused}" data-unsupported="${unsupported}"></p>`;
+}
+
+export function enrolPage({ words }: Visitor): Html {
+  const { enrol } = words;
+  return html`<p>${enrol.intro}</p>
+<form method="post" action="/patient/enrol" data-passkey="enrol">
+<label for="code">${enrol.code}</label>
+<input id="code" name="code" required maxlength="40" placeholder="XXXX-XXXX-XXXX" autocomplete="off" autocapitalize="characters" spellcheck="false">
+${passkeyProblem(words)}
+<button>${enrol.button}</button>
+</form>
+<p class="soft">${enrol.note}</p>
+${passkeyScript(words)}`;
+}
+
+export function signInPage({ words }: Visitor, { next, enrolled }: { readonly next: string | undefined; readonly enrolled: boolean }): Html {
+  const { signIn } = words;
+  return html`${enrolled ? html`<p class="good" role="status">${signIn.enrolled}</p>` : undefined}
 <form method="post" action="/patient/sign-in" data-passkey="sign-in">
 ${next === undefined ? undefined : html`<input type="hidden" name="next" value="${next}">`}
-${passkeyProblem}
-<button>Sign in with your passkey</button>
+${passkeyProblem(words)}
+<button>${signIn.button}</button>
 </form>
-<p>No passkey yet? With the code you were given you <a href="/patient/enrol">register one</a>.</p>
-${passkeyScript}`;
+<p>${signIn.none} <a href="/patient/enrol">${signIn.register}</a>${signIn.stop}</p>
+${passkeyScript(words)}`;
 }
 
 /** `registeredAt`: ISO instant. */
@@ -45,40 +54,35 @@ export type ListedKey = {
   readonly revoked?: { readonly at: string };
 };
 
-export function passkeysPage({ patient, formToken }: PatientSession, keys: readonly ListedKey[]): Html {
-  return html`<p>Signed in as <code>${patient}</code>. <a href="/patient/consents">Your consents</a> <a href="/patient">All your pages</a></p>
-<ol>${keys.map((key) => keyCard(key, { formToken, others: keys.some(({ kid, passkey, revoked }) => kid !== key.kid && passkey && !revoked) }))}</ol>
-<h2>Another passkey</h2>
-<p>Have one on a second device, so that a lost one locks you out of nothing. You are asked three times: to make it, to sign with it, and to sign with one you have.</p>
+export function passkeysPage(reader: Reader, keys: readonly ListedKey[]): Html {
+  const { session, words } = reader;
+  const others = ({ kid: of }: ListedKey) => keys.some(({ kid, passkey, revoked }) => kid !== of && passkey && !revoked);
+  return html`<ol>${keys.map((key) => keyCard(reader, key, { others: others(key) }))}</ol>
+<h2>${words.keys.another}</h2>
+<p>${words.keys.anotherSays}</p>
 <form method="post" action="/patient/passkeys/add" data-passkey="add">
-<input type="hidden" name="token" value="${formToken}">
-${passkeyProblem}
-<button>Add a passkey</button>
+<input type="hidden" name="token" value="${session.formToken}">
+${passkeyProblem(words)}
+<button>${words.keys.add}</button>
 </form>
-${passkeyScript}
-<form method="post" action="/patient/sign-out">
-<input type="hidden" name="token" value="${formToken}">
-<button class="plain">Sign out</button>
-</form>`;
+${passkeyScript(words)}`;
 }
 
-function keyCard(
-  { kid, registeredAt, passkey, revoked }: ListedKey,
-  { formToken, others }: { readonly formToken: string; readonly others: boolean },
-): Html {
+function keyCard({ session, words }: Reader, { kid, registeredAt, passkey, revoked }: ListedKey, { others }: { readonly others: boolean }): Html {
+  const { keys } = words;
   return html`<li class="card">
-<h3>${passkey ? 'Passkey' : 'Signing key'} ${revoked ? html`<span class="bad">revoked</span>` : html`<span class="good">in use</span>`}</h3>
+<h2>${passkey ? keys.passkey : keys.signingKey} ${revoked ? html`<span class="bad">${keys.revoked}</span>` : html`<span class="good">${keys.inUse}</span>`}</h2>
 <dl>
-<dt>Since</dt><dd>${time(Date.parse(registeredAt))}</dd>
-${revoked ? html`<dt>Until</dt><dd>${time(Date.parse(revoked.at))}</dd>` : undefined}
-<dt>Key</dt><dd><code>${kid}</code></dd>
+<dt>${keys.since}</dt><dd>${time(Date.parse(registeredAt))}</dd>
+${revoked ? html`<dt>${keys.until}</dt><dd>${time(Date.parse(revoked.at))}</dd>` : undefined}
+<dt>${keys.key}</dt><dd><code>${kid}</code></dd>
 </dl>
 ${
   others && !revoked
     ? html`<form method="post" action="/patient/passkeys/review">
 <input type="hidden" name="kid" value="${kid}">
-<input type="hidden" name="token" value="${formToken}">
-<button class="plain">I have lost it</button>
+<input type="hidden" name="token" value="${session.formToken}">
+<button class="plain">${keys.lost}</button>
 </form>`
     : undefined
 }

@@ -5,13 +5,15 @@
  * it would have been.
  */
 import { readFileSync } from 'node:fs';
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import type { GateFor } from '../../consent/gate.ts';
 import { AssentError } from '../../errors.ts';
-import { acceptForms, type Form, requireFormOf, show, showErrors } from '../forms.ts';
+import { acceptForms, type Form, requireFormOf } from '../forms.ts';
 import { createGuessLimit } from '../guess-limit.ts';
-import type { Html } from '../html.ts';
+import { languageCookie } from '../language.ts';
+import { showErrorsTo, tellErrorsTo } from './errors.ts';
+import { HOME, readerOf, showTo, visitorOf } from './frame.ts';
 import { addingRoutes, answerIn, ownKeyRoutes, told } from './own-keys.ts';
 import { enrolPage, type ListedKey, passkeysPage, SCRIPT_PATH, signInPage } from './passkeys.ts';
 import type { PatientCookies } from './sessions.ts';
@@ -44,39 +46,53 @@ const logged = { config: { interaction: 'patient' } };
 const FORM_BYTES = 32_768;
 /** A code has 60 bits: this many guesses a minute find none, and lock nobody out for long. */
 const MOST_GUESSES = 60;
-/** Where somebody who signed in goes, if no page sent them. */
-const HOME = '/patient/consents';
-
 const script = readFileSync(new URL('../assets/passkey.js', import.meta.url), 'utf8');
 
 export function passkeyPages(pages: PasskeyPages): FastifyPluginAsync {
-  const { sessions, keysOf, origin } = pages;
-  const shown = (reply: FastifyReply, title: string, content: Html) => show(reply, title, content, { script: origin + SCRIPT_PATH });
   return async (app) => {
-    acceptForms(app, origin, FORM_BYTES);
+    acceptForms(app, pages.origin, FORM_BYTES);
     app.get(SCRIPT_PATH, logged, (_request, reply) =>
       reply.headers({ 'x-content-type-options': 'nosniff', 'cache-control': 'no-cache' }).type('text/javascript; charset=utf-8').send(script),
     );
     await app.register(async (scope) => {
-      showErrors(scope, { href: '/patient/sign-in', text: 'Sign in' });
-      scope.get('/patient/enrol', logged, async (_request, reply) => shown(reply, 'Register a passkey', enrolPage()));
-      scope.get<{ Querystring: { next?: unknown; enrolled?: unknown } }>('/patient/sign-in', logged, async ({ query }, reply) =>
-        shown(reply, 'Sign in', signInPage({ next: ownPath(query.next, origin), enrolled: query.enrolled !== undefined })),
-      );
-      scope.get('/patient/passkeys', logged, async (request, reply) => {
-        const session = await sessions.find(request.headers.cookie);
-        if (!session) return reply.redirect('/patient/sign-in', 303);
-        return shown(reply, 'Your passkeys', passkeysPage(session, await keysOf(session.patient)));
-      });
+      showErrorsTo(scope, { href: '/patient/sign-in', text: ({ signIn }) => signIn.title });
+      doorRoutes(scope, pages);
       ownKeyRoutes(scope, pages);
-      scope.post<{ Body: Form }>('/patient/sign-out', logged, async (request, reply) => {
-        requireFormOf(await sessions.find(request.headers.cookie), request.body);
-        return reply.header('set-cookie', await sessions.end(request.headers.cookie)).redirect('/patient/sign-in', 303);
-      });
     });
+    tellErrorsTo(app);
     scriptRoutes(app, pages);
     addingRoutes(app, pages);
   };
+}
+
+function doorRoutes(app: FastifyInstance, { sessions, keysOf, origin }: PasskeyPages): void {
+  const scripted = { script: origin + SCRIPT_PATH };
+  app.get('/patient/enrol', logged, async (request, reply) => {
+    const visitor = visitorOf(request);
+    return showTo(visitor, reply, { title: visitor.words.enrol.title, content: enrolPage(visitor), ...scripted });
+  });
+  app.get<{ Querystring: { next?: unknown; enrolled?: unknown } }>('/patient/sign-in', logged, async (request, reply) => {
+    const [visitor, { next, enrolled }] = [visitorOf(request), request.query];
+    const content = signInPage(visitor, { next: ownPath(next, origin), enrolled: enrolled !== undefined });
+    return showTo(visitor, reply, { title: visitor.words.signIn.title, content, ...scripted });
+  });
+  app.get('/patient/passkeys', logged, async (request, reply) => {
+    const session = await sessions.find(request.headers.cookie);
+    if (!session) return reply.redirect('/patient/sign-in?next=/patient/passkeys', 303);
+    const reader = readerOf(session, request);
+    const content = passkeysPage(reader, await keysOf(session.patient));
+    return showTo(reader, reply, { title: reader.words.pages['/patient/passkeys'].title, content, ...scripted });
+  });
+  app.post<{ Body: Form }>('/patient/sign-out', logged, async (request, reply) => {
+    requireFormOf(await sessions.find(request.headers.cookie), request.body);
+    return reply.header('set-cookie', await sessions.end(request.headers.cookie)).redirect('/patient/sign-in', 303);
+  });
+  // Whoever is not signed in chooses one as well; it says nothing about who they are.
+  app.post<{ Body: Form }>('/patient/language', logged, async ({ body }, reply) => {
+    const cookie = languageCookie(body.get('language') ?? '', origin.startsWith('https:'));
+    if (cookie === undefined) throw new AssentError('invalid-request');
+    return reply.header('set-cookie', cookie).redirect(ownPath(body.get('here'), origin) ?? HOME, 303);
+  });
 }
 
 /** What the script asks for: JSON, errors as OperationOutcome. */

@@ -7,13 +7,14 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import type { SortPosition } from '../../consent/gate.ts';
 import { AssentError } from '../../errors.ts';
 import type { Cursors } from '../../search/page.ts';
-import { acceptForms, type Form, requireFormOf, showErrors } from '../forms.ts';
-import { html } from '../html.ts';
-import { languageCookie } from '../language.ts';
+import { acceptForms, type Form, requireFormOf } from '../forms.ts';
+import { type Html, html } from '../html.ts';
 import type { ConsentPages } from './consents.ts';
 import { dataFile } from './data-file.ts';
-import { type Reader, readerOf, showTo } from './frame.ts';
+import { showErrorsTo } from './errors.ts';
+import { HOME, type Reader, readerOf, showTo } from './frame.ts';
 import { dataPage, homePage } from './home.ts';
+import { waitingFor } from './inbox.ts';
 import { namesOf } from './names.ts';
 import { isKind, kindPage, kinds, recordPage } from './record.ts';
 import { actorsOf, trailPage } from './trail.ts';
@@ -31,11 +32,13 @@ export const PAGE_SIZE = 20;
 export function recordPages(pages: RecordPages): FastifyPluginAsync {
   return async (app) => {
     acceptForms(app, pages.origin);
-    showErrors(app, { href: '/patient', text: 'Back' });
+    showErrorsTo(app, { href: HOME, text: ({ back }) => back });
     const page = pageRoutes(app, pages);
-    page('/patient', async (reader, reply) => showTo(reader, reply, reader.words.home, homePage(reader)));
-    page('/patient/record', async (reader, reply) => showTo(reader, reply, reader.words.pages['/patient/record'].title, recordPage(reader)));
-    page('/patient/data', async (reader, reply) => showTo(reader, reply, reader.words.pages['/patient/data'].title, dataPage(reader)));
+    page(HOME, async (reader, reply) =>
+      showTo(reader, reply, { title: reader.words.home, content: homePage(reader, await waitingFor(pages, reader)) }),
+    );
+    page('/patient/record', async (reader, reply) => shown(reader, reply, '/patient/record', recordPage(reader)));
+    page('/patient/data', async (reader, reply) => shown(reader, reply, '/patient/data', dataPage(reader)));
     page('/patient/trail', (reader, reply) => showTrail(pages, reader, reply));
     page('/patient/record/:kind', (reader, reply, { params }) =>
       showKind(pages, reader, { reply, kind: (params as { readonly kind: string }).kind }),
@@ -57,18 +60,12 @@ function pageRoutes(app: FastifyInstance, { sessions }: RecordPages): (path: str
 }
 
 function formRoutes(app: FastifyInstance, pages: RecordPages): void {
-  const { sessions, gateFor, origin } = pages;
+  const { sessions, gateFor } = pages;
   const opened = async (request: FastifyRequest) => {
     const [session, form] = [await sessions.find(request.headers.cookie), request.body as Form];
     requireFormOf(session, form);
     return { reader: readerOf(session, request), form };
   };
-  app.post('/patient/language', logged, async (request, reply) => {
-    const { form } = await opened(request);
-    const cookie = languageCookie(form.get('language') ?? '', origin.startsWith('https:'));
-    if (cookie === undefined) throw new AssentError('invalid-request');
-    return reply.header('set-cookie', cookie).redirect('/patient', 303);
-  });
   app.post('/patient/trail', logged, async (request, reply) => {
     const { reader, form } = await opened(request);
     return showTrail(pages, reader, reply, form.get('page') ?? '');
@@ -85,13 +82,17 @@ function formRoutes(app: FastifyInstance, pages: RecordPages): void {
     const pending = found.kind === 'pending';
     if (pending) reply.code(202).header('retry-after', '60');
     const sentence = pending ? reader.words.trail.pending : reader.words.trail.erased;
-    return showTo(reader, reply, reader.words.trail.receipt, html`<p role="status">${sentence}</p>`);
+    return showTo(reader, reply, { title: reader.words.trail.receipt, content: html`<p role="status">${sentence}</p>`, here: '/patient/trail' });
   });
   app.post('/patient/data', logged, async (request, reply) => {
     const { reader } = await opened(request);
     const file = await dataFile(pages, reader.session);
     return asFile(reply, 'record.json', 'application/fhir+json').send(file);
   });
+}
+
+function shown(reader: Reader, reply: FastifyReply, path: keyof Reader['words']['pages'], content: Html): FastifyReply {
+  return showTo(reader, reply, { title: reader.words.pages[path].title, content, here: path });
 }
 
 /** A name that says nothing about the patient: it stays on a disk that others may see. */
@@ -107,7 +108,7 @@ function asFile(reply: FastifyReply, name: string, type: string): FastifyReply {
 async function showTrail(pages: RecordPages, reader: Reader, reply: FastifyReply, page?: string): Promise<FastifyReply> {
   const found = await listed(pages, reader, { type: 'AuditEvent', sort: '-date', page });
   const names = await namesOf(pages.gateFor(reader.session.caller), pages.search, actorsOf(found.rows));
-  return showTo(reader, reply, reader.words.pages['/patient/trail'].title, trailPage(reader, { ...found, names }));
+  return shown(reader, reply, '/patient/trail', trailPage(reader, { ...found, names }));
 }
 
 type KindAsked = { readonly reply: FastifyReply; readonly kind: string; readonly page?: string | undefined };
@@ -115,7 +116,7 @@ type KindAsked = { readonly reply: FastifyReply; readonly kind: string; readonly
 async function showKind(pages: RecordPages, reader: Reader, { reply, kind, page }: KindAsked): Promise<FastifyReply> {
   if (!isKind(kind)) throw new AssentError('not-found');
   const found = await listed(pages, reader, { ...kinds[kind], page });
-  return showTo(reader, reply, reader.words.kinds[kind], kindPage(reader, kind, found));
+  return showTo(reader, reply, { title: reader.words.kinds[kind], content: kindPage(reader, kind, found), here: `/patient/record/${kind}` });
 }
 
 type Listing = { readonly type: string; readonly sort: string; readonly page: string | undefined };

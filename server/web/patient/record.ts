@@ -31,6 +31,12 @@ export function kindOfType(type: string): Kind | undefined {
   return kindNames.find((kind) => kinds[kind].type === type);
 }
 
+/** What a kind of resource is called; one without a name is called by its own. */
+export function typeName(words: PatientWords, type: string): string {
+  const kind = kindOfType(type);
+  return kind === undefined ? (words.types[type] ?? type) : words.kinds[kind];
+}
+
 export function recordPage({ words }: Reader): Html {
   return html`<p>${words.record.intro}</p>
 <ul>${kindNames.map((kind) => html`<li class="card"><h2><a href="/patient/record/${kind}">${words.kinds[kind]}</a></h2></li>`)}</ul>`;

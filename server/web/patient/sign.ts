@@ -11,6 +11,7 @@ import type { Form } from '../forms.ts';
 import { type Html, html } from '../html.ts';
 import { type ListedKey, passkeyProblem, passkeyScript } from './passkeys.ts';
 import type { PatientSession } from './sessions.ts';
+import { type PatientWords, patientWords } from './words.ts';
 
 /** For acceptForms: a statement goes there and back. */
 export const SIGNED_FORM_BYTES = 262_144;
@@ -40,21 +41,35 @@ export type Asking = {
   readonly button: string;
   /** What else it brings. */
   readonly fields?: Readonly<Record<string, string>>;
+  /** What is filled in beside it; it is no part of what is signed. */
+  readonly inside?: Html | undefined;
+  /** Not what the page is for. */
+  readonly plain?: boolean;
 };
 
 /** `keys`: the patient's. The page is shown with `{ script: origin + SCRIPT_PATH }`; the form brings `token`, `statement` and `webauthn`: signedIn. */
-export function signForm({ formToken }: PatientSession, keys: readonly ListedKey[], { statement, action, button, fields = {} }: Asking): Html {
+export function signForm(session: PatientSession, keys: readonly ListedKey[], asking: Asking, words: PatientWords = patientWords.en): Html {
+  return html`${signatureForm(session, keys, asking, words)}${passkeyScript(words)}`;
+}
+
+/** The same without the script, which a page of several forms brings once. */
+export function signatureForm(
+  { formToken }: PatientSession,
+  keys: readonly ListedKey[],
+  { statement, action, button, fields = {}, inside, plain = false }: Asking,
+  words: PatientWords,
+): Html {
   const passkeys = keys.flatMap(({ passkey, revoked }) => (passkey && !revoked ? [passkey] : []));
   const [first] = passkeys;
-  if (!first) return html`<p class="bad">No passkey of yours is in use.</p>`;
+  if (!first) return html`<p class="bad">${words.passkey.noneInUse}</p>`;
   const credentials = passkeys.map(({ credentialId }) => credentialId).join(' ');
   const hidden = { ...fields, token: formToken, statement, webauthn: '' };
   return html`<form method="post" action="${action}" data-passkey="sign" data-challenge="${sha256(statement)}" data-rp-id="${first.rpId}" data-credentials="${credentials}">
 ${Object.entries(hidden).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
-${passkeyProblem}
-<button>${button}</button>
-</form>
-${passkeyScript}`;
+${inside}
+${passkeyProblem(words)}
+${plain ? html`<button class="plain">${button}</button>` : html`<button>${button}</button>`}
+</form>`;
 }
 
 /** What such a form brought. `signature` stands wherever a JWS stands in calls of the Gate. Throws AssentError('invalid-signature'). */

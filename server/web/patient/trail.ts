@@ -3,10 +3,11 @@
  * Invariant: a view: it shows the events it is given, newest first, and leaves none out; the patient's own looks in a row are one line.
  */
 import type { Row } from '../../consent/gate.ts';
+import { displayOf } from '../../consent/workflow.ts';
 import { type Html, html } from '../html.ts';
 import { time } from '../layout.ts';
 import { olderForm, type Reader } from './frame.ts';
-import { kindOfType } from './record.ts';
+import { typeName } from './record.ts';
 
 /** The parts of an AuditEvent that the page shows, all optional: it shows what it finds. */
 type Event = {
@@ -19,12 +20,14 @@ type Event = {
 type Entity = {
   readonly what?: { readonly reference?: string };
   readonly role?: { readonly code?: string };
+  readonly query?: string;
   readonly detail?: readonly { readonly valueString?: string }[];
 };
 
-/** object-role codes: 4 domain resource, 13 security resource (here: the Consent relied on). */
+/** object-role codes: 4 domain resource, 13 security resource (here: the Consent relied on), 24 query (here also: what an act without resources was). */
 const DISCLOSED = '4';
 const BASIS = '13';
+const SAID = '24';
 /** More is told by its number: the receipt lists all, and a page stays small. */
 const MOST_NAMED = 15;
 
@@ -77,26 +80,33 @@ function ownLooks(reader: Reader, rows: readonly Row[]): Html {
 }
 
 function card(reader: Reader, row: Row, names: ReadonlyMap<string, string>): Html {
-  const { words, session } = reader;
+  const { words, session, language } = reader;
   const event = eventOf(row);
   const refused = event.outcome !== '0';
-  const act = event.subtype?.[0]?.code ?? '';
+  const act = actOf(event, words.acts);
   const agent = event.agent?.[0];
   const who = agent?.who?.reference ?? '';
   const name = who === session.patient ? words.trail.you : (names.get(who) ?? who);
   const purpose = event.purposeOfEvent?.[0];
   const code = purpose?.coding?.[0]?.code ?? '';
   return html`<li class="card${refused ? ' refused' : ''}">
-<h2>${name}: ${words.acts[act] ?? act} ${refused ? html`<span class="bad">${words.trail.refused}</span>` : html`<span class="good">${words.trail.done}</span>`}</h2>
+<h2>${name}: ${act} ${refused ? html`<span class="bad">${words.trail.refused}</span>` : html`<span class="good">${words.trail.done}</span>`}</h2>
 <dl>
 <dt>${words.trail.when}</dt><dd>${time(row.lastUpdated)}</dd>
-<dt>${words.trail.why}</dt><dd>${words.purposes[code] ?? code} ${purpose?.text}</dd>
+<dt>${words.trail.why}</dt><dd>${words.purposes[code] ?? displayOf('purposes', code, language)} ${purpose?.text}</dd>
 <dt>${words.trail.client}</dt><dd>${agent?.altId} <span class="soft">${who}</span></dd>
 <dt>${words.trail.what}</dt><dd>${what(reader, event)}</dd>
 <dt>${words.trail.consent}</dt><dd>${basis(event) ?? words.trail.noConsent}</dd>
 </dl>
 ${receiptForm(reader, row)}
 </li>`;
+}
+
+/** What it says itself, where there is a word for that; else the interaction. */
+function actOf({ entity = [], subtype }: Event, acts: Readonly<Record<string, string>>): string {
+  const said = Buffer.from(entity.find(({ role }) => role?.code === SAID)?.query ?? '', 'base64').toString('utf8');
+  const code = subtype?.[0]?.code ?? '';
+  return (Object.hasOwn(acts, said) ? acts[said] : acts[code]) ?? code;
 }
 
 function what({ words }: Reader, event: Event): Html {
@@ -106,13 +116,8 @@ function what({ words }: Reader, event: Event): Html {
   const references = entities.flatMap((entity) => entity.what?.reference ?? []);
   if (references.length === 0) return html`${words.trail.nothing}`;
   const byType = Map.groupBy(references, (reference) => reference.split('/')[0] ?? '');
-  const counts = [...byType].map(([type, of]) => `${nameOfType(words, type)} × ${of.length}`);
+  const counts = [...byType].map(([type, of]) => `${typeName(words, type)} × ${of.length}`);
   return html`<details><summary>${counts.join(', ')}</summary>${codes(references.slice(0, MOST_NAMED))}${references.length > MOST_NAMED ? html`<p>${words.trail.more}</p>` : undefined}</details>`;
-}
-
-function nameOfType(words: Reader['words'], type: string): string {
-  const kind = kindOfType(type);
-  return kind === undefined ? type : words.kinds[kind];
 }
 
 function basis(event: Event): Html | undefined {
