@@ -43,9 +43,9 @@ export async function addAuthenticator(devtools: CDPSession, { transport, verifi
   return (await devtools.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport, ...able } })).authenticatorId;
 }
 
-/** With a one-time code, on our own pages. */
+/** With a one-time code, on our own pages, in whichever language they are. */
 export async function enrolOn(page: Page, origin: string, code: string): Promise<void> {
   await page.goto(`${origin}/patient/enrol`);
-  await page.getByLabel('The code you were given').fill(code);
-  await page.getByRole('button', { name: 'Register a passkey' }).click();
+  await page.locator('input[name=code]').fill(code);
+  await page.locator('form[data-passkey=enrol] button').click();
 }
