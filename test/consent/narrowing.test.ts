@@ -7,7 +7,8 @@ const NOW = Date.parse('2026-06-01T00:00:00Z');
 const RESOURCE_TYPES = 'http://hl7.org/fhir/resource-types';
 const classes = (...codes: readonly string[]) => codes.map((code) => ({ system: RESOURCE_TYPES, code }));
 const asked = { type: 'permit', class: classes('Observation', 'Condition'), period: { start: '2026-01-01', end: '2026-12' } };
-const narrowed = (provision: Readonly<Record<string, unknown>>, less: Parameters<typeof narrowedProvision>[1]) => narrowedProvision(consentBy('1', provision), less, NOW);
+const narrowed = (provision: Readonly<Record<string, unknown>>, less: Parameters<typeof narrowedProvision>[1]) =>
+  narrowedProvision(consentBy('1', provision), less, NOW);
 
 describe('narrowing', () => {
   it('drops kinds of records, shortens the time, and leaves the rest as it was', () => {
