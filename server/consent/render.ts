@@ -185,7 +185,14 @@ function provisionLines(provision: Provision, words: Words, place: readonly numb
   const clauses = [
     words[type],
     actors ? `${words.who} ${actors.join(', ')}` : words.anyone,
-    ...(purposes ? clause(words.purpose, purposes) : isRoot ? [words.anyPurpose] : []),
+    ...(purposes
+      ? clause(
+          words.purpose,
+          purposes.map((code) => withCode('purposes', code, words.language)),
+        )
+      : isRoot
+        ? [words.anyPurpose]
+        : []),
     ...clause(words.action, actions),
     ...whatClauses(provision, words),
     ...(period ? [spanWords(period, words)] : []),
@@ -204,12 +211,17 @@ function whatClauses({ type, labels, classes, codes, dataPeriod, data = [] }: Pr
     ),
     ...clause(
       words.label,
-      labels?.map((label) => (label.kind === 'rank' ? `${'ULMNRV'[label.rank] ?? ''} ${type === 'permit' ? words.below : words.above}` : label.code)),
+      labels?.map((label) => labelWords(label, type, words)),
     ),
     ...(dataPeriod ? [`${words.dated} ${spanWords(dataPeriod, words)}`] : []),
     // Values of one attribute are alternatives: one clause holds them all.
     ...(data.length === 0 ? [] : [data.map(({ meaning, reference }) => `${words.data[meaning]} ${reference}`).join(' / ')]),
   ];
+}
+
+function labelWords(label: NonNullable<Provision['labels']>[number], type: Provision['type'], words: Words): string {
+  if (label.kind === 'sensitivity') return withCode('sensitivities', label.code, words.language);
+  return `${withCode('ranks', 'ULMNRV'[label.rank] ?? '', words.language)} ${type === 'permit' ? words.below : words.above}`;
 }
 
 /** A code may hold any text: in quotes, with nothing invisible, it cannot pose as a term of its own. */

@@ -18,9 +18,9 @@ const consent = consentBy('1', {
 const compiled = compileConsent(consent, { now: NOON });
 
 test.each([
-  ['en', 'en', 'I allow', '1. But: I forbid', 'R or more, HIV'],
-  ['zh-TW', 'zh', '我允许', '1. 但是：我禁止', 'R 或更高, HIV'],
-  ['fr', 'en', 'I allow', '1. But: I forbid', 'R or more, HIV'],
+  ['en', 'en', 'I allow', '1. But: I forbid', 'restricted (R) or more, HIV/AIDS (HIV)'],
+  ['zh-TW', 'zh', '我允许', '1. 但是：我禁止', '受限（R） 或更高, 艾滋病病毒/艾滋病（HIV）'],
+  ['fr', 'en', 'I allow', '1. But: I forbid', 'restricted (R) or more, HIV/AIDS (HIV)'],
 ])('everything the Consent decides is said (%s)', (asked, spoken, allow, forbid, labels) => {
   const { language, lines } = renderTerms(compiled, asked);
   expect(language).toBe(spoken);

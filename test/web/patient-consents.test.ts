@@ -66,7 +66,7 @@ describe('a patient’s consents', () => {
     expect((await getPage(origin, '/patient', who.cookie)).text).toContain('as your record’s keeper proposes');
     expect(list.text).toMatch(new RegExp(`<h2>${INSURER}</h2>\\s*<p><span class="soft">not in force yet`));
     const page = await review(who, id);
-    expect(page.text).toMatch(/查阅者 Organization\/insurer; 用途 TREAT/);
+    expect(page.text).toMatch(/查阅者 Organization\/insurer; 用途 治疗（TREAT）/);
     expect(page.text).toContain(`data-credentials="${who.passkey.id}"`);
     expect(page.text).toContain('data-rp-id="localhost"');
     expect(await reads(who)).toBe(404);

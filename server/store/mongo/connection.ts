@@ -41,13 +41,16 @@ export type Connection = {
 export const COMMAND_MS = 5_000;
 export const DURABLE = { w: 'majority', j: true, wtimeoutMS: 3_000 } as const;
 
+/** After this much silence the driver destroys a connection. */
+export const SOCKET_MS = 30_000;
+
 export const DEFAULT_DATABASE = 'assent';
 const options = {
   appName: 'assent',
   serverSelectionTimeoutMS: 3_000,
   // A member that hangs is noticed after one heartbeat and one such timeout; what waits for it then fails or is tried elsewhere.
   connectTimeoutMS: 2_500,
-  socketTimeoutMS: 30_000,
+  socketTimeoutMS: SOCKET_MS,
   heartbeatFrequencyMS: 1_500,
   maxPoolSize: 50,
   readPreference: 'primary',

@@ -11,7 +11,7 @@ import type { Clock } from '../../clock.ts';
 import type { CommitResult, WriteSet } from '../port.ts';
 import { applyWriteSets } from './apply.ts';
 import { marksOf } from './astray.ts';
-import type { Connection } from './connection.ts';
+import { type Connection, SOCKET_MS } from './connection.ts';
 import { createEpochGate, type EpochGate } from './epoch-gate.ts';
 import { ANSWER_MS, inTime, LATE, unavailable } from './faults.ts';
 import { createSharedGate, type SharedGate } from './shared-gate.ts';
@@ -42,7 +42,15 @@ const LEAST_MS = 1_500;
 /** Nothing is begun again so late that its outcome could hardly be known in time. */
 const LAST_ATTEMPT_MS = 1_000;
 
-export function createCommitter({ connection, clock }: { readonly connection: Connection; readonly clock: Clock }): Committer {
+/**
+ * By then a commit that was given up is over: whatever carried it was destroyed for its silence. The driver itself may never say so: it waits for the
+ * bytes to be taken also where the connection they were given to is gone (writeCommand of mongodb 7.9).
+ */
+const OVER_MS = SOCKET_MS + 5_000;
+
+type Committing = { readonly connection: Connection; readonly clock: Clock; readonly overMs?: number };
+
+export function createCommitter({ connection, clock, overMs = OVER_MS }: Committing): Committer {
   const run =
     (gate: EpochGate, shared: SharedGate) =>
     async (sets: readonly WriteSet[], deadline: number): Promise<readonly CommitResult[]> => {
@@ -54,8 +62,8 @@ export function createCommitter({ connection, clock }: { readonly connection: Co
       return results;
     };
   const lanes = {
-    small: createLane(run(createEpochGate({ closes: true }), createSharedGate('small'))),
-    large: createLane(run(createEpochGate({ closes: false }), createSharedGate('large'))),
+    small: createLane(run(createEpochGate({ closes: true }), createSharedGate('small')), overMs),
+    large: createLane(run(createEpochGate({ closes: false }), createSharedGate('large')), overMs),
   };
   let closed = false;
   return {
@@ -74,7 +82,7 @@ type Lane = { submit(writes: WriteSet): Promise<CommitResult>; idle(): Promise<v
 
 type Run = (sets: readonly WriteSet[], deadline: number) => Promise<readonly CommitResult[]>;
 
-function createLane(run: Run): Lane {
+function createLane(run: Run, overMs: number): Lane {
   const queue: Waiting[] = [];
   let working: Promise<void> | undefined;
   let late = false;
@@ -110,7 +118,10 @@ function createLane(run: Run): Lane {
     late = true;
     for (const { reject } of group) reject(unavailable('MongoDB did not confirm a commit in time; it may still take effect.'));
     for (const { reject } of queue.splice(0)) reject(notBegun());
-    await running.catch(() => undefined);
+    await inTime(
+      running.catch(() => undefined),
+      overMs,
+    );
     late = false;
   }
 

@@ -36,7 +36,8 @@ export function offered(days: string | null, since: string | null): Pick<Terms, 
 /** `until`: when it ends, ms since 1970. */
 export function appConsent(terms: Terms): { readonly consent: ResourceDocument; readonly until: number } {
   const { patient, custodian, client, purpose, now } = terms;
-  const until = now + Number(terms.days) * DAY_MS;
+  const from = now - (now % 1000);
+  const until = from + Number(terms.days) * DAY_MS;
   const kinds = kindsOf(terms.scopes);
   const since = years[terms.since];
   const value: ResourceValue = {
@@ -49,7 +50,7 @@ export function appConsent(terms: Terms): { readonly consent: ResourceDocument; 
     organization: [{ reference: custodian }],
     provision: {
       type: 'permit',
-      period: { start: new Date(now).toISOString(), end: new Date(until).toISOString() },
+      period: { start: new Date(from).toISOString(), end: new Date(until).toISOString() },
       actor: [
         {
           role: coded('http://terminology.hl7.org/CodeSystem/v3-ParticipationType', 'IRCP'),

@@ -5,6 +5,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { all } from '../../../server/search/expression.ts';
 import { ANSWER_MS } from '../../../server/store/mongo/faults.ts';
+import { connect } from '../../../server/store/mongo/connection.ts';
+import { createCommitter } from '../../../server/store/mongo/group-commit.ts';
 import { createMongoEngine } from '../../../server/store/mongo/engine.ts';
 import type { Engine, WriteSet } from '../../../server/store/port.ts';
 import { query, resource, writes } from '../../contract/subject.ts';
@@ -141,5 +143,36 @@ describe.skipIf(!found || 'uri' in found)('a primary that does not answer', () =
       network.heal();
       await other.resources.close();
     }
+  });
+
+  /** As the driver does for good where a connection is destroyed between its check and its write: what it waits for is never said. */
+  test('of which nothing is ever heard holds up those after it for a while, not for good', { timeout: 60_000 }, async () => {
+    const connection = await connect(set.uri('late'));
+    let isHanging = true;
+    const { resources } = connection.inSession;
+    const hanging = new Proxy(resources, {
+      get: (target, name) => {
+        if (name === 'insertMany' && isHanging) return () => new Promise(() => undefined);
+        const member: unknown = Reflect.get(target, name);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
+    });
+    const committer = createCommitter({
+      connection: { ...connection, inSession: { ...connection.inSession, resources: hanging } },
+      clock: () => 1_000,
+      overMs: 1_000,
+    });
+    expect(await Promise.allSettled([committer.commit(first('never'))])).toMatchObject([unavailable]);
+    isHanging = false;
+    expect(await Promise.allSettled([committer.commit(first('too early'))])).toMatchObject([unavailable]);
+    await until('it writes again', () =>
+      committer.commit(first(`after ${checks++}`)).then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(await committer.commit(first('never'))).toEqual({ kind: 'committed' });
+    await committer.close();
+    await connection.close();
   });
 });
