@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { logRow } from '../ledger/entry.ts';
 import { leafHash } from '../ledger/hash.ts';
+import { createMap, lookUp } from '../ledger/map.ts';
 import { createTree } from '../ledger/tree.ts';
 import { createAnchoring } from '../server/anchoring/anchoring.ts';
 import { systemSchedule } from '../server/anchoring/schedule.ts';
@@ -32,6 +33,8 @@ const rate = Number(values.rate);
 const GROUP = 256;
 const BURST = 100_000;
 const STEADY_SECONDS = 10;
+const REPLACED = 200_000;
+const PROOFS = 2_000;
 
 const told = (name: string, figure: string, goal = ''): void => void process.stdout.write(`${name.padEnd(64)}${figure.padEnd(44)}${goal}\n`);
 const percentile = (sorted: readonly number[], share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
@@ -55,6 +58,43 @@ async function theTree(): Promise<void> {
   const bytes = process.memoryUsage().heapUsed - before;
   told(`tree of ${entries} entries rebuilt`, `${((user + system) / 1e6).toFixed(2)} s of CPU`, '≤ 6 s for 10⁶');
   told(`memory of the log at ${entries} entries`, `${(bytes / 1e6).toFixed(2)} MB`, '≤ 100 MB at 10⁷');
+}
+
+/** Of the map of replaced Consents: what it takes to build, to change, and what a proof is. */
+function theMap(): void {
+  const hashed = (text: string): Buffer => createHash('sha256').update(text).digest();
+  globalThis.gc?.();
+  const before = process.memoryUsage().rss;
+  const map = createMap();
+  const cpu = (): number => {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  };
+  const began = cpu();
+  for (let i = 0; i < REPLACED; i++) map.set(hashed(`key ${i}`), hashed(`value ${i}`));
+  map.root();
+  const built = cpu() - began;
+  const bytes = process.memoryUsage().rss - before;
+  const changing = cpu();
+  for (let i = 0; i < PROOFS; i++) {
+    map.set(hashed(`later ${i}`), hashed(`value ${i}`));
+    map.root();
+  }
+  const changed = (cpu() - changing) / PROOFS;
+  const root = map.root();
+  const keys = Array.from({ length: PROOFS }, (_, i) => hashed(i % 2 === 0 ? `key ${i}` : `absent ${i}`));
+  const proving = cpu();
+  const proofs = keys.map((key) => map.prove(key));
+  const proved = (cpu() - proving) / PROOFS;
+  const checking = cpu();
+  if (!proofs.every((proof, i) => lookUp(proof, { root, key: keys[i] as Buffer }))) throw new Error('A proof of the map does not hold.');
+  const checked = (cpu() - checking) / PROOFS;
+  const lengths = proofs.map(({ length }) => length);
+  const mean = lengths.reduce((sum, length) => sum + length, 0) / PROOFS;
+  told(`map of ${REPLACED} replaced entries built`, `${(built / 1e6).toFixed(2)} s of CPU, ${(bytes / 1e6).toFixed(0)} MB`);
+  told('one more replaced, and the root', `${changed.toFixed(1)} µs of CPU`);
+  told('a proof of the map', `${mean.toFixed(0)} bytes, at most ${Math.max(...lengths)}`, '≤ 1000');
+  told('a proof made, and checked', `${proved.toFixed(1)} and ${checked.toFixed(1)} µs of CPU`);
 }
 
 let number = 0;
@@ -127,6 +167,7 @@ async function steady(append: (count: number) => Promise<void>, signed: () => Pr
 }
 
 await theTree();
+theMap();
 const dataDir = mkdtempSync(join(tmpdir(), 'assent-ledger-bench-'));
 const set = values.mongodb ? await startBenchedSet() : undefined;
 if (values.mongodb && !set) throw new Error('No mongod was found.');

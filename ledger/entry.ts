@@ -30,6 +30,8 @@ export const entryKinds = [
   /** Somebody may act for a patient; may no longer. */
   'authority-granted',
   'authority-ended',
+  /** What the map of replaced Consents comes to (map-root.ts). */
+  'map-root',
 ] as const;
 export type EntryKind = (typeof entryKinds)[number];
 

@@ -13,6 +13,8 @@ export type VerifiableMap = {
   readonly size: number;
   /** Keeps `value` under `key`, 32 bytes each, in place of what was there. Hashes nothing: `root` and `prove` do that, once for all changes before. */
   set(key: Uint8Array, value: Uint8Array): void;
+  /** Takes out what stands under the key, if anything does: the map is then as if it had never been set. */
+  delete(key: Uint8Array): void;
   get(key: Uint8Array): Uint8Array | undefined;
   root(): Buffer;
   /** For `lookUp`; about 32 bytes for each doubling of the size. */
@@ -54,6 +56,8 @@ type Nodes = {
   child(node: number, bit: 0 | 1): number;
   newEntry(key: Uint8Array, value: Uint8Array): number;
   newNode(): number;
+  /** Nothing leads to it any more: its number is given to another. */
+  release(node: number): void;
   setValue(entry: number, value: Uint8Array): void;
   setChild(node: number, bit: 0 | 1, child: number): void;
   /** Its hash is no longer that of what is below it. */
@@ -63,21 +67,28 @@ type Nodes = {
 const NOT_HASHED = 0;
 const HASHED = 1;
 
+/** Numbers from `first` on, each in use once at a time. */
+function createNumbers(first: number): { take(): number; giveBack(number: number): void } {
+  const free: number[] = [];
+  let next = first;
+  return { take: () => free.pop() ?? next++, giveBack: (number) => void free.push(number) };
+}
+
 function createNodes(): Nodes {
-  let hashes = Buffer.alloc(64 * HASH_BYTES);
+  let [hashes, entries] = [Buffer.alloc(64 * HASH_BYTES), Buffer.alloc(64 * 2 * HASH_BYTES)];
   let states = new Uint8Array(64);
   /** Of a node its two children; of an entry −1 and its place in `entries`. */
   let links = new Int32Array(2 * 64);
-  let entries = Buffer.alloc(64 * 2 * HASH_BYTES);
-  let [count, entryCount] = [1, 0];
+  const [numbers, places] = [createNumbers(1), createNumbers(0)];
 
   const next = (): number => {
-    if (count === states.length) {
+    const node = numbers.take();
+    if (node === states.length) {
       hashes = Buffer.concat([hashes], 2 * hashes.length);
-      states = grown(states, new Uint8Array(2 * count));
-      links = grown(links, new Int32Array(4 * count));
+      states = grown(states, new Uint8Array(2 * node));
+      links = grown(links, new Int32Array(4 * node));
     }
-    return count++;
+    return node;
   };
   const placeOf = (entry: number): number => (links[2 * entry + 1] ?? 0) * 2 * HASH_BYTES;
   const nodes: Nodes = {
@@ -99,12 +110,19 @@ function createNodes(): Nodes {
     newNode: next,
     newEntry(key, value) {
       const entry = next();
-      if ((entryCount + 1) * 2 * HASH_BYTES > entries.length) entries = Buffer.concat([entries], 2 * entries.length);
+      const place = places.take();
+      if ((place + 1) * 2 * HASH_BYTES > entries.length) entries = Buffer.concat([entries], 2 * entries.length);
       links[2 * entry] = -1;
-      links[2 * entry + 1] = entryCount++;
+      links[2 * entry + 1] = place;
       entries.set(key, placeOf(entry));
       nodes.setValue(entry, value);
       return entry;
+    },
+    release(node) {
+      if (nodes.isEntry(node)) places.giveBack(links[2 * node + 1] ?? 0);
+      numbers.giveBack(node);
+      links.fill(0, 2 * node, 2 * node + 2);
+      nodes.touch(node);
     },
     setValue: (entry, value) => entries.set(value, placeOf(entry) + HASH_BYTES),
     setChild(node, bit, child) {
@@ -156,6 +174,26 @@ function split(nodes: Nodes, other: number, key: Uint8Array, place: { readonly e
   }
 }
 
+/** Takes out the entry to which the key leads through `above`; the result is the root from then on. A subtree of one entry is that entry. */
+function unlink(nodes: Nodes, key: Uint8Array, { above, last }: Walk): number {
+  nodes.release(last);
+  let standing = 0;
+  for (let depth = above.length - 1; depth >= 0; depth--) {
+    const parent = above[depth] ?? 0;
+    const bit = bitOf(key, depth);
+    const beside = nodes.child(parent, bit === 0 ? 1 : 0);
+    const only = standing === 0 ? beside : beside === 0 ? standing : 0;
+    if (only === 0 || !nodes.isEntry(only)) {
+      nodes.setChild(parent, bit, standing);
+      for (const node of above.slice(0, depth + 1)) nodes.touch(node);
+      return above[0] ?? 0;
+    }
+    nodes.release(parent);
+    standing = only;
+  }
+  return standing;
+}
+
 export function createMap(): VerifiableMap {
   const nodes = createNodes();
   let [root, size] = [0, 0];
@@ -179,6 +217,13 @@ export function createMap(): VerifiableMap {
       if (parent === undefined) root = placed;
       else nodes.setChild(parent, bitOf(key, above.length - 1), placed);
       size++;
+    },
+    delete(key) {
+      require32(key);
+      const way = walk(nodes, root, key);
+      if (way.last === 0 || !sameBytes(nodes.key(way.last), key)) return;
+      root = unlink(nodes, key, way);
+      size--;
     },
     get(key) {
       require32(key);

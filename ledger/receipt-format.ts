@@ -25,6 +25,15 @@ export type KeyPiece = { readonly key: string; readonly entry: ReceiptEntry };
 /** What somebody signed under on behalf of a patient: the exact text of its grant. */
 export type AuthorityPiece = { readonly authority: string; readonly entry: ReceiptEntry };
 
+/** What the map of Consents says of each Consent, in order: `proof` in base64 (map.ts); `next`: index of the entry that took its place. */
+export type CurrentPiece = {
+  readonly upTo: number;
+  /** base64 */
+  readonly root: string;
+  readonly entry: ReceiptEntry;
+  readonly proofs: readonly { readonly proof: string; readonly next?: number }[];
+};
+
 export type Receipt = {
   readonly format: typeof RECEIPT_FORMAT;
   /** The log's verifier key, in signed-note form. */
@@ -38,15 +47,18 @@ export type Receipt = {
   readonly keys: readonly KeyPiece[];
   /** Absent where nobody signed on behalf of another. */
   readonly authorities?: readonly AuthorityPiece[];
+  /** Absent where no root of the map of Consents was at hand that speaks of them. */
+  readonly current?: CurrentPiece;
   /** base64 hashes that lead from all entries of the pieces to the checkpoint's root, from left to right. */
   readonly proof: readonly string[];
 };
 
 export function writeReceipt(receipt: Omit<Receipt, 'format'>): string {
-  const { log, checkpoint, witnesses = [], event, consents, keys, authorities = [], proof } = receipt;
+  const { log, checkpoint, witnesses = [], event, consents, keys, authorities = [], current, proof } = receipt;
   const cosigned = witnesses.length > 0 ? { witnesses } : {};
   const onBehalf = authorities.length > 0 ? { authorities } : {};
-  return JSON.stringify({ format: RECEIPT_FORMAT, log, checkpoint, ...cosigned, event, consents, keys, ...onBehalf, proof });
+  const standing = current ? { current } : {};
+  return JSON.stringify({ format: RECEIPT_FORMAT, log, checkpoint, ...cosigned, event, consents, keys, ...onBehalf, ...standing, proof });
 }
 
 /** A sentence where the text is not a receipt. */
@@ -136,7 +148,11 @@ const isReceiptShape = shape(
     keys: listOf(shape({ key: isText, entry: isEntry })),
     proof: listOf(isText),
   },
-  { ...WITNESSES, authorities: listOf(shape({ authority: isText, entry: isEntry })) },
+  {
+    ...WITNESSES,
+    authorities: listOf(shape({ authority: isText, entry: isEntry })),
+    current: shape({ upTo: isCount, root: isText, entry: isEntry, proofs: listOf(shape({ proof: isText }, { next: isCount })) }),
+  },
 );
 
 function isReceipt(value: unknown): value is Receipt {

@@ -91,10 +91,19 @@ export function requireSalt({ salt }: Pick<PrivateEntry, 'salt'>): void {
   if (fromBase64Url(salt)?.length !== SALT_BYTES) refute('A salt is not 32 bytes.');
 }
 
-/** `proof`: base64 hashes that lead from the entries to the root, from left to right. */
-export function requireInclusion(proof: readonly string[], { size, root }: Pick<Log, 'size' | 'root'>, entries: readonly PrivateEntry[]): void {
-  const leaves = new Map(entries.map((entry) => [entry.index, leafHash(canonical(() => commitmentOf(entry)))]));
+/** `proof`: base64 hashes that lead from the entries to the root, from left to right; `more`: leaves of entries that are not shown, by index. */
+export function requireInclusion(
+  proof: readonly string[],
+  { size, root }: Pick<Log, 'size' | 'root'>,
+  entries: readonly PrivateEntry[],
+  more: ReadonlyMap<number, Uint8Array> = new Map(),
+): void {
+  const leaves = new Map<number, Uint8Array>(entries.map((entry) => [entry.index, leafHash(canonical(() => commitmentOf(entry)))]));
   if (leaves.size !== entries.length) refute('Two pieces claim one place in the log.');
+  for (const [index, leaf] of more) {
+    if (!sameBytes(leaves.get(index) ?? leaf, leaf)) refute('Two pieces claim one place in the log.');
+    leaves.set(index, leaf);
+  }
   const hashes = proof.map((text) => fromBase64(text) ?? refute('A hash of the proof is not base64.'));
   if (hashes.some(({ length }) => length !== HASH_BYTES)) refute('A hash of the proof is not 32 bytes.');
   const computed = rootOfJoint(leaves, size, hashes);

@@ -4,6 +4,7 @@
  * Invariants: everything in the file is bound to the checkpoint's root or to a signature, so any change refutes it; what is not
  * proven is said.
  */
+import { type Current, readCurrent } from './current.ts';
 import { isAct, type PrivateEntry } from './entry.ts';
 import { DISCLOSURES_FORMAT, type Disclosures, readDisclosures, type Run, runOf, verifyDisclosures } from './disclosures.ts';
 import { ERASURE_FORMAT, type ErasureProof, type ErasureVerdict, readErasureProof, verifyErasureProof } from './erasure-proof.ts';
@@ -50,13 +51,19 @@ export type Verdict =
   | { readonly kind: 'refuted'; readonly reason: string }
   | { readonly kind: 'unreadable'; readonly reason: string };
 
+/** `inForceAt`: ms since 1970; the Consents must be shown to have been in force at that instant or later, or it is refuted. */
+export type Demands = { readonly policy?: Policy; readonly inForceAt?: number };
+
 /** `policy`: whom the reader trusts; absent: whatever log the receipt names. */
-export function verifyReceipt(text: string, { policy }: { readonly policy?: Policy } = {}): Verdict {
+export function verifyReceipt(text: string, demands: Demands = {}): Verdict {
   const file = readFile(text);
   if (typeof file === 'string') return { kind: 'unreadable', reason: file };
+  const { policy, inForceAt } = demands;
   try {
     if (file.format === ERASURE_FORMAT) return verifyErasureProof(file, policy);
-    return file.format === DISCLOSURES_FORMAT ? { kind: 'proven', ...verifyDisclosures(file, policy) } : verify(file, policy);
+    if (file.format !== DISCLOSURES_FORMAT) return verify(file, demands);
+    if (inForceAt !== undefined) refute('It shows no Consent.');
+    return { kind: 'proven', ...verifyDisclosures(file, policy) };
   } catch (error) {
     if (error instanceof Refuted) return { kind: 'refuted', reason: error.message };
     throw error;
@@ -88,7 +95,7 @@ type Consent = ConsentWords & { readonly entry: PrivateEntry; readonly signers: 
 /** Of whom and what signed. */
 type Held = { readonly keys: readonly Key[]; readonly authorities: readonly Authority[] };
 
-function verify(receipt: Receipt, policy: Policy | undefined): Verdict {
+function verify(receipt: Receipt, { policy, inForceAt }: Demands): Verdict {
   const log = openLog(receipt, policy);
   const event = receipt.event && readEvent(receipt.event);
   const keys = receipt.keys.map(readKey);
@@ -97,10 +104,20 @@ function verify(receipt: Receipt, policy: Policy | undefined): Verdict {
   if (!event && consents.length === 0) refute('It is about no event and no Consent.');
   requireNothingIdle({ keys, authorities }, consents);
   if (event) requireBasis(event, consents);
+  const current =
+    receipt.current &&
+    readCurrent(
+      receipt.current,
+      consents.map(({ entry }) => entry),
+    );
+  if (event && current) requireBasisInForce(event, consents, current);
+  if (inForceAt !== undefined) requireInForceAt(inForceAt, consents, current);
+  const pieces = [...(event ? [event] : []), ...keys, ...authorities, ...consents, ...(current ? [current] : [])];
   requireInclusion(
     receipt.proof,
     log,
-    [...(event ? [event] : []), ...keys, ...authorities, ...consents].map(({ entry }) => entry),
+    pieces.map(({ entry }) => entry),
+    current?.leaves,
   );
   const checkpoint = logSentences(log, policy);
   const run =
@@ -111,10 +128,11 @@ function verify(receipt: Receipt, policy: Policy | undefined): Verdict {
     proven: [
       ...(event ? [eventSentence(event)] : []),
       ...consents.flatMap((consent) => [consentSentence(consent), ...consent.under.map(authoritySentence)]),
+      ...(current ? consents.map((consent, i) => currentSentence(consent, current, { event, next: current.replacedAt[i] })) : []),
       `All of this stood in the log ${log.origin} when it had ${log.size} entries, under a checkpoint signed by ${log.key}.`,
       ...checkpoint.proven,
     ],
-    notProven: [...checkpoint.notProven, ...notProven(event, consents)],
+    notProven: [...checkpoint.notProven, ...notProven(event, consents, current)],
   };
 }
 
@@ -258,6 +276,24 @@ function requireBasis(event: Event, consents: readonly Consent[]): void {
   }
 }
 
+/** What rests on a Consent was logged before anything took its place: decision and entry are one commit. */
+function requireBasisInForce({ entry }: Event, consents: readonly Consent[], { replacedAt }: Current): void {
+  consents.forEach(({ reference }, i) => {
+    if ((replacedAt[i] ?? Number.POSITIVE_INFINITY) <= entry.index) refute(`${reference} had been replaced or withdrawn before what rests on it.`);
+  });
+}
+
+function requireInForceAt(instant: number, consents: readonly Consent[], current: Current | undefined): void {
+  if (consents.length === 0) refute('It shows no Consent.');
+  if (!current) refute('It does not show how its Consents stand: it holds no root of the map of Consents.');
+  const { occurredAt } = current.entry;
+  if (!isInstant(occurredAt) || Date.parse(occurredAt) < instant) refute(`It shows how its Consents stood at ${occurredAt}, and not later.`);
+  consents.forEach(({ reference, status, entry }, i) => {
+    const inForce = entry.kind === 'consent-active' && status === 'active' && current.replacedAt[i] === undefined;
+    if (!inForce) refute(`${reference} was not in force then.`);
+  });
+}
+
 const acts = { disclosure: 'was answered', denial: 'was refused', write: 'wrote', 'break-glass': 'broke the glass' } as Readonly<
   Record<string, string>
 >;
@@ -273,18 +309,35 @@ function consentSentence({ reference, status, patient, entry, signers }: Consent
   return `${reference} of ${patient}, status ${status}, exactly these bytes: logged as ${entry.kind} at entry ${entry.index}, ${entry.occurredAt}.${signed}`;
 }
 
+type Told = { readonly event: Event | null; readonly next: number | undefined };
+
+function currentSentence({ reference, entry: logged }: Consent, { upTo, entry }: Current, { event, next }: Told): string {
+  const map = `so says the map of Consents, whose root is entry ${entry.index}, ${entry.occurredAt}.`;
+  const untouched = `nothing among the first ${upTo} entries of the log had taken its place`;
+  const state = logged.kind.slice('consent-'.length);
+  if (event && event.entry.index < upTo)
+    return `${reference} was in force when ${event.reference} was recorded: ${next === undefined ? untouched : `what took its place is entry ${next}`}; ${map}`;
+  return next === undefined
+    ? `${reference} stood, ${state}, as of ${entry.occurredAt}: ${untouched}; ${map}`
+    : `${reference}, ${state}, was replaced or withdrawn at entry ${next}; ${map}`;
+}
+
 function authoritySentence({ id, delegate, patient, basis, grantedBy, entry }: Authority): string {
   const word = basis === 'patient' ? ', by the patient’s own word' : ` as ${basis}, by the word of ${grantedBy.owner}`;
   return `${delegate} signed on behalf of ${patient}${word}: authority ${id}, entry ${entry.index}.`;
 }
 
-function notProven(event: Event | null, consents: readonly Consent[]): string[] {
+function notProven(event: Event | null, consents: readonly Consent[], current: Current | undefined): string[] {
   const active = consents.filter(({ entry }) => entry.kind === 'consent-active');
+  const later = current
+    ? [
+        `What came after the first ${current.upTo} entries of the log, and that no key was revoked and no authority ended since it signed.`,
+        'That the map of Consents leaves out no entry: whoever holds the rows of the log can tell (assent fsck).',
+      ]
+    : ['That the Consents had not been withdrawn, nor the keys revoked or authorities ended, between their entries and the checkpoint, or since.'];
   return [
     'That the times stated are right: they are the server’s own.',
-    ...(active.length > 0
-      ? ['That the Consents had not been withdrawn, nor the keys revoked or authorities ended, between their entries and the checkpoint, or since.']
-      : []),
+    ...(active.length > 0 || current ? later : []),
     ...(active.some(({ signers }) => !signers.some(({ role }) => role === 'custodian'))
       ? ['That a custodian signed: a Consent here was signed by the patient alone.']
       : []),

@@ -16,14 +16,18 @@ import { type ChainConfig, openChain } from './evm-anchor.ts';
 import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
 import { createLogErasure, type LogErasure } from './erasure.ts';
 import { anchorFile, signerFolder } from './folders.ts';
+import { createHeldTail } from './held-tail.ts';
 import type { LogStore } from './log-port.ts';
-import { createLogRecords, type LogRecords } from './log-records.ts';
+import { createConsentMap } from './consent-map.ts';
+import { type CheckpointRecord, createLogRecords, type LogRecords } from './log-records.ts';
+import { createMapRoots, type MapRoots } from './map-roots.ts';
 import { createPublicLog, type PublicLog } from './public-log.ts';
 import { createReceipts, type Receipts } from './receipts.ts';
 import type { Repeated } from './repeated.ts';
-import { chainOfLinks, createRowChain, sameChain } from './row-chain.ts';
+import { createRowChain } from './row-chain.ts';
 import { createSealer, type Sealer } from './sealer.ts';
-import { openSigner, type Signer } from './signer.ts';
+import { openSigner } from './signer.ts';
+import { createStanding } from './standing.ts';
 import { createTail, type Tail } from './tail.ts';
 import type { TimeStampConfig, TimeStamps } from './time-stamps.ts';
 import { createWitnesses, type Fetch, type Witnesses } from './witnesses.ts';
@@ -42,6 +46,7 @@ export type Anchoring = {
   readonly sealer: Sealer;
   /** Its catchUp fails as check does: where the log is not the one it was, nothing is disclosed. */
   readonly tail: Tail;
+  readonly mapRoots: Pick<MapRoots, 'ensure'>;
   readonly receipts: Receipts & ErasureProofs;
   readonly chains: Chains;
   readonly erasure: LogErasure;
@@ -82,14 +87,15 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const { chain, anchors, watch, besides } = await openAnchors(outside, stored);
   const { verifierKey } = signer;
   const witnesses = await witnessesFor(deps, { stored, verifierKey });
-  const sealer = createSealer({ ...deps, signer, anchors, signed: (checkpoint) => witnesses?.offer(checkpoint) });
-  const tail = createTail({ log });
-  let tampered: string | undefined;
-  const check = async (): Promise<void> => {
-    const status = signer.status();
-    const reason = status.kind === 'refused' ? status.reason : tampered;
-    if (reason !== undefined) throw new AssentError('unavailable', reason);
+  const signed = (checkpoint: CheckpointRecord): void => {
+    witnesses?.offer(checkpoint);
+    mapRoots.grown();
   };
+  const sealer = createSealer({ ...deps, signer, anchors, signed });
+  const { tail, check, hold } = createHeldTail({ ...deps, tail: createTail({ log }), signer, stored, tampered: refused });
+  const map = createConsentMap({ tail, stored });
+  const mapRoots = createMapRoots({ ...deps, stored, tail, map, sealer });
+  const standing = createStanding({ ...deps, stored, tail, map });
   return {
     sealer: {
       ...sealer,
@@ -102,25 +108,17 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
         }
         await sealer.start();
         for (const each of [alarms, ...besides]) each.start();
-        if (await isAsSigned({ tail, signer, stored })) return;
-        // Whose they were cannot be told from rows that were changed, so nothing is disclosed about anyone.
-        tampered = 'The log rows about Consents and keys are not those that were signed.';
-        deps.report(new AssentError('unavailable', tampered));
-        alarms.raise('log');
+        await hold();
       },
       async stop() {
+        await mapRoots.stop();
         await sealer.stop();
         await Promise.all([witnesses?.stop(), ...[alarms, ...besides].map((each) => each.stop())]);
       },
     },
-    tail: {
-      ...tail,
-      async catchUp() {
-        await check();
-        await tail.catchUp();
-      },
-    },
-    receipts: { ...createReceipts({ log, records, verifierKey }), ...createErasureProofs({ log, records, verifierKey }) },
+    tail,
+    mapRoots,
+    receipts: { ...createReceipts({ log, records, verifierKey, standing, mapRoots }), ...createErasureProofs({ log, records, verifierKey }) },
     chains: createChains({ log, records, verifierKey }),
     erasure: createLogErasure({ log, records, flush: sealer.flush }),
     publicLog: createPublicLog({ records, verifierKey }),
@@ -183,21 +181,4 @@ async function readPolicy(file: string): Promise<Policy | undefined> {
   const policy = parsePolicy(await readFile(file, 'utf8').catch(() => '\r'));
   if (typeof policy === 'string') throw new AssentError('unavailable', `The witness policy cannot be used. ${policy}`);
   return policy;
-}
-
-/** Another process may erase an entry between the reading of its row and of its salt: then all is read once more. */
-const MOST_READINGS = 3;
-
-async function isAsSigned({ tail, signer, stored }: { readonly tail: Tail; readonly signer: Signer; readonly stored: LogRecords }): Promise<boolean> {
-  for (let i = 0; i < MOST_READINGS; i++) {
-    await tail.catchUp();
-    const signed = signer.head();
-    const chain = signed && (await chainOfLinks(tail.links(signed.size), stored));
-    if (!signed || chain) {
-      tail.forgetLinks();
-      return !signed || sameChain(chain, signed.chain);
-    }
-    tail.reset();
-  }
-  return false;
 }

@@ -10,6 +10,7 @@ import { digestOf, leafHash, sameBytes } from '../../ledger/hash.ts';
 import { eventWords, readJson } from '../../ledger/receipt-terms.ts';
 import { batchRoot, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import type { LogRow } from '../store/port.ts';
+import { createMapCheck } from './fsck-map.ts';
 import type { LogRows } from './log-port.ts';
 import { type BatchRecord, entriesOf, type LogRecords, privateEntry, referenceKey, saltAt } from './log-records.ts';
 
@@ -42,6 +43,7 @@ export async function checkRows(all: Rows): Promise<RowsChecked> {
   const { size, stored } = all;
   const findings: Findings = { chains: new Map(), gone: new Map(), saltless: new Map(), tombstones: [], acts: new Map() };
   const problems: string[] = [];
+  const maps = createMapCheck();
   for (let from = 0; from < size && problems.length < MOST_PROBLEMS; from += TILE_WIDTH) {
     const tile = await readTile(all, from);
     if (!tile) return { problems: [...problems, `Log rows are missing from ${from} on.`], erased: 0, subjects: 0, acts: findings.acts };
@@ -52,7 +54,7 @@ export async function checkRows(all: Rows): Promise<RowsChecked> {
       const theirs = rows.slice(batch.first - from, batch.first - from + batch.count);
       problems.push(...(await checkBatch(batch, { rows: theirs, entries, stored, findings })));
     }
-    problems.push(...(await checkTexts(rows, all)));
+    problems.push(...maps.take(rows, entries), ...(await checkTexts(rows, all)));
     for (const { entry } of rows) countAct(entry, findings);
   }
   problems.push(...(await checkHeads(all, findings)));
@@ -218,8 +220,8 @@ function missing(index: number, reference: string, what: string): string {
 async function checkTexts(rows: readonly LogRow[], all: Rows): Promise<string[]> {
   const parsed = rows.flatMap(({ index, entry }) => {
     const row = parseRow(entry);
-    // What is left of an erased row has no digest, and a tombstone’s is of no text.
-    return isErased(row) || row.erases ? [] : [{ index, ...row }];
+    // What is left of an erased row has no digest; a tombstone’s is of no text, and a map’s root of one that follows from the entries.
+    return isErased(row) || row.erases || row.kind === 'map-root' ? [] : [{ index, ...row }];
   });
   const stored = await all.texts([...new Set(parsed.map(({ reference }) => reference))]);
   const problems: string[] = [];

@@ -1,7 +1,9 @@
 /**
- * What anchoring needs of a store: the committed log rows, the lease, and commits of records alone. Every engine's ResourceStore fits;
- * nothing here can reach a resource.
+ * What anchoring needs of a store: the committed log rows, the lease, and commits of records alone, or with the one row that anchoring adds to the
+ * log itself: a root of the map of Consents. Every engine's ResourceStore fits; nothing here can reach a resource.
  */
+import { logRow } from '../../ledger/entry.ts';
+import { type MAP_REFERENCE, mapRootEntry, type MapRoot } from '../../ledger/map-root.ts';
 import type { LogRow, RecordWrite } from '../store/port.ts';
 
 /** The compare-and-swap of the log: the record is at this revision; null: it does not exist yet. */
@@ -9,13 +11,16 @@ export type RecordGuard = { readonly kind: 'record'; readonly recordKind: string
 
 export type LogRows = { readLog(from: number, limit: number): Promise<readonly LogRow[]> };
 
+/** As logRow names it. */
+type MapRow = { readonly key: `${typeof MAP_REFERENCE} map-root ${string}`; readonly entry: string };
+
 export type LogStore = LogRows & {
   lease(name: string, holder: string, ttlMs: number): Promise<number | undefined>;
   commit(writes: {
     readonly guards: readonly RecordGuard[];
     readonly resources: readonly never[];
     readonly records: readonly RecordWrite[];
-    readonly log: readonly never[];
+    readonly log: readonly MapRow[];
     readonly bumpEpoch: false;
   }): Promise<{ readonly kind: 'committed' } | { readonly kind: 'conflict' }>;
 };
@@ -24,6 +29,17 @@ export type LogStore = LogRows & {
 export async function writeRecords(log: LogStore, guard: Omit<RecordGuard, 'kind'>, records: readonly RecordWrite[]): Promise<boolean> {
   const guards = [{ kind: 'record' as const, ...guard }];
   return (await log.commit({ guards, resources: [], records, log: [], bumpEpoch: false })).kind === 'committed';
+}
+
+/** Writes a record and, with it, the row of a root of the map; `at`: ISO instant. Resolves with whether the guard was met. */
+export async function writeMapRoot(
+  log: LogStore,
+  guard: Omit<RecordGuard, 'kind'>,
+  { root, at, record }: { readonly root: MapRoot; readonly at: string; readonly record: RecordWrite },
+): Promise<boolean> {
+  const row = logRow(mapRootEntry(root, at)) as MapRow;
+  const guards = [{ kind: 'record' as const, ...guard }];
+  return (await log.commit({ guards, resources: [], records: [record], log: [row], bumpEpoch: false })).kind === 'committed';
 }
 
 const SLICE = 1000;

@@ -7,6 +7,7 @@
 import { fromBase64Url } from '../../ledger/encoding.ts';
 import { type ErasedEntry, type LogEntry, type PrivateEntry, parseRow, SALT_BYTES } from '../../ledger/entry.ts';
 import { HASH_BYTES } from '../../ledger/hash.ts';
+import { upToOf } from '../../ledger/map-root.ts';
 import { type ReadTile, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import type { LogRow, RecordStore } from '../store/port.ts';
@@ -19,6 +20,7 @@ export const kinds = {
   head: 'log-head',
   checkpoint: 'log-checkpoint',
   witnessed: 'log-witnessed',
+  map: 'log-map',
 } as const;
 
 /** Sealed entries: what is added to the rows to make the private entries of the log. */
@@ -44,6 +46,9 @@ export type CheckpointRecord = {
   /** ms since 1970. */
   readonly signedAt: number;
 };
+
+/** Up to where the newest root of the map of Consents holds. */
+export type MapRecord = { readonly upTo: number };
 
 /** The newest checkpoint that a quorum of witnesses has cosigned. `witnesses`: their verifier keys. */
 export type WitnessedRecord = CheckpointRecord & { readonly witnesses: readonly string[] };
@@ -81,6 +86,14 @@ export function tailedRow({ entry }: LogRow): LogEntry | ErasedEntry | undefined
   if (!TAILED.some((prefix) => entry.includes(`"${prefix}`))) return undefined;
   const parsed = parseRow(entry);
   return isTailed(parsed.reference) ? parsed : undefined;
+}
+
+/** A root of the map of Consents: of such a row, up to where it holds. */
+export function mapRowOf({ entry }: LogRow): { readonly upTo: number; readonly entry: LogEntry } | undefined {
+  if (!entry.startsWith('{"kind":"map-root"')) return undefined;
+  const parsed = parseRow(entry);
+  const upTo = 'erased' in parsed ? undefined : upToOf(parsed);
+  return upTo === undefined || 'erased' in parsed ? undefined : { upTo, entry: parsed };
 }
 
 /** By these a batch is found: from its rows, erased ones too, so that it keeps them whenever it is written again. */
@@ -143,6 +156,7 @@ export type LogRecords = {
   checkpointRevision(): Promise<number | null>;
   witnessed(): Promise<WitnessedRecord | undefined>;
   keptWitnessed(): Promise<{ readonly value: WitnessedRecord; readonly revision: number } | undefined>;
+  keptMap(): Promise<{ readonly value: MapRecord; readonly revision: number } | undefined>;
   tile: ReadTile;
   /** The first `width` entries of a bundle; undefined where it is shorter. */
   bundle(index: number, width: number): Promise<Uint8Array | undefined>;
@@ -172,6 +186,10 @@ export function createLogRecords(records: RecordStore): LogRecords {
     async keptWitnessed() {
       const found = await records.get(kinds.witnessed, kinds.witnessed);
       return found && { value: found.value as WitnessedRecord, revision: found.revision };
+    },
+    async keptMap() {
+      const found = await records.get(kinds.map, kinds.map);
+      return found && { value: found.value as MapRecord, revision: found.revision };
     },
     tile: (level, index, width) => bytes(kinds.tile, tileId(level, index), width * HASH_BYTES),
     bundle: (index, width) => bytes(kinds.bundle, numberId(index), width * BUNDLED_BYTES),

@@ -7,7 +7,7 @@
 import { type EntryKind, type LogEntry, type PrivateEntry, parseEntry } from '../../ledger/entry.ts';
 import { digestOf } from '../../ledger/hash.ts';
 import { namesKey } from '../../ledger/receipt.ts';
-import { type ConsentPiece, type ReceiptEntry, writeReceipt } from '../../ledger/receipt-format.ts';
+import { type ConsentPiece, type CurrentPiece, type ReceiptEntry, writeReceipt } from '../../ledger/receipt-format.ts';
 import { jointProof, type ReadTile } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
@@ -44,34 +44,63 @@ export type ReceiptResult =
   | { readonly kind: 'absent' };
 
 export type Receipts = {
-  /** `reference`: the `AuditEvent/…` or `Consent/…` the receipt is about. */
-  receiptFor(reference: string, evidence: Evidence): Promise<ReceiptResult>;
+  /**
+   * `reference`: the `AuditEvent/…` or `Consent/…` the receipt is about; `fresh`: only with what a root of the map of Consents that is at most a
+   * minute old says of its Consents. Throws AssentError('unavailable'): the log holds a root that its entries do not give.
+   */
+  receiptFor(reference: string, evidence: Evidence, options?: { readonly fresh?: boolean }): Promise<ReceiptResult>;
 };
 
-type Dependencies = { readonly log: LogRows; readonly records: RecordStore; readonly verifierKey: string };
+type Dependencies = {
+  readonly log: LogRows;
+  readonly records: RecordStore;
+  readonly verifierKey: string;
+  /** What the map of Consents says of them under a root with an index below `size`, if it can be told. */
+  readonly standing: { readonly of: (consents: readonly PrivateEntry[], size: number) => Promise<CurrentPiece | undefined> };
+  /** A root about the entry at this index too, not older than a minute; undefined: not yet. */
+  readonly mapRoots: { readonly ensure: (index: number) => Promise<{ readonly index: number } | undefined> };
+};
 type Context = { readonly log: LogRows; readonly stored: LogRecords };
 /** An entry to look for: the digest of exact bytes under a name. */
 type Wanted = { readonly reference: string; readonly digest: string; readonly lookup: string; readonly kind?: EntryKind };
 type Found = { readonly kind: 'sealed'; readonly entry: PrivateEntry } | { readonly kind: 'pending' } | { readonly kind: 'absent' };
 
-export function createReceipts({ log, records, verifierKey }: Dependencies): Receipts {
+export function createReceipts({ log, records, verifierKey, standing, mapRoots }: Dependencies): Receipts {
   const context: Context = { log, stored: createLogRecords(records) };
   return {
-    async receiptFor(reference, given) {
+    async receiptFor(reference, given, { fresh = false } = {}) {
       const evidence = { ...given, keys: given.keys.filter(({ kid }, i) => given.keys.findIndex((key) => key.kid === kid) === i) };
       const wanted = [...wantedEvent(evidence), ...wantedConsents(evidence), ...wantedKeys(evidence), ...wantedAuthorities(evidence)];
       if (!wanted.some((piece) => piece.reference === reference)) return { kind: 'absent' };
+      const root = fresh ? await freshRoot(wanted, mapRoots, context) : undefined;
       // Read before the entries: whatever is found later may be in it or not, but never the other way round.
       const [witnessed, newest] = await Promise.all([context.stored.witnessed(), context.stored.checkpoint()]);
       const found = await Promise.all(wanted.map((piece) => find(piece, context)));
       if (found.some(({ kind }) => kind === 'absent')) return { kind: 'absent' };
       const entries = found.flatMap((one) => (one.kind === 'sealed' ? [one.entry] : []));
-      const checkpoint = checkpointOver(entries, [witnessed, newest]);
-      if (!checkpoint || entries.length < found.length) return { kind: 'pending' };
+      const checkpoint = checkpointOver([...entries, ...(root ? [root] : [])], [witnessed, newest]);
+      if (!checkpoint || entries.length < found.length || (fresh && !root)) return { kind: 'pending' };
+      const current = await standing.of(
+        entries.filter((entry) => entry.reference.startsWith('Consent/')),
+        checkpoint.size,
+      );
+      if (fresh && !current) return { kind: 'pending' };
       const witnesses = checkpoint === witnessed ? witnessed.witnesses : [];
-      return { kind: 'ready', receipt: await assemble({ evidence, entries, checkpoint, witnesses, verifierKey }, context.stored.tile) };
+      return { kind: 'ready', receipt: await assemble({ evidence, entries, current, checkpoint, witnesses, verifierKey }, context.stored.tile) };
     },
   };
+}
+
+/** The newest root, about all of the Consents and not older than a minute; undefined: one of them is not sealed yet, or not in the log. */
+async function freshRoot(
+  wanted: readonly Wanted[],
+  mapRoots: Dependencies['mapRoots'],
+  context: Context,
+): Promise<{ readonly index: number } | undefined> {
+  const consents = wanted.filter(({ reference }) => reference.startsWith('Consent/'));
+  const found = await Promise.all(consents.map((piece) => find(piece, context)));
+  const indexes = found.flatMap((one) => (one.kind === 'sealed' ? [one.entry.index] : []));
+  return indexes.length === found.length ? mapRoots.ensure(Math.max(...indexes)) : undefined;
 }
 
 /** The first checkpoint that holds all of them: a witnessed one proves more than a newer one. */
@@ -146,13 +175,14 @@ async function waits(wanted: Wanted, { log, stored }: Context): Promise<boolean>
 type Parts = {
   readonly evidence: Evidence;
   readonly entries: readonly PrivateEntry[];
+  readonly current: CurrentPiece | undefined;
   readonly checkpoint: CheckpointRecord;
   readonly witnesses: readonly string[];
   readonly verifierKey: string;
 };
 
 /** `entries`: in the order of the evidence: event, Consents, keys, authorities. */
-async function assemble({ evidence, entries, checkpoint, witnesses, verifierKey }: Parts, tile: ReadTile): Promise<string> {
+async function assemble({ evidence, entries, current, checkpoint, witnesses, verifierKey }: Parts, tile: ReadTile): Promise<string> {
   const { disclosure, consents, keys, authorities = [] } = evidence;
   const rest = entries.map(receiptEntry);
   const take = (): ReceiptEntry => rest.shift() as ReceiptEntry;
@@ -167,9 +197,10 @@ async function assemble({ evidence, entries, checkpoint, witnesses, verifierKey 
   const keyPieces = keys.map((each) => ({ each, piece: { key: each.key, entry: take() } })).filter(({ each }) => signed(each));
   const authorityPieces = granted.map(({ grant }) => ({ authority: grant, entry: take() }));
   const pieces = { event, consents: consentPieces, keys: keyPieces.map(({ piece }) => piece), authorities: authorityPieces };
-  const indices = [...(event ? [event] : []), ...pieces.consents, ...pieces.keys, ...pieces.authorities].map(({ entry }) => entry.index);
-  const proof = (await jointProof(indices, checkpoint.size, tile)).map((hash) => Buffer.from(hash).toString('base64'));
-  return writeReceipt({ log: verifierKey, checkpoint: checkpoint.note, witnesses, ...pieces, proof });
+  const shown = [...(event ? [event] : []), ...pieces.consents, ...pieces.keys, ...pieces.authorities, ...(current ? [current] : [])];
+  const indices = new Set([...shown.map(({ entry }) => entry.index), ...(current?.proofs.flatMap(({ next }) => next ?? []) ?? [])]);
+  const proof = (await jointProof([...indices], checkpoint.size, tile)).map((hash) => Buffer.from(hash).toString('base64'));
+  return writeReceipt({ log: verifierKey, checkpoint: checkpoint.note, witnesses, ...pieces, ...(current ? { current } : {}), proof });
 }
 
 export function receiptEntry(entry: PrivateEntry): ReceiptEntry {

@@ -7,7 +7,7 @@
 import { type ErasedEntry, isErased, type LogEntry } from '../../ledger/entry.ts';
 import type { LogRow } from '../store/port.ts';
 import type { LogRows } from './log-port.ts';
-import { tailedRow } from './log-records.ts';
+import { mapRowOf, tailedRow } from './log-records.ts';
 import { type Link, linkOf } from './row-chain.ts';
 
 /** `digest`: '' of an erased entry, which is the digest of nothing. `at`: when it was logged, ms since 1970. */
@@ -15,6 +15,12 @@ export type Tailed = Pick<LogEntry, 'kind' | 'digest' | 'version' | 'statement' 
   readonly index: number;
   readonly at: number;
 };
+
+/** An entry about a Consent; `replaced`: the index of the one whose place it took, if any. */
+export type ConsentChange = { readonly index: number; readonly replaced: number | undefined };
+
+/** A logged root of the map of Consents (ledger/map-root.ts). `at`: ms since 1970. */
+export type TailedRoot = { readonly index: number; readonly upTo: number; readonly at: number; readonly digest: string };
 
 export type Tail = {
   catchUp(): Promise<void>;
@@ -31,6 +37,14 @@ export type Tail = {
   changedSince(position: number): readonly string[];
   /** Whether the entry of this version of a Consent (`Consent/x/_history/1`) was erased. */
   isErased(version: string): boolean;
+  /** Entries about Consents with an index in [from, to), in order. */
+  consentChanges(from: number, to: number): readonly ConsentChange[];
+  /** Index of the entry that took the place of this one, which is about a Consent; undefined: none did. */
+  replacedAt(index: number): number | undefined;
+  /** Whether there is an entry about any Consent. */
+  knowsConsents(): boolean;
+  /** The newest, oldest first. */
+  mapRoots(): readonly TailedRoot[];
   /** The rows before this index as the signer remembers them too. Nothing of them is kept once they were found the same. */
   links(size: number): readonly Link[];
   forgetLinks(): void;
@@ -53,6 +67,7 @@ export function createTail({ log }: { readonly log: LogRows }): Tail {
         if (row.index !== next) throw new RangeError('The log rows have a gap.');
         const entry = tailedRow(row);
         if (entry) memory.take(entry, row);
+        else memory.takeRoot(row);
         next = row.index + 1;
       }
       if (rows.length < SLICE) return;
@@ -86,32 +101,33 @@ export function createTail({ log }: { readonly log: LogRows }): Tail {
   };
 }
 
-type Known = Pick<Tail, 'latest' | 'entries' | 'references' | 'changedSince' | 'isErased' | 'links' | 'forgetLinks'>;
-type Change = { readonly index: number; readonly at: number; readonly reference: string; readonly version: string | undefined };
+type Known = Omit<Tail, 'catchUp' | 'position' | 'indexAt' | 'reset'>;
+type Change = {
+  readonly index: number;
+  readonly at: number;
+  readonly reference: string;
+  readonly version: string | undefined;
+  readonly replaced: number | undefined;
+  replacedAt: number | undefined;
+};
 type Memory = {
   readonly known: Known;
   firstAt(instant: number): number | undefined;
   take(entry: LogEntry | ErasedEntry, row: LogRow): void;
+  takeRoot(row: LogRow): void;
   clear(): void;
 };
+
+const isOfConsent = ({ reference }: Pick<Change, 'reference'>): boolean => reference.startsWith('Consent/');
 
 /** Rows are taken in order. */
 function createMemory(): Memory {
   const about = new Map<string, readonly Tailed[]>();
   const erased = new Set<string>();
-  let changes: Change[] = [];
+  const changes = createChanges();
+  const roots = createRoots();
   let links: Link[] | undefined = [];
 
-  /** Where in `changes` the entries at or after this index begin. */
-  const placeOf = (index: number): number => {
-    let [low, high] = [0, changes.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((changes[middle]?.index ?? 0) < index) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
   const noteErased = (reference: string, version: string | undefined): void => void erased.add(`${reference}/_history/${version}`);
   return {
     take(entry, row) {
@@ -124,31 +140,106 @@ function createMemory(): Memory {
         ...(statement === undefined ? {} : { statement }),
         ...(signatures === undefined ? {} : { signatures }),
       };
+      const replaced = about.get(reference)?.at(-1)?.index;
       const before = isErased(entry) || kind === 'erasure' ? [] : (about.get(reference) ?? []);
       about.set(reference, [...before, { index, at, kind, digest, subject, ...optional }]);
       if (isErased(entry)) noteErased(reference, version);
-      else for (const gone of entry.erases ?? []) noteErased(reference, changes[placeOf(gone)]?.version);
-      changes.push({ index, at, reference, version });
+      else for (const gone of entry.erases ?? []) noteErased(reference, changes.versionAt(gone));
+      changes.add({ index, at, reference, version, replaced, replacedAt: undefined });
       links?.push(linkOf(row, entry));
     },
+    takeRoot: roots.take,
     clear() {
-      changes = [];
+      changes.clear();
+      roots.clear();
       links = [];
       about.clear();
       erased.clear();
     },
-    // Clocks of several processes may differ a little: the first is the one that leaves least out.
-    firstAt: (instant) => changes.find(({ at }) => at >= instant)?.index,
+    firstAt: changes.firstAt,
     known: {
       latest: (reference) => about.get(reference)?.at(-1),
       entries: (reference) => about.get(reference) ?? [],
       references: (prefix) => [...about.keys()].filter((reference) => reference.startsWith(prefix)),
-      changedSince: (position) => [...new Set(changes.slice(placeOf(position)).map(({ reference }) => reference))],
       isErased: (version) => erased.has(version),
-      links: (size) => links?.slice(0, placeOf(size)) ?? [],
+      ...changes.known,
+      mapRoots: roots.newest,
+      links: (size) => links?.slice(0, changes.before(size)) ?? [],
       forgetLinks: () => {
         links = undefined;
       },
+    },
+  };
+}
+
+type Changes = {
+  readonly known: Pick<Tail, 'changedSince' | 'consentChanges' | 'replacedAt' | 'knowsConsents'>;
+  add(change: Change): void;
+  /** How many have an index below this one. */
+  before(index: number): number;
+  firstAt(instant: number): number | undefined;
+  versionAt(index: number): string | undefined;
+  clear(): void;
+};
+
+function createChanges(): Changes {
+  let changes: Change[] = [];
+  let knowsConsents = false;
+
+  const before = (index: number): number => {
+    let [low, high] = [0, changes.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((changes[middle]?.index ?? 0) < index) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  const at = (index: number): Change | undefined => {
+    const change = changes[before(index)];
+    return change?.index === index ? change : undefined;
+  };
+  return {
+    add(change) {
+      const replaced = change.replaced === undefined ? undefined : at(change.replaced);
+      if (replaced) replaced.replacedAt = change.index;
+      knowsConsents ||= isOfConsent(change);
+      changes.push(change);
+    },
+    before,
+    // Clocks of several processes may differ a little: the first is the one that leaves least out.
+    firstAt: (instant) => changes.find((change) => change.at >= instant)?.index,
+    versionAt: (index) => at(index)?.version,
+    clear() {
+      changes = [];
+      knowsConsents = false;
+    },
+    known: {
+      changedSince: (position) => [...new Set(changes.slice(before(position)).map(({ reference }) => reference))],
+      consentChanges: (from, to) => changes.slice(before(from), before(to)).filter(isOfConsent),
+      replacedAt: (index) => at(index)?.replacedAt,
+      knowsConsents: () => knowsConsents,
+    },
+  };
+}
+
+/** There is one a minute at most: those of some hours. */
+const MOST_ROOTS = 256;
+
+type Roots = { take(row: LogRow): void; newest(): readonly TailedRoot[]; clear(): void };
+
+function createRoots(): Roots {
+  let roots: TailedRoot[] = [];
+  return {
+    take(row) {
+      const found = mapRowOf(row);
+      if (!found) return;
+      roots.push({ index: row.index, upTo: found.upTo, at: Date.parse(found.entry.occurredAt), digest: found.entry.digest });
+      if (roots.length > 2 * MOST_ROOTS) roots = roots.slice(-MOST_ROOTS);
+    },
+    newest: () => roots,
+    clear() {
+      roots = [];
     },
   };
 }

@@ -1,5 +1,5 @@
 /**
- * `assent verify FILE… [--trust POLICY]`: proves receipts and statements of disclosures with nothing but the files, and holds those about one patient against each other. interface.md §4
+ * `assent verify FILE… [--trust POLICY] [--in-force-at INSTANT]`: proves receipts and statements of disclosures with nothing but the files, and holds those about one patient against each other. interface.md §4
  * Exit code: 0 all proven, 1 one refuted, 2 one unreadable and none refuted, 3 one erased and all others proven. Loads neither the server nor a network.
  */
 import { readFile } from 'node:fs/promises';
@@ -8,11 +8,12 @@ import { holdTogether } from '../../ledger/disclosures.ts';
 import { parseVerifierKey } from '../../ledger/note.ts';
 import { parsePolicy, type Policy } from '../../ledger/policy.ts';
 import { Refuted } from '../../ledger/receipt-log.ts';
-import { type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
+import { type Demands, type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
 
-const usage = `Usage: assent verify FILE… [--trust POLICY]
+const usage = `Usage: assent verify FILE… [--trust POLICY] [--in-force-at INSTANT]
   POLICY: one verifier key of a log, or a file (c2sp.org/tlog-policy): a line \`log <verifier key>\` for each log you trust (GET /ledger/key shows a
   log’s), and which witnesses must have cosigned.
+  INSTANT: as in 2026-11-27T12:00:00Z; what does not show that its Consents were in force then, or later, is refuted.
 Exit code: 0 proven, 1 refuted, 2 unreadable, 3 erased: a proof that what a receipt would rest on was erased.
 `;
 
@@ -27,7 +28,7 @@ export async function verify(args: readonly string[]): Promise<number> {
   }
   const verdicts: Verdict[] = [];
   for (const file of asked.files) {
-    const verdict = await verifyFile(file, policy);
+    const verdict = await verifyFile(file, { ...asked.demands, ...(policy ? { policy } : {}) });
     process.stdout.write(report(file, verdict));
     verdicts.push(verdict);
   }
@@ -52,10 +53,18 @@ function holdAllTogether(verdicts: readonly Verdict[]): Verdict | undefined {
   }
 }
 
-function readArguments(args: readonly string[]): { readonly files: readonly string[]; readonly trust: string | undefined } | undefined {
+type Asked = { readonly files: readonly string[]; readonly trust: string | undefined; readonly demands: Pick<Demands, 'inForceAt'> };
+
+const options = { trust: { type: 'string' }, 'in-force-at': { type: 'string' } } as const;
+const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/;
+
+function readArguments(args: readonly string[]): Asked | undefined {
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options: { trust: { type: 'string' } }, allowPositionals: true });
-    return { files: positionals, trust: values.trust };
+    const { values, positionals: files } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const { trust, 'in-force-at': instant } = values;
+    if (instant === undefined) return { files, trust, demands: {} };
+    const inForceAt = INSTANT.test(instant) ? Date.parse(instant) : Number.NaN;
+    return Number.isNaN(inForceAt) ? undefined : { files, trust, demands: { inForceAt } };
   } catch {
     return undefined;
   }
@@ -70,11 +79,11 @@ async function readPolicy(text: string): Promise<Policy | string> {
   return typeof policy === 'string' || policy.logs.length > 0 ? policy : 'It names no log.';
 }
 
-async function verifyFile(file: string, policy: Policy | undefined): Promise<Verdict> {
+async function verifyFile(file: string, demands: Demands): Promise<Verdict> {
   const bytes = await readFile(file).catch(() => undefined);
   const text = bytes && textOf(bytes);
   if (text === undefined) return { kind: 'unreadable', reason: bytes ? 'It is not UTF-8.' : 'The file cannot be read.' };
-  return verifyReceipt(text, policy ? { policy } : {});
+  return verifyReceipt(text, demands);
 }
 
 /** Undefined: it is not UTF-8. Characters put in the place of wrong bytes would be another file than the one given. */

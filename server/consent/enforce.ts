@@ -16,7 +16,7 @@ import { approveConsent, askedStatementOf, expireRequests, narrowRequest, refuse
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
-import { type ConsentVersion, createEvidence, type Evidence } from './enforce/evidence.ts';
+import { createEvidence } from './enforce/evidence.ts';
 import { explain } from './enforce/explain.ts';
 import { gather } from './enforce/gather.ts';
 import { type KeyCeremony, recoverKey, revokeKey, rotateKey, stopRecovery } from './enforce/key-ceremony.ts';
@@ -24,11 +24,11 @@ import { withLinked } from './enforce/linked.ts';
 import { judgeEnd } from './enforce/ends.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { isDeceased } from './enforce/on-record.ts';
+import { ledgerProof, type LogProofs, receipt } from './enforce/proofs.ts';
 import { history } from './enforce/versions.ts';
 import { latest } from './enforce/latest.ts';
 import { searchSeveral } from './enforce/search-several.ts';
 import type { Signers } from './enforce/signers.ts';
-import { inView, patientsOf } from './enforce/view.ts';
 import { visibleAmong } from './enforce/related.ts';
 import { readSources } from './enforce/sourced.ts';
 import { isBound, type ReadingLetter, reachOf } from './enforce/reach.ts';
@@ -38,13 +38,13 @@ import { withdrawConsent } from './enforce/withdraw.ts';
 import { write, type Writing } from './enforce/write.ts';
 import { opensNow } from './decide.ts';
 import { facetsOf } from './facets.ts';
-import type { Gate, GateFor, ReceiptResult } from './gate.ts';
+import type { Gate, GateFor } from './gate.ts';
 import type { Labelling } from './labelling.ts';
 import { maySign, type SigningKey } from './keys.ts';
 import type { Approvals, Caller, ImplicitPolicy } from './model.ts';
 import { type ConsentLog, createPolicies, type Policies, type PoliciesDeps } from './policies.ts';
 
-export type GateDeps = {
+export type GateDeps = LogProofs & {
   readonly resources: ResourceStore;
   readonly records: RecordStore;
   readonly clock: Clock;
@@ -72,14 +72,6 @@ export type GateDeps = {
   /** Labels that a guardian does not see of an adolescent. */
   readonly hiddenFromGuardians: readonly string[];
   readonly chains: ChainReader;
-  readonly receiptFor: (reference: string, evidence: Evidence) => Promise<ReceiptResult>;
-  readonly erasures: {
-    readonly isErased: (consent: ConsentVersion) => boolean;
-    /** What the log says of the erasure: `proof` is a file, where there is one. */
-    readonly erasureOf: (
-      consent: ConsentVersion,
-    ) => Promise<{ readonly kind: 'erased'; readonly proof: string | undefined } | { readonly kind: 'pending' }>;
-  };
   readonly labelling: Labelling;
   readonly approvals: Approvals;
   readonly implicit: ImplicitPolicy;
@@ -260,25 +252,9 @@ function gateOf(
       await ceremony.views.confirm(patients);
       return (await ceremony.views.current()).mark();
     },
-    async receipt(type, id) {
-      const where = { kind: 'id' as const, ids: new Set([id]) };
-      const [row] = await inView(ceremony.views, {
-        read: (view) => deps.resources.find({ type, where, scope: view.scope(type), order: { by: 'instant', direction: 'newest-first' }, limit: 1 }),
-        restsOn: ({ rows }) => patientsOf(rows),
-        conclude: async ({ rows }) => rows,
-      });
-      if (!row) return { kind: 'absent' };
-      const found = await evidence.of(row);
-      const erased = found.missing.filter((consent) => deps.erasures.isErased(consent));
-      return erased.length > 0 ? erasureOf(deps, erased) : deps.receiptFor(`${type}/${id}`, found);
-    },
+    receipt: (type, id) => receipt({ ...deps, views: ceremony.views, evidence }, type, id),
+    ledgerProof: (id) => ledgerProof({ ...deps, ...byId, evidence }, id),
   };
-}
-
-async function erasureOf({ erasures }: GateDeps, consents: readonly ConsentVersion[]): Promise<ReceiptResult> {
-  const found = await Promise.all(consents.map((consent) => erasures.erasureOf(consent)));
-  if (found.some(({ kind }) => kind === 'pending')) return { kind: 'pending' };
-  return { kind: 'erased', proofs: found.flatMap((one) => (one.kind === 'erased' && one.proof !== undefined ? [one.proof] : [])) };
 }
 
 /** Scope admin, or the client of an organization that holds records here (rule 21). */

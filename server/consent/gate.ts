@@ -415,6 +415,8 @@ export type Gate = {
   permitsNow(consent: string): Promise<boolean>;
   /** The receipt of an AuditEvent or Consent the caller may see. */
   receipt(type: 'AuditEvent' | 'Consent', id: string): Promise<ReceiptResult>;
+  /** The receipt of a Consent the caller may read, with the proof that nothing had taken its place at most a minute ago; the asking is recorded. */
+  ledgerProof(id: string): Promise<ReceiptResult>;
 };
 
 /** `wanted`: aborted when the caller has gone before the answer; then what is read for it ends with `abandoned`. */

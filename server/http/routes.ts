@@ -24,7 +24,7 @@ import { meta, metaAdd, metaDelete, metaOfMany } from './operations/meta.ts';
 import { prepare, requestConsent } from './operations/prepare.ts';
 import { conditionalPatch, patch } from './patch.ts';
 import { purge } from './operations/purge.ts';
-import { receipt } from './operations/receipt.ts';
+import { ledgerProof, receipt } from './operations/receipt.ts';
 import { reindex } from './operations/reindex.ts';
 import { approve, sign } from './operations/sign.ts';
 import { validate } from './operations/validate.ts';
@@ -107,4 +107,5 @@ export const routes: readonly Route[] = [
   { interaction: '$end-authority',   method: 'POST',   path: '/$end-authority',               scope: 'token',  takes: 'resource', handler: endAuthority },
   { interaction: '$receipt',         method: 'GET',    path: '/Consent/:id/$receipt',          scope: 'r',      takes: 'nothing',  handler: receipt },
   { interaction: '$receipt',         method: 'GET',    path: '/AuditEvent/:id/$receipt',       scope: 'token',  takes: 'nothing',  handler: receipt },
+  { interaction: '$ledger-proof',    method: 'GET',    path: '/Consent/:id/$ledger-proof',     scope: 'r',      takes: 'nothing',  handler: ledgerProof },
 ];

@@ -1,16 +1,17 @@
 /** `npm run attacks`: every attack on a real system, and who noticed. Exit 1 when one was not noticed, or somebody cried wolf. */
 import { attacks as onTheServer, falseAlarms } from './attacks.ts';
 import { onChain } from './on-chain.ts';
+import { falseAlarmsAboutStanding, onStanding } from './on-standing.ts';
 import { quietDay } from './quiet-day.ts';
 import { setScene } from './scene.ts';
 
 const told = (...columns: readonly string[]) => void process.stdout.write(`| ${columns.join(' | ')} |\n`);
 
-const attacks = [...onTheServer, ...onChain];
+const attacks = [...onTheServer, ...onStanding, ...onChain];
 const scene = await setScene();
 let missed = 0;
 try {
-  const alarms = [...(await falseAlarms(scene)), ...(await quietDay())];
+  const alarms = [...(await falseAlarms(scene)), ...(await falseAlarmsAboutStanding(scene)), ...(await quietDay())];
   told('attack', 'the attacker has', 'noticed by', 'seen');
   told('---', '---', '---', '---');
   for (const { name, powers, noticedBy, run } of attacks) {

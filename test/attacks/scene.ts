@@ -37,6 +37,9 @@ export type Scene = {
   copy(of?: 'now' | 'before'): string;
   /** A receipt of a disclosure, a statement of all disclosures about Ann, and the policy of whoever trusts the log and its witness. */
   readonly receipt: string;
+  /** That Bea's Consent stood, before she withdrew it; and an instant after that. */
+  readonly stood: string;
+  readonly withdrawnAt: string;
   readonly policy: string;
   readonly insurer: Client;
   readonly admin: Client;
@@ -104,7 +107,7 @@ export async function setScene(): Promise<Scene> {
   };
 }
 
-type Story = Pick<Scene, 'receipt' | 'insurer' | 'ann' | 'bea' | 'keys'>;
+type Story = Pick<Scene, 'receipt' | 'stood' | 'withdrawnAt' | 'insurer' | 'ann' | 'bea' | 'keys'>;
 
 /** `pause`: before the last withdrawal. */
 async function live(server: RealServer, pause: () => Promise<void>): Promise<Story> {
@@ -124,9 +127,11 @@ async function live(server: RealServer, pause: () => Promise<void>): Promise<Sto
   const read = await session.call('GET', 'Observation/of-ann');
   for (const id of ['of-bea', 'of-ann', 'absent']) await session.call('GET', `Observation/${id}`);
   const receipt = await cosigned(session, read.headers.get('assent-receipt') ?? '');
+  const stood = await cosigned(server.admin, `${inForce.bea.consent}/$ledger-proof`);
   await pause();
   await withdrawNow(server, inForce.bea, bea);
-  return { receipt, insurer: client, ...inForce, keys: { ann, bea, hospital } };
+  const withdrawnAt = new Date(server.now()).toISOString();
+  return { receipt, stood, withdrawnAt, insurer: client, ...inForce, keys: { ann, bea, hospital } };
 }
 
 /** The receipt, once a witness has cosigned the checkpoint it rests on. */

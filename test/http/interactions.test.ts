@@ -234,6 +234,7 @@ describe('hidden and absent', () => {
       ['GET', (id) => `Patient/${id}/_history/${json.meta.versionId}`],
       ['DELETE', (id) => `Patient/${id}`],
       ['GET', (id) => `Consent/${id}/$receipt`],
+      ['GET', (id) => `Consent/${id}/$ledger-proof`],
       ['GET', (id) => `AuditEvent/${id}/$receipt`],
     ];
     for (const [method, url, body] of ways) {

@@ -113,6 +113,7 @@ const examples: Readonly<Record<string, Example>> = {
   'POST /Consent/:id/$approve': { url: '{consent}/$approve', status: 422, body: parameters() },
   'POST /Consent/:id/$refuse': { url: '{consent}/$refuse', status: 422, body: parameters({ name: 'jws', valueString: '{withdrawal}' }) },
   'GET /Consent/:id/$receipt': { url: '{consent}/$receipt', status: 200, token: 'admin' },
+  'GET /Consent/:id/$ledger-proof': { url: '{consent}/$ledger-proof', status: 200, token: 'admin' },
   'GET /AuditEvent/:id/$receipt': { url: '{event}/$receipt', status: 200 },
 };
 

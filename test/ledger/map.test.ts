@@ -61,6 +61,26 @@ describe('a verifiable map', () => {
     );
   });
 
+  it('is as it was before a key was set once it is taken out, whatever else came and went', () => {
+    fc.assert(
+      fc.property(entries, entries, fc.boolean(), (all, more, asked) => {
+        const { map, held } = mapOf(all);
+        const kept = new Set(held.map(([key]) => key.toString('hex')));
+        const others = more.filter(([key]) => !kept.has(key.toString('hex')));
+        for (const entry of others) map.set(...entry);
+        if (asked) map.root();
+        for (const [key] of others.toReversed()) map.delete(key);
+        map.delete(named('nobody set it'));
+        expect(map.root()).toEqual(naiveRoot(held));
+        expect(map.size).toBe(held.length);
+        const again = mapOf([...held, ...others]);
+        for (const entry of others) map.set(...entry);
+        expect(map.root()).toEqual(naiveRoot(again.held));
+        for (const [key, value] of again.held) expect(lookUp(map.prove(key), { root: map.root(), key })).toEqual({ kind: 'present', value });
+      }),
+    );
+  });
+
   it('proves what stands under each key, and that nothing stands under any other', () => {
     fc.assert(
       fc.property(entries, keys, (all, key) => {

@@ -35,7 +35,7 @@ it('Consents are listed, read and counted by nobody but their patient and the ad
   const { consent } = await agree(server, termsOf(server, { patient: 'Patient/alice', grantee: INSURER }), keys);
   const id = consent.slice('Consent/'.length);
   for (const stranger of [insurer, bob]) {
-    for (const url of [consent, `${consent}/_history`, `${consent}/$meta`, `${consent}/$receipt`]) {
+    for (const url of [consent, `${consent}/_history`, `${consent}/$meta`, `${consent}/$receipt`, `${consent}/$ledger-proof`]) {
       const [hidden, absent] = [await stranger.call('GET', url), await stranger.call('GET', url.replace(id, 'absent'))];
       expect([url, normalised(hidden, id)]).toEqual([url, normalised(absent, 'absent')]);
       expect(hidden.status).toBe(404);

@@ -125,6 +125,7 @@ export async function makeVectors(): Promise<Vectors> {
     ...(await provenOnes(plain)),
     ...(await refutedBySignatures(plain)),
     ...(await passkeys()),
+    ...(await standing()),
     ...refutedByPieces(plain),
     ...refutedByLog(plain),
     ...unreadableOnes(writeReceipt(plain)),
@@ -231,6 +232,50 @@ async function passkeys(): Promise<Vector[]> {
       }),
     ),
     refuted('a JWS by a key that is a passkey', await signedWith(mine25519, asJws)),
+  ];
+}
+
+/** The log is two keys, the Consent, the disclosure, and then what is said here. */
+async function standing(): Promise<Vector[]> {
+  const [untouched, replacedLater] = [await made({ map: { root: 4 } }), await made({ map: { root: 5, replacement: 4 } })];
+  const alone = ({ event: _event, ...rest }: Open): Open => ({ ...rest, event: null });
+  const { current } = untouched;
+  const { current: replaced } = replacedLater;
+  const [shown] = must(current).proofs;
+  const [taken] = must(replaced).proofs;
+  if (!current || !replaced || !shown || !taken) throw new Error('The receipt has no proof of the map.');
+  const changed = (of: Open, by: Partial<typeof current>): Open => ({ ...of, current: { ...must(of.current), ...by } });
+  const bytes = Buffer.from(shown.proof, 'base64');
+  const flipped = Buffer.from(bytes);
+  flipped[flipped.length - 1] = (flipped.at(-1) ?? 0) ^ 1;
+  const longer = Buffer.concat([bytes, Buffer.alloc(1)]);
+  const another = must(replacedLater.current);
+  return [
+    proven('a Consent whose place nothing had taken when it was used', untouched),
+    proven('a Consent that was replaced after it was used', replacedLater),
+    proven('a root of the map from before the disclosure', await made({ map: { root: 3 } })),
+    refuted('a Consent that was replaced before what rests on it', await made({ map: { root: 5, replacement: 3 } })),
+    refuted('a root of the map from before the Consent', await made({ map: { root: 2 } })),
+    refuted('a root of the map of more entries', changed(untouched, { upTo: 5 })),
+    refuted('a root of the map of fewer entries', changed(untouched, { upTo: 3 })),
+    refuted('the root of another map', changed(untouched, { root: another.root })),
+    refuted('a root of the map that the log does not hold', changed(untouched, { upTo: another.upTo, root: another.root, entry: another.entry })),
+    refuted('a root of the map under another kind', changed(untouched, { entry: { ...current.entry, kind: 'disclosure' } })),
+    refuted('a proof of the map for nothing', changed(untouched, { proofs: [] })),
+    refuted('a proof of the map too many', changed(untouched, { proofs: [shown, shown] })),
+    refuted('a proof of the map with a bit flipped', changed(untouched, { proofs: [{ proof: flipped.toString('base64') }] })),
+    refuted('a proof of the map with a byte more', changed(untouched, { proofs: [{ proof: longer.toString('base64') }] })),
+    refuted('a proof of the map that is empty', changed(untouched, { proofs: [{ proof: '' }] })),
+    refuted('a replaced Consent said not to be', changed(replacedLater, { proofs: [{ proof: taken.proof }] })),
+    refuted('a replaced Consent said to be replaced elsewhere', changed(replacedLater, { proofs: [{ proof: taken.proof, next: 3 }] })),
+    refuted('a Consent said to be replaced that is not', changed(untouched, { proofs: [{ proof: shown.proof, next: 3 }] })),
+    refuted('a map and no Consent', { ...alone(untouched), consents: [], keys: [] }),
+    refuted('a root of the map with another time', changed(untouched, { entry: { ...current.entry, occurredAt: '2024-06-02T00:01:00.000Z' } })),
+    {
+      ...proven('a member of the map that is unknown', untouched),
+      verdict: 'unreadable',
+      file: writeReceipt(untouched).replace('"upTo":', '"of":"","upTo":'),
+    },
   ];
 }
 

@@ -202,7 +202,7 @@ def write_json(value, order):
 
 KINDS = (
     "disclosure denial write break-glass consent-proposed consent-active consent-withdrawn consent-suspended consent-superseded consent-rejected "
-    "erasure key-registered key-revoked key-recovery-opened key-recovery-stopped authority-granted authority-ended"
+    "erasure key-registered key-revoked key-recovery-opened key-recovery-stopped authority-granted authority-ended map-root"
 ).split()
 
 
@@ -269,7 +269,11 @@ is_receipt = shape(
         ),
         "keys": list_of(shape({"key": is_text, "entry": is_entry})),
     },
-    {**WITNESSES, "authorities": list_of(shape({"authority": is_text, "entry": is_entry}))},
+    {
+        **WITNESSES,
+        "authorities": list_of(shape({"authority": is_text, "entry": is_entry})),
+        "current": shape({"upTo": is_count, "root": is_text, "entry": is_entry, "proofs": list_of(shape({"proof": is_text}, {"next": is_count}))}),
+    },
 )
 is_erasure = shape({**HEAD, "reference": is_text, "entry": shape({**ENTRY, "erases": is_erases})}, WITNESSES)
 is_place = shape({"index": is_count, "subjectSeq": is_count, "previous": either(is_count, is_null)})
@@ -412,17 +416,21 @@ def open_log(file, trusted):
     return size, root
 
 
-def require_inclusion(proof, size, root, entries):
-    leaves = {}
-    for entry in entries:
-        salt = base64url_bytes(entry["salt"])
-        require(salt is not None and len(salt) == 32, "A salt is not 32 bytes.")
-        try:
-            committed = sha256(write_json(entry, canonical).encode())
-        except ValueError:
-            raise Refuted("An entry cannot be written.")
-        leaves[int(entry["index"])] = sha256(b"\x00" + committed)
+def leaf_of(entry):
+    salt = base64url_bytes(entry["salt"])
+    require(salt is not None and len(salt) == 32, "A salt is not 32 bytes.")
+    try:
+        committed = sha256(write_json(entry, canonical).encode())
+    except ValueError:
+        raise Refuted("An entry cannot be written.")
+    return sha256(b"\x00" + committed)
+
+
+def require_inclusion(proof, size, root, entries, more=()):
+    leaves = {int(entry["index"]): leaf_of(entry) for entry in entries}
     require(len(leaves) == len(entries), "Two pieces claim one place in the log.")
+    for index, leaf in more:
+        require(leaves.setdefault(index, leaf) == leaf, "Two pieces claim one place in the log.")
     require(all(index < size for index in leaves), "The log does not hold this.")
     hashes = [base64_bytes(text) for text in proof]
     require(all(each is not None and len(each) == 32 for each in hashes), "A hash of the proof is none.")
@@ -663,6 +671,55 @@ def read_consent(piece, keys, authorities):
     return {**read, "signers": signers, "under": under}
 
 
+def bit_of(key, depth):
+    return key[depth // 8] >> (7 - depth % 8) & 1
+
+
+def looked_up(proof, root, key):
+    """§5: what the map of this root holds under the key, or None for nothing."""
+    shown = "A proof of the map is none."
+    require(proof is not None and len(proof) >= 3 and proof[0] <= 2, shown)
+    steps = proof[1] + 256 * proof[2]
+    begin = 3 + (steps + 7) // 8
+    require(steps <= 256 and len(proof) >= begin, shown)
+    bits = [bit_of(proof[3:begin], i) for i in range(steps)]
+    spare = range(steps, 8 * (begin - 3))
+    require(not any(bit_of(proof[3:begin], i) for i in spare) and len(proof) == begin + 32 * (sum(bits) + proof[0]), shown)
+    parts = [proof[at : at + 32] for at in range(begin, len(proof), 32)]
+    empty = bytes(32)
+    siblings = [parts.pop(0) if bit else empty for bit in bits]
+    require(all(sibling != empty for sibling, bit in zip(siblings, bits) if bit), shown)
+    standing = parts[0] if proof[0] == 2 else key
+    if proof[0] == 2:
+        require(standing != key and all(bit_of(standing, i) == bit_of(key, i) for i in range(steps)), shown)
+    current = empty if proof[0] == 0 else sha256(b"\x02" + standing + parts[-1])
+    for depth in reversed(range(steps)):
+        pair = (current, siblings[depth]) if bit_of(key, depth) == 0 else (siblings[depth], current)
+        current = sha256(b"\x03" + pair[0] + pair[1])
+    require(current == root, "A proof of the map does not lead to its root.")
+    return parts[0] if proof[0] == 1 else None
+
+
+def read_current(current, consents, event):
+    """The root's entry, and the leaves of what took the place of Consents, each with its index."""
+    up_to, entry = current["upTo"], {**current["entry"], "reference": "Map/consents"}
+    is_root = entry["kind"] == "map-root" and entry["subject"] is None and entry.get("version") == number_text(up_to)
+    require(is_root and up_to <= entry["index"], "The root of the map is of something else.")
+    text = write_json({"upTo": up_to, "root": current["root"]}, list)
+    require(entry["digest"] == digest_of(text), "The root of the map is not the one in the log.")
+    require(consents and len(consents) == len(current["proofs"]), "The map does not speak of every Consent.")
+    replaced = []
+    for consent, shown in zip(consents, current["proofs"]):
+        require(consent["entry"]["index"] < up_to, "The map is older than a Consent.")
+        value = looked_up(base64_bytes(shown["proof"]), base64_bytes(current["root"]), leaf_of(consent["entry"]))
+        require((value is not None) == ("next" in shown), "What took the place of a Consent is told otherwise.")
+        if value is not None:
+            require(consent["entry"]["index"] < shown["next"] < up_to, "What took the place of a Consent cannot stand there.")
+            require(not event or shown["next"] > event["index"], "A Consent had been replaced before what rests on it.")
+            replaced.append((int(shown["next"]), value))
+    return entry, replaced
+
+
 def verify_receipt(file, trusted):
     event, basis = read_event(file["event"]) if file["event"] else (None, set())
     keys = [read_key(piece) for piece in file["keys"]]
@@ -684,7 +741,8 @@ def verify_receipt(file, trusted):
             require(consent["entry"]["index"] < event["index"], "A Consent was logged after what rests on it.")
     size, root = open_log(file, trusted)
     pieces = ([event] if event else []) + [each["entry"] for each in keys + authorities + consents]
-    require_inclusion(file["proof"], size, root, pieces)
+    root_entry, replaced = read_current(file["current"], consents, event) if "current" in file else (None, [])
+    require_inclusion(file["proof"], size, root, pieces + ([root_entry] if root_entry else []), replaced)
     return "proven"
 
 

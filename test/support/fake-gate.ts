@@ -113,6 +113,7 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     stopRecovery: async () => ({ kind: 'stopped', kid: 'kid' }),
     receipt: async (_type, id) =>
       id === 'audit-1' ? { kind: 'ready', receipt: '{"format":"receipt"}' } : id === 'audit-2' ? { kind: 'pending' } : { kind: 'absent' },
+    ledgerProof: async (id) => (id === 'c1' ? { kind: 'ready', receipt: '{"format":"receipt"}' } : { kind: 'absent' }),
   };
 }
 

@@ -537,6 +537,13 @@ export const makers: readonly (readonly [number, Make])[] = [
       only: 'status',
     }),
   ],
+  [
+    1,
+    ({ random }) => ({
+      ...get(`${random.one(['Consent/{Consent/alice@0}', 'Consent/absent'])}/$ledger-proof`, 'operation ledger-proof'),
+      only: 'status',
+    }),
+  ],
   [1, () => get('Consent/{Consent/alice@0}', 'interaction read')],
   [1, (given) => post(`${named(given, 'Patient')}/$break-glass`, parameters(), 'operation break-glass')],
   [

@@ -1,4 +1,5 @@
-/** GET {Consent|AuditEvent}/{id}/$receipt: the proof, 202 until it is in a signed checkpoint, 410 with the tombstone’s proof where its ground was erased. interface.md §4 */
+/** GET {Consent|AuditEvent}/{id}/$receipt and Consent/{id}/$ledger-proof: the proof, 202 until it is in a signed checkpoint, 410 with the tombstone’s proof where its ground was erased. interface.md §4 */
+import type { ReceiptResult } from '../../consent/gate.ts';
 import { AssentError } from '../../errors.ts';
 import { informed, json, notFound } from '../answer.ts';
 import type { Answer, FhirRequest } from '../interaction.ts';
@@ -13,7 +14,16 @@ export async function receipt(request: FhirRequest, _services: Services): Promis
   refuseUnknownQuery(request, []);
   checkId(request.id);
   if (request.type !== 'Consent' && request.type !== 'AuditEvent') throw new AssentError('not-supported');
-  const found = await request.gate.receipt(request.type, request.id);
+  return answered(await request.gate.receipt(request.type, request.id));
+}
+
+export async function ledgerProof(request: FhirRequest, _services: Services): Promise<Answer> {
+  refuseUnknownQuery(request, []);
+  checkId(request.id);
+  return answered(await request.gate.ledgerProof(request.id));
+}
+
+function answered(found: ReceiptResult): Answer {
   if (found.kind === 'absent') throw notFound();
   if (found.kind === 'erased') throw erased(found.proofs);
   if (found.kind === 'pending')

@@ -195,6 +195,7 @@ export function ceremonyOperations({ prepare, sign, withdraw, ask, receiptOfDisc
     'Consent approve': async () => demand('it is granted', (await (await ask('approve')).status()) === 'completed'),
     'Consent refuse': async (walker) => demand('it is not', (await walker.ask('GET', (await ask('refuse')).consent, 200)).json.status === 'rejected'),
     'Consent receipt': async (walker) => receiptAt(walker, `${(await sign()).consent}/$receipt`),
+    'Consent ledger-proof': async (walker) => receiptAt(walker, `${(await sign()).consent}/$ledger-proof`),
     'AuditEvent receipt': async (walker) => receiptAt(walker, await receiptOfDisclosure()),
   };
 }
