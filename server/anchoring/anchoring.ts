@@ -94,8 +94,9 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const sealer = createSealer({ ...deps, signer, anchors, signed });
   const { tail, check, hold } = createHeldTail({ ...deps, tail: createTail({ log }), signer, stored, tampered: refused });
   const map = createConsentMap({ tail, stored });
-  const mapRoots = createMapRoots({ ...deps, stored, tail, map, sealer });
-  const standing = createStanding({ ...deps, stored, tail, map });
+  const alarm = (logIndex: number): void => alarms.raise('log', logIndex);
+  const mapRoots = createMapRoots({ ...deps, stored, tail, map, sealer, alarm });
+  const standing = createStanding({ ...deps, stored, tail, map, alarm });
   return {
     sealer: {
       ...sealer,

@@ -27,6 +27,8 @@ export type MapRootsDependencies = {
   readonly clock: Clock;
   readonly schedule: Schedule;
   readonly report: (fault: unknown) => void;
+  /** Told of an entry that holds a wrong root. */
+  readonly alarm: (logIndex: number) => void;
 };
 
 export type MapRoots = {
@@ -89,7 +91,7 @@ export function createMapRoots(deps: MapRootsDependencies): MapRoots {
         await tail.catchUp();
       }
       const newest = freshAbout(index);
-      await requireRight(newest, deps.map);
+      await requireRight(newest, deps);
       return newest;
     },
   };
@@ -108,7 +110,7 @@ async function make(deps: MapRootsDependencies): Promise<void> {
   await tail.catchUp();
   const upTo = tail.position();
   if (!(await untilSealed(upTo, deps))) return;
-  await requireRight(tail.mapRoots().at(-1), map);
+  await requireRight(tail.mapRoots().at(-1), deps);
   const root = await map.at(upTo, ({ root: rootNow }) => rootNow());
   if (root === undefined || upTo <= (kept?.value.upTo ?? -1)) return;
   const name = { recordKind: kinds.map, id: kinds.map };
@@ -131,10 +133,15 @@ async function untilSealed(size: number, { stored, sealer }: MapRootsDependencie
 }
 
 /** Whoever can write to the database can add a row: a root that leaves something out is found by whoever next looks. */
-async function requireRight(newest: TailedRoot | undefined, map: ConsentMap): Promise<void> {
+async function requireRight(newest: TailedRoot | undefined, { map, alarm }: MapRootsDependencies): Promise<void> {
   if (!newest) return;
   const { upTo, index, digest } = newest;
   const given = upTo <= index && (await map.at(upTo, ({ root }) => digestOf(mapRootText(mapRootOf(upTo, root())))));
-  if (given !== digest && given !== undefined)
-    throw new AssentError('unavailable', `Entry ${index} of the log is not the root that the map of Consents had after ${upTo} entries.`);
+  if (given === digest || given === undefined) return;
+  alarm(index);
+  throw wrongRoot(newest);
+}
+
+export function wrongRoot({ index, upTo }: TailedRoot): AssentError {
+  return new AssentError('unavailable', `Entry ${index} of the log is not the root that the map of Consents had after ${upTo} entries.`);
 }

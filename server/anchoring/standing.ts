@@ -10,6 +10,7 @@ import { AssentError } from '../errors.ts';
 import type { ConsentMap, MapView } from './consent-map.ts';
 import type { LogRows } from './log-port.ts';
 import type { LogRecords } from './log-records.ts';
+import { wrongRoot } from './map-roots.ts';
 import { openEntry, receiptEntry } from './receipts.ts';
 import type { Tail, TailedRoot } from './tail.ts';
 
@@ -27,10 +28,11 @@ type Dependencies = {
   readonly tail: Pick<Tail, 'mapRoots' | 'replacedAt'>;
   readonly map: ConsentMap;
   readonly report: (fault: unknown) => void;
+  readonly alarm: (logIndex: number) => void;
 };
 
 export function createStanding(deps: Dependencies): Standing {
-  const { tail, map, report } = deps;
+  const { tail, map, report, alarm } = deps;
   return {
     async of(consents, size) {
       const root = tail.mapRoots().findLast(({ index }) => index < size);
@@ -39,9 +41,8 @@ export function createStanding(deps: Dependencies): Standing {
       if (!shown) return undefined;
       const { proofs, ...logged } = shown;
       if (digestOf(mapRootText(logged)) === root.digest) return { ...logged, entry: await entryAt(root.index, deps), proofs };
-      report(
-        new AssentError('unavailable', `Entry ${root.index} of the log is not the root that the map of Consents had after ${root.upTo} entries.`),
-      );
+      report(wrongRoot(root));
+      alarm(root.index);
       return undefined;
     },
   };
