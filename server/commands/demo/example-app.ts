@@ -17,11 +17,11 @@ const types: Readonly<Record<string, string>> = {
 
 /** On a free port of this machine. */
 export async function serveExampleApp(): Promise<ExampleApp> {
+  const files = new Map(Object.entries(types).map(([name, type]) => [name, { type, content: readFileSync(new URL(name, folder)) }]));
   const server = createServer((request, response) => {
-    const name = (request.url ?? '').replace(/\?.*$/s, '').slice(1) || 'index.html';
-    const type = types[name];
-    if (type === undefined) return void response.writeHead(404).end();
-    response.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' }).end(readFileSync(new URL(name, folder)));
+    const file = files.get((request.url ?? '').replace(/\?.*$/s, '').slice(1) || 'index.html');
+    if (!file) return void response.writeHead(404).end();
+    response.writeHead(200, { 'content-type': file.type, 'cache-control': 'no-store' }).end(file.content);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -116,17 +116,21 @@ export function partOf(parameters: Json, name: string): string {
   return found?.valueString ?? '';
 }
 
-export function submit(admin: Session, statement: string, keys: readonly Key[]): Promise<Answer> {
-  const signature = keys.map((key) => ({
+/** Over a Consent's statement, as parameters of the operations that take them. */
+export function signatures(statement: string, keys: readonly Key[]): readonly Json[] {
+  return keys.map((key) => ({
     name: 'signature',
     part: [
       { name: 'who', valueReference: { reference: key.owner } },
       { name: 'jws', valueString: jws(key, statement, true) },
     ],
   }));
+}
+
+export function submit(admin: Session, statement: string, keys: readonly Key[]): Promise<Answer> {
   return admin.call('POST', 'Consent/$sign', {
     resourceType: 'Parameters',
-    parameter: [{ name: 'statement', valueString: statement }, ...signature],
+    parameter: [{ name: 'statement', valueString: statement }, ...signatures(statement, keys)],
   });
 }
 

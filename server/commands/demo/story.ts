@@ -27,11 +27,18 @@ export type Demo = {
   readonly now: () => number;
   readonly wait: (ms: number) => Promise<void>;
 };
-export type Told = { readonly patient: string; readonly consent: string; readonly insurer: Client; readonly homeCare: Client };
+/** `keyless`: another patient, who has no key. */
+export type Told = {
+  readonly patient: string;
+  readonly keyless: string;
+  readonly consent: string;
+  readonly insurer: Client;
+  readonly homeCare: Client;
+};
 
 const PATIENTS = 40;
-const HOSPITAL = 'Organization/demo-hospital';
-const INSURER = 'Organization/demo-insurer';
+export const HOSPITAL = 'Organization/demo-hospital';
+export const INSURER = 'Organization/demo-insurer';
 const HOME_CARE = 'Organization/demo-home-care';
 
 /** Tells the whole story; throws Error naming the step that did not go as promised. */
@@ -39,7 +46,7 @@ export async function tellStory(demo: Demo): Promise<Told> {
   const { say } = demo;
   const admin = await createSession(demo.bootstrap, demo.bootstrap.admin, 'system/*.cruds admin');
   await directory(admin);
-  const patient = await loadPatients(demo, admin);
+  const [patient = '', keyless = ''] = await loadPatients(demo, admin);
   const insurer = await registerClient(admin, 'Demo insurer', INSURER, 'HPAYMT');
   const homeCare = await registerClient(admin, 'Demo home care', HOME_CARE, 'TREAT');
   const patientKey = await enrolKey(admin, patient);
@@ -89,7 +96,7 @@ export async function tellStory(demo: Demo): Promise<Told> {
   const gone = await session.call('GET', patient);
   show(say, `GET ${patient}`, gone, 'gone on the very next request');
   expect('the withdrawal holds at once', withdrawn.status === 200 && gone.status === 404);
-  return { patient, consent, insurer, homeCare };
+  return { patient, keyless, consent, insurer, homeCare };
 }
 
 function show(say: Demo['say'], asked: string, { status }: Answer, why: string): void {
@@ -105,21 +112,21 @@ async function directory(admin: Session): Promise<void> {
   }
 }
 
-/** Loads the synthetic patients; resolves with the reference of the first. */
-async function loadPatients({ say }: Demo, admin: Session): Promise<string> {
+/** Loads the synthetic patients; resolves with their references. */
+async function loadPatients({ say }: Demo, admin: Session): Promise<readonly string[]> {
   const random = seededRandom(20_240_601);
-  let first = '';
+  const patients: string[] = [];
   let resources = 0;
   for (let number = 0; number < PATIENTS; number++) {
     const bundle = patientBundle(random, number, HOSPITAL);
     const loaded = await admin.call('POST', '', bundle);
     expect(`loading patient ${number}`, loaded.status === 200);
     const entries = loaded.json['entry'] as { response: { location: string } }[];
-    first ||= /Patient\/[^/]+/.exec(entries[0]?.response.location ?? '')?.[0] ?? '';
+    patients.push(/Patient\/[^/]+/.exec(entries[0]?.response.location ?? '')?.[0] ?? '');
     resources += entries.length;
     if ((number + 1) % 10 === 0) say(`   ${number + 1} of ${PATIENTS} synthetic patients loaded (${resources} resources)`);
   }
-  return first;
+  return patients;
 }
 
 async function proveDisclosure(demo: Demo, session: Session, disclosure: Answer): Promise<void> {
