@@ -64,6 +64,7 @@ export type EventWords = {
 
 const BASIS = '13';
 const PATIENT = '1';
+const DISCLOSED = '4';
 
 export function eventWords(event: Json): EventWords | undefined {
   const { resourceType, id, recorded } = event;
@@ -76,6 +77,40 @@ export function eventWords(event: Json): EventWords | undefined {
     requester: requester[0] ?? 'someone unnamed',
     purpose: purposeOf(event),
     recorded,
+  };
+}
+
+/** All that a trail tells of an act; nothing in it was written by who acted. */
+export type TrailWords = {
+  readonly event: string;
+  readonly recorded: string;
+  readonly act: string;
+  readonly outcome: 'done' | 'refused';
+  readonly actor: string;
+  readonly client: string;
+  readonly purpose: string;
+  readonly patient: string | undefined;
+  readonly what: readonly string[];
+  readonly consents: readonly string[];
+};
+
+export function trailWords(event: Json): TrailWords | undefined {
+  const words = eventWords(event);
+  if (!words) return undefined;
+  const [subtype] = listIn(event['subtype']);
+  const [agent] = listIn(event['agent']);
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+  return {
+    event: words.reference,
+    recorded: words.recorded,
+    act: text(isJson(subtype) ? subtype['code'] : undefined),
+    outcome: event['outcome'] === '0' ? 'done' : 'refused',
+    actor: words.requester,
+    client: text(isJson(agent) ? agent['altId'] : undefined),
+    purpose: words.purpose,
+    patient: words.patient,
+    what: entitiesOf(event, DISCLOSED),
+    consents: words.basis,
   };
 }
 

@@ -35,6 +35,7 @@ import {
   STATEMENT_TYPE,
   statementText,
 } from './receipt-terms.ts';
+import { readTrail, type Trail, TRAIL_FORMAT, verifyTrail } from './trail.ts';
 import { assertionHolds, originOf, parseAssertion } from './webauthn.ts';
 
 export type Verdict =
@@ -61,16 +62,17 @@ export function verifyReceipt(text: string, demands: Demands = {}): Verdict {
   const { policy, inForceAt } = demands;
   try {
     if (file.format === ERASURE_FORMAT) return verifyErasureProof(file, policy);
-    if (file.format !== DISCLOSURES_FORMAT) return verify(file, demands);
+    if (file.format !== DISCLOSURES_FORMAT && file.format !== TRAIL_FORMAT) return verify(file, demands);
     if (inForceAt !== undefined) refute('It shows no Consent.');
-    return { kind: 'proven', ...verifyDisclosures(file, policy) };
+    return { kind: 'proven', ...(file.format === TRAIL_FORMAT ? verifyTrail(file, policy) : verifyDisclosures(file, policy)) };
   } catch (error) {
     if (error instanceof Refuted) return { kind: 'refuted', reason: error.message };
     throw error;
   }
 }
 
-function readFile(text: string): Receipt | ErasureProof | Disclosures | string {
+function readFile(text: string): Receipt | ErasureProof | Disclosures | Trail | string {
+  if (text.startsWith(`{"format":"${TRAIL_FORMAT}"`)) return readTrail(text);
   const statement = statementIn(text);
   if (statement !== undefined) return readDisclosures(statement);
   return text.startsWith(`{"format":"${ERASURE_FORMAT}"`) ? readErasureProof(text) : readReceipt(text);

@@ -25,6 +25,8 @@ import { createLoggedKeys, type LoggedKeys } from './authz/logged-keys.ts';
 import { allows } from './authz/scopes.ts';
 import { alarmOf, logSeries } from './app/alarms.ts';
 import { appPages, consentStands, problemPage } from './app/apps.ts';
+import { consolePlugin } from './app/console.ts';
+import { isErasedIn } from './app/erased.ts';
 import { createPatients } from './app/patients.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -44,7 +46,7 @@ import type { ImplicitPolicy } from './consent/model.ts';
 import { adminPlugin } from './http/admin.ts';
 import { installDraining } from './http/draining.ts';
 import { installErrorHandling } from './http/error-handler.ts';
-import { createExplain, type Explain } from './http/explain.ts';
+import { createExplain } from './http/explain.ts';
 import { createFhirPlugin } from './http/fhir-plugin.ts';
 import { createHealthPlugin } from './http/health.ts';
 import { verifierPage } from './commands/verifier.ts';
@@ -62,7 +64,6 @@ import { loadPackages, type Package, profilesByType } from './validation/package
 import { createSearchTerms } from './validation/search-terms.ts';
 import { sensitiveCodes } from './validation/sensitive-codes.ts';
 import { createValidator, type Validator } from './validation/validator.ts';
-import { webPlugin } from './web/plugin.ts';
 
 export type App = {
   readonly fhir: string;
@@ -339,11 +340,6 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
   });
 }
 
-/** A version of a Consent (`Consent/x/_history/1`): its entry, or by an earlier server only its text. */
-function isErasedIn(tail: Anchoring['tail'], version: string): boolean {
-  return tail.isErased(version) || tail.latest(version.split('/_history/')[0] ?? '')?.kind === 'erasure';
-}
-
 /** Of resources as they are written; with referential integrity also of all they refer to. */
 function createKeys({ REFERENTIAL_INTEGRITY: integrity }: Config, { keysOf }: Search, base: string): GateDeps['indexKeys'] {
   if (integrity === 'off') return keysOf;
@@ -411,7 +407,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const { origin } = new URL(endpoints.issuer);
   const secret = await sharedSecret(records, 'passkeys');
   const patients = createPatients({ engine, ...registry, gateFor, search, cursors, clock, secret, origin, base: endpoints.fhir });
-  const { enrolments, sessions } = patients;
+  const { enrolments, sessions, passkeys } = patients;
   const { interactions, launches, appConsents } = authenticator;
   const keysOf = registry.keys.list;
   const apps = appPages({ config, records, interactions, appConsents, sessions, keysOf, search, gateFor, endpoints, clock });
@@ -425,7 +421,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   await server.register(createHealthPlugin({ checks: [...checks, { name: 'anchors', check: anchoring.checkAnchors, advisory: true }], metrics }));
   logSeries(metrics, anchoring);
   const status = async () => ({ ...(await anchoring.status()), ready: await everyCheck(checks) });
-  await server.register(consoleOf(server, { ...parts, authenticate, status, explain }));
+  await server.register(consolePlugin(server, { ...parts, authenticate, status, explain, custodians: { keysOf, passkeys } }));
 }
 
 function limitsOf(config: Config): Parameters<typeof createFhirPlugin>[0]['limits'] {
@@ -438,35 +434,7 @@ function limitsOf(config: Config): Parameters<typeof createFhirPlugin>[0]['limit
   };
 }
 
-type ConsoleParts = Pick<Parts, 'anchoring' | 'gateFor' | 'search' | 'cursors' | 'endpoints' | 'clock'> & {
-  readonly authenticate: Awaited<ReturnType<typeof installAuthorization>>['authenticate'];
-  readonly status: Parameters<typeof webPlugin>[0]['status'];
-  readonly explain: Explain;
-};
-
-function consoleOf(server: FastifyInstance, { anchoring, endpoints, authenticate, ...parts }: ConsoleParts): ReturnType<typeof webPlugin> {
-  const { gateFor, search, cursors, clock, status, explain } = parts;
-  const callerOf = (token: string) => authenticate({ headers: { authorization: `Bearer ${token}` } });
-  const isErased = (version: string) => isErasedIn(anchoring.tail, version);
-  const { origin } = new URL(endpoints.issuer);
-  return webPlugin({ gateFor, signIn: consoleSignIn(server), callerOf, status, isErased, search, cursors, explain, origin, clock });
-}
-
 async function everyCheck(checks: readonly { readonly check: () => Promise<void> }[]): Promise<boolean> {
   const results = await Promise.allSettled(checks.map(({ check }) => check()));
   return results.every(({ status }) => status === 'fulfilled');
-}
-
-/** The console signs in at our own token endpoint: one place decides who is an administrator. */
-function consoleSignIn(server: FastifyInstance): (id: string, secret: string) => Promise<string | undefined> {
-  return async (id, secret) => {
-    const basic = Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64');
-    const answer = await server.inject({
-      method: 'POST',
-      url: '/auth/token',
-      headers: { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' },
-      payload: new URLSearchParams({ grant_type: 'client_credentials', scope: 'system/*.rs admin' }).toString(),
-    });
-    return answer.statusCode === 200 ? answer.json<{ access_token: string }>().access_token : undefined;
-  };
 }

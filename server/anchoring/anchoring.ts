@@ -29,6 +29,7 @@ import { createSealer, type Sealer } from './sealer.ts';
 import { openSigner } from './signer.ts';
 import { createStanding } from './standing.ts';
 import { createTail, type Tail } from './tail.ts';
+import { createTrails, type Trails } from './trails.ts';
 import type { TimeStampConfig, TimeStamps } from './time-stamps.ts';
 import { createWitnesses, type Fetch, type Witnesses } from './witnesses.ts';
 
@@ -49,6 +50,7 @@ export type Anchoring = {
   readonly mapRoots: Pick<MapRoots, 'ensure'>;
   readonly receipts: Receipts & ErasureProofs;
   readonly chains: Chains;
+  readonly trails: Trails;
   readonly erasure: LogErasure;
   readonly publicLog: PublicLog;
   status(): Promise<LogStatus>;
@@ -121,6 +123,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     mapRoots,
     receipts: { ...createReceipts({ log, records, verifierKey, standing, mapRoots }), ...createErasureProofs({ log, records, verifierKey }) },
     chains: createChains({ log, records, verifierKey }),
+    trails: createTrails({ verifierKey, lineFor: signer.lineFor }),
     erasure: createLogErasure({ log, records, flush: sealer.flush }),
     publicLog: createPublicLog({ records, verifierKey }),
     status: () => statusOf(stored, anchors),

@@ -11,7 +11,7 @@ import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import type { LogRows } from './log-port.ts';
 import { type BatchRecord, type CheckpointRecord, createLogRecords, type LogRecords, privateEntry, type SubjectRecord } from './log-records.ts';
-import { checkpointOver, receiptEntry } from './receipts.ts';
+import { checkpointOver, indexOfEvent, receiptEntry } from './receipts.ts';
 
 /** One entry about a subject. `open`: none where it was erased. */
 export type ChainEntry = ErasedLink['erased'] & { readonly open: PrivateEntry | undefined };
@@ -30,6 +30,8 @@ export type ChainPage = {
 export type Chains = {
   /** `from`: index of the entry to begin with; absent: the newest under a signed checkpoint. Undefined: nothing is under one yet. */
   read(subject: string, page: { readonly from?: number | undefined; readonly limit: number }): Promise<ChainPage | undefined>;
+  /** Where an AuditEvent (its exact text) stands under a signed checkpoint; undefined: not yet. */
+  indexOf(event: string): Promise<number | undefined>;
 };
 
 type Dependencies = { readonly log: LogRows; readonly records: RecordStore; readonly verifierKey: string };
@@ -49,6 +51,11 @@ export function createChains({ log, records, verifierKey }: Dependencies): Chain
       const whose = { log: verifierKey, patient: subject, newest: from === undefined };
       const { size } = checkpoint;
       return { entries, next: at, size, statement: (count, events) => statementOf(entries.slice(0, count), { stored, checkpoint, events, whose }) };
+    },
+    async indexOf(event) {
+      const checkpoint = await stored.checkpoint();
+      const index = checkpoint && (await indexOfEvent(event, { log, stored }));
+      return checkpoint && index !== undefined && index < checkpoint.size ? index : undefined;
     },
   };
 }

@@ -135,6 +135,13 @@ function wantedAuthorities({ authorities = [] }: Evidence): Wanted[] {
   });
 }
 
+/** Where in the log an AuditEvent stands; undefined: it is not sealed yet. */
+export async function indexOfEvent(event: string, context: Context): Promise<number | undefined> {
+  const [wanted] = wantedEvent({ disclosure: event, consents: [], keys: [] });
+  const found = wanted && (await find(wanted, context));
+  return found?.kind === 'sealed' ? found.entry.index : undefined;
+}
+
 async function find(wanted: Wanted, context: Context): Promise<Found> {
   for (const batch of await context.stored.batchesFor(wanted.lookup)) {
     const rows = await context.log.readLog(batch.first, batch.count);

@@ -42,6 +42,8 @@ export type Signer = {
   sign(request: SignRequest): Promise<SignResult>;
   /** Brings a state kept by an earlier server into today’s form, once its rows were found to be those it knew. */
   renew(rows: RowChain): Promise<void>;
+  /** The signature line for a text that is no checkpoint: it has to say itself what it is. Throws AssentError('unavailable') once the signer refused. */
+  lineFor(text: string): string;
   /** Once it has refused, it refuses until the server is started again. */
   refuse(reason: string): void;
   status(): SignerStatus;
@@ -109,6 +111,7 @@ export async function openSigner({ directory, refused: told = () => undefined }:
         if (kept?.state.textChain) refuse(CHANGED_ROWS);
       }),
     refuse,
+    lineFor: (text) => lineFor(text, signer, refused),
     head: () => kept?.state,
     status: () => (refused === undefined ? { kind: 'ready', size: kept?.state.size ?? 0 } : { kind: 'refused', reason: refused }),
   };
@@ -122,6 +125,12 @@ function createQueue(): <T>(work: () => Promise<T>) => Promise<T> {
     queue = done.catch(() => undefined);
     return done;
   };
+}
+
+function lineFor(text: string, { line, verifierKey }: NoteSigner, refused: string | undefined): string {
+  if (refused !== undefined) throw new AssentError('unavailable', refused);
+  if (text.startsWith(`${verifierKey.name}\n`)) throw new AssentError('internal', 'A checkpoint is signed as one.');
+  return line(text);
 }
 
 /** The frontier of the tree to sign, 'overtaken', or why it is not a continuation of what was signed. */

@@ -20,6 +20,7 @@ import { createPatientCookies, type PatientCookies } from '../web/patient/sessio
 
 export type Patients = {
   readonly enrolments: Enrolments;
+  readonly passkeys: PasskeyPages['passkeys'];
   /** Who is signed in, from a Cookie header: for every plugin that shows pages to patients. */
   readonly sessions: PatientCookies;
   /** Plugins, to be registered. */
@@ -56,5 +57,5 @@ export function createPatients({ engine, keyLog, keys, commit, clock, secret, or
   const shared = { sessions, keysOf: keys.list, gateFor, origin, base, clock };
   const reading = { ...shared, search };
   const pages = [passkeyPages({ ...shared, passkeys }), consentPages(reading), recordPages({ ...reading, cursors })];
-  return { enrolments, sessions, pages };
+  return { enrolments, passkeys, sessions, pages };
 }

@@ -5,7 +5,7 @@
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
 import type { Clients } from './clients.ts';
-import { ADMIN_SCOPE, parseScope } from './scopes.ts';
+import { ADMIN_SCOPE, parseScope, roleOf } from './scopes.ts';
 
 /** `purpose`: one of its own; absent: its first. Throws AssentError: not-found, invalid-request. */
 export async function asClient(clients: Pick<Clients, 'find'>, id: string, purpose: string | undefined): Promise<Caller> {
@@ -14,6 +14,7 @@ export async function asClient(clients: Pick<Clients, 'find'>, id: string, purpo
   if (purpose !== undefined && !client.purposes.includes(purpose))
     throw new AssentError('invalid-request', 'The client is not registered for this purpose.');
   const words = client.scope.split(' ');
+  const roles = words.flatMap((word) => roleOf(word) ?? []);
   return {
     client: id,
     actor: client.actor,
@@ -21,6 +22,7 @@ export async function asClient(clients: Pick<Clients, 'find'>, id: string, purpo
     scopes: words.flatMap((word) => parseScope(word) ?? []),
     admin: words.includes(ADMIN_SCOPE),
     choosesIds: client.choosesIds,
+    ...(roles.length > 0 ? { roles } : {}),
     tokenId: '',
   };
 }

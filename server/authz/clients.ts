@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore, RecordValue } from '../store/port.ts';
 import type { AdminAct, RecordCommit } from './commit.ts';
-import { authMethod, type Credential, type Registration, type RegistrationInput, readRegistration } from './registration.ts';
+import { administers, authMethod, type Credential, type Registration, type RegistrationInput, readRegistration } from './registration.ts';
 import { hashSecret } from './secret.ts';
 
 const KIND = 'client';
@@ -31,10 +31,10 @@ export type StoredClient = Registration & {
 export type ClientView = { readonly client_id: string; readonly [member: string]: unknown };
 
 /** Who administers. `first-start`: the server itself, when nobody is registered yet. */
-export type Registrar = AdminAct['by'] | 'first-start';
+export type Registrar = (AdminAct['by'] & { readonly admin: boolean }) | 'first-start';
 
 export type Clients = {
-  /** Throws AssentError: invalid-request, conflict. The answer is the only one that ever holds the client_secret. */
+  /** Throws AssentError: invalid-request, conflict, forbidden. The answer is the only one that ever holds the client_secret. */
   add(input: unknown, by: Registrar): Promise<ClientView>;
   /** Without a credential in the input the present one stays. Throws: invalid-request, not-found, conflict. */
   replace(id: string, input: unknown, by: Registrar): Promise<ClientView>;
@@ -69,6 +69,7 @@ export function createClients({ records, commit, clock, privateHosts }: ClientsD
       const read = readRegistration(input, privateHosts);
       if (!read.credential)
         throw new AssentError('invalid-request', 'One of jwks, jwks_uri and client_secret is required, or token_endpoint_auth_method none.');
+      requireMayMake([read.registration], by);
       const client = await newClient(read, read.credential, clock());
       const id = client.client_id;
       const act = actOn(client, 'registered', by);
@@ -80,6 +81,7 @@ export function createClients({ records, commit, clock, privateHosts }: ClientsD
       const read = readRegistration(input, privateHosts);
       if (read.clientId !== undefined && read.clientId !== id) throw new AssentError('invalid-request', 'client_id is not the one of the path.');
       const { client: before, revision } = await at(id);
+      requireMayMake([before, read.registration], by);
       const credential = read.credential ? await keep(read.credential) : before.credential;
       const client: StoredClient = { ...before, ...read.registration, credential, generation: randomUUID(), updated: clock() };
       const done = await commit({ ...actOn(client, 'changed', by), guards: [guard(id, revision)], records: [put(client)], log: [] });
@@ -88,6 +90,7 @@ export function createClients({ records, commit, clock, privateHosts }: ClientsD
     },
     async remove(id, by) {
       const { client, revision } = await at(id);
+      requireMayMake([client], by);
       const retired = { kind: 'put' as const, recordKind: RETIRED, id, value: { removed: clock() } };
       const records = [{ kind: 'delete' as const, recordKind: KIND, id }, retired];
       const done = await commit({ ...actOn(client, 'removed', by), guards: [guard(id, revision)], records, log: [] });
@@ -98,6 +101,12 @@ export function createClients({ records, commit, clock, privateHosts }: ClientsD
     find: async (id) => (await records.get(KIND, id))?.value as unknown as StoredClient | undefined,
     isRetired: async (id) => (await records.get(RETIRED, id)) !== undefined,
   };
+}
+
+/** Nobody gives themselves duties, or takes them from others: that is for scope `admin`. Throws AssentError('forbidden'). */
+function requireMayMake(registrations: readonly Pick<Registration, 'scope'>[], by: Registrar): void {
+  if (by !== 'first-start' && !by.admin && registrations.some(administers))
+    throw new AssentError('forbidden', 'Accounts of administration are made, changed and removed with scope "admin" only.');
 }
 
 /** A client that acts for a patient is told to that patient. Of one that is changed, whom it acts for from then on. */

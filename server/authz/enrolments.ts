@@ -1,5 +1,6 @@
 /**
- * One-time codes by which a patient, proven to be who they are, registers their first passkey. consent.md §6
+ * One-time codes by which a patient, proven to be who they are, registers their first passkey, and whoever signs for a custodian one of its keys.
+ * consent.md §6
  *
  * Invariants: a code is shown once and stored as its hash only; it says nothing about whom it is for; it is used up in the commit that registers the
  * key, so it works once, whoever races for it.
@@ -11,7 +12,7 @@ import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import type { RecordCommit } from './commit.ts';
 import { readObject } from './input.ts';
-import { checkLine, checkPatient } from './key-input.ts';
+import { checkLine, checkPasskeyOwner } from './key-input.ts';
 import type { Enroller, Spending } from './key-log.ts';
 
 const KIND = 'enrolment';
@@ -27,7 +28,10 @@ export type IssuedCode = { readonly code: string; readonly owner: string; readon
 export type Enrolment = { readonly owner: string; readonly proofing: string; readonly by: Enroller; readonly spends: Spending };
 
 export type Enrolments = {
-  /** `input`: `{ owner: "Patient/1", proofing }`. Throws AssentError: invalid-request, conflict (the patient has or had a key). */
+  /**
+   * `input`: `{ owner: "Patient/1" | "Organization/1", proofing }`. Throws AssentError: invalid-request, conflict (the patient has or had a key), forbidden (a
+   * custodian’s, without scope admin).
+   */
   issue(input: unknown, by: Caller): Promise<IssuedCode>;
   /** Undefined: no such code, used already, or run out. */
   find(code: string): Promise<Enrolment | undefined>;
@@ -44,16 +48,18 @@ type Deps = {
 export function createEnrolments({ records, commit, clock, kids }: Deps): Enrolments {
   return {
     async issue(input, by) {
-      const { owner, proofing } = readObject(input, { owner: checkPatient, proofing: checkLine }, ['owner', 'proofing']) as {
+      const { owner, proofing } = readObject(input, { owner: checkPasskeyOwner, proofing: checkLine }, ['owner', 'proofing']) as {
         readonly owner: string;
         readonly proofing: string;
       };
-      if ((await kids(owner)).length > 0) throw new AssentError('conflict', HAS_KEYS);
+      const [, patient] = /^Patient\/(.+)$/.exec(owner) ?? [];
+      if (patient === undefined && !by.admin) throw new AssentError('forbidden', 'A custodian’s key is enrolled with scope "admin" only.');
+      if (patient !== undefined && (await kids(owner)).length > 0) throw new AssentError('conflict', HAS_KEYS);
       const code = newCode();
       const expires = clock() + LIFETIME_MS;
       const { client, actor, purpose } = by;
       const value = { owner, proofing, by: { client, actor, purpose } };
-      const act = { by, patient: owner.slice('Patient/'.length), what: 'enrolment code issued' };
+      const act = { by, patient, what: patient === undefined ? `enrolment code issued: ${owner}` : 'enrolment code issued' };
       await commit({ act, guards: [], records: [{ kind: 'put', recordKind: KIND, id: hashOf(code), value, expires }], log: [] });
       return { code, owner, expires: new Date(expires).toISOString() };
     },

@@ -11,7 +11,7 @@ import type { KeyRole, Passkey, PublicJwk } from './key-event.ts';
 const ownerTypes = ['Patient', 'Organization', 'RelatedPerson'];
 /** Handles: whether such a Patient is stored is neither asked nor told (consent.md §2, 23). */
 export const checkOwner = referenceTo(ownerTypes);
-export const checkPatient = referenceTo(['Patient']);
+export const checkPasskeyOwner = referenceTo(['Patient', 'Organization']);
 export const checkLine: Check = text(/^(?=.*\S).{1,200}$/, 'must be a line of at most 200 characters');
 
 /** Throws AssentError('invalid-request'). */

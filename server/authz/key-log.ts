@@ -97,7 +97,10 @@ export function createKeyLog(deps: KeyLogDeps): KeyLog {
   const first = (key: FirstKey, how: How) => registerFirst(deps, { kids, stamp }, key, how);
   return {
     async register(input, by) {
-      return first(readKey(input), { by });
+      const key = readKey(input);
+      // Whoever enrols patients could otherwise make both signatures of a Consent.
+      if (key.role === 'custodian' && !by.admin) throw new AssentError('forbidden', 'The key of a custodian is registered with scope "admin" only.');
+      return first(key, { by });
     },
     async enrol({ passkey, counter, ...sent }, { by, spends }) {
       return first({ ...readKey(sent), passkey }, { by, spends: together(spends, credentialOnce(passkey, counter)) });

@@ -8,7 +8,7 @@ import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import type { Issue } from '../errors.ts';
 import { type Check, isObject, issue, type JsonObject, listOf, readObject, referenceTo, refuse, text } from './input.ts';
 import { purposesOfUse } from './purposes.ts';
-import { ADMIN_SCOPE, LAUNCH_SCOPE, parseScope } from './scopes.ts';
+import { ADMIN_SCOPE, isOwnScope, parseScope, roleOf } from './scopes.ts';
 
 export type Credential =
   | { readonly kind: 'secret'; readonly secret: string }
@@ -57,7 +57,7 @@ export function readRegistration(input: unknown, privateHosts: readonly string[]
     issues.push(issue('token_endpoint_auth_method', 'does not fit the credential'));
   const registered = (body['grant_types'] as string[] | undefined) ?? ['client_credentials'];
   const redirects = (body['redirect_uris'] as string[] | undefined) ?? [];
-  refuse([...issues, ...checkGrants(registered, redirects, method)]);
+  refuse([...issues, ...checkGrants(registered, redirects, method), ...checkDuties(body['scope'] as string, body['actor'] as string)]);
   return {
     clientId: body['client_id'] as string | undefined,
     registration: {
@@ -83,6 +83,30 @@ function checkGrants(grants: readonly string[], redirects: readonly string[], me
     ...(grants.includes('refresh_token') && !byPerson ? [issue('grant_types', 'may hold refresh_token beside authorization_code only')] : []),
     ...(method === 'none' && grants.includes('client_credentials')
       ? [issue('grant_types', 'of a public client may not hold client_credentials')]
+      : []),
+  ];
+}
+
+/** Whether the account administers: wholly or by one duty. */
+export function administers({ scope }: Pick<Registration, 'scope'>): boolean {
+  return scope.split(' ').some((word) => word === ADMIN_SCOPE || roleOf(word) !== undefined);
+}
+
+/** An account with duties holds nothing else: what it sees of records is what the duty needs. Who signs for a custodian has no other duty. */
+function checkDuties(scope: string, actor: string): Issue[] {
+  const words = scope.split(' ').filter((word) => word !== '');
+  const duties = words.flatMap((word) => roleOf(word) ?? []);
+  if (duties.length === 0) return [];
+  return [
+    ...(duties.length < words.length ? [issue('scope', 'of an account with duties (admin/…) may hold no other scopes')] : []),
+    ...(duties.includes('signer') && duties.length > 1
+      ? [issue('scope', 'may hold admin/signer alone: who signs for a custodian has no other duty')]
+      : []),
+    ...(duties.includes('signer') && !actor.startsWith('Organization/')
+      ? [issue('actor', 'of admin/signer is the Organization that is signed for')]
+      : []),
+    ...(actor.startsWith('Patient/') || actor.startsWith('RelatedPerson/')
+      ? [issue('actor', 'of an account with duties is no patient and no relative')]
       : []),
   ];
 }
@@ -129,7 +153,7 @@ function readCredentials(body: JsonObject): Credential[] {
 function checkScope(value: unknown): string | undefined {
   const words = typeof value === 'string' ? value.split(' ').filter((word) => word !== '') : [];
   if (words.length === 0 || words.length > 200) return 'must be SMART scopes, separated by spaces';
-  return words.every((word) => word === ADMIN_SCOPE || word === LAUNCH_SCOPE || parseScope(word) !== undefined)
+  return words.every((word) => isOwnScope(word) || parseScope(word) !== undefined)
     ? undefined
     : 'holds a scope that is not understood: use e.g. system/Observation.rs (letters of cruds, in that order)';
 }

@@ -5,9 +5,11 @@
  * Invariant: what is not understood grants nothing. A word that is shaped like a SMART scope but has undefined or out-of-order letters, or a
  * query that is more than plain search parameters, is an error and never a wider scope.
  */
-import type { Caller, SmartScope } from '../consent/model.ts';
+import { type Caller, type Role, roles, type SmartScope } from '../consent/model.ts';
 
 export const ADMIN_SCOPE = 'admin';
+/** One duty of administration, e.g. `admin/auditor`. */
+const ROLE_SCOPE = `${ADMIN_SCOPE}/`;
 /** Of a client's own token: it may tell in which context an app is opened. */
 export const LAUNCH_SCOPE = 'launch';
 /** What an app asks of a person besides access to records. */
@@ -19,6 +21,16 @@ const shape = /^(patient|user|system)\/(\*|[A-Z][A-Za-z]*)\.(read|write|\*|c?r?u
 const versionOne: Readonly<Record<string, string>> = { read: 'rs', write: 'cud', '*': 'cruds' };
 /** No chains, no _has, nothing that shapes the answer: each says something of the resource itself. */
 const criterion = /^(?:[a-z][a-z-]*|_(?:id|tag|security|profile|source|lastUpdated))(?::[a-z-]+)?=[^&=]+$/;
+
+/** The duty that a word names, if it is one. */
+export function roleOf(word: string): Role | undefined {
+  return roles.find((role) => word === ROLE_SCOPE + role);
+}
+
+/** A word of ours that is no SMART scope: it is held as it is or not at all. */
+export function isOwnScope(word: string): boolean {
+  return word === ADMIN_SCOPE || word === LAUNCH_SCOPE || roleOf(word) !== undefined;
+}
 
 /** undefined: not a SMART scope of this grammar. */
 export function parseScope(word: string): SmartScope | undefined {
@@ -34,9 +46,9 @@ export function parseScope(word: string): SmartScope | undefined {
 /** Words of a space-separated scope; the malformed ones apart, for a clear refusal. */
 export function readScopes(text: string): { readonly known: readonly string[]; readonly malformed: readonly string[] } {
   const words = wordsOf(text);
-  const known = words.filter((word) => word === ADMIN_SCOPE || word === LAUNCH_SCOPE || parseScope(word) !== undefined);
+  const known = words.filter((word) => isOwnScope(word) || parseScope(word) !== undefined);
   // Words without a slash (openid, offline_access) are other people's scopes: not granted, but no mistake either.
-  const malformed = words.filter((word) => word.includes('/') && parseScope(word) === undefined && !word.startsWith('launch/'));
+  const malformed = words.filter((word) => word.includes('/') && !known.includes(word) && !word.startsWith('launch/'));
   return { known, malformed };
 }
 
@@ -50,7 +62,7 @@ export function wordsOf(text: string): readonly string[] {
  */
 export function grantToSystem(requested: readonly string[], registered: readonly string[]): readonly string[] {
   const granted = requested.flatMap((word) => {
-    if (word === ADMIN_SCOPE || word === LAUNCH_SCOPE) return registered.includes(word) ? [word] : [];
+    if (isOwnScope(word)) return registered.includes(word) ? [word] : [];
     return cut([word], registered, (context) => context === 'system');
   });
   return [...new Set(granted)];

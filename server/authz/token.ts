@@ -11,7 +11,7 @@ import { importJWK, type JWK, SignJWT } from 'jose';
 import type { Clock } from '../clock.ts';
 import type { Caller, Launch } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
-import { ADMIN_SCOPE, LAUNCH_SCOPE, parseScope, writtenScope } from './scopes.ts';
+import { ADMIN_SCOPE, LAUNCH_SCOPE, parseScope, roleOf, writtenScope } from './scopes.ts';
 import type { SigningKey } from './signing-keys.ts';
 
 export type VerifiedToken = { readonly caller: Caller; readonly generation: string /** ms since 1970 */; readonly expires: number };
@@ -128,6 +128,7 @@ function readClaims(claims: Readonly<Record<string, unknown>>): VerifiedToken {
   const scopes = words.flatMap((word) => parseScope(word) ?? []);
   // What is bound to a person or a patient means nothing, rather than everything, where none is named.
   if (scopes.some(({ context }) => (context !== 'system' && !launch) || (context === 'patient' && launch?.patient === undefined))) throw refused();
+  const roles = words.flatMap((word) => roleOf(word) ?? []);
   const caller: Caller = {
     client: text('client_id'),
     actor: text('actor'),
@@ -137,6 +138,7 @@ function readClaims(claims: Readonly<Record<string, unknown>>): VerifiedToken {
     choosesIds: claims['chooses_ids'] === true,
     tokenId: text('jti'),
     ...(launch ? { launch } : {}),
+    ...(roles.length > 0 ? { roles } : {}),
     ...(words.includes(LAUNCH_SCOPE) ? { opensApps: true } : {}),
   };
   const expires = Number(claims['exp']) * 1000;

@@ -40,6 +40,13 @@ export const builtInPolicies: readonly BuiltIn[] = [
     where: (type) => (RECORDS.has(type) ? all : opensByScopeAlone(type) ? namesNobody : none),
   },
   {
+    name: 'duties',
+    says: 'An account with single duties of administration reads the directory; an auditor AuditEvents, and nothing else of a record; who signs for a custodian the Tasks that ask for it.',
+    effect: 'decides',
+    applies: (_type, { roles = [] }) => roles.length > 0,
+    where: (type, caller) => dutiesRead(type, caller),
+  },
+  {
     name: 'own-acts',
     says: 'A requester reads the AuditEvents and Tasks of its own acts; a custodian the Tasks that ask for its approval; a patient those about themselves; of Consents a patient their own; a Provenance is read by whoever may read all its targets.',
     effect: 'decides',
@@ -68,6 +75,12 @@ export const builtInPolicies: readonly BuiltIn[] = [
     applies: (_type, { actor }) => actor.startsWith('RelatedPerson/'),
   },
 ];
+
+function dutiesRead(type: string, { actor, roles = [] }: Caller): Expression {
+  if (type === 'AuditEvent') return roles.includes('auditor') ? all : none;
+  if (type === 'Task') return roles.includes('signer') ? any([facet.owner(actor)]) : none;
+  return opensByScopeAlone(type) ? namesNobody : none;
+}
 
 /** A Task is its requester's own act only if that requester itself wrote it: anyone can name another as requester. */
 function ownActs(type: string, { client, actor }: Caller): Expression {

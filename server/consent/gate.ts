@@ -313,8 +313,17 @@ export type AccessResult =
     }
   | { readonly kind: 'absent' };
 
-/** `from`: index of the log entry to begin with; absent: the newest. */
-export type DisclosuresRequest = { readonly id: string; readonly count: number; readonly from?: number | undefined };
+/**
+ * `from`: index of the log entry to begin with; absent: the newest. `event`: id of the AuditEvent to begin with instead. `wordless`: no AuditEvent stands
+ * in the statement that holds words of who acted, for whoever is to read no clinical content.
+ */
+export type DisclosuresRequest = {
+  readonly id: string;
+  readonly count: number;
+  readonly from?: number | undefined;
+  readonly event?: string;
+  readonly wordless?: boolean;
+};
 
 /** One entry of the chain about a patient. `number`: from 1. `event`: text of the AuditEvent, as far as this caller may see it. */
 export type RecordedEntry = {

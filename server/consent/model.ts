@@ -10,6 +10,8 @@ export type Caller = {
   readonly scopes: readonly SmartScope[];
   /** Scope `admin`: reads Consent, Provenance, AuditEvent and Task, never clinical content. */
   readonly admin: boolean;
+  /** Duties of an account of administration that does not hold all of scope `admin`. Such an account reads no clinical content. */
+  readonly roles?: readonly Role[];
   /** Registered as allowed to choose ids (update-as-create): such a client learns which ids exist. */
   readonly choosesIds: boolean;
   readonly tokenId: string;
@@ -20,6 +22,17 @@ export type Caller = {
   /** Scope `launch`, of a client's own token: tells in which context an app is opened. */
   readonly opensApps?: boolean;
 };
+
+/**
+ * Duties of administration, kept apart: who registers, who looks at trails, who runs the server, who signs for a custodian. Scope `admin` holds all of
+ * them but the last.
+ */
+export const roles = ['registrar', 'auditor', 'operator', 'signer'] as const;
+export type Role = (typeof roles)[number];
+
+export function holdsRole({ admin, roles: held = [] }: Pick<Caller, 'admin' | 'roles'>, role: Role): boolean {
+  return held.includes(role) || (admin && role !== 'signer');
+}
 
 /** `user`: FHIR reference of who authorized the app. `patient`: logical id of the patient in context. */
 export type Launch = { readonly grant: string; readonly user: string; readonly patient?: string };

@@ -9,7 +9,9 @@ import type { Allows } from './services.ts';
 
 export function checkAccess(route: Route, type: string, caller: Caller, allows: Allows): void {
   checkType(route, type);
-  if (route.scope === 'token' || route.scope === 'public') return;
+  if (route.scope === 'public') return;
+  if (caller.roles) throw new AssentError('forbidden', 'An account with duties of administration has the console and the admin API, and no FHIR.');
+  if (route.scope === 'token') return;
   if (!allows(caller, route.scope, type)) throw new AssentError('forbidden', `The token holds no scope for "${route.interaction}" on this type.`);
 }
 

@@ -1,11 +1,12 @@
 /**
- * The admin API as one table: clients, signing keys and how searches run, for tokens with scope `admin`. interface.md §2
+ * The admin API as one table: clients, signing keys and how searches run, for administrators. interface.md §2
  *
- * Invariant: no row is reached without a token that holds scope `admin`; what is written moves the consent epoch in the same commit.
+ * Invariant: no row is reached without a token that holds its duty (duties.ts); what is written moves the consent epoch in the same commit.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
+import { type Endpoint, requireDuty } from './duties.ts';
 import { type Explain, explainInput } from './explain.ts';
 
 type ClientView = { readonly client_id: string };
@@ -41,11 +42,8 @@ type Call = {
 };
 type Answer = { readonly status: 200 | 201 | 204; readonly body?: unknown; readonly location?: string };
 type Row = {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  readonly path: string;
+  readonly endpoint: Endpoint;
   readonly query: readonly string[];
-  /** Absent: scope `admin`. */
-  readonly scope?: 'launch';
   readonly run: (call: Call) => Promise<Answer>;
 };
 
@@ -54,18 +52,18 @@ const PAGE = 1000;
 
 // biome-ignore format: one row, one line
 const rows: readonly Row[] = [
-  { method: 'POST',   path: '/admin/clients',          query: [],                 run: addClient },
-  { method: 'GET',    path: '/admin/clients',          query: ['after'],          run: listClients },
-  { method: 'GET',    path: '/admin/clients/:id',      query: [],                 run: async ({ deps, id }) => ok(await deps.clients.show(id)) },
-  { method: 'PUT',    path: '/admin/clients/:id',      query: [],                 run: async ({ deps, caller, id, body }) => ok(await deps.clients.replace(id, body, caller)) },
-  { method: 'DELETE', path: '/admin/clients/:id',      query: [],                 run: removeClient },
-  { method: 'POST',   path: '/admin/keys',             query: [],                 run: addKey },
-  { method: 'GET',    path: '/admin/keys',             query: ['owner'],          run: listKeys },
-  { method: 'GET',    path: '/admin/keys/:id',         query: [],                 run: showKey },
-  { method: 'POST',   path: '/admin/enrolments',       query: [],                 run: async ({ deps, body, caller }) => ({ status: 201, body: await deps.enrolments.issue(body, caller) }) },
-  { method: 'POST',   path: '/admin/launches',         query: [], scope: 'launch', run: async ({ deps, body, caller }) => ({ status: 201, body: await deps.launches.open(body, caller) }) },
-  { method: 'POST',   path: '/admin/explain',          query: [],                 run: async ({ deps, body, caller }) => ok(await deps.explain(caller, explainInput(body))) },
-  { method: 'POST',   path: '/admin/keys/:id/revoke',  query: [],                 run: async ({ deps, id, body, caller }) => ok(await deps.keys.revoke(id, body, caller)) },
+  { endpoint: 'POST /admin/clients',           query: [],          run: addClient },
+  { endpoint: 'GET /admin/clients',            query: ['after'],   run: listClients },
+  { endpoint: 'GET /admin/clients/:id',        query: [],          run: async ({ deps, id }) => ok(await deps.clients.show(id)) },
+  { endpoint: 'PUT /admin/clients/:id',        query: [],          run: async ({ deps, caller, id, body }) => ok(await deps.clients.replace(id, body, caller)) },
+  { endpoint: 'DELETE /admin/clients/:id',     query: [],          run: removeClient },
+  { endpoint: 'POST /admin/keys',              query: [],          run: addKey },
+  { endpoint: 'GET /admin/keys',               query: ['owner'],   run: listKeys },
+  { endpoint: 'GET /admin/keys/:id',           query: [],          run: showKey },
+  { endpoint: 'POST /admin/enrolments',        query: [],          run: async ({ deps, body, caller }) => ({ status: 201, body: await deps.enrolments.issue(body, caller) }) },
+  { endpoint: 'POST /admin/launches',          query: [],          run: async ({ deps, body, caller }) => ({ status: 201, body: await deps.launches.open(body, caller) }) },
+  { endpoint: 'POST /admin/explain',           query: [],          run: async ({ deps, body, caller }) => ok(await deps.explain(caller, explainInput(body))) },
+  { endpoint: 'POST /admin/keys/:id/revoke',   query: [],          run: async ({ deps, id, body, caller }) => ok(await deps.keys.revoke(id, body, caller)) },
 ];
 
 export async function adminPlugin(app: FastifyInstance, deps: AdminDeps): Promise<void> {
@@ -74,9 +72,10 @@ export async function adminPlugin(app: FastifyInstance, deps: AdminDeps): Promis
     parse(String(text), done),
   );
   for (const row of rows) {
+    const [method = '', url = ''] = row.endpoint.split(' ');
     app.route({
-      method: row.method,
-      url: row.path,
+      method,
+      url,
       config: { interaction: 'admin' },
       handler: (request, reply) => answer({ row, deps, request, reply }),
       onRequest: (request) => admit(request, row, deps),
@@ -85,11 +84,8 @@ export async function adminPlugin(app: FastifyInstance, deps: AdminDeps): Promis
 }
 
 /** Before the body is read: a stranger's body is not worth reading. */
-async function admit(request: FastifyRequest, { scope }: Row, deps: AdminDeps): Promise<void> {
-  const caller = await deps.callerOf(request);
-  if (scope === 'launch') {
-    if (!caller.opensApps) throw new AssentError('forbidden', 'The token does not hold the scope "launch".');
-  } else if (!caller.admin) throw new AssentError('forbidden', 'The token does not hold the scope "admin".');
+async function admit(request: FastifyRequest, { endpoint }: Row, deps: AdminDeps): Promise<void> {
+  requireDuty(endpoint, await deps.callerOf(request));
 }
 
 async function answer({

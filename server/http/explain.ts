@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../clock.ts';
 import type { Explained, GateFor, SearchRequest, SeveralRequest } from '../consent/gate.ts';
-import type { Caller } from '../consent/model.ts';
+import { type Caller, holdsRole } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
 import { isResourceType, resourceTypes } from '../fhir/resource-types.ts';
 import { allOf } from '../search/join.ts';
@@ -44,7 +44,7 @@ const SEARCH = /^\/?(?:fhir\/?)?([A-Za-z]{1,64})?(?:\?(.*))?$/s;
 export function createExplain(deps: ExplainDeps): Explain {
   const { gateFor, allows, callerAs } = deps;
   return async (caller, input) => {
-    if (!caller.admin) throw new AssentError('forbidden', 'How a search runs is told to administrators only.');
+    if (!holdsRole(caller, 'operator')) throw new AssentError('forbidden', 'How a search runs is told to administrators only.');
     const [, type = '', query] = SEARCH.exec(input.search.trim()) ?? [];
     if (type === '' ? query === undefined : !isResourceType(type))
       throw new AssentError('invalid-request', 'A search is needed, as in Observation?code=8867-4 or ?_type=Condition,Observation&patient=1.');

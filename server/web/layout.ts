@@ -42,6 +42,7 @@ ol,ul{padding:0;margin:0;list-style:none}
 .ways a{display:inline-flex;align-items:center;min-height:2.75rem}
 .menu{display:flex;flex-wrap:wrap;gap:0 1.25rem}
 .menu a,.card h2 a{display:inline-flex;align-items:center;min-height:2.75rem}
+.fields{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:0 1rem}
 fieldset{border:0;margin:0;padding:0}
 legend{padding:0;color:var(--soft)}
 details ul{margin:.25rem 0}

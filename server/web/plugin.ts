@@ -1,12 +1,12 @@
 /**
  * The console: a page in the same process, through the same Gate as everything else.
  *
- * Invariants: no script, nothing third-party; a form is accepted only from our own page (Origin, and a token bound to the session); no
+ * Invariants: no script but where a signature is made, nothing third-party; a form is accepted only from our own page (Origin, and a token bound to the session); no
  * patient's id is ever part of a URL.
  */
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply } from 'fastify';
 import type { Clock } from '../clock.ts';
-import type { GateFor, SortPosition } from '../consent/gate.ts';
+import type { GateFor } from '../consent/gate.ts';
 import { AssentError } from '../errors.ts';
 import { isResourceType } from '../fhir/resource-types.ts';
 import { knownError } from '../http/error-handler.ts';
@@ -16,9 +16,12 @@ import type { Explain } from '../http/explain.ts';
 import { accessForm, accessPage } from './admin/access.ts';
 import { explainForm, explainPage } from './admin/explain.ts';
 import { homePage, type Status } from './admin/home.ts';
-import { createSessions, type Session, type SessionDependencies } from './admin/sessions.ts';
-import { trailForm, trailPage } from './admin/trail.ts';
-import { acceptForms, type Form, requireFormOf, show, showErrors } from './forms.ts';
+import { consolePages, logged, type Opened, showTo } from './admin/frame.ts';
+import { type Custodians, queuePages, queueScripts } from './admin/queue-pages.ts';
+import { createSessions, type SessionDependencies, type Sessions } from './admin/sessions.ts';
+import { type TrailFile, trailPages } from './admin/trail-pages.ts';
+import { acceptForms, type Form, show, showErrors } from './forms.ts';
+import { SIGNED_FORM_BYTES } from './patient/sign.ts';
 
 export type WebDependencies = {
   readonly gateFor: GateFor;
@@ -31,103 +34,82 @@ export type WebDependencies = {
   readonly search: Pick<Search, 'plan'>;
   readonly cursors: Cursors;
   readonly explain: Explain;
+  readonly trailFile: TrailFile;
+  readonly custodians: Custodians;
   /** Origin that browsers see, e.g. https://fhir.example.org: decides whether the cookie is Secure. */
   readonly origin: string;
   readonly clock: Clock;
 };
 
-/** All that the request log says of a page. */
-const logged = { config: { interaction: 'console' } };
-const PAGE_SIZE = 50;
-const PATIENT = /^(?:Patient\/)?([A-Za-z0-9.-]{1,64})$/;
-
 /** For `app.register`: encapsulated, so its form parser and its HTML errors touch no other route. */
 export function webPlugin(dependencies: WebDependencies): FastifyPluginAsync {
-  const { origin, status } = dependencies;
+  const { origin } = dependencies;
   const sessions = createSessions({ ...dependencies, secure: origin.startsWith('https:') });
-  const sessionOf = (request: FastifyRequest) => sessions.find(request.headers.cookie);
 
   return async (app) => {
-    acceptForms(app, origin);
-    showErrors(app, { href: '/', text: 'Back to the console' });
-
-    app.get('/', logged, async (request, reply) => show(reply, 'Console', homePage(await status(), await sessionOf(request))));
-
-    app.post<{ Body: Form }>('/console/sign-in', logged, async ({ body }, reply) => {
-      const cookie = await sessions.start(body.get('client') ?? '', body.get('secret') ?? '');
-      if (cookie !== undefined) return reply.header('set-cookie', cookie).redirect('/#trail', 303);
-      return show(reply.code(403), 'Console', homePage(await status(), undefined, 'This is not an administrator’s client id and secret.'));
-    });
-
-    app.post<{ Body: Form }>('/console/sign-out', logged, async (request, reply) => {
-      requireFormOf(await sessionOf(request), request.body);
-      return reply.header('set-cookie', sessions.end(request.headers.cookie)).redirect('/', 303);
-    });
-
-    app.post<{ Body: Form }>('/console/trail', logged, async (request, reply) => {
-      const session = await sessionOf(request);
-      // A session that ran out is no fault: the console asks to sign in again.
-      if (!session) return reply.redirect('/#trail', 303);
-      requireFormOf(session, request.body);
-      return showTrail(dependencies, { session, form: request.body, reply });
-    });
-
-    app.post<{ Body: Form }>('/console/access', logged, async (request, reply) => {
-      const session = await sessionOf(request);
-      if (!session) return reply.redirect('/#access', 303);
-      requireFormOf(session, request.body);
-      return showAccess(dependencies.gateFor, { session, form: request.body, reply });
-    });
-
-    app.post<{ Body: Form }>('/console/explain', logged, async (request, reply) => {
-      const session = await sessionOf(request);
-      if (!session) return reply.redirect('/#explain', 303);
-      requireFormOf(session, request.body);
-      return showExplanation(dependencies.explain, { session, form: request.body, reply });
+    await app.register(async (scope) => pagesIn(scope, dependencies, sessions));
+    await app.register(async (scope) => {
+      // A statement to be signed goes there and back.
+      acceptForms(scope, origin, SIGNED_FORM_BYTES);
+      queueScripts(scope, consolePages(scope, sessions), dependencies);
+      await scope.register(async (pages) => {
+        showErrors(pages, back);
+        queuePages(consolePages(pages, sessions), dependencies);
+      });
     });
   };
 }
 
-async function showTrail(
-  { gateFor, search, cursors, isErased }: WebDependencies,
-  { session, form, reply }: { readonly session: Session; readonly form: Form; readonly reply: FastifyReply },
-): Promise<FastifyReply> {
-  const entered = (form.get('patient') ?? '').trim();
-  const patient = PATIENT.exec(entered)?.[1];
-  if (patient === undefined) {
-    const problem = 'Write the id of a patient: letters, digits, dots and dashes, as in Patient/123.';
-    return show(reply.code(422), 'Audit trail', trailForm(session, entered.slice(0, 80), problem));
-  }
-  const query = `patient=Patient/${patient}&_sort=-date&_count=${PAGE_SIZE}&_total=accurate`;
-  const { where, order, count, total } = search.plan('AuditEvent', new URLSearchParams(query), 'strict');
-  const { client, actor, purpose } = session.caller;
-  const bound = JSON.stringify(['console', client, actor, purpose, patient]);
-  const cursor = form.get('page');
-  const after = cursor === null ? undefined : (cursors.open(cursor, bound) as SortPosition);
-  const request = { type: 'AuditEvent', where, order, count, total, query: `AuditEvent?${query}`, ...(after ? { after } : {}) };
-  const { rows, next, total: found } = await gateFor(session.caller).search(request);
-  return show(reply, 'Audit trail', trailPage(session, { patient, rows, total: found, next: next && cursors.seal(next, bound), isErased }));
+const back = { href: '/', text: 'Back to the console' };
+
+function pagesIn(app: FastifyInstance, dependencies: WebDependencies, sessions: Sessions): void {
+  acceptForms(app, dependencies.origin);
+  showErrors(app, back);
+  homeRoutes(app, { sessions, status: dependencies.status });
+  const page = consolePages(app, sessions);
+  trailPages(page, dependencies);
+  page('GET /console/access', async ({ session, reply }) => showTo(session, reply, { title: ACCESS, content: accessForm(session) }));
+  page('POST /console/access', (opened) => showAccess(dependencies.gateFor, opened));
+  page('GET /console/explain', async ({ session, reply }) => showTo(session, reply, { title: EXPLAIN, content: explainForm(session) }));
+  page('POST /console/explain', (opened) => showExplanation(dependencies.explain, opened));
 }
 
-type Asked = { readonly session: Session; readonly form: Form; readonly reply: FastifyReply };
+function homeRoutes(app: FastifyInstance, { sessions, status }: Pick<WebDependencies, 'status'> & { readonly sessions: Sessions }): void {
+  app.get('/', logged, async (request, reply) => {
+    const session = await sessions.find(request.headers.cookie);
+    const content = homePage(await status(), { signedIn: session !== undefined });
+    return session ? showTo(session, reply, { title: 'Console', content }) : show(reply, 'Console', content);
+  });
+  app.get('/admin', logged, async (_request, reply) => reply.redirect('/', 303));
+  app.post<{ Body: Form }>('/console/sign-in', logged, async ({ body }, reply) => {
+    const cookie = await sessions.start(body.get('client') ?? '', body.get('secret') ?? '');
+    if (cookie !== undefined) return reply.header('set-cookie', cookie).redirect('/', 303);
+    const notice = 'This is not an administrator’s client id and secret.';
+    return show(reply.code(403), 'Console', homePage(await status(), { signedIn: false, notice }));
+  });
+  consolePages(app, sessions)('POST /console/sign-out', async ({ reply }) =>
+    reply.header('set-cookie', sessions.end(reply.request.headers.cookie)).redirect('/', 303),
+  );
+}
 
-async function showExplanation(explain: Explain, { session, form, reply }: Asked): Promise<FastifyReply> {
+const [ACCESS, EXPLAIN] = ['Who may see a record', 'How a search runs'];
+
+async function showExplanation(explain: Explain, { session, form, reply }: Opened): Promise<FastifyReply> {
   const entered = { search: (form.get('search') ?? '').trim(), as: (form.get('as') ?? '').trim() };
-  const title = 'How a search runs';
   try {
     const explanation = await explain(session.caller, { search: entered.search, as: entered.as || undefined });
-    return await show(reply, title, explainPage(session, entered, explanation));
+    return await showTo(session, reply, { title: EXPLAIN, content: explainPage(session, entered, explanation) });
   } catch (error) {
     const { status, problems } = callersMistake(error);
-    return show(reply.code(status), title, explainForm(session, entered, problems));
+    return showTo(session, reply.code(status), { title: EXPLAIN, content: explainForm(session, entered, problems) });
   }
 }
 
 const RECORD = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})$/;
 
-async function showAccess(gateFor: GateFor, { session, form, reply }: Asked): Promise<FastifyReply> {
+async function showAccess(gateFor: GateFor, { session, form, reply }: Opened): Promise<FastifyReply> {
   const text = (name: string) => (form.get(name) ?? '').trim();
-  const [entered, title] = [{ resource: text('resource'), actor: text('actor'), purpose: text('purpose') }, 'Who may see a record'];
+  const entered = { resource: text('resource'), actor: text('actor'), purpose: text('purpose') };
   const [, type, id] = RECORD.exec(entered.resource) ?? [];
   try {
     if (type === undefined || id === undefined || !isResourceType(type))
@@ -135,10 +117,10 @@ async function showAccess(gateFor: GateFor, { session, form, reply }: Asked): Pr
     const asked = { actor: entered.actor || undefined, purpose: entered.purpose || undefined };
     const query = `${type}/${id}/$explain-access`;
     const found = await gateFor(session.caller).explainAccess({ type, id, ...asked, language: 'en', query });
-    return await show(reply, title, accessPage(session, entered, found));
+    return await showTo(session, reply, { title: ACCESS, content: accessPage(session, entered, found) });
   } catch (error) {
     const { status, problems } = callersMistake(error);
-    return show(reply.code(status), title, accessForm(session, entered, problems));
+    return showTo(session, reply.code(status), { title: ACCESS, content: accessForm(session, entered, problems) });
   }
 }
 

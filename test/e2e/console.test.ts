@@ -65,10 +65,11 @@ describe('the console in a browser without JavaScript', () => {
   test('an administrator signs in and sees who touched a patient’s record; the address never names the patient', async () => {
     const { context, page, outside } = await open();
     await signIn(page);
+    await page.getByRole('link', { name: 'Audit trail' }).click();
     await page.getByLabel('Patient').fill(`Patient/${patient}`);
     await page.getByRole('button', { name: 'Show the trail' }).click();
     expect(await page.getByRole('heading', { name: `Patient/${patient}` }).isVisible()).toBe(true);
-    expect(await page.getByRole('listitem').first().textContent()).toContain(server.bootstrap.admin.client_id);
+    expect(await page.locator('main').getByRole('listitem').first().textContent()).toContain(server.bootstrap.admin.client_id);
     expect(await page.content()).not.toContain('Nyqvist');
     expect(page.url()).not.toContain(patient);
     const [cookie] = await context.cookies();
@@ -84,6 +85,7 @@ describe('the console in a browser without JavaScript', () => {
     ]) {
       const { context, page, outside } = await open(viewport);
       await signIn(page);
+      await page.getByRole('link', { name: 'How a search runs' }).click();
       await page.getByLabel('Search').fill('AuditEvent?action=E&_sort=-date&_include=AuditEvent:patient');
       await page.getByRole('button', { name: 'Explain the search' }).click();
       expect(await page.getByRole('heading', { name: '1. Page and total of AuditEvent' }).isVisible()).toBe(true);

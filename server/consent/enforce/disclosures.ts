@@ -7,6 +7,7 @@
  */
 import type { StoredResource } from '../../store/port.ts';
 import type { DisclosuresRequest, DisclosuresResult, RecordedEntry } from '../gate.ts';
+import { holdsRole } from '../model.ts';
 import { actBase, commitActs, type Disclosure, recordMiss, versionReference } from './disclose.ts';
 import { inView, newestFirst, patientsOf, type View } from './view.ts';
 
@@ -23,22 +24,28 @@ type Page = {
 };
 
 /** The chains of the log, as far as the Gate has to know them. */
-export type ChainReader = { read(subject: string, page: { readonly from?: number | undefined; readonly limit: number }): Promise<Page | undefined> };
+export type ChainReader = {
+  read(subject: string, page: { readonly from?: number | undefined; readonly limit: number }): Promise<Page | undefined>;
+  /** Where an AuditEvent of this text stands; undefined: not under a signed checkpoint yet. */
+  indexOf(event: string): Promise<number | undefined>;
+};
 
 /** Characters of AuditEvents in one answer: what is behind them is on the next page. */
 const MOST_CHARACTERS = 500_000;
 
 export async function disclosures(
   deps: Disclosure & { readonly chains: ChainReader },
-  { id, count, from }: DisclosuresRequest,
+  { id, count, from, event, wordless = false }: DisclosuresRequest,
 ): Promise<DisclosuresResult> {
   const { caller, chains } = deps;
   const patient = `Patient/${id}`;
-  if (!caller.admin && caller.actor !== patient) {
+  if (!holdsRole(caller, 'auditor') && caller.actor !== patient) {
     await recordMiss(deps, { interaction: 'operation', type: 'Patient', id });
     return { kind: 'absent' };
   }
-  const page = await chains.read(patient, { from, limit: count });
+  const begin = event === undefined ? from : await indexOfEvent(deps, { id, event });
+  if (begin === 'absent') return { kind: 'absent' };
+  const page = begin === 'pending' ? undefined : await chains.read(patient, { from: begin, limit: count });
   if (!page) return { kind: 'pending' };
   return inView(deps.views, {
     read: (view) => eventsOf(deps, page.entries, view),
@@ -55,15 +62,51 @@ export async function disclosures(
         entries: entries.map((entry) => entryOf(entry, events)),
         size: page.size,
         next: page.entries[entries.length]?.index ?? page.next ?? undefined,
-        statement: await page.statement(entries.length, events),
+        statement: await page.statement(entries.length, wordless ? withoutWords(events) : events),
         receipt,
       };
     },
   });
 }
 
-function eventsOf({ resources }: Disclosure, entries: readonly Entry[], view: View) {
-  const ids = new Set(entries.flatMap(({ open }) => (open?.reference.startsWith('AuditEvent/') ? [open.reference.slice('AuditEvent/'.length)] : [])));
+/** Only what the caller may see, and is about this patient, has a place there. */
+async function indexOfEvent(deps: Disclosure & { readonly chains: ChainReader }, { id, event }: { readonly id: string; readonly event: string }) {
+  const [row] = await inView(deps.views, {
+    read: (view) => rowsOf(deps, view, [event]),
+    restsOn: () => [],
+    conclude: async ({ rows }) => rows,
+  });
+  if (!row || !patientsOf([row]).includes(id)) return 'absent';
+  return (await deps.chains.indexOf(row.body)) ?? 'pending';
+}
+
+/** Why somebody broke the glass, and what they searched for, are their own words. What an operation records is the server's. */
+function withoutWords(events: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  return new Map([...events].filter(([, text]) => !hasWords(JSON.parse(text) as Told)));
+}
+
+type Told = {
+  readonly subtype?: readonly { readonly code?: string }[];
+  readonly purposeOfEvent?: readonly { readonly text?: string }[];
+  readonly entity?: readonly { readonly query?: string }[];
+};
+
+function hasWords({ subtype, purposeOfEvent = [], entity = [] }: Told): boolean {
+  const searched = subtype?.[0]?.code !== 'operation' && entity.some(({ query }) => query !== undefined);
+  return searched || purposeOfEvent.some(({ text }) => text !== undefined);
+}
+
+function eventsOf(deps: Disclosure, entries: readonly Entry[], view: View) {
+  const references = entries.flatMap(({ open }) => (open?.reference.startsWith('AuditEvent/') ? [open.reference] : []));
+  return rowsOf(
+    deps,
+    view,
+    references.map((reference) => reference.slice('AuditEvent/'.length)),
+  );
+}
+
+function rowsOf({ resources }: Disclosure, view: View, events: readonly string[]) {
+  const ids = new Set(events);
   return resources.find({
     type: 'AuditEvent',
     where: { kind: 'id', ids },

@@ -10,6 +10,7 @@ import type { Expression } from '../../search/expression.ts';
 import { isDefined, paramNameOf } from '../../search/param-codes.ts';
 import type { CountQuery, CountResult, DriverTrace, FindResult, Query, ReadTrace, ResourceStore, SeveralQuery } from '../../store/port.ts';
 import { facet } from '../facets.ts';
+import { holdsRole } from '../model.ts';
 import type { Explained, ExplainedDriver, ExplainedRead, SearchRequest, SeveralRequest, Told } from '../gate.ts';
 import { actBase, commitActs, type Disclosure, type Page, pageRestsOn, readPage, type Unread } from './disclose.ts';
 import { readPageOfSeveral } from './search-several.ts';
@@ -25,7 +26,7 @@ type Outcome = { readonly kind: 'explained'; readonly page: Page | undefined; re
 
 /** `views`: of the caller in whose view it runs. */
 export async function explain(deps: Deps, { request, views }: { readonly request: Request; readonly views: Views }): Promise<Explained> {
-  if (!deps.caller.admin) throw new AssentError('forbidden', 'How a search runs is told to administrators only.');
+  if (!holdsRole(deps.caller, 'operator')) throw new AssentError('forbidden', 'How a search runs is told to administrators only.');
   const watch = createWatch();
   const watched = { ...deps, resources: watchedStore(deps.resources, watch) };
   return inView<Outcome | { readonly kind: 'stale' }, Explained>(watchedViews(views, watch), {

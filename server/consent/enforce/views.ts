@@ -284,8 +284,8 @@ const callerKeys = new WeakMap<Caller, string>();
 function callerKey(caller: Caller): string {
   const known = callerKeys.get(caller);
   if (known !== undefined) return known;
-  const { client, actor, purpose, admin, breakGlass = null } = caller;
-  const key = JSON.stringify([client, actor, purpose, admin, breakGlass]);
+  const { client, actor, purpose, admin, roles = [], breakGlass = null } = caller;
+  const key = JSON.stringify([client, actor, purpose, admin, roles, breakGlass]);
   callerKeys.set(caller, key);
   return key;
 }

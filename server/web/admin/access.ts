@@ -31,8 +31,7 @@ ${problems.length === 0 ? undefined : html`<p class="bad" id="access-problem" ro
 }
 
 export function accessPage(session: Session, form: AccessForm, found: AccessResult): Html {
-  return html`<p><a href="/">Back to the console</a></p>
-<h2>${form.resource}</h2>
+  return html`<h2>${form.resource}</h2>
 ${found.kind === 'absent' ? html`<p role="status">There is no such record.</p>` : answer(found)}
 <h2>Another record</h2>
 ${accessForm(session, form)}`;

@@ -24,8 +24,7 @@ ${problems.length === 0 ? undefined : html`<p class="bad" id="search-problem" ro
 }
 
 export function explainPage(session: Session, form: ExplainForm, explanation: Explanation): Html {
-  return html`<p><a href="/">Back to the console</a></p>
-${explainWords(explanation).map(section)}
+  return html`${explainWords(explanation).map(section)}
 <h2>Another search</h2>
 ${explainForm(session, form)}`;
 }

@@ -1,10 +1,6 @@
-/** The first page: is the server well, how long is the log, what was signed and anchored last; below it the way to a patient's audit trail, to who may see a record and to how a search runs. */
+/** The first page: is the server well, how long is the log, what was signed and anchored last; and the way to sign in. */
 import { type Html, html } from '../html.ts';
 import { time } from '../layout.ts';
-import { accessForm } from './access.ts';
-import { explainForm } from './explain.ts';
-import type { Session } from './sessions.ts';
-import { trailForm } from './trail.ts';
 
 /** What the server says about itself; nothing about any patient. Times in ms since 1970. */
 export type Status = {
@@ -16,11 +12,10 @@ export type Status = {
   readonly anchors: readonly { readonly name: string; readonly size: number; readonly at: number }[];
 };
 
-export function homePage(status: Status, session: Session | undefined, notice?: string): Html {
+export function homePage(status: Status, { signedIn, notice }: { readonly signedIn: boolean; readonly notice?: string }): Html {
   return html`${notice === undefined ? undefined : html`<p class="bad" role="alert">${notice}</p>`}
 ${statusSection(status)}
-<h2 id="trail">Audit trail of a patient</h2>
-${session ? html`${trailForm(session)}<h2 id="access">Who may see a record</h2>${accessForm(session)}<h2 id="explain">How a search runs</h2>${explainForm(session)}${signOutForm(session)}` : signInForm()}`;
+${signedIn ? undefined : signInForm()}`;
 }
 
 function statusSection({ ready, logSize, checkpoint, witnessed, anchors }: Status): Html {
@@ -37,20 +32,13 @@ ${checkpoint && html`<details><summary>The signed checkpoint</summary><pre>${che
 }
 
 function signInForm(): Html {
-  return html`<p>Sign in with an administrator’s client. The first one stands in <code>bootstrap.json</code> in the data folder.</p>
+  return html`<h2>Sign in</h2>
+<p>With the client of an administrator, or of somebody with a duty of administration. The first one stands in <code>bootstrap.json</code> in the data folder.</p>
 <form method="post" action="/console/sign-in">
 <label for="client">Client id</label>
 <input id="client" name="client" required autocomplete="username" autocapitalize="none" spellcheck="false">
 <label for="secret">Client secret</label>
 <input id="secret" name="secret" type="password" required autocomplete="current-password">
 <button>Sign in</button>
-</form>`;
-}
-
-function signOutForm({ caller, formToken }: Session): Html {
-  return html`<form method="post" action="/console/sign-out">
-<p class="soft">Signed in as ${caller.client}.</p>
-<input type="hidden" name="token" value="${formToken}">
-<button class="plain">Sign out</button>
 </form>`;
 }

@@ -29,7 +29,7 @@ export type Sessions = {
 };
 
 export type SessionDependencies = {
-  /** An access token with scope `admin`, from the token endpoint; undefined where it refuses. */
+  /** An access token with all that the client administers, from the token endpoint; undefined where it refuses. */
   readonly signIn: (id: string, secret: string) => Promise<string | undefined>;
   /** As for a bearer token of a request. Throws AssentError('unauthenticated'). */
   readonly callerOf: (token: string) => Promise<Caller>;
@@ -46,7 +46,7 @@ export function createSessions({ signIn, callerOf, clock, secure }: SessionDepen
     async start(id, secret) {
       guesses.check();
       const token = await signIn(id, secret);
-      if (token === undefined || !(await callerOf(token)).admin) {
+      if (token === undefined || !administers(await callerOf(token))) {
         guesses.failed();
         return undefined;
       }
@@ -72,6 +72,10 @@ export function createSessions({ signIn, callerOf, clock, secure }: SessionDepen
       return cookie.cleared;
     },
   };
+}
+
+function administers({ admin, roles = [] }: Caller): boolean {
+  return admin || roles.length > 0;
 }
 
 function forgetEnded(live: Map<string, { until: number }>, now: number): void {
