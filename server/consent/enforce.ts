@@ -187,7 +187,7 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
     parameters: deps.parameters,
     requested: (id, record, by) => requestBeside(ceremony, { id, record, by }),
     holdsRecords: (organization) => holdsRecords(deps, organization),
-    keysOf: (resource, { writer, previous, concepts, sealed, own, owner, merges }) => {
+    keysOf: (resource, { writer, previous, concepts, sealed, own, owner, keeps }) => {
       const { keys, instant } = deps.indexKeys(resource);
       const lookup = (reference: string) => concepts.get(reference);
       const facets = facetsOf(resource, {
@@ -198,7 +198,7 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
         owner,
         ...(previous ? { keep: previous } : {}),
         ...(sealed ? { sealed } : {}),
-        ...(merges ? { merges } : {}),
+        ...(keeps ? { keeps } : {}),
       });
       return { keys: [...keys, ...facets], instant };
     },

@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto';
 import { PATIENT_KEY } from '../fhir/compartments.ts';
-import { namedPatients } from '../fhir/named-patients.ts';
+import { type Identifier, identifiersIn, type NamedPatients, namedPatients } from '../fhir/named-patients.ts';
 import { parseReference, relativeToBase } from '../fhir/references.ts';
 import { opensByScopeAlone } from '../fhir/resource-types.ts';
 import { isObject, type ResourceValue } from '../fhir/resource.ts';
@@ -48,6 +48,14 @@ export const facet = {
   stated: (rank: number) => `${STATED}${rank}`,
   /** Of a Patient: another record of the same person. */
   linked: (patient: string) => LINKED + patient,
+  /** Of a Patient: an identifier it is known by here, as whoKey of it. */
+  identity: (who: string) => IDENTITY + who,
+  /** An identifier by which it names a patient. */
+  subject: (who: string) => SUBJECT + who,
+  /** Somebody who is named by these identifiers. */
+  named: (whos: readonly string[]) => NAMED + [...new Set(whos)].sort().join('.'),
+  /** A patient who is named by identifiers alone. */
+  found: (patient: string) => FOUND + patient,
   /** By which rules sensitivities were assigned. */
   labelledBy: (rules: string) => LABELLED_BY + rules,
   /** Labelled by what this refers to, which is not known to be about the same patients. */
@@ -67,6 +75,14 @@ export const STATED = '~stated/';
 export const LABELLED_BY = '~labelled/';
 export const RESTS_ON = '@rests/';
 export const LINKED = '@link/';
+export const IDENTITY = '@identity/';
+export const SUBJECT = '@subject/';
+/** That it has some SUBJECT: where no resource has, nobody needs to be looked for. */
+export const ANY_SUBJECT = `${SUBJECT}*`;
+export const NAMED = '~named/';
+export const FOUND = '~found/';
+/** Names somebody whom no identifier leads to either. */
+export const NOBODY = '~nobody';
 export const ANY_CODE = '~any/';
 export const REFERS_TO = '~ref/';
 export const PART_IS = '~is/';
@@ -96,7 +112,7 @@ export function namesOnly(patients: ReadonlySet<string>): Expression {
 
 /** Whether a stored key is a facet rather than a key of a search parameter. */
 export function isFacet(key: string): boolean {
-  return /^(?:@(?:patient|writer|own|owner|concerned|rests|link)\/|~[a-z])/.test(key);
+  return /^(?:@(?:patient|writer|own|owner|concerned|rests|link|identity|subject)\/|~[a-z])/.test(key);
 }
 
 export type FacetContext = {
@@ -108,8 +124,8 @@ export type FacetContext = {
   readonly owner?: string | undefined;
   /** Facets of the version before, where this writer may not lower labels or drop patients (rule 21). */
   readonly keep?: readonly string[];
-  /** Whether its writer may say that two Patients are one person. */
-  readonly merges?: boolean;
+  /** Of a Patient: whether its writer says whose identifiers are whose, and which records are of one person. */
+  readonly keeps?: boolean;
   /** Our own FHIR base URL: absolute references to it are local. */
   readonly base: string;
   /** A stored resource by its reference `Type/id`: Medications of medicationReference, targets of a Provenance. */
@@ -123,14 +139,14 @@ export function facetsOf(resource: ResourceValue, context: FacetContext): string
   const keys = new Set<string>();
   const named = namedPatients(resource, context.base);
   for (const patient of named.ids) keys.add(facet.patient(patient));
-  if (named.unknown && !context.sealed) keys.add(UNKNOWN_PATIENT);
+  if (!context.sealed) addSomebody(keys, named);
   keys.add(facet.writer(context.writer));
   if (context.own !== undefined) keys.add(facet.own(context.own));
   if (context.owner !== undefined) keys.add(facet.owner(context.owner));
   if (context.sealed) keys.add(SEALED);
   for (const part of parts) if (part !== resource) keys.add(facet.part(String(part['resourceType'])));
   addSectionTargets(keys, parts, context);
-  if (resource.resourceType === 'Patient' && context.merges) addLinks(keys, resource, context.base);
+  if (resource.resourceType === 'Patient' && context.keeps) addRecord(keys, resource, context.base);
   if (resource.resourceType === 'Provenance') addTargets(keys, resource, context);
   if (resource.resourceType === 'Binary' && resource['securityContext'] !== undefined) {
     keys.add(HAS_CONTEXT);
@@ -200,7 +216,24 @@ function addSource(keys: Set<string>, reference: unknown, base: string): { reado
   return source;
 }
 
-function addLinks(keys: Set<string>, { id, link }: ResourceValue, base: string): void {
+/** As long as nobody has looked for them, whoever is named by an identifier is unknown. */
+function addSomebody(keys: Set<string>, { unknown, identified }: NamedPatients): void {
+  if (unknown) keys.add(NOBODY);
+  if (unknown || identified.length > 0) keys.add(UNKNOWN_PATIENT);
+  for (const identifiers of identified) {
+    const whos = identifiers.map(whoKey);
+    keys.add(facet.named(whos)).add(ANY_SUBJECT);
+    for (const who of whos) keys.add(facet.subject(who));
+  }
+}
+
+/** An identifier as one word of fixed length. */
+function whoKey({ system, value }: Identifier): string {
+  return hash('sha256', JSON.stringify([system, value]), 'base64url');
+}
+
+function addRecord(keys: Set<string>, { id, link, identifier }: ResourceValue, base: string): void {
+  for (const each of identifiersIn(identifier)) keys.add(facet.identity(whoKey(each)));
   const others = namedPatients({ resourceType: 'Patient', link }, base).ids;
   for (const other of others) if (other !== id) keys.add(facet.linked(other));
 }
@@ -232,7 +265,8 @@ const CONFIDENTIALITY = new Set<unknown>([systems.confidentiality, 'http://hl7.o
 const SENSITIVITIES = new Set<unknown>([systems.sensitivity, 'http://hl7.org/fhir/v3/ActCode', 'urn:oid:2.16.840.1.113883.5.4', '']);
 
 /** What a version has at least, besides the rank. */
-const KEPT = [PATIENT, UNKNOWN_PATIENT, SENSITIVITY, LINKED];
+const KEPT = [PATIENT, UNKNOWN_PATIENT, SENSITIVITY];
+const KEPT_OF_PATIENT = [...KEPT, LINKED, IDENTITY];
 
 function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly string[]): void {
   let rank = 0;
@@ -247,8 +281,11 @@ function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly 
       keys.add(facet.sensitivity(known ? code : `${system}|${code}`));
     }
   }
+  const kept = parts[0]?.['resourceType'] === 'Patient' ? KEPT_OF_PATIENT : KEPT;
   for (const key of keep) {
-    if (KEPT.some((prefix) => key.startsWith(prefix))) keys.add(key);
+    if (kept.some((prefix) => key.startsWith(prefix))) keys.add(key);
+    // Whoever it named before stays.
+    if (key === UNKNOWN_PATIENT) keys.add(NOBODY);
     if (key.startsWith(RANK)) rank = Math.max(rank, Number(key.slice(RANK.length)));
   }
   keys.add(facet.rank(rank));

@@ -7,7 +7,21 @@
  */
 import { hash } from 'node:crypto';
 import { isSensitivity, UNLABELLED_RANK } from './code-systems.ts';
-import { ANY_CODE, ASSIGNED, facet, LABELLED_BY, PART_IS, PATIENT, RANK, REFERS_TO, RESTS_ON, SEALED, SENSITIVITY, STATED } from './facets.ts';
+import {
+  ANY_CODE,
+  ANY_SUBJECT,
+  ASSIGNED,
+  facet,
+  LABELLED_BY,
+  PART_IS,
+  PATIENT,
+  RANK,
+  REFERS_TO,
+  RESTS_ON,
+  SEALED,
+  SENSITIVITY,
+  STATED,
+} from './facets.ts';
 
 /** Codes of v3-ActCode, and what carries them. `pattern`: of whole codes. */
 export type SensitiveCodes = {
@@ -124,7 +138,8 @@ export function withLabels(type: string, given: readonly string[], { labelling, 
   const labels = new Set(labelsByCode(given, labelling));
   for (const reference of restsOn(type, given)) {
     const target = referred(reference);
-    if (!target || !namesSame(target, keys)) keys.add(facet.restsOn(reference));
+    // Who is found by an identifier may be another tomorrow.
+    if (!target || keys.has(ANY_SUBJECT) || !namesSame(target, keys)) keys.add(facet.restsOn(reference));
     if (target) for (const label of labelsByCode(target, labelling)) labels.add(label);
   }
   for (const label of labels) {

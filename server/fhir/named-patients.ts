@@ -15,18 +15,30 @@ export type NamedPatients = {
   /** Logical ids, each once, in order of appearance: itself, references anywhere, Patients inside a Bundle or Parameters; not a contained Patient. */
   readonly ids: ReadonlySet<string>;
   /**
-   * Somebody is named by an identifier or a display alone, by a reference that leads elsewhere or nowhere, as a contained Patient or as one in a Bundle
-   * without an id, or as one of a Group. Beside a reference to a Patient of ours an identifier adds nobody.
+   * Somebody is named by a display alone, by a reference that leads elsewhere or nowhere, as a contained Patient or as one in a Bundle without an id,
+   * or as one of a Group. Beside a reference to a Patient of ours an identifier adds nobody.
    */
   readonly unknown: boolean;
+  /** Of each who is named so and has identifiers: all of these. */
+  readonly identified: readonly (readonly Identifier[])[];
 };
+
+export type Identifier = { readonly system: string; readonly value: string };
+
+/** Those that tell one person from another: without a system a value is anybody's. */
+export function identifiersIn(value: unknown): readonly Identifier[] {
+  return (Array.isArray(value) ? (value as readonly unknown[]) : [value]).flatMap((each) => {
+    if (!isObject(each) || typeof each['system'] !== 'string' || typeof each['value'] !== 'string') return [];
+    return [{ system: each['system'], value: each['value'] }];
+  });
+}
 
 /** `links`: what references that are not resolved yet stand for. */
 type Reading = { readonly base: string; readonly links?: ReadonlyMap<string, string> | undefined };
 
 /** `base`: our own FHIR base URL, so that absolute references to it count. */
 export function namedPatients(resource: unknown, base: string, links?: Reading['links']): NamedPatients {
-  const found = { ids: new Set<string>(), unknown: false };
+  const found = { ids: new Set<string>(), unknown: false, identified: [] };
   const walk: Walk = { base, links, found, fullUrls: nothing, contained: false, isRoot: true };
   if (isObject(resource)) visitResource(resource, walk);
   return found;
@@ -34,7 +46,7 @@ export function namedPatients(resource: unknown, base: string, links?: Reading['
 
 type Element = Readonly<Record<string, unknown>>;
 type Walk = Reading & {
-  readonly found: { readonly ids: Set<string>; unknown: boolean };
+  readonly found: { readonly ids: Set<string>; unknown: boolean; readonly identified: (readonly Identifier[])[] };
   /** Of the entries of the Bundle it is in: what a reference finds beside itself is looked at there. */
   readonly fullUrls: ReadonlySet<unknown>;
   readonly contained: boolean;
@@ -70,7 +82,7 @@ function visitResource(resource: Element, walk: Walk): void {
   const { resourceType: type, id } = resource;
   if (type === 'Patient') {
     if (typeof id === 'string' && !walk.contained) walk.found.ids.add(id);
-    else if (!walk.isRoot) walk.found.unknown = true;
+    else if (!walk.isRoot) addSomebody(resource, walk);
   }
   const within = { ...walk, isRoot: false, ...(type === 'Bundle' ? { fullUrls: fullUrlsOf(resource) } : {}) };
   visitMembers(resource, (typeof type === 'string' ? placesByType.get(type) : undefined) ?? nowhere, within);
@@ -102,8 +114,14 @@ function visit(value: unknown, place: Place, walk: Walk): void {
   }
   if (!isObject(value)) return;
   if (typeof value['reference'] === 'string') readLiteral(value['reference'], value, { place, walk });
-  else if (place.of === 'patient' ? maybeOfPatient(statedType(value)) : saysPatient(value, place)) walk.found.unknown = true;
+  else if (place.of === 'patient' ? maybeOfPatient(statedType(value)) : saysPatient(value, place)) addSomebody(value, walk);
   visitMembers(value, place, walk);
+}
+
+function addSomebody(element: Element, { found }: Walk): void {
+  const identifiers = statedType(element) === 'Group' ? [] : identifiersIn(element['identifier']);
+  if (identifiers.length === 0) found.unknown = true;
+  else found.identified.push(identifiers);
 }
 
 /** Where a patient's is meant: of a Patient, of several in a Group, or of who knows what. */
@@ -121,7 +139,8 @@ const PATIENT = /^(?:\.?\/)*Patient\/([A-Za-z0-9\-.]{1,64})(?![A-Za-z0-9\-.])/;
 
 type At = { readonly place: Place; readonly walk: Walk };
 
-function readLiteral(reference: string, element: Element, { place, walk: { base, links, found, fullUrls } }: At): void {
+function readLiteral(reference: string, element: Element, { place, walk }: At): void {
+  const { base, links, found, fullUrls } = walk;
   const to = (links?.get(reference) ?? reference).trim();
   const mayBe = to.includes('Patient');
   const id = mayBe ? PATIENT.exec(relativeToBase(to, base))?.[1] : undefined;
@@ -130,7 +149,9 @@ function readLiteral(reference: string, element: Element, { place, walk: { base,
   if (id !== undefined || place.of === 'self' || to.startsWith('#') || fullUrls.has(to)) return;
   if (place.of === undefined && !mayBe && element['type'] === undefined) return;
   const type = typeOfTarget(to, base) ?? statedType(element);
-  if (place.of === 'patient' ? maybeOfPatient(type) : type === 'Patient') found.unknown = true;
+  // A Group has an identifier of its own.
+  if (type === 'Group' && place.of === 'patient') found.unknown = true;
+  else if (place.of === 'patient' ? maybeOfPatient(type) : type === 'Patient') addSomebody(element, walk);
 }
 
 function typeOfTarget(to: string, base: string): string | undefined {

@@ -6,7 +6,11 @@ import { buildPatientPlaces, referencesToPatients } from '../support/patient-pla
 
 type Json = Readonly<Record<string, unknown>>;
 const base = 'https://here.example/fhir';
-const named = (resource: Json) => namedPatients(resource, base);
+/** `unknown`: of whatever kind. */
+const named = (resource: Json) => {
+  const { ids, unknown, identified } = namedPatients(resource, base);
+  return { ids, unknown: unknown || identified.length > 0 };
+};
 const isUnknown = (type: string, more: Json) => named({ resourceType: type, ...more }).unknown;
 const identifier = { system: 'urn:mrn', value: '1' };
 const urn = 'urn:uuid:4bf7b1f2-7a2a-4d3c-9c42-0d1f2e3a4b5c';
@@ -93,4 +97,21 @@ it('in a Bundle what an entry refers to is looked at in that entry', () => {
 it('a record names the other records of its person that are here, and nobody by those elsewhere', () => {
   const link = [{ other: { reference: 'Patient/2' } }, { other: { reference: 'https://there.example/Patient/3' } }, { other: { identifier } }];
   expect(named({ resourceType: 'Patient', id: '1', link })).toEqual({ ids: new Set(['1', '2']), unknown: false });
+});
+
+it('of somebody named by identifiers, tells which; one without a system is anybody’s', () => {
+  const identified = (more: Json) => namedPatients({ resourceType: 'Observation', ...more }, base);
+  const other = { system: 'urn:other', value: '2' };
+  expect(identified({ subject: { identifier }, focus: [{ type: 'Patient', identifier: other }] })).toMatchObject({
+    unknown: false,
+    identified: [[identifier], [other]],
+  });
+  expect(identified({ subject: { reference: 'https://there.example/Patient/1', identifier } })).toMatchObject({
+    unknown: false,
+    identified: [[identifier]],
+  });
+  const contained = [{ resourceType: 'Patient', id: 'p', identifier: [identifier, other, { value: '3' }] }];
+  expect(identified({ contained, subject: { reference: '#p' } })).toMatchObject({ unknown: false, identified: [[identifier, other]] });
+  expect(identified({ subject: { identifier: { value: '1' } } })).toMatchObject({ unknown: true, identified: [] });
+  expect(identified({ subject: { type: 'Group', identifier } })).toMatchObject({ unknown: true, identified: [] });
 });

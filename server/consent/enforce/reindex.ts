@@ -10,8 +10,9 @@ import { AssentError } from '../../errors.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { JobHandler } from '../../jobs/job.ts';
 import type { Reindexed, ResourceStore, StoredResource } from '../../store/port.ts';
-import { namedPatients } from '../../fhir/named-patients.ts';
-import { isFacet, SEALED, UNKNOWN_PATIENT } from '../facets.ts';
+import { type NamedPatients, namedPatients } from '../../fhir/named-patients.ts';
+import { isFacet, NOBODY, SEALED, UNKNOWN_PATIENT } from '../facets.ts';
+import { hasSubjects } from '../naming.ts';
 import type { Caller } from '../model.ts';
 import { actBase, type Disclosure } from './disclose.ts';
 import type { StoredParameters } from './parameters.ts';
@@ -33,14 +34,19 @@ export type ReindexCounts = { readonly read: number; readonly written: number };
 /** `at`: the type under work, by its place in the input. `seen`: what search parameters were waiting for it when it began. */
 type Checkpoint = ReindexCounts & { readonly at: number; readonly after?: string; readonly seen?: readonly string[] };
 
+const unknown = [UNKNOWN_PATIENT, NOBODY];
+
+/** What was stored before it was told of it: by whom it was written, and so whether it may be looked for, is not known any more. */
+function isToldOfUnknown({ keys }: StoredResource, named: NamedPatients): boolean {
+  return !keys.includes(SEALED) && (named.unknown || (named.identified.length > 0 && !hasSubjects(keys)));
+}
+
 export function reindexJob(deps: Dependencies): JobHandler {
   const { indexKeys, parameters, base } = deps;
   const keysOf = (stored: StoredResource) => {
     const resource = JSON.parse(stored.body) as ResourceValue;
     const { keys, instant = stored.lastUpdated } = indexKeys(resource);
-    // What was stored before this was told of it.
-    const unknown = !stored.keys.includes(SEALED) && namedPatients(resource, base).unknown ? [UNKNOWN_PATIENT] : [];
-    const fresh = new Set([...keys, ...stored.keys.filter(isFacet), ...unknown]);
+    const fresh = new Set([...keys, ...stored.keys.filter(isFacet), ...(isToldOfUnknown(stored, namedPatients(resource, base)) ? unknown : [])]);
     // In another order they are the same keys.
     const isSame = fresh.size === new Set(stored.keys).size && stored.keys.every((key) => fresh.has(key));
     return { keys: isSame ? stored.keys : [...fresh], instant };

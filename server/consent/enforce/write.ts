@@ -22,6 +22,7 @@ import { type Change, HAS_SOURCES, integrityGuards, sourceGuards } from './integ
 import { resolveJoins } from './joins.ts';
 import { labelledRows, spreadingOf } from './labels.ts';
 import { movesLinks } from './linked.ts';
+import { namedRows, namingOf } from './naming.ts';
 import type { Change as ParameterChange, StoredParameters } from './parameters.ts';
 import { inView, newestFirst, patientsOf } from './view.ts';
 
@@ -37,8 +38,8 @@ export type Writing = Disclosure & {
       /** Stored resources it refers to, by reference. */
       readonly concepts: Concepts['values'];
       readonly sealed?: boolean;
-      /** Of a Patient: whether its links count. */
-      readonly merges?: boolean;
+      /** Of a Patient: whether its identifiers and links count. */
+      readonly keeps?: boolean;
       /** Of a Task that the server made: the client, or the party, that may see it. */
       readonly own?: string | undefined;
       readonly owner?: string | undefined;
@@ -76,7 +77,12 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
     // Before the first key is made.
     const indexed = deps.parameters.guard();
     const concepts = await referencedConcepts(deps, operations);
-    const steps = await planSteps(deps, operations, concepts);
+    const planned = await planSteps(deps, operations, concepts);
+    const named = await namedRows(
+      deps,
+      planned.map((step) => step.stored),
+    );
+    const steps = planned.map((step, i): Step => ({ ...step, stored: named.rows[i] }));
     const links = await linkGuards(deps, operations, steps);
     const labelled = await labelledRows(
       deps,
@@ -85,12 +91,15 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
     const stored = labelled.rows;
     const parameters = changedParameters(deps, steps);
     const spreading = spreadingOf(deps, changesOf(operations, steps));
+    const naming = await namingOf(deps, steps);
     await spreading.before();
+    await naming.before();
     const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own }));
     const outcome = await deps.resources.commit({
       guards: [
         ...steps.flatMap(({ guards }) => guards),
         ...links,
+        ...named.guards,
         ...sinceEpoch(concepts),
         ...labelled.guards,
         ...(stored.length > 0 ? [indexed] : []),
@@ -104,6 +113,8 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
         steps.some((step) => movesLinks(step.stored, step.replaced)) ||
         stored.some(({ type }) => RESOLVES_ACTORS.has(type)),
     });
+    // Whatever has become of it: who was lost by it is found again.
+    await naming.after();
     if (outcome.kind === 'committed') {
       await spreading.after();
       return steps.map(({ result }) => result);
@@ -213,8 +224,8 @@ async function planStep(deps: Writing, operation: WriteOperation, concepts: Conc
 
 async function planCreate(deps: Writing, operation: WriteOperation & { kind: 'create' }, concepts: Concepts): Promise<Step> {
   const type = operation.resource.value.resourceType;
-  const merges = await mayMerge(deps, operation.resource.value);
-  const stored = newVersionOf(deps, operation, { previous: undefined, concepts, after: undefined, merges });
+  const keeps = await keepsRecord(deps, operation.resource.value);
+  const stored = newVersionOf(deps, operation, { previous: undefined, concepts, after: undefined, keeps });
   if (operation.ifNoneExist === undefined) return { guards: [], stored, result: { kind: 'created', row: rowOf(stored) } };
   const { match, guard } = await matchOf(deps, type, operation.ifNoneExist);
   if (!match) return { guards: [guard], stored, result: { kind: 'created', row: rowOf(stored) } };
@@ -258,8 +269,8 @@ async function planUpdate(deps: Writing, operation: WriteOperation & { kind: 'up
   if (operation.ifNoneMatch === '*' && current && !current.deleted) throw new AssentError('version-mismatch', 'A resource has this id already.');
   const keep = current && !(await deps.isCustodian()) ? current.keys : undefined;
   if (current && keep) refuseMoved(operation.resource.value, current);
-  const merges = await mayMerge(deps, operation.resource.value);
-  const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated, merges });
+  const keeps = await keepsRecord(deps, operation.resource.value);
+  const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated, keeps });
   const kind = current && !current.deleted ? ('updated' as const) : ('created' as const);
   const version: Guard = { kind: 'version', type, id: operation.id, version: current?.version ?? null };
   return { guards: guard ? [version, guard] : [version], stored, replaced: current, result: { kind, row: rowOf(stored) } };
@@ -347,18 +358,18 @@ type Replacing = {
   readonly concepts: Concepts;
   /** lastUpdated of the version before. */
   readonly after: number | undefined;
-  readonly merges: boolean;
+  readonly keeps: boolean;
 };
 
-/** Who keeps the records says which are of one person; anybody else would close those of others. */
-async function mayMerge(deps: Writing, { resourceType, link }: ResourceValue): Promise<boolean> {
-  return resourceType === 'Patient' && link !== undefined && deps.isCustodian();
+/** Who keeps the records says whose identifiers are whose and which are of one person: by the word of anybody else those of others would be opened or closed. */
+async function keepsRecord(deps: Writing, { resourceType, link, identifier }: ResourceValue): Promise<boolean> {
+  return resourceType === 'Patient' && (link !== undefined || identifier !== undefined) && deps.isCustodian();
 }
 
 function newVersionOf(
   deps: Writing,
   { id, resource, version = newVersion() }: { readonly id: string; readonly resource: ResourceDocument; readonly version?: string },
-  { after, previous, concepts, merges }: Replacing,
+  { after, previous, concepts, keeps }: Replacing,
 ): StoredResource {
   const lastUpdated = laterThan(deps, after);
   const meta = { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() };
@@ -369,7 +380,7 @@ function newVersionOf(
     writer: deps.caller.actor,
     previous: keep.length > 0 ? keep : undefined,
     concepts: concepts.values,
-    merges,
+    keeps,
   });
   return { type: resource.value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
 }
