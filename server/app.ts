@@ -420,8 +420,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   ];
   await server.register(createHealthPlugin({ checks: [...checks, { name: 'anchors', check: anchoring.checkAnchors, advisory: true }], metrics }));
   logSeries(metrics, anchoring);
-  const status = async () => ({ ...(await anchoring.status()), ready: await everyCheck(checks) });
-  await server.register(consolePlugin(server, { ...parts, authenticate, status, explain, custodians: { keysOf, passkeys } }));
+  await server.register(consolePlugin(server, { ...parts, authenticate, checks, explain, custodians: { keysOf, passkeys } }));
 }
 
 function limitsOf(config: Config): Parameters<typeof createFhirPlugin>[0]['limits'] {
@@ -432,9 +431,4 @@ function limitsOf(config: Config): Parameters<typeof createFhirPlugin>[0]['limit
     conditionalDeletes: config.MAX_CONDITIONAL_DELETES,
     bytesInFlight: config.MAX_BYTES_IN_FLIGHT,
   };
-}
-
-async function everyCheck(checks: readonly { readonly check: () => Promise<void> }[]): Promise<boolean> {
-  const results = await Promise.allSettled(checks.map(({ check }) => check()));
-  return results.every(({ status }) => status === 'fulfilled');
 }

@@ -13,6 +13,8 @@ export type AnchorAge = { readonly name: string; readonly size: number; readonly
 export type AnchorWatch = Repeated & {
   /** As last looked at. */
   ages(): readonly AnchorAge[];
+  /** The looks of the last day since this process began, oldest first. `at`: ms since 1970. */
+  seen(): readonly { readonly at: number; readonly places: readonly AnchorAge[] }[];
   /** Throws AssentError('unavailable') with the places that are late. */
   check(): Promise<void>;
 };
@@ -36,10 +38,12 @@ export const anchorSeries: readonly (readonly [name: string, help: string, of: (
 ];
 
 const LOOK_MS = 60_000;
+const MOST_SEEN = 24 * 60;
 
 export function createAnchorWatch({ anchors, size, maxAgeMs, clock, ...deps }: AnchorWatchDependencies): AnchorWatch {
   let began = 0;
   let ages: readonly AnchorAge[] = [];
+  const seen: { readonly at: number; readonly places: readonly AnchorAge[] }[] = [];
   const look = async (): Promise<void> => {
     const signed = await size();
     ages = await Promise.all(
@@ -48,6 +52,8 @@ export function createAnchorWatch({ anchors, size, maxAgeMs, clock, ...deps }: A
         return { name, size: covered, ageMs: covered < signed ? Math.max(0, clock() - at) : 0 };
       }),
     );
+    seen.push({ at: clock(), places: ages });
+    if (seen.length > MOST_SEEN) seen.shift();
   };
   const check = async (): Promise<void> => {
     const late = ages.filter(({ ageMs }) => ageMs > maxAgeMs).map(({ name, ageMs }) => `${name} for ${Math.floor(ageMs / 3_600_000)} hours`);
@@ -61,6 +67,7 @@ export function createAnchorWatch({ anchors, size, maxAgeMs, clock, ...deps }: A
   const { start, stop } = createRepeated({ once, retryMs: LOOK_MS, sentenceOf }, deps);
   return {
     ages: () => ages,
+    seen: () => seen,
     check,
     start() {
       // Where nothing is anchored yet, time runs from here.

@@ -17,6 +17,7 @@ import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
 import { createLogErasure, type LogErasure } from './erasure.ts';
 import { anchorFile, signerFolder } from './folders.ts';
 import { createHeldTail } from './held-tail.ts';
+import { createLogHistory, type LogHistory } from './history.ts';
 import type { LogStore } from './log-port.ts';
 import { createConsentMap } from './consent-map.ts';
 import { type CheckpointRecord, createLogRecords, type LogRecords } from './log-records.ts';
@@ -60,6 +61,8 @@ export type Anchoring = {
   checkAnchors(): Promise<void>;
   /** As looked at within the last minute. */
   anchorAges(): readonly AnchorAge[];
+  readonly history: LogHistory;
+  readonly anchorsSeen: AnchorWatch['seen'];
   /** Whoever finds that what is stored is not what was logged, raises it here. */
   readonly alarms: Pick<Alarms, 'raise' | 'counts'>;
 };
@@ -130,6 +133,8 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     check,
     checkAnchors: watch.check,
     anchorAges: watch.ages,
+    anchorsSeen: watch.seen,
+    history: createLogHistory({ log, stored }),
     alarms,
   };
 }

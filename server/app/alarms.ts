@@ -27,3 +27,13 @@ export function logSeries(metrics: Pick<Metrics, 'series'>, { anchorAges, alarms
   for (const [name, help, of] of anchorSeries) metrics.series(name, help, { label: 'anchor', read: () => anchorAges().map(of) });
   for (const [name, help, of] of alarmSeries) metrics.series(name, help, { label: 'kind', read: () => alarms.counts().map(of) });
 }
+
+/** Since the start, in words, each kind once. */
+export function raisedAlarms({ alarms }: Pick<Anchoring, 'alarms'>): readonly string[] {
+  const words = { ...sentences, log: 'the log is not the one that was signed: nothing is signed or disclosed' };
+  const told = alarms.counts().filter(({ raised }) => raised > 0);
+  return told.map(({ kind, raised, undelivered }) => {
+    const waiting = undelivered > 0 ? `, ${undelivered} not told to the webhook yet` : '';
+    return `Raised ${raised === 1 ? 'once' : `${raised} times`} since the start${waiting}: ${words[kind]}.`;
+  });
+}

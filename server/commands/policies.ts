@@ -19,14 +19,22 @@ export async function policies(config: Config, { explain }: { readonly explain: 
   return 0;
 }
 
-export function describePolicies(
-  config: Pick<Config, 'APPROVALS' | 'IMPLICIT_POLICY' | 'IMPLICIT_EXCEPT' | 'BREAK_GLASS_ACTORS' | 'BREAK_GLASS_MINUTES' | 'BREAK_GLASS_EXCEPT'> &
-    GuardianSettings,
-): readonly string[] {
+type Settings = Pick<
+  Config,
+  'APPROVALS' | 'IMPLICIT_POLICY' | 'IMPLICIT_EXCEPT' | 'BREAK_GLASS_ACTORS' | 'BREAK_GLASS_MINUTES' | 'BREAK_GLASS_EXCEPT'
+> &
+  GuardianSettings;
+
+export function describePolicies(config: Settings): readonly string[] {
+  return policyRows(config).map(([name, says]) => `${name.padEnd(28)}${says}`);
+}
+
+/** Names and what they say. */
+export function policyRows(config: Settings): readonly (readonly [name: string, says: string])[] {
   const approvals =
     config.APPROVALS === 'both' ? 'A Consent acts once the patient and the custodian signed it.' : 'A Consent acts once the patient signed it.';
   const details = config.IMPLICIT_POLICY === 'permit-except' ? config.IMPLICIT_EXCEPT : [];
-  const rows: readonly (readonly [string, string])[] = [
+  return [
     ...builtInPolicies.map(({ name, says }) => [name, says] as const),
     ['consents', `${approvals} Of each patient named, the deepest matching provision decides; deny wins at equal depth and across Consents.`],
     ['replaces', 'Where a signed permit speaks to the caller, what it does not reach is denied, whatever the implicit policy says.'],
@@ -34,7 +42,6 @@ export function describePolicies(
     ['break-glass', breakGlassWords(config)],
     [`implicit: ${config.IMPLICIT_POLICY}`, `${implicitWords[config.IMPLICIT_POLICY]}${details.length > 0 ? ` (${details.join(', ')})` : ''}`],
   ];
-  return rows.map(([name, says]) => `${name.padEnd(28)}${says}`);
 }
 
 type GuardianSettings = Pick<Config, 'MAJORITY_AGE' | 'ADOLESCENCE_AGE' | 'GUARDIAN_EXCEPT'>;

@@ -47,6 +47,18 @@ export const duties = {
   'GET /console/explain':         OPERATOR,
   'POST /console/explain':         OPERATOR,
 
+  'GET /console/log':              OPERATOR,
+  'POST /console/log':             OPERATOR,
+  'GET /console/jobs':             OPERATOR,
+
+  'GET /console/clients':          REGISTRAR,
+  'POST /console/clients':         REGISTRAR,
+  'GET /console/organizations':    REGISTRAR,
+  'POST /console/organizations':   REGISTRAR,
+  'GET /console/keys':             REGISTRAR,
+  'POST /console/keys':            REGISTRAR,
+  'GET /console/policies':         EVERYBODY,
+
   'GET /console/queue':            SIGNER,
   'POST /console/queue/review':    SIGNER,
   'POST /console/queue/statement': SIGNER,

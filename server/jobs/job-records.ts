@@ -12,6 +12,7 @@ const INPUT = 'job-input';
 const CHUNK = 'job-result';
 /** Finds jobs with work to do. */
 const OPEN = 'open';
+const MOST_JOBS = 10_000;
 
 export type Kept = Omit<Job, 'id' | 'expires'> & {
   readonly checkpoint: RecordValue | undefined;
@@ -32,6 +33,8 @@ export type JobRecords = {
   add(id: string, kept: Kept, input: RecordValue): Promise<void>;
   input(id: string): Promise<RecordValue | undefined>;
   open(limit: number, owner?: string): Promise<readonly KeptJob[]>;
+  /** As many as are kept, which is not for long. */
+  all(): Promise<readonly KeptJob[]>;
   putChunk(id: string, bytes: Uint8Array, expires: number): Promise<void>;
   chunk(id: string): Promise<Uint8Array | undefined>;
   /** Every result and the inputs of jobs that are over. */
@@ -66,6 +69,7 @@ export function createJobRecords(records: RecordStore): JobRecords {
       const lookup = owner === undefined ? OPEN : `${OPEN}:${owner}`;
       return (await records.list(JOB, { lookup, limit })).map(kept);
     },
+    all: async () => (await records.list(JOB, { limit: MOST_JOBS })).map(kept),
     async putChunk(id, bytes, expires) {
       await records.put(CHUNK, id, bytes, { expires });
     },

@@ -14,6 +14,8 @@ import { createJobRecords, isOpen, type JobRecords, type Kept, type KeptJob } fr
 import { readFile } from './result.ts';
 import { HOLD_MS, runJob, type Running, type Schedule } from './run.ts';
 
+export type ListedJob = Pick<Job, 'id' | 'kind' | 'state' | 'progress' | 'submitted' | 'updated' | 'fault'>;
+
 export type Jobs = {
   /** Before `start`. */
   handle(kind: string, handler: JobHandler): void;
@@ -21,6 +23,8 @@ export type Jobs = {
   submit(job: { readonly kind: string; readonly owner: string; readonly input: RecordValue }): Promise<string>;
   /** Undefined: there is none, or it is not this owner's. */
   find(id: string, owner: string): Promise<Job | undefined>;
+  /** Of everybody, for operators: newest first, without what they were asked for and what they found. */
+  list(limit: number): Promise<readonly ListedJob[]>;
   /** One text of a result; undefined when it is gone. */
   read(job: Job, file: string): Promise<string | undefined>;
   /** Whether there was a job to cancel. One that is over is forgotten. */
@@ -83,6 +87,7 @@ export function createJobs(deps: JobsDependencies): Jobs {
       const job = await found(id, owner);
       return job && job.kept.state !== 'cancelled' ? shown(job) : undefined;
     },
+    list: (limit) => listed(records, limit),
     read: (job, file) => readFile(records, job.files, file),
     async cancel(id, owner) {
       for (;;) {
@@ -98,6 +103,11 @@ export function createJobs(deps: JobsDependencies): Jobs {
     start: taking.start,
     stop: taking.stop,
   };
+}
+
+async function listed(records: JobRecords, limit: number): Promise<readonly ListedJob[]> {
+  const jobs = (await records.all()).toSorted((a, b) => b.kept.submitted - a.kept.submitted).slice(0, limit);
+  return jobs.map(({ id, kept: { kind, state, progress, submitted, updated, fault } }) => ({ id, kind, state, progress, submitted, updated, fault }));
 }
 
 type Parts = { readonly records: JobRecords; readonly handlers: ReadonlyMap<string, JobHandler>; readonly running: Map<string, Running> };

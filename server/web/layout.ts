@@ -56,6 +56,21 @@ button{font:inherit;font-weight:600;min-height:2.75rem;padding:.5rem 1.25rem;mar
 button.plain{color:var(--accent);background:none;border:1px solid currentColor}
 code,pre{font-family:ui-monospace,monospace;font-size:.875rem}
 pre{background:var(--card);padding:.75rem;overflow-x:auto;white-space:pre-wrap}
+figure{margin:1rem 0}
+figcaption{font-weight:600;margin:0 0 .25rem}
+svg{display:block;width:100%;height:auto;background:var(--card)}
+svg text{fill:var(--soft);font:12px system-ui,sans-serif}
+.axis{fill:none;stroke:var(--line)}
+.line{fill:none;stroke:var(--accent);stroke-width:2}
+.line-1{stroke:var(--good);stroke-dasharray:6 3}
+.line-2{stroke:var(--bad);stroke-dasharray:2 3}
+.key.line-0{color:var(--accent)}
+.key.line-1{color:var(--good)}
+.key.line-2{color:var(--bad)}
+table{border-collapse:collapse;width:100%;font-size:.875rem}
+th,td{text-align:left;padding:.25rem .5rem;border-bottom:1px solid var(--line)}
+.row{display:flex;flex-wrap:wrap;gap:0 .5rem}
+[aria-current=true],[aria-current=page]{font-weight:700;text-decoration:underline}
 @media print{nav,form,.skip{display:none}.card{break-inside:avoid}:root{color-scheme:light;--ink:#000;--soft:#333;--paper:#fff;--card:#fff;--accent:#000;--good:#000;--bad:#000}}
 `;
 

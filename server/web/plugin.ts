@@ -17,6 +17,8 @@ import { accessForm, accessPage } from './admin/access.ts';
 import { explainForm, explainPage } from './admin/explain.ts';
 import { homePage, type Status } from './admin/home.ts';
 import { consolePages, logged, type Opened, showTo } from './admin/frame.ts';
+import { type Operations, operationsPages } from './admin/operations-pages.ts';
+import { type Registry, registryPages } from './admin/registry-pages.ts';
 import { type Custodians, queuePages, queueScripts } from './admin/queue-pages.ts';
 import { createSessions, type SessionDependencies, type Sessions } from './admin/sessions.ts';
 import { type TrailFile, trailPages } from './admin/trail-pages.ts';
@@ -36,6 +38,8 @@ export type WebDependencies = {
   readonly explain: Explain;
   readonly trailFile: TrailFile;
   readonly custodians: Custodians;
+  readonly operations: Operations;
+  readonly registry: Registry;
   /** Origin that browsers see, e.g. https://fhir.example.org: decides whether the cookie is Secure. */
   readonly origin: string;
   readonly clock: Clock;
@@ -68,6 +72,8 @@ function pagesIn(app: FastifyInstance, dependencies: WebDependencies, sessions: 
   homeRoutes(app, { sessions, status: dependencies.status });
   const page = consolePages(app, sessions);
   trailPages(page, dependencies);
+  operationsPages(page, dependencies);
+  registryPages(page, dependencies);
   page('GET /console/access', async ({ session, reply }) => showTo(session, reply, { title: ACCESS, content: accessForm(session) }));
   page('POST /console/access', (opened) => showAccess(dependencies.gateFor, opened));
   page('GET /console/explain', async ({ session, reply }) => showTo(session, reply, { title: EXPLAIN, content: explainForm(session) }));

@@ -105,6 +105,8 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
       },
       cursors,
       trailFile: () => '{}',
+      operations: { history: async () => ({ log: [], anchors: [] }), alarms: async () => [], jobs: async () => [] },
+      registry: { clients: async () => [], keys: async () => [], policies: [] },
       custodians: { keysOf: async () => [], passkeys: { creation: async () => ({}), enrol: async () => ({}) } },
       explain: async (caller, input) => {
         explained.push({ caller, input });
@@ -348,6 +350,8 @@ test('a fault is a page that says nothing of it', async () => {
       search: { plan: nobody },
       cursors,
       trailFile: nobody,
+      operations: { history: nobody, alarms: nobody, jobs: nobody },
+      registry: { clients: nobody, keys: nobody, policies: [] },
       custodians: { keysOf: nobody, passkeys: { creation: nobody, enrol: nobody } },
       explain: nobody,
       gateFor: nobody,

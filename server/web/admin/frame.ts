@@ -42,8 +42,14 @@ const pages: readonly (readonly [endpoint: Endpoint & `GET ${string}`, title: st
   ['GET /', 'Overview'],
   ['GET /console/trail', 'Audit trail'],
   ['GET /console/queue', 'Waiting for the custodian'],
-  ['GET /console/access', 'Who may see a record'],
+  ['GET /console/log', 'Log and anchors'],
+  ['GET /console/jobs', 'Jobs'],
   ['GET /console/explain', 'How a search runs'],
+  ['GET /console/clients', 'Clients'],
+  ['GET /console/organizations', 'Organizations'],
+  ['GET /console/keys', 'Keys'],
+  ['GET /console/access', 'Who may see a record'],
+  ['GET /console/policies', 'Policies'],
 ];
 
 type Shown = { readonly title: string; readonly content: Html /** The absolute URLs of the scripts it runs. */; readonly script?: string };
