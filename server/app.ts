@@ -27,6 +27,7 @@ import { alarmOf, logSeries } from './app/alarms.ts';
 import { appPages, consentStands, problemPage } from './app/apps.ts';
 import { consolePlugin } from './app/console.ts';
 import { isErasedIn } from './app/erased.ts';
+import { createNotices, type Notices } from './app/notices.ts';
 import { createPatients } from './app/patients.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -117,9 +118,10 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const registry = createRegistry(nudging, { clock, config, anchoring, recorder, server });
   const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark, parameters });
   if (await keepLabelled({ ...nudging, jobs, labelling }, isNew)) warn(STALE_LABELS);
-  const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling };
+  const notices = await createNotices({ config, records: engine.records, endpoints, clock, log: server.log });
+  const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling, notices };
   const gateFor = buildGate(nudging, gates);
-  const background = inBackground([jobs, expiringRequests(gateFor, server.log)]);
+  const background = inBackground([jobs, expiringRequests(gateFor, server.log), notices.sending]);
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const secret = await sharedSecret(engine.records, 'page-links');
   const made = { cursors: createCursors({ secret }), metrics: createMetrics(), profiles: profilesByType(packages.packages) };
@@ -279,6 +281,7 @@ type GateParts = {
   readonly jobs: Jobs;
   readonly parameters: StoredParameters;
   readonly labelling: Labelling;
+  readonly notices: Notices;
 };
 
 function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | 'clock' | 'endpoints'>): Recorder {
@@ -291,7 +294,7 @@ function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | '
 }
 
 function buildGate(engine: Engine, parts: GateParts): GateFor {
-  const { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling } = parts;
+  const { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling, notices } = parts;
   const { tail, receipts, erasure } = anchoring;
   const base = endpoints.fhir;
   const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
@@ -306,6 +309,7 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
     breakGlass: breakGlassPolicyOf(config),
     labelling,
     approvals: config.APPROVALS,
+    tell: notices.tell,
     integrity: config.REFERENTIAL_INTEGRITY === 'on',
     indexKeys: createKeys(config, search, base),
     parameters,
@@ -355,7 +359,7 @@ async function sharedSecret(records: RecordStore, name: string): Promise<Uint8Ar
   return (await records.get('secret', name))?.value as Uint8Array;
 }
 
-type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters' | 'labelling'> & {
+type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters' | 'labelling' | 'notices'> & {
   readonly engine: Engine;
   readonly gateFor: GateFor;
   readonly validator: Validator;

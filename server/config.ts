@@ -258,6 +258,18 @@ const settings = {
     meaning: 'With ALARM_WEBHOOK: file with the secret it is signed with, 24 to 64 bytes in base64, perhaps after whsec_.',
     parse: (text: string) => (text === '' ? '' : resolve(text)),
   },
+  NOTICE_WEBHOOK: {
+    fallback: '',
+    type: 'URL',
+    meaning: 'Where it is posted (standardwebhooks.com) that somebody has something to look at, and never what. Empty: nowhere.',
+    parse: url,
+  },
+  NOTICE_SECRET_PATH: {
+    fallback: '',
+    type: 'path',
+    meaning: 'With NOTICE_WEBHOOK: file with the secret it is signed with, 24 to 64 bytes in base64, perhaps after whsec_.',
+    parse: (text: string) => (text === '' ? '' : resolve(text)),
+  },
   CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
   LOG_LEVEL: {
     fallback: 'info',
@@ -295,6 +307,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     throw new Error('ASSENT_OIDC_ISSUER needs ASSENT_OIDC_CLIENT_ID and ASSENT_OIDC_SECRET_PATH.');
   if (config.TSA_URL !== '' && config.TSA_CERTIFICATES === '') throw new Error('ASSENT_TSA_URL needs ASSENT_TSA_CERTIFICATES.');
   if (config.ALARM_WEBHOOK !== '' && config.ALARM_SECRET_PATH === '') throw new Error('ASSENT_ALARM_WEBHOOK needs ASSENT_ALARM_SECRET_PATH.');
+  if (config.NOTICE_WEBHOOK !== '' && config.NOTICE_SECRET_PATH === '') throw new Error('ASSENT_NOTICE_WEBHOOK needs ASSENT_NOTICE_SECRET_PATH.');
   return config;
 }
 

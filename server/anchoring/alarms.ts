@@ -5,14 +5,14 @@
  * Invariants: raising an alarm never waits and never fails; what was raised is kept outside the database until a receiver took it, also over a
  * restart, so it may arrive twice, under one id; it names the entry of the log, and nothing about anybody.
  */
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Schedule } from '../../ledger/batch.ts';
-import { fromBase64 } from '../../ledger/encoding.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
+import { postWebhook, readWebhookSecret, type Receiver } from '../webhook.ts';
 import { createFile } from './create-file.ts';
 import { alarmFolder } from './folders.ts';
 import type { Repeated } from './repeated.ts';
@@ -53,7 +53,8 @@ const MOST_WAITING = 10_000;
 
 /** Throws AssentError('unavailable') when the secret cannot be used. */
 export async function openAlarms(config: AlarmConfig, deps: AlarmsDependencies): Promise<Alarms> {
-  const to = config.ALARM_WEBHOOK === '' ? undefined : { url: config.ALARM_WEBHOOK, secret: await readSecret(config.ALARM_SECRET_PATH) };
+  const to =
+    config.ALARM_WEBHOOK === '' ? undefined : { url: config.ALARM_WEBHOOK, secret: await readWebhookSecret(config.ALARM_SECRET_PATH, 'alarm hook') };
   const { origin, clock, report } = deps;
   const outbox = createOutbox(alarmFolder(config.DATA_DIR), report);
   if (to) await outbox.load();
@@ -76,21 +77,6 @@ export async function openAlarms(config: AlarmConfig, deps: AlarmsDependencies):
     start: () => delivery?.start(),
     stop: async () => delivery?.stop(),
   };
-}
-
-type Receiver = { readonly url: string; readonly secret: Uint8Array };
-
-const LEAST_SECRET = 24;
-const MOST_SECRET = 64;
-
-async function readSecret(file: string): Promise<Uint8Array> {
-  const text = (await readFile(file, 'utf8').catch(() => '')).trim();
-  const secret = fromBase64(text.replace(/^whsec_/, ''));
-  if (secret && secret.length >= LEAST_SECRET && secret.length <= MOST_SECRET) return secret;
-  throw new AssentError(
-    'unavailable',
-    `The secret of the alarm hook cannot be used: the file must hold ${LEAST_SECRET} to ${MOST_SECRET} bytes in base64.`,
-  );
 }
 
 /** `body`: as it is sent, each time; `finding`: kind and index. */
@@ -186,7 +172,7 @@ function createDelivery(to: Receiver, outbox: Outbox, { clock, schedule, fetch, 
   const run = async (): Promise<void> => {
     for (let next = outbox.oldest(); next; next = outbox.oldest()) {
       const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(ANSWER_MS)]);
-      const answered = await post(to, next, { now: clock(), fetch, signal });
+      const answered = await postWebhook(to, next, { now: clock(), fetch, signal });
       if (stopping.signal.aborted) return;
       if (answered !== undefined) return fail(new AssentError('unavailable', `The alarm hook ${answered}; it is tried again.`));
       retryMs = FIRST_RETRY_MS;
@@ -213,26 +199,4 @@ function createDelivery(to: Receiver, outbox: Outbox, { clock, schedule, fetch, 
       await outbox.settled();
     },
   };
-}
-
-type Sending = { readonly now: number; readonly fetch: Fetch; readonly signal: AbortSignal };
-
-/** Undefined once it was taken; otherwise what the hook did instead. */
-async function post({ url, secret }: Receiver, { id, body }: Alarm, { now, fetch, signal }: Sending): Promise<string | undefined> {
-  const timestamp = String(Math.floor(now / 1000));
-  const signature = createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64');
-  const headers = {
-    'content-type': 'application/json',
-    'webhook-id': id,
-    'webhook-timestamp': timestamp,
-    'webhook-signature': `v1,${signature}`,
-  };
-  try {
-    const answer = await fetch(url, { method: 'POST', headers, body, redirect: 'error', signal });
-    await answer.body?.cancel();
-    return answer.ok ? undefined : `answered ${answer.status}`;
-  } catch {
-    // Another's words could quote the URL, which may hold a secret.
-    return 'could not be reached';
-  }
 }

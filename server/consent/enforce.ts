@@ -74,6 +74,8 @@ export type GateDeps = LogProofs & {
   readonly chains: ChainReader;
   readonly labelling: Labelling;
   readonly approvals: Approvals;
+  /** What is committed so that they hear of it. */
+  readonly tell: Ceremony['tell'];
   readonly implicit: ImplicitPolicy;
   readonly breakGlass: BreakGlassPolicy;
   /** Our own FHIR base URL. */
@@ -180,6 +182,7 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
     consentLogRow: deps.logRow,
     log: deps.log,
     approvals: deps.approvals,
+    tell: deps.tell,
     where: deps.where,
     ...deps.signers,
     kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key) ? [key.kid] : [])).sort(),

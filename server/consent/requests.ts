@@ -1,6 +1,6 @@
 /**
- * Requests for a Consent: the states they go through, and the Tasks by which the requester, the patient and the custodian know of it.
- * Pure. consent.md §5, https://hl7.org/fhir/R4/task.html
+ * Requests for a Consent: the states they go through, the Tasks by which the requester, the patient and the custodian know of it, and whom a change
+ * concerns. Pure. consent.md §5, https://hl7.org/fhir/R4/task.html
  *
  *   requested ──each who has to sign──▶ approved ──the Consent ends──▶ ended
  *       ├──patient or custodian refuses──▶ refused ──deadline──▶ closed
@@ -53,6 +53,21 @@ export type ConsentRequest = {
   /** Records that count it against the limits of its client. */
   readonly places: readonly string[];
 };
+
+/** Whom a state concerns as soon as it is reached. */
+const concerned: Readonly<Record<RequestState, readonly Party[]>> = {
+  requested: ['patient', 'custodian'],
+  approved: ['patient', 'custodian', 'requester'],
+  refused: ['patient', 'custodian'],
+  expired: ['patient', 'custodian', 'requester'],
+  closed: ['requester'],
+  ended: ['patient', 'custodian', 'requester'],
+};
+
+/** Those who have something to look at now; `who`: a reference. */
+export function toTell({ tasks }: Pick<ConsentRequest, 'tasks'>, state: RequestState): readonly { readonly party: Party; readonly who: string }[] {
+  return tasks.flatMap(({ party, owner }) => (concerned[state].includes(party) ? [{ party, who: owner }] : []));
+}
 
 export const REQUESTS = 'urn:assent:request';
 const NOT_GRANTED = 'The request was not granted.';

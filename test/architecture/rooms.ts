@@ -25,6 +25,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   errors: { files: /^server\/errors\.ts$/, mayImport: [] },
   clock: { files: /^server\/clock\.ts$/, mayImport: [] },
   config: { files: /^server\/config\.ts$/, mayImport: [] },
+  webhook: { files: /^server\/webhook\.ts$/, mayImport: ['errors', 'ledger'] },
   top: { files: /^server\/(app|main)\.ts$|^server\/(app|commands)\/|^migrations\//, mayImport: ['*'] },
   'ledger/hash': { files: /^ledger\/(hash|entry|webauthn)\.ts$/, mayImport: ['ledger'] },
   ledger: { files: /^ledger\//, mayImport: ['ledger/hash'] },
@@ -76,8 +77,9 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   },
   anchoring: {
     files: /^server\/anchoring\//,
-    mayImport: [...everywhere, 'anchoring/receipts', 'ledger', 'ledger/hash', 'records', 'consent/model', 'jobs'],
+    mayImport: [...everywhere, 'webhook', 'anchoring/receipts', 'ledger', 'ledger/hash', 'records', 'consent/model', 'jobs'],
   },
+  notices: { files: /^server\/notices\//, mayImport: [...everywhere, 'records'] },
   witness: { files: /^server\/witness\//, mayImport: [...everywhere, 'ledger', 'ledger/hash'] },
   http: { files: /^server\/http\//, mayImport: [...everywhere, ...handler] },
   bulk: { files: /^server\/bulk\//, mayImport: [...everywhere, ...handler, 'http'] },

@@ -21,6 +21,7 @@ import type { ConsentLog } from '../policies.ts';
 import { type Notice, noticeOf } from '../notice.ts';
 import { provenanceOf } from '../provenance.ts';
 import { narrativeOf, renderDifference, renderTerms } from '../render.ts';
+import type { toTell } from '../requests.ts';
 import { readStatement, type Statement, STATEMENT_TYPE, statementText, unversioned } from '../statement.ts';
 import { acceptSignatures, type Approval, type ConsentState, isComplete, mergeApprovals } from '../workflow.ts';
 import { withActors } from './actors.ts';
@@ -56,6 +57,8 @@ export type Ceremony = Writing &
     readonly where: Directory['where'];
     /** What becomes of the request for this Consent, as `record` has it from now on by what `by` did; none where nobody asked for it. */
     readonly requested: (id: string, record: ConsentRecord, by: readonly Signer[]) => Promise<readonly Beside[]>;
+    /** What is committed so that those who have something to look at hear of it, beside their Tasks. */
+    readonly tell: (told: ReturnType<typeof toTell>) => readonly RecordWrite[];
     /** Whether this organization is registered as a custodian. */
     readonly holdsRecords: (organization: string) => Promise<boolean>;
     /** Our FHIR base URL: the audience of statements. */

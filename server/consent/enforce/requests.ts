@@ -25,6 +25,7 @@ import {
   type PartyTask,
   requestTask,
   taskAfter,
+  toTell,
 } from '../requests.ts';
 import type { Statement } from '../statement.ts';
 import { acceptRefusal, type Approval } from '../workflow.ts';
@@ -126,7 +127,7 @@ async function tryRequest(deps: Ceremony, terms: Awaited<ReturnType<typeof readT
     consents: [{ row, record }],
     provenance: undefined,
     guards: [...made.map(({ recordKind, id }) => ({ kind: 'record' as const, recordKind, id, revision: null })), indexed],
-    beside: [{ guards: [], resources: rows, records: made }],
+    beside: [{ guards: [], resources: rows, records: [...made, ...deps.tell(toTell(request, 'requested'))] }],
   });
   return committed ? rowOf(rows[0] as StoredResource) : undefined;
 }
@@ -278,12 +279,14 @@ async function besideOf(deps: Ceremony, { id, request, change }: Step): Promise<
   const changed = await Promise.all(value.tasks.map((task) => changedTask(deps, task, { request: value, change })));
   // Who asked is told of a grant at once; of anything else when the places are free anyway.
   const freed = state === 'approved' ? value.places : [];
+  const told = state === value.state ? [] : deps.tell(toTell(value, state));
   return {
     guards: [{ kind: 'record', recordKind: REQUESTED, id, revision }, ...changed.flatMap((one) => (one ? [one.guard] : []))],
     resources: changed.flatMap((one) => (one ? [one.row] : [])),
     records: [
       kept(id, { ...value, state, digest: terms?.digest ?? value.digest }),
       ...freed.map((place) => ({ kind: 'delete' as const, recordKind: PLACE, id: place })),
+      ...told,
     ],
   };
 }
