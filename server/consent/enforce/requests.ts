@@ -279,7 +279,8 @@ async function besideOf(deps: Ceremony, { id, request, change }: Step): Promise<
   const changed = await Promise.all(value.tasks.map((task) => changedTask(deps, task, { request: value, change })));
   // Who asked is told of a grant at once; of anything else when the places are free anyway.
   const freed = state === 'approved' ? value.places : [];
-  const told = state === value.state ? [] : deps.tell(toTell(value, state));
+  // Other terms are something to look at as well.
+  const told = state === value.state && !terms ? [] : deps.tell(toTell(value, state));
   return {
     guards: [{ kind: 'record', recordKind: REQUESTED, id, revision }, ...changed.flatMap((one) => (one ? [one.guard] : []))],
     resources: changed.flatMap((one) => (one ? [one.row] : [])),
