@@ -37,16 +37,19 @@ dd{margin:0}
 ol,ul{padding:0;margin:0;list-style:none}
 .card h2{margin:0;font-size:1.1rem}
 .card.waits{border-color:var(--accent)}
+.count{display:inline-block;min-width:1.6em;padding:0 .4em;border-radius:1em;text-align:center;color:var(--on-accent);background:var(--accent)}
 .ways h2{margin:1rem 0 0}
 .ways p{margin:0}
 .ways a{display:inline-flex;align-items:center;min-height:2.75rem}
 .menu{display:flex;flex-wrap:wrap;gap:0 1.25rem}
-.menu a,.card h2 a{display:inline-flex;align-items:center;min-height:2.75rem}
 .fields{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:0 1rem}
+time{white-space:nowrap}
+.card h2 a{display:inline-flex;align-items:center;min-height:2.75rem}
+.menu a{display:inline-flex;align-items:center;min-height:2.25rem}
 fieldset{border:0;margin:0;padding:0}
 legend{padding:0;color:var(--soft)}
 details ul{margin:.25rem 0}
-summary{cursor:pointer;min-height:2.75rem;padding:.6rem 0}
+summary{cursor:pointer;min-height:2.75rem;padding:.6rem 0;color:var(--accent);font-weight:600}
 label{display:block;font-weight:600;margin:.75rem 0 .25rem}
 input,select,textarea{font:inherit;width:100%;min-height:2.75rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:4px}
 label.choice{display:flex;gap:.75rem;align-items:flex-start;font-weight:400;min-height:2rem}
@@ -136,8 +139,8 @@ function trusted(text: string): Html {
   return html([text] as unknown as TemplateStringsArray);
 }
 
-/** An instant in ms since 1970, in UTC, to the second. */
-export function time(ms: number): Html {
+/** An instant in ms since 1970, in UTC. */
+export function time(ms: number, precision: 'second' | 'minute' = 'second'): Html {
   const iso = new Date(ms).toISOString();
-  return html`<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC</time>`;
+  return html`<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, precision === 'second' ? 19 : 16)} UTC</time>`;
 }

@@ -58,6 +58,7 @@ async function proven(page: Page): Promise<string> {
   await page.getByRole('navigation').getByRole('link', { name: 'Who saw what' }).click();
   const act = page.getByRole('listitem').filter({ hasText: 'Fair & Square Insurance: Read' }).first();
   expect(await act.getByText('payment').isVisible()).toBe(true);
+  await act.getByText('Details and receipt').click();
   const [file] = await Promise.all([page.waitForEvent('download'), act.getByRole('button', { name: 'Download the receipt' }).click()]);
   const verifier = await page.context().newPage();
   await verifier.goto(server.origin + (await page.getByRole('link', { name: 'Check a receipt' }).getAttribute('href')));

@@ -87,7 +87,8 @@ describe('the pages of a signed-in patient', () => {
     const { text } = await get(alice, '/patient/trail');
     expect(text).toContain(`${INSURER}: Read <span class="good">done</span>`);
     expect(text).toContain('<dd>treatment </dd>');
-    expect(text).toMatch(/Results and measurements × 1<\/summary><ul><li><code>Observation\/pulse/);
+    expect(text).toMatch(/<dd>Results and measurements × 1<\/dd>[^]*?<li><code>Observation\/pulse/);
+    expect(text).toContain('You: Signed in <span class="good">done</span>');
     expect((await get(bob, '/patient/trail')).text).not.toContain('Observation/pulse');
   });
 

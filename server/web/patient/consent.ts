@@ -37,7 +37,7 @@ export async function consentPage(
 function toSign(reader: Reader, { asked, names }: View): Html {
   const { words } = reader;
   const { known, terms, until } = asked;
-  const more = html`<dt>${words.inbox.until}</dt><dd>${time(until)}</dd>`;
+  const more = html`<dt>${words.inbox.until}</dt><dd>${time(until, 'minute')}</dd>`;
   const custodians = custodiansOf(reader, terms, names);
   return html`${termsList(reader, terms, { names, more })}
 <h2>${words.consents.exact}</h2>

@@ -142,9 +142,9 @@ function card(reader: Reader, row: Row, names: Names): Html {
   const consent = consentIn(row);
   const { status = '' } = consent;
   const state = html`<span class="${status === 'active' ? 'good' : 'soft'}">${consents.states[status] ?? status}</span>`;
-  return html`<li class="card"><h2>${readersOf(reader, consent, names)}</h2>
-<p>${state} <span class="soft">${time(row.lastUpdated)}</span></p>
-${termsList(reader, consent, { names })}
+  const more = html`<dt>${consents.since}</dt><dd>${time(row.lastUpdated, 'minute')}</dd>`;
+  return html`<li class="card"><h2>${readersOf(reader, consent, names)} ${state}</h2>
+${termsList(reader, consent, { names, more })}
 ${
   isOpen(row)
     ? html`<form method="post" action="${PAGE}/review">

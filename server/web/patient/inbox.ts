@@ -57,7 +57,7 @@ export function askerOf(reader: Reader, { known, terms }: Asked, names: Names): 
 
 export function waitingCard(reader: Reader, asked: Asked, names: Names): Html {
   const { words, session } = reader;
-  const more = html`<dt>${words.inbox.until}</dt><dd>${time(asked.until)}</dd>`;
+  const more = html`<dt>${words.inbox.until}</dt><dd>${time(asked.until, 'minute')}</dd>`;
   return html`<li class="card waits"><h3>${askerOf(reader, asked, names)}</h3>
 <p>${asked.known.asked ? words.inbox.asks : words.inbox.prepared}</p>
 ${termsList(reader, asked.terms, { names, more })}

@@ -73,8 +73,8 @@ function keyCard({ session, words }: Reader, { kid, registeredAt, passkey, revok
   return html`<li class="card">
 <h2>${passkey ? keys.passkey : keys.signingKey} ${revoked ? html`<span class="bad">${keys.revoked}</span>` : html`<span class="good">${keys.inUse}</span>`}</h2>
 <dl>
-<dt>${keys.since}</dt><dd>${time(Date.parse(registeredAt))}</dd>
-${revoked ? html`<dt>${keys.until}</dt><dd>${time(Date.parse(revoked.at))}</dd>` : undefined}
+<dt>${keys.since}</dt><dd>${time(Date.parse(registeredAt), 'minute')}</dd>
+${revoked ? html`<dt>${keys.until}</dt><dd>${time(Date.parse(revoked.at), 'minute')}</dd>` : undefined}
 <dt>${keys.key}</dt><dd><code>${kid}</code></dd>
 </dl>
 ${

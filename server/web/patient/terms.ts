@@ -60,10 +60,9 @@ ${furthers ? html`<p class="soft">${consents.further}</p>` : undefined}`;
 }
 
 /** Dates as they were written, without the time of day. */
-function spanOf({ words }: Visitor, { start, end }: NonNullable<Provision['period']> = {}): string {
+function spanOf({ words }: Visitor, { start, end }: NonNullable<Provision['period']> = {}): Html {
   const { from, until, endless } = words.consents;
   const [first, last] = [start, end].map((date) => date?.slice(0, 'YYYY-MM-DD'.length));
-  return [first === undefined ? '' : `${from} ${first}`, last === undefined ? endless : `${until} ${last}`]
-    .filter((part) => part !== '')
-    .join(words.comma);
+  const begins = first === undefined ? undefined : html`${from} <time>${first}</time> `;
+  return html`${begins}${last === undefined ? endless : html`${until} <time>${last}</time>`}`;
 }

@@ -8,6 +8,7 @@ import { type Html, html } from '../html.ts';
 import { time } from '../layout.ts';
 import { olderForm, type Reader } from './frame.ts';
 import { typeName } from './record.ts';
+import { patientWords } from './words.ts';
 
 /** The parts of an AuditEvent that the page shows, all optional: it shows what it finds. */
 type Event = {
@@ -68,9 +69,13 @@ function inRuns(rows: readonly Row[], patient: string): readonly (Row | Row[])[]
 
 const looks = new Set(['read', 'vread', 'search-type', 'search-system', 'history-instance', 'operation']);
 
+/** An operation that asked for something says what; one that changed something, or a sign-in, is no look. */
 function isOwnLook(row: Row, patient: string): boolean {
-  const { agent, outcome, subtype } = eventOf(row);
-  return agent?.[0]?.who?.reference === patient && outcome === '0' && looks.has(subtype?.[0]?.code ?? '');
+  const event = eventOf(row);
+  const { agent, outcome, subtype } = event;
+  const [act, said] = [subtype?.[0]?.code ?? '', saidIn(event)];
+  const looked = looks.has(act) && (act !== 'operation' || (said !== '' && !Object.hasOwn(patientWords.en.acts, said)));
+  return agent?.[0]?.who?.reference === patient && outcome === '0' && looked;
 }
 
 function ownLooks(reader: Reader, rows: readonly Row[]): Html {
@@ -86,38 +91,56 @@ function card(reader: Reader, row: Row, names: ReadonlyMap<string, string>): Htm
   const act = actOf(event, words.acts);
   const agent = event.agent?.[0];
   const who = agent?.who?.reference ?? '';
-  const name = who === session.patient ? words.trail.you : (names.get(who) ?? who);
+  const name = who === session.patient ? words.trail.you : (names.get(who) ?? words.trail.actors[who] ?? who);
   const purpose = event.purposeOfEvent?.[0];
   const code = purpose?.coding?.[0]?.code ?? '';
   return html`<li class="card${refused ? ' refused' : ''}">
 <h2>${name}: ${act} ${refused ? html`<span class="bad">${words.trail.refused}</span>` : html`<span class="good">${words.trail.done}</span>`}</h2>
 <dl>
-<dt>${words.trail.when}</dt><dd>${time(row.lastUpdated)}</dd>
+<dt>${words.trail.when}</dt><dd>${time(row.lastUpdated, 'minute')}</dd>
 <dt>${words.trail.why}</dt><dd>${words.purposes[code] ?? displayOf('purposes', code, language)} ${purpose?.text}</dd>
-<dt>${words.trail.client}</dt><dd>${agent?.altId} <span class="soft">${who}</span></dd>
 <dt>${words.trail.what}</dt><dd>${what(reader, event)}</dd>
+</dl>
+<details><summary>${words.trail.details}</summary>
+<dl>
+<dt>${words.trail.client}</dt><dd>${agent?.altId} <span class="soft">${who}</span></dd>
 <dt>${words.trail.consent}</dt><dd>${basis(event) ?? words.trail.noConsent}</dd>
 </dl>
+${named(reader, event)}
 ${receiptForm(reader, row)}
+</details>
 </li>`;
 }
 
 /** What it says itself, where there is a word for that; else the interaction. */
-function actOf({ entity = [], subtype }: Event, acts: Readonly<Record<string, string>>): string {
-  const said = Buffer.from(entity.find(({ role }) => role?.code === SAID)?.query ?? '', 'base64').toString('utf8');
-  const code = subtype?.[0]?.code ?? '';
+function actOf(event: Event, acts: Readonly<Record<string, string>>): string {
+  const [said, code] = [saidIn(event), event.subtype?.[0]?.code ?? ''];
   return (Object.hasOwn(acts, said) ? acts[said] : acts[code]) ?? code;
 }
 
+function saidIn({ entity = [] }: Event): string {
+  return Buffer.from(entity.find(({ role }) => role?.code === SAID)?.query ?? '', 'base64').toString('utf8');
+}
+
 function what({ words }: Reader, event: Event): Html {
-  const entities = (event.entity ?? []).filter(({ role }) => role?.code === DISCLOSED);
+  const entities = disclosedIn(event);
   const counted = entities.flatMap(({ detail }) => detail?.[0]?.valueString ?? [])[0];
   if (counted !== undefined) return html`${words.trail.records} ${counted}`;
   const references = entities.flatMap((entity) => entity.what?.reference ?? []);
   if (references.length === 0) return html`${words.trail.nothing}`;
   const byType = Map.groupBy(references, (reference) => reference.split('/')[0] ?? '');
   const counts = [...byType].map(([type, of]) => `${typeName(words, type)} × ${of.length}`);
-  return html`<details><summary>${counts.join(', ')}</summary>${codes(references.slice(0, MOST_NAMED))}${references.length > MOST_NAMED ? html`<p>${words.trail.more}</p>` : undefined}</details>`;
+  return html`${counts.join(words.comma)}`;
+}
+
+function disclosedIn({ entity = [] }: Event): readonly Entity[] {
+  return entity.filter(({ role }) => role?.code === DISCLOSED);
+}
+
+/** What it was about, one by one. */
+function named({ words }: Reader, event: Event): Html {
+  const references = disclosedIn(event).flatMap((entity) => entity.what?.reference ?? []);
+  return html`${codes(references.slice(0, MOST_NAMED))}${references.length > MOST_NAMED ? html`<p>${words.trail.more}</p>` : undefined}`;
 }
 
 function basis(event: Event): Html | undefined {

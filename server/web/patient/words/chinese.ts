@@ -90,6 +90,8 @@ export const chinese: PatientWords = {
     pending: '凭证正在生成，请约一分钟后重试。',
     erased: '该凭证所依据的内容已被删除。日志中有相应记载，删除本身可以得到证明。',
     records: '记录数：',
+    details: '详情与凭证',
+    actors: { 'Device/assent-administrator': '本服务器的管理员', 'Device/assent-server': '本服务器' },
     more: '还有更多，凭证中列有全部。',
   },
   acts: {
@@ -226,6 +228,7 @@ export const chinese: PatientWords = {
   },
   consents: {
     none: '您尚未签署任何知情同意，也没有等待您答复的。',
+    since: '最近变更',
     states: { proposed: '尚未生效', active: '生效中', inactive: '已结束', rejected: '未获同意' },
     past: '已结束：',
     read: '阅读并答复',
@@ -243,7 +246,7 @@ export const chinese: PatientWords = {
     from: '自',
     until: '至',
     forbids: '它禁止查阅。',
-    further: '另有限制或例外，见下方原文。',
+    further: '另有限制或例外，见其原文。',
     exact: '您将签署的原文',
     signed: '您已签署的原文',
     over: '已经结束。',

@@ -74,6 +74,9 @@ export const english = {
     pending: 'The receipt is being made. Ask again in about a minute.',
     erased: 'What this receipt would rest on was erased. The log says so, and the erasure itself can be proven.',
     records: 'Records:',
+    details: 'Details and receipt',
+    /** Of this server itself. */
+    actors: { 'Device/assent-administrator': 'Administration of this server', 'Device/assent-server': 'This server' } as Codes,
     more: 'There are more: the receipt lists them all.',
   },
   acts: {
@@ -221,6 +224,7 @@ export const english = {
   },
   consents: {
     none: 'You have signed no consent yet, and none waits for you.',
+    since: 'Last change',
     states: { proposed: 'not in force yet', active: 'in force', inactive: 'over', rejected: 'not granted' } as Codes,
     past: 'Over:',
     read: 'Read and answer',
@@ -238,7 +242,7 @@ export const english = {
     from: 'from',
     until: 'until',
     forbids: 'It forbids the reading.',
-    further: 'There are further limits or exceptions: they are in the words below.',
+    further: 'There are further limits or exceptions: its exact words say them.',
     exact: 'The exact words you sign',
     signed: 'The exact words you signed',
     over: 'It is over.',
