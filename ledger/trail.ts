@@ -64,10 +64,15 @@ function signedText(trail: Unsigned): string {
   return `${TRAIL_FORMAT}\n${digestOf(textOf(trail))}\n`;
 }
 
+/** Whether it is such a text, whatever the trail: all else that the log's key signs is no other's to ask for. */
+export function isTrailText(text: string): boolean {
+  return new RegExp(`^${TRAIL_FORMAT}\\n[\\w-]{43}\\n$`).test(text);
+}
+
 /** `line`: the signature line of the log's key for a text. */
-export function writeTrail(trail: Unsigned, line: (text: string) => string): string {
+export async function writeTrail(trail: Unsigned, line: (text: string) => Promise<string>): Promise<string> {
   const text = signedText(trail);
-  return JSON.stringify({ ...(JSON.parse(textOf(trail)) as Unsigned), signature: `${text}\n${line(text)}` });
+  return JSON.stringify({ ...(JSON.parse(textOf(trail)) as Unsigned), signature: `${text}\n${await line(text)}` });
 }
 
 const isMaybe = either(isText, isNull);

@@ -38,6 +38,12 @@ function digits(count: number): (text: string) => string {
   };
 }
 
+/** A socket of this machine: what is said there is not encrypted. */
+function signerAddress(text: string): string {
+  if (text === '' || /^unix:\/.+$/.test(text) || /^http:\/\/(127\.0\.0\.1|\[::1\]|localhost):\d{1,5}$/.test(text)) return text;
+  throw new Error('must be unix:/path or http://127.0.0.1:port');
+}
+
 const settings = {
   PORT: { fallback: '8103', type: 'port', meaning: 'TCP port to listen on; 0 picks a free one.', parse: port },
   HOST: { fallback: '127.0.0.1', type: 'address', meaning: 'Address to listen on.', parse: String },
@@ -246,6 +252,18 @@ const settings = {
     meaning: 'A log that has grown and was not anchored for longer, in any one of the places named, is reported; nothing waits for it.',
     parse: integer(1, 8760),
   },
+  SIGNER: {
+    fallback: '',
+    type: 'address',
+    meaning: 'Where `assent signer` signs checkpoints: unix:/path or http://127.0.0.1:port. Empty: this process signs them, with the key in its folder.',
+    parse: signerAddress,
+  },
+  SIGNER_SECRET_PATH: {
+    fallback: '',
+    type: 'path',
+    meaning: 'With SIGNER: file with the secret that the signer made at its first start.',
+    parse: (text: string) => (text === '' ? '' : resolve(text)),
+  },
   ALARM_WEBHOOK: {
     fallback: '',
     type: 'URL',
@@ -306,6 +324,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if (config.OIDC_ISSUER !== '' && [config.OIDC_CLIENT_ID, config.OIDC_SECRET_PATH].includes(''))
     throw new Error('ASSENT_OIDC_ISSUER needs ASSENT_OIDC_CLIENT_ID and ASSENT_OIDC_SECRET_PATH.');
   if (config.TSA_URL !== '' && config.TSA_CERTIFICATES === '') throw new Error('ASSENT_TSA_URL needs ASSENT_TSA_CERTIFICATES.');
+  if (config.SIGNER !== '' && config.SIGNER_SECRET_PATH === '') throw new Error('ASSENT_SIGNER needs ASSENT_SIGNER_SECRET_PATH.');
   if (config.ALARM_WEBHOOK !== '' && config.ALARM_SECRET_PATH === '') throw new Error('ASSENT_ALARM_WEBHOOK needs ASSENT_ALARM_SECRET_PATH.');
   if (config.NOTICE_WEBHOOK !== '' && config.NOTICE_SECRET_PATH === '') throw new Error('ASSENT_NOTICE_WEBHOOK needs ASSENT_NOTICE_SECRET_PATH.');
   return config;

@@ -44,6 +44,10 @@ const commands: Readonly<Record<string, Command>> = {
     meaning: 'cosign the checkpoints of other logs: witness --policy FILE --name NAME',
     run: async (args) => (await import('./commands/witness.ts')).witness(args),
   },
+  signer: {
+    meaning: 'sign the checkpoints of one log, in a process that has the key to itself: signer --data FOLDER',
+    run: async (args) => (await import('./commands/signer.ts')).signer(args),
+  },
   rebuild: {
     meaning: 'make damaged tiles and entry bundles anew, if the entries give the signed root; with the servers stopped',
     run: async () => (await import('./commands/rebuild.ts')).rebuild(readConfig()),

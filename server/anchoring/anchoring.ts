@@ -15,19 +15,20 @@ import { type Chains, createChains } from './chains.ts';
 import { type ChainConfig, openChain } from './evm-anchor.ts';
 import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
 import { createLogErasure, type LogErasure } from './erasure.ts';
-import { anchorFile, signerFolder } from './folders.ts';
+import { anchorFile } from './folders.ts';
 import { createHeldTail } from './held-tail.ts';
 import { createLogHistory, type LogHistory } from './history.ts';
 import type { LogStore } from './log-port.ts';
 import { createConsentMap } from './consent-map.ts';
 import { type CheckpointRecord, createLogRecords, type LogRecords } from './log-records.ts';
+import { openLogSigner } from './log-signer.ts';
 import { createMapRoots, type MapRoots } from './map-roots.ts';
 import { createPublicLog, type PublicLog } from './public-log.ts';
 import { createReceipts, type Receipts } from './receipts.ts';
 import type { Repeated } from './repeated.ts';
 import { createRowChain } from './row-chain.ts';
 import { createSealer, type Sealer } from './sealer.ts';
-import { openSigner } from './signer.ts';
+import type { SignerConfig } from './remote-signer.ts';
 import { createStanding } from './standing.ts';
 import { createTail, type Tail } from './tail.ts';
 import { createTrails, type Trails } from './trails.ts';
@@ -76,7 +77,8 @@ export type AnchoringDependencies = {
   readonly config: Pick<Config, 'DATA_DIR' | 'CHECKPOINT_INTERVAL_MS' | 'WITNESS_POLICY' | 'ANCHOR_MAX_AGE_HOURS'> &
     ChainConfig &
     TimeStampConfig &
-    AlarmConfig;
+    AlarmConfig &
+    SignerConfig;
   readonly fetch?: Fetch;
   readonly report: (fault: unknown) => void;
 };
@@ -85,7 +87,7 @@ export type AnchoringDependencies = {
 export async function createAnchoring(deps: AnchoringDependencies): Promise<Anchoring> {
   const { log, records, config } = deps;
   const refused = (): void => alarms.raise('log');
-  const signer = await openSigner({ directory: signerFolder(config.DATA_DIR), refused });
+  const signer = await openLogSigner(config, refused);
   const stored = createLogRecords(records);
   const outside = { fetch: globalThis.fetch, ...deps };
   const alarms = await openAlarms(config, { ...outside, origin: signer.origin });

@@ -13,10 +13,10 @@ import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { anchorFile, signerFolder } from './folders.ts';
 import type { LogRows } from './log-port.ts';
+import { readSignedIn, type Signed } from './log-signer.ts';
 import { bundleEntries, checkRows, type Texts } from './fsck-rows.ts';
 import { createLogRecords } from './log-records.ts';
 import { createRowChain, emptyChain, type RowChain } from './row-chain.ts';
-import { readSignerState, readVerifierKey, type SignerState } from './signer-files.ts';
 import type { StampsFound } from './time-stamps.ts';
 
 export type FsckDependencies = {
@@ -26,6 +26,8 @@ export type FsckDependencies = {
   /** PEM file by which time-stamps are checked; '': they are not. */
   readonly timeStampCertificates?: string;
   readonly texts: Texts;
+  /** What the signer remembers; absent: as the data folder has it. */
+  readonly signedBy?: () => Promise<Signed>;
   readonly seen?: (entries: number) => void;
 };
 
@@ -45,12 +47,20 @@ export type FsckResult = {
 
 const MOST_PROBLEMS = 100;
 
-export async function checkStoredLog({ log, records, dataDir, timeStampCertificates = '', texts, seen }: FsckDependencies): Promise<FsckResult> {
+export async function checkStoredLog({
+  log,
+  records,
+  dataDir,
+  timeStampCertificates = '',
+  texts,
+  seen,
+  ...given
+}: FsckDependencies): Promise<FsckResult> {
   const stored = createLogRecords(records);
   const anchors = await readAnchorFile(anchorFile(dataDir));
   const stamped = await stampsOf(dataDir, timeStampCertificates);
-  const state = await readSignerState(signerFolder(dataDir));
-  const key = parseVerifierKey((await readVerifierKey(signerFolder(dataDir))) ?? '');
+  const { state, verifierKey = '' } = await (given.signedBy ?? (() => readSignedIn(signerFolder(dataDir))))();
+  const key = parseVerifierKey(verifierKey);
   const checkpoint = await stored.checkpoint();
   const size = await stored.head();
   const known = knownRoots({ anchors, stamped, checkpoint: checkpoint?.note, key });
@@ -105,7 +115,7 @@ function knownRoots({ anchors, stamped, checkpoint, key }: Claims): { readonly r
 }
 
 /** What a starting server would find; the signer’s state was read before the rows, so they can only be ahead. */
-async function checkChain({ size, chain, textChain }: SignerState, rows: RowChain): Promise<string[]> {
+async function checkChain({ size, chain, textChain }: NonNullable<Signed['state']>, rows: RowChain): Promise<string[]> {
   try {
     const same = textChain ? sameBytes(await rows.ofTexts(size), textChain) : sameBytes(await rows.extend(emptyChain, 0, size), chain);
     return same ? [] : ['The log rows about Consents and keys are not those that were signed.'];

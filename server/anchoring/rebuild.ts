@@ -12,15 +12,17 @@ import { AssentError } from '../errors.ts';
 import type { RecordStore, RecordWrite } from '../store/port.ts';
 import { signerFolder } from './folders.ts';
 import { type LogStore, writeRecords } from './log-port.ts';
+import { readSignedIn, type Signed } from './log-signer.ts';
 import { bundleEntries } from './fsck-rows.ts';
 import { bundleOf, createLogRecords, kinds, type LogRecords, numberId, tileId } from './log-records.ts';
 import { openEntry } from './receipts.ts';
-import { readSignerState } from './signer-files.ts';
 
 export type RebuildDependencies = {
   readonly log: LogStore;
   readonly records: RecordStore;
   readonly dataDir: string;
+  /** What the signer remembers; absent: as the data folder has it. */
+  readonly signedBy?: () => Promise<Signed>;
   /** Told how many entries were hashed so far. */
   readonly seen?: (entries: number) => void;
 };
@@ -33,9 +35,10 @@ export type Rebuilt =
 const refuse = (reason: string): Rebuilt => ({ kind: 'refused', reason });
 
 /** Of a log that no server writes. */
-export async function rebuildLog({ log, records, dataDir, seen }: RebuildDependencies): Promise<Rebuilt> {
+export async function rebuildLog({ log, records, dataDir, seen, ...given }: RebuildDependencies): Promise<Rebuilt> {
   const stored = createLogRecords(records);
-  const [size, state] = [await stored.head(), await readSignerState(signerFolder(dataDir))];
+  const size = await stored.head();
+  const { state } = await (given.signedBy ?? (() => readSignedIn(signerFolder(dataDir))))();
   if (!state) return refuse('The signer remembers nothing that could be compared.');
   if (state.size > size) return refuse(`The signer knows ${state.size} entries, the log has ${size}.`);
   const [tree, frontier] = [createTree({ size: 0, edge: [] }), createFrontier()];

@@ -26,10 +26,14 @@ export function linkOf({ index, entry }: LogRow, row: LogEntry | ErasedEntry): L
 }
 
 /** Undefined: the row is there, but the salt is not, so what it was cannot be told. */
-function extend(chain: Uint8Array, link: Link, batches: readonly BatchRecord[]): Uint8Array | undefined {
+function stepOf(link: Link, batches: readonly BatchRecord[]): Uint8Array | undefined {
   const salt = link.erased ? undefined : saltOf(link.index, batches);
   if (!link.erased && !salt) return undefined;
-  return sha256(Buffer.concat([chain, link.open, salt ? coverOfDigest(link.rest, salt) : link.rest]));
+  return Buffer.concat([link.open, salt ? coverOfDigest(link.rest, salt) : link.rest]);
+}
+
+function extendChain(chain: Uint8Array, step: Uint8Array): Uint8Array {
+  return sha256(Buffer.concat([chain, step]));
 }
 
 function saltOf(index: number, batches: readonly BatchRecord[]): Uint8Array | undefined {
@@ -39,41 +43,47 @@ function saltOf(index: number, batches: readonly BatchRecord[]): Uint8Array | un
 
 /** Over links that were read before: undefined when a salt is gone, perhaps since then. */
 export async function chainOfLinks(links: readonly Link[], stored: Pick<LogRecords, 'batchesAround'>): Promise<Uint8Array | undefined> {
-  let chain: Uint8Array | undefined = emptyChain;
+  let chain = emptyChain;
   let tile = -1;
   let batches: readonly BatchRecord[] = [];
   for (const link of links) {
     if (Math.floor(link.index / TILE_WIDTH) !== tile) batches = await stored.batchesAround(link.index);
     tile = Math.floor(link.index / TILE_WIDTH);
-    chain = extend(chain, link, batches);
-    if (!chain) return undefined;
+    const step = stepOf(link, batches);
+    if (!step) return undefined;
+    chain = extendChain(chain, step);
   }
   return chain;
 }
 
+export const STEP_BYTES = 2 * HASH_BYTES;
+
 export type RowChain = {
   /** The chain at `to`, from what it was at `from`. Throws AssentError('unavailable'): a row or a salt is missing. */
   extend(before: Uint8Array, from: number, to: number): Promise<Uint8Array>;
+  /** What it is extended by, one after the other: of each such row STEP_BYTES. */
+  steps(from: number, to: number): AsyncIterable<Uint8Array>;
   /** What servers before erasure of entries signed: over the texts themselves. Holds as long as nothing was erased. */
   ofTexts(to: number): Promise<Uint8Array>;
 };
 
 export function createRowChain({ log, stored }: { readonly log: LogRows; readonly stored: Pick<LogRecords, 'batchesAround'> }): RowChain {
-  return {
-    async extend(before, from, to) {
-      let chain = before;
-      for (let at = from; at < to; at = nextTile(at)) {
-        // Salts before rows: of a row that is there afterwards, the salt was there.
-        const batches = await stored.batchesAround(at);
-        for await (const row of rowsBetween(log, at, Math.min(nextTile(at), to))) {
-          const entry = tailedRow(row);
-          const extended = entry ? extend(chain, linkOf(row, entry), batches) : chain;
-          if (!extended) throw new AssentError('unavailable', `The salt of log entry ${row.index} is gone without an erasure.`);
-          chain = extended;
-        }
+  async function* steps(from: number, to: number): AsyncGenerator<Uint8Array> {
+    for (let at = from; at < to; at = nextTile(at)) {
+      // Salts before rows: of a row that is there afterwards, the salt was there.
+      const batches = await stored.batchesAround(at);
+      for await (const row of rowsBetween(log, at, Math.min(nextTile(at), to))) {
+        const entry = tailedRow(row);
+        if (!entry) continue;
+        const step = stepOf(linkOf(row, entry), batches);
+        if (!step) throw new AssentError('unavailable', `The salt of log entry ${row.index} is gone without an erasure.`);
+        yield step;
       }
-      return chain;
-    },
+    }
+  }
+  return {
+    steps,
+    extend: (before, from, to) => extendBy(before, steps(from, to)),
     async ofTexts(to) {
       let chain = emptyChain;
       for await (const row of rowsBetween(log, 0, to))
@@ -81,6 +91,12 @@ export function createRowChain({ log, stored }: { readonly log: LogRows; readonl
       return chain;
     },
   };
+}
+
+export async function extendBy(before: Uint8Array, steps: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  let chain = before;
+  for await (const step of steps) chain = extendChain(chain, step);
+  return chain;
 }
 
 function nextTile(index: number): number {

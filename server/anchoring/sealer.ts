@@ -6,6 +6,7 @@
  */
 import type { Anchor } from '../../ledger/anchor/port.ts';
 import { createBatch, type Schedule } from '../../ledger/batch.ts';
+import { rootAt } from '../../ledger/tree.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
@@ -140,7 +141,16 @@ async function signCheckpoint(state: State, { signer, anchors, clock, report, si
   const entries = (from: number, to: number) => storedEntries(stored, from, to);
   const rows = createRowChain({ log, stored });
   const revision = await stored.checkpointRevision();
-  const signed = await signer.sign({ size, root: state.tree.root(), published: state.checkpoint?.note, entries, rows, head: stored.head });
+  const past = (at: number) => rootAt(at, stored.tile);
+  const signed = await signer.sign({
+    size,
+    root: state.tree.root(),
+    published: state.checkpoint?.note,
+    entries,
+    rows,
+    rootAt: past,
+    head: stored.head,
+  });
   if (signed.kind === 'overtaken') throw overtaken();
   if (signed.kind === 'refused') {
     report(new AssentError('unavailable', signed.reason));

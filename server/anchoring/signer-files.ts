@@ -1,11 +1,11 @@
 /**
  * The signer's folder: the log's key, and what was signed last. Several server processes may share it. ledger.md §2
  *
- * Invariants: a key, once there, is never replaced; of several processes that advance the same state one succeeds and the others are told,
+ * Invariants: a key, once there, is never replaced, and is its owner’s alone; of several processes that advance the same state one succeeds and the others are told,
  * also when one of them slept in between; what was kept is on the disk, whole, before anybody is told that it is.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type NoteSigner, newSignerKey, parseSignerKey } from '../../ledger/note.ts';
 import { fromBase64 } from '../../ledger/encoding.ts';
@@ -57,6 +57,9 @@ export async function readVerifierKey(directory: string): Promise<string | undef
   return text === undefined ? undefined : parseSignerKey(text.trimEnd())?.verifierKey.text;
 }
 
+/** What a group and everybody may do with a file. */
+const OTHERS = 0o077;
+
 async function readOrMakeKey(directory: string): Promise<NoteSigner> {
   const file = join(directory, 'key');
   if ((await read(file)) === undefined) {
@@ -65,6 +68,8 @@ async function readOrMakeKey(directory: string): Promise<NoteSigner> {
     // Whoever is second at a first start uses the first one's.
     await createFile(file, `${newSignerKey(`assent.local/${randomBytes(8).toString('hex')}`)}\n`);
   }
+  if (((await stat(file)).mode & OTHERS) !== 0)
+    throw new AssentError('unavailable', 'The log’s signing key can be read by others: let its owner alone read it (chmod 600).');
   const signer = parseSignerKey((await read(file))?.trimEnd() ?? '');
   if (!signer) throw new AssentError('unavailable', 'The log’s signing key cannot be read.');
   return signer;

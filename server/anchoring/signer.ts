@@ -9,6 +9,7 @@
 import { openCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
 import { type NoteSigner } from '../../ledger/note.ts';
 import { leafHash, sameBytes } from '../../ledger/hash.ts';
+import { isTrailText } from '../../ledger/trail.ts';
 import { createFrontier, type Frontier } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import { emptyChain, type RowChain } from './row-chain.ts';
@@ -23,6 +24,8 @@ export type SignRequest = {
   /** Stored entries [from, to), in order. */
   readonly entries: (from: number, to: number) => AsyncIterable<Uint8Array>;
   readonly rows: RowChain;
+  /** The root at an earlier size, from the stored tiles. */
+  readonly rootAt: (size: number) => Promise<Uint8Array>;
   /** How many entries are stored by now: more than `size` when another process went on sealing. */
   readonly head: () => Promise<number>;
 };
@@ -42,25 +45,33 @@ export type Signer = {
   sign(request: SignRequest): Promise<SignResult>;
   /** Brings a state kept by an earlier server into today’s form, once its rows were found to be those it knew. */
   renew(rows: RowChain): Promise<void>;
-  /** The signature line for a text that is no checkpoint: it has to say itself what it is. Throws AssentError('unavailable') once the signer refused. */
-  lineFor(text: string): string;
+  /** The signature line for a trail's text (ledger/trail.ts), and for no other. Throws AssentError('unavailable') once the signer refused. */
+  lineFor(text: string): Promise<string>;
   /** Once it has refused, it refuses until the server is started again. */
   refuse(reason: string): void;
   status(): SignerStatus;
   /** What was signed last. */
-  head(): Pick<SignerState, 'size' | 'root' | 'chain'> | undefined;
+  head(): SignedHead | undefined;
 };
+
+export type SignedHead = Pick<SignerState, 'size' | 'root' | 'chain'>;
 
 const MOST_ATTEMPTS = 20;
 
-/** `refused`: told once, when it begins to refuse. */
-type SignerOptions = { readonly directory: string; readonly refused?: (reason: string) => void };
+type SignerOptions = {
+  readonly directory: string;
+  /** Told once, when it begins to refuse. */
+  readonly refused?: (reason: string) => void;
+  /** The rows are elsewhere: a state that has to be compared with them cannot be used. */
+  readonly apart?: boolean;
+};
 
 /** Makes the key, and with it the log's name, at the first start. Throws AssentError('unavailable') when what is there cannot be used. */
-export async function openSigner({ directory, refused: told = () => undefined }: SignerOptions): Promise<Signer> {
+export async function openSigner({ directory, refused: told = () => undefined, apart = false }: SignerOptions): Promise<Signer> {
   const files = await openSignerFiles(directory);
   const { signer } = files;
   let kept = await files.newest();
+  if (apart && kept?.state.textChain) throw new AssentError('unavailable', OLD_STATE);
   let refused: string | undefined;
   const refuse = (reason: string): void => {
     if (refused === undefined) told(reason);
@@ -111,7 +122,7 @@ export async function openSigner({ directory, refused: told = () => undefined }:
         if (kept?.state.textChain) refuse(CHANGED_ROWS);
       }),
     refuse,
-    lineFor: (text) => lineFor(text, signer, refused),
+    lineFor: async (text) => lineFor(text, signer, refused),
     head: () => kept?.state,
     status: () => (refused === undefined ? { kind: 'ready', size: kept?.state.size ?? 0 } : { kind: 'refused', reason: refused }),
   };
@@ -127,9 +138,9 @@ function createQueue(): <T>(work: () => Promise<T>) => Promise<T> {
   };
 }
 
-function lineFor(text: string, { line, verifierKey }: NoteSigner, refused: string | undefined): string {
+function lineFor(text: string, { line }: NoteSigner, refused: string | undefined): string {
   if (refused !== undefined) throw new AssentError('unavailable', refused);
-  if (text.startsWith(`${verifierKey.name}\n`)) throw new AssentError('internal', 'A checkpoint is signed as one.');
+  if (!isTrailText(text)) throw new AssentError('internal', 'What is no trail is not signed so.');
   return line(text);
 }
 
@@ -149,6 +160,7 @@ async function continuation(request: SignRequest, state: SignerState | undefined
   return frontier;
 }
 
+const OLD_STATE = 'The signer’s state was kept by an earlier version: start the server once with this folder in its data folder.';
 const CHANGED_ROWS = 'The log rows about Consents and keys are not those that were signed.';
 
 /** Still with its `textChain`: the rows are others. */

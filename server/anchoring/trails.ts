@@ -11,12 +11,12 @@ export type TrailInput = { readonly asked: TrailAsked; readonly events: readonly
 
 export type Trails = {
   /** The file. Throws AssentError('unavailable') when the signer refuses. */
-  file(input: TrailInput): string;
+  file(input: TrailInput): Promise<string>;
 };
 
-export function createTrails({ verifierKey, lineFor }: { readonly verifierKey: string; readonly lineFor: (text: string) => string }): Trails {
+export function createTrails({ verifierKey, lineFor }: { readonly verifierKey: string; readonly lineFor: (text: string) => Promise<string> }): Trails {
   return {
-    file({ asked, events, statements }) {
+    async file({ asked, events, statements }) {
       const acts = events.flatMap((event) => actOf(event) ?? []).filter((act) => isAskedFor(act, asked));
       return writeTrail({ log: verifierKey, asked, acts, statements }, lineFor);
     },

@@ -12,22 +12,22 @@ import { accountOf, newAccountKey } from '../../ledger/anchor/evm/transaction.ts
 import { sha256 } from '../../ledger/hash.ts';
 import { parseVerifierKey } from '../../ledger/note.ts';
 import { createFile } from '../anchoring/create-file.ts';
-import { signerFolder } from '../anchoring/folders.ts';
-import { readVerifierKey } from '../anchoring/signer-files.ts';
-import type { Config } from '../config.ts';
+import { readSigned } from '../anchoring/log-signer.ts';
+import type { SignerConfig } from '../anchoring/remote-signer.ts';
 
 const usage = `Usage: assent anchor deploy --rpc URL --admin-key FILE [--contract ADDRESS] [--rotation-hours HOURS]
   URL: of a node. FILE: 0x and 64 hex digits, the key of the account that pays and may later name another writer; keep it away from the server.
   ADDRESS: of a ConsentAnchor contract that is there already. HOURS: until another writer may take over (48).
 `;
 
-export async function anchor({ DATA_DIR: dataDir }: Pick<Config, 'DATA_DIR'>, args: readonly string[]): Promise<number> {
+export async function anchor(config: SignerConfig, args: readonly string[]): Promise<number> {
   const options = readArguments(args);
   if (!options) {
     process.stderr.write(usage);
     return 2;
   }
-  const key = parseVerifierKey((await readVerifierKey(signerFolder(dataDir))) ?? '');
+  const dataDir = config.DATA_DIR;
+  const key = parseVerifierKey((await readSigned(config)).verifierKey ?? '');
   if (!key) throw new Error(`There is no log in ${dataDir} yet: start the server once.`);
   const acting = { nodes: createNodes([options.rpc], fetch), admin: accountOf((await readFile(options.adminKey, 'utf8')).trim()), pause: sleep };
   const keyFile = join(dataDir, 'evm-key');

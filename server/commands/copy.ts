@@ -6,6 +6,7 @@
  * then on no server starts on the source.
  */
 import { parseArgs } from 'node:util';
+import type { SignerConfig } from '../anchoring/remote-signer.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
@@ -26,16 +27,17 @@ const usage = `Usage: assent copy [--to URI] [--restart] [--stop PID]
 Progress goes to stderr, one line of JSON to stdout. Exit code: 0 moved, 1 not (what to do is said), 2 wrong arguments.
 `;
 
-export async function copy({ DATA_DIR: dataDir, MONGODB_URI }: Config, args: readonly string[]): Promise<number> {
+export async function copy(config: Config, args: readonly string[]): Promise<number> {
+  const { DATA_DIR: dataDir } = config;
   const asked = readArguments(args);
-  const uri = asked?.to ?? MONGODB_URI;
+  const uri = asked?.to ?? config.MONGODB_URI;
   if (!asked || uri === '') {
     process.stderr.write(usage);
     return 2;
   }
   const source = openDump(dataDir);
   try {
-    const result = await move(source, { dataDir, uri, ...asked });
+    const result = await move(source, { signer: config, uri, ...asked });
     process.stdout.write(`${JSON.stringify(result)}\n`);
   } finally {
     source.close();
@@ -58,7 +60,7 @@ function readArguments(args: readonly string[]): Asked | undefined {
   }
 }
 
-type Move = { readonly dataDir: string; readonly uri: string; readonly restart: boolean; readonly stop: number | undefined };
+type Move = { readonly signer: SignerConfig; readonly uri: string; readonly restart: boolean; readonly stop: number | undefined };
 type Moved = {
   readonly moved: true;
   readonly to: string;
@@ -68,8 +70,9 @@ type Moved = {
   readonly tookMs: number;
 };
 
-async function move(source: Dump, { dataDir, uri, restart, stop }: Move): Promise<Moved> {
+async function move(source: Dump, { signer, uri, restart, stop }: Move): Promise<Moved> {
   const started = systemClock();
+  const dataDir = signer.DATA_DIR;
   const to = nameOf(uri);
   const held: Held | undefined = source.hold() ? { since: started } : undefined;
   if (!held) requireRunning(stop);
@@ -91,7 +94,7 @@ async function move(source: Dump, { dataDir, uri, restart, stop }: Move): Promis
     await copyAll(ends);
     await compareAll(ends);
     const { since } = held ?? (await follow(ends, stop));
-    const log = await cutOver(ends, { dataDir, to });
+    const log = await cutOver(ends, { signer, to });
     const [stoppedMs, tookMs] = [systemClock() - since, systemClock() - started];
     say(`${log.size} log entries under root ${log.root}. Nobody could write for ${(stoppedMs / 1000).toFixed(1)} s.`);
     return { moved: true, to, rows: Object.fromEntries(sections.map((section) => [section, source.count(section)])), log, stoppedMs, tookMs };

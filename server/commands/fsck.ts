@@ -3,6 +3,7 @@
  * Reads only: may run beside a server. Exit code: 0 whole, 1 not.
  */
 import { checkStoredLog, type FsckDependencies } from '../anchoring/fsck.ts';
+import { readSigned } from '../anchoring/log-signer.ts';
 import { createTail } from '../anchoring/tail.ts';
 import type { Config } from '../config.ts';
 import { openEngineAlone } from './engine-alone.ts';
@@ -25,6 +26,7 @@ export async function fsck(config: Config): Promise<number> {
       dataDir,
       timeStampCertificates: config.TSA_CERTIFICATES,
       texts: textsIn(engine),
+      signedBy: () => readSigned(config),
       seen: progress,
     });
     const all = [...problems, ...checkEvents(events, acts), ...(await checkConsents(engine))];

@@ -277,7 +277,7 @@ describe('the signer', () => {
     const kept = readFileSync(key);
     rmSync(key);
     await expect(openSigner({ directory: folder })).rejects.toMatchObject({ code: 'unavailable' });
-    writeFileSync(key, kept);
+    writeFileSync(key, kept, { mode: 0o600 });
     writeFileSync(state, '{"size":3');
     await expect(openSigner({ directory: folder })).rejects.toMatchObject({ code: 'unavailable' });
     rmSync(state);

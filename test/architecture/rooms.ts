@@ -80,6 +80,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
     mayImport: [...everywhere, 'webhook', 'anchoring/receipts', 'ledger', 'ledger/hash', 'records', 'consent/model', 'jobs'],
   },
   notices: { files: /^server\/notices\//, mayImport: [...everywhere, 'records'] },
+  signer: { files: /^server\/signer\//, mayImport: [...everywhere, 'anchoring', 'ledger', 'ledger/hash'] },
   witness: { files: /^server\/witness\//, mayImport: [...everywhere, 'ledger', 'ledger/hash'] },
   http: { files: /^server\/http\//, mayImport: [...everywhere, ...handler] },
   bulk: { files: /^server\/bulk\//, mayImport: [...everywhere, ...handler, 'http'] },

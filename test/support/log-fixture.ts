@@ -5,6 +5,7 @@ import type { Schedule } from '../../ledger/batch.ts';
 import { type LogEntry, logRow } from '../../ledger/entry.ts';
 import type { AlarmConfig } from '../../server/anchoring/alarms.ts';
 import { type Anchoring, createAnchoring } from '../../server/anchoring/anchoring.ts';
+import type { SignerConfig } from '../../server/anchoring/remote-signer.ts';
 import type { ChainConfig } from '../../server/anchoring/evm-anchor.ts';
 import type { TimeStampConfig } from '../../server/anchoring/time-stamps.ts';
 import type { Config } from '../../server/config.ts';
@@ -28,8 +29,10 @@ export type LogFixture = {
   dispose(): Promise<void>;
 };
 
-/** The settings of a log that is anchored in no chain, stamped by nobody, and tells nobody what it finds. */
-export const noChain: ChainConfig & Omit<TimeStampConfig & AlarmConfig, 'DATA_DIR'> & Pick<Config, 'ANCHOR_MAX_AGE_HOURS'> = {
+/** The settings of a log that signs by itself, is anchored in no chain, stamped by nobody, and tells nobody what it finds. */
+export const noChain: ChainConfig & Omit<TimeStampConfig & AlarmConfig & SignerConfig, 'DATA_DIR'> & Pick<Config, 'ANCHOR_MAX_AGE_HOURS'> = {
+  SIGNER: '',
+  SIGNER_SECRET_PATH: '',
   ALARM_WEBHOOK: '',
   ALARM_SECRET_PATH: '',
   TSA_URL: '',

@@ -179,7 +179,7 @@ describe('the trail as a file', () => {
     const { format: _format, signature: _signature, ...trailed } = changed;
     const key = parseSignerKey(readFileSync(join(signerFolder(server.dataDir), 'key'), 'utf8').trim());
     if (!key) throw new Error('No key.');
-    return writeTrail(trailed, key.line);
+    return writeTrail(trailed, async (text) => key.line(text));
   };
   const reason = (text: string) => {
     const verdict = verifyReceipt(text);
@@ -228,13 +228,13 @@ describe('the trail as a file', () => {
     const told = JSON.parse((await save({ patient: 'alice' })).text) as Trail;
     const [first, ...rest] = told.acts;
     if (!first) throw new Error('No act.');
-    expect(reason(sign(told))).toBe('proven');
-    expect(reason(sign({ ...told, acts: rest }))).toMatch(/was left out/);
-    expect(reason(sign({ ...told, acts: [{ ...first, actor: 'Organization/nobody' }, ...rest] }))).toMatch(/not told as it was recorded/);
-    expect(reason(sign({ ...told, acts: [first, ...told.acts] }))).toMatch(/tells an act twice/);
-    expect(reason(sign({ ...told, acts: [{ ...first, event: 'AuditEvent/made-up' }, ...rest] }))).toMatch(/in none of its statements/);
-    expect(reason(sign({ ...told, asked: { ...told.asked, patient: 'Patient/bob' } }))).toMatch(/not asked for/);
-    expect(reason(sign({ ...told, acts: [], asked: { ...told.asked, patient: 'Patient/bob' } }))).toMatch(/somebody else/);
+    expect(reason(await sign(told))).toBe('proven');
+    expect(reason(await sign({ ...told, acts: rest }))).toMatch(/was left out/);
+    expect(reason(await sign({ ...told, acts: [{ ...first, actor: 'Organization/nobody' }, ...rest] }))).toMatch(/not told as it was recorded/);
+    expect(reason(await sign({ ...told, acts: [first, ...told.acts] }))).toMatch(/tells an act twice/);
+    expect(reason(await sign({ ...told, acts: [{ ...first, event: 'AuditEvent/made-up' }, ...rest] }))).toMatch(/in none of its statements/);
+    expect(reason(await sign({ ...told, asked: { ...told.asked, patient: 'Patient/bob' } }))).toMatch(/not asked for/);
+    expect(reason(await sign({ ...told, acts: [], asked: { ...told.asked, patient: 'Patient/bob' } }))).toMatch(/somebody else/);
   });
 });
 

@@ -9,9 +9,9 @@ import { openCheckpoint } from '../../../ledger/checkpoint.ts';
 import { parseVerifierKey } from '../../../ledger/note.ts';
 import { sameBytes } from '../../../ledger/hash.ts';
 import { rootAt } from '../../../ledger/tree.ts';
-import { signerFolder } from '../../anchoring/folders.ts';
 import { createLogRecords } from '../../anchoring/log-records.ts';
-import { readSignerState, readVerifierKey } from '../../anchoring/signer-files.ts';
+import { readSigned } from '../../anchoring/log-signer.ts';
+import type { SignerConfig } from '../../anchoring/remote-signer.ts';
 import { systemClock } from '../../clock.ts';
 import { AssentError } from '../../errors.ts';
 import { markMoved } from '../../store/embedded/moved.ts';
@@ -77,23 +77,23 @@ async function approach(ends: Ends): Promise<void> {
 }
 
 /** With the folder held. Afterwards servers start on the target, and none on the folder. */
-export async function cutOver(ends: Ends, { dataDir, to }: { readonly dataDir: string; readonly to: string }): Promise<Log> {
+export async function cutOver(ends: Ends, { signer, to }: { readonly signer: SignerConfig; readonly to: string }): Promise<Log> {
   const rows = await catchUp(ends);
   say(`last round: ${rows} rows`);
   if (ends.source.behind() !== 0) throw new AssentError('internal', 'Somebody writes to the database without holding the folder.');
   await copyCounters(ends);
-  const log = await checkLog(ends, dataDir);
-  markMoved(dataDir, { to, at: new Date(systemClock()).toISOString() });
+  const log = await checkLog(ends, signer);
+  markMoved(signer.DATA_DIR, { to, at: new Date(systemClock()).toISOString() });
   await ends.target.finish();
   return log;
 }
 
 /** The target's tree, from its own tiles, continues what the signer signed last: receipts lead to it. Throws AssentError('internal'). */
-async function checkLog({ target }: Ends, dataDir: string): Promise<Log> {
+async function checkLog({ target }: Ends, signer: SignerConfig): Promise<Log> {
   const stored = createLogRecords(target.records);
   const [size, checkpoint] = [await stored.head(), await stored.checkpoint()];
-  const signed = await readSignerState(signerFolder(dataDir));
-  const key = parseVerifierKey((await readVerifierKey(signerFolder(dataDir))) ?? '');
+  const { state: signed, verifierKey = '' } = await readSigned(signer);
+  const key = parseVerifierKey(verifierKey);
   const claims = signed ? [{ size: signed.size, root: signed.root }] : [];
   if (checkpoint) {
     const opened = openCheckpoint(checkpoint.note, key ? [key] : []);

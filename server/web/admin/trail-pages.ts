@@ -19,7 +19,7 @@ export type TrailFile = (input: {
   readonly asked: Asked & { readonly by: string; readonly at: string };
   readonly events: readonly string[];
   readonly statements: readonly string[];
-}) => string;
+}) => Promise<string>;
 
 const TITLE = 'Audit trail';
 const PAGE_SIZE = 50;
@@ -120,7 +120,7 @@ async function saveTrail(dependencies: WebDependencies, opened: Opened, asked: A
   const told = asked.patient === null ? await found(dependencies, opened, asked) : await chainOf(dependencies, opened, asked.patient);
   if (!told) return pending(opened);
   const at = new Date(dependencies.clock()).toISOString();
-  return sendFile(reply, 'trail.json', dependencies.trailFile({ asked: { by: session.caller.client, at, ...asked }, ...told }));
+  return sendFile(reply, 'trail.json', await dependencies.trailFile({ asked: { by: session.caller.client, at, ...asked }, ...told }));
 }
 
 async function found(dependencies: WebDependencies, { session }: Opened, asked: Asked): Promise<Told> {

@@ -1,0 +1,37 @@
+/** Who signs this log: this process with the key in its folder, or the process that the operator names. ledger.md §2 */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { AssentError } from '../errors.ts';
+import { signerFolder } from './folders.ts';
+import { openRemoteSigner, type SignerConfig, signerClient } from './remote-signer.ts';
+import { readSignerState, readVerifierKey, type SignerState } from './signer-files.ts';
+import { openSigner, type Signer } from './signer.ts';
+
+/** What the signer remembers, beside a running server. */
+export type Signed = {
+  readonly verifierKey: string | undefined;
+  readonly state: Omit<SignerState, 'frontier'> | undefined;
+};
+
+/** `refused`: told once, when it begins to refuse. Throws AssentError('unavailable') when nobody can sign. */
+export async function openLogSigner(config: SignerConfig, refused: (reason: string) => void): Promise<Signer> {
+  const directory = signerFolder(config.DATA_DIR);
+  if (config.SIGNER === '') return openSigner({ directory, refused });
+  if (existsSync(join(directory, 'key')))
+    throw new AssentError(
+      'unavailable',
+      'A signing key lies in the data folder, but ASSENT_SIGNER names a process that signs: move the folder `signer` there.',
+    );
+  return openRemoteSigner({ client: await signerClient(config), refused });
+}
+
+/** Throws AssentError('unavailable') when it cannot be read or asked. */
+export async function readSigned(config: SignerConfig): Promise<Signed> {
+  if (config.SIGNER === '') return readSignedIn(signerFolder(config.DATA_DIR));
+  const { verifierKey, head } = await (await signerClient(config)).head();
+  return { verifierKey, state: head };
+}
+
+export async function readSignedIn(folder: string): Promise<Signed> {
+  return { state: await readSignerState(folder), verifierKey: await readVerifierKey(folder) };
+}
