@@ -255,7 +255,8 @@ const settings = {
   SIGNER: {
     fallback: '',
     type: 'address',
-    meaning: 'Where `assent signer` signs checkpoints: unix:/path or http://127.0.0.1:port. Empty: this process signs them, with the key in its folder.',
+    meaning:
+      'Where `assent signer` signs checkpoints: unix:/path or http://127.0.0.1:port. Empty: this process signs them, with the key in its folder.',
     parse: signerAddress,
   },
   SIGNER_SECRET_PATH: {
