@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { enrolKey, type Session } from '../../server/commands/demo/session.ts';
 import { assent } from '../attacks/scene.ts';
@@ -23,6 +23,9 @@ import {
   termsOf,
 } from '../support/real-server.ts';
 import { launchSigner, type SignerProcess } from '../support/signer-process.ts';
+
+/** Processes are started. */
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const READER = 'Organization/reader';
 const SOON_MS = 15_000;
@@ -44,7 +47,7 @@ beforeAll(async () => {
   const keys = [await enrolKey(server.admin, 'Patient/ann'), await enrolKey(server.admin, HOSPITAL)];
   await agree(server, termsOf(server, { patient: 'Patient/ann', grantee: READER }), keys);
   reader = (await register(server, { actor: READER })).session;
-}, 60_000);
+});
 afterAll(async () => {
   await server.stop();
   await signer.end('SIGKILL');
