@@ -14,7 +14,13 @@ export type Trails = {
   file(input: TrailInput): Promise<string>;
 };
 
-export function createTrails({ verifierKey, lineFor }: { readonly verifierKey: string; readonly lineFor: (text: string) => Promise<string> }): Trails {
+export function createTrails({
+  verifierKey,
+  lineFor,
+}: {
+  readonly verifierKey: string;
+  readonly lineFor: (text: string) => Promise<string>;
+}): Trails {
   return {
     async file({ asked, events, statements }) {
       const acts = events.flatMap((event) => actOf(event) ?? []).filter((act) => isAskedFor(act, asked));

@@ -104,7 +104,7 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
         },
       },
       cursors,
-      trailFile: () => '{}',
+      trailFile: async () => '{}',
       operations: { history: async () => ({ log: [], anchors: [] }), alarms: async () => [], jobs: async () => [] },
       registry: { clients: async () => [], keys: async () => [], policies: [] },
       custodians: { keysOf: async () => [], passkeys: { creation: async () => ({}), enrol: async () => ({}) } },
