@@ -59,7 +59,7 @@ async function start({ data, socket = join(data, 'socket'), port }: Options): Pr
   const file = join(data, 'secret');
   const server = fastify(createServerOptions({ logLevel: 'info', bodyBytes: MOST_REQUEST_BYTES }));
   await server.register(signerPlugin({ signer: opened, secret: await readOrMakeSecret(file) }));
-  const stop = async (): Promise<void> => void (await server.close());
+  const stop = () => server.close();
   const started = { key: opened.verifierKey, secret: file, stop };
   if (port !== undefined) return { ...started, address: await server.listen({ host: '127.0.0.1', port: Number(port) }) };
   if (await answers(socket)) throw new Error(`Another process answers on ${socket}.`);
