@@ -413,9 +413,9 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const patients = createPatients({ engine, ...registry, gateFor, search, cursors, clock, secret, origin, base: endpoints.fhir });
   const { enrolments, sessions, passkeys } = patients;
   const { interactions, launches, appConsents } = authenticator;
-  const keysOf = registry.keys.list;
-  const apps = appPages({ config, records, interactions, appConsents, sessions, keysOf, search, gateFor, endpoints, clock });
-  for (const pages of [...patients.pages, apps]) await server.register(pages);
+  const { keys } = registry;
+  const apps = appPages({ config, records, interactions, appConsents, sessions, passkeys, keys, search, gateFor, endpoints, clock });
+  for (const pages of [...patients.pages, ...apps]) await server.register(pages);
   await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, enrolments, explain, launches });
   await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });
   const checks = [
@@ -424,7 +424,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   ];
   await server.register(createHealthPlugin({ checks: [...checks, { name: 'anchors', check: anchoring.checkAnchors, advisory: true }], metrics }));
   logSeries(metrics, anchoring);
-  await server.register(consolePlugin(server, { ...parts, authenticate, checks, explain, custodians: { keysOf, passkeys } }));
+  await server.register(consolePlugin(server, { ...parts, authenticate, checks, explain, custodians: { keysOf: keys.list, passkeys } }));
 }
 
 function limitsOf(config: Config): Parameters<typeof createFhirPlugin>[0]['limits'] {

@@ -1,6 +1,8 @@
 /** Apps at the door: the pages on which persons let them in, and the hospital's identity provider behind these. */
 import { readFileSync } from 'node:fs';
 import type { FastifyPluginAsync } from 'fastify';
+import type { LoggedKeys } from '../authz/logged-keys.ts';
+import { createStaffSessions, STAFF_SESSION_MS } from '../authz/staff-sessions.ts';
 import { createUpstream, type Upstream } from '../authz/upstream.ts';
 import type { Authorization } from '../authz/authorization.ts';
 import { authPaths, type Endpoints } from '../authz/endpoints.ts';
@@ -11,7 +13,8 @@ import type { Config } from '../config.ts';
 import type { GateFor } from '../consent/gate.ts';
 import type { Search } from '../search/create-search.ts';
 import type { RecordStore } from '../store/port.ts';
-import { type AuthorizePages, authorizePages } from '../web/authorize/plugin.ts';
+import { authorizePages } from '../web/authorize/plugin.ts';
+import { createStaffCookies, type StaffPages, staffPages } from '../web/authorize/staff.ts';
 import { html } from '../web/html.ts';
 import { page, pageHeaders } from '../web/layout.ts';
 import type { PatientCookies } from '../web/patient/sessions.ts';
@@ -22,16 +25,19 @@ type Parts = {
   readonly interactions: Authorization['interactions'];
   readonly appConsents: Authorization['appConsents'];
   readonly sessions: PatientCookies;
-  readonly keysOf: AuthorizePages['keysOf'];
+  readonly passkeys: StaffPages['passkeys'];
+  readonly keys: Pick<LoggedKeys, 'get' | 'list'>;
   readonly search: Pick<Search, 'plan'>;
   readonly gateFor: GateFor;
   readonly endpoints: Endpoints;
   readonly clock: Clock;
 };
 
-export function appPages(parts: Parts): FastifyPluginAsync {
+export function appPages(parts: Parts): readonly FastifyPluginAsync[] {
   const { origin } = new URL(parts.endpoints.issuer);
-  return authorizePages({ ...parts, approvals: parts.config.APPROVALS, upstream: upstreamOf(parts), origin });
+  const staff = createStaffCookies({ sessions: createStaffSessions(parts), lifetimeMs: STAFF_SESSION_MS, origin });
+  const shared = { ...parts, keysOf: parts.keys.list, staff, origin };
+  return [authorizePages({ ...shared, approvals: parts.config.APPROVALS, upstream: upstreamOf(parts) }), staffPages(shared)];
 }
 
 /** Whether a patient's Consent permits something now. The patient is who is asked about. */

@@ -29,8 +29,8 @@ export type Enrolment = { readonly owner: string; readonly proofing: string; rea
 
 export type Enrolments = {
   /**
-   * `input`: `{ owner: "Patient/1" | "Organization/1", proofing }`. Throws AssentError: invalid-request, conflict (the patient has or had a key), forbidden (a
-   * custodian’s, without scope admin).
+   * `input`: `{ owner: "Patient/1" | "Organization/1" | "Practitioner/1", proofing }`. Throws AssentError: invalid-request, conflict (the patient has or had a
+   * key), forbidden (a custodian’s or a practitioner's, without scope admin).
    */
   issue(input: unknown, by: Caller): Promise<IssuedCode>;
   /** Undefined: no such code, used already, or run out. */
@@ -53,7 +53,8 @@ export function createEnrolments({ records, commit, clock, kids }: Deps): Enrolm
         readonly proofing: string;
       };
       const [, patient] = /^Patient\/(.+)$/.exec(owner) ?? [];
-      if (patient === undefined && !by.admin) throw new AssentError('forbidden', 'A custodian’s key is enrolled with scope "admin" only.');
+      if (patient === undefined && !by.admin)
+        throw new AssentError('forbidden', 'A key of a custodian or of staff is enrolled with scope "admin" only.');
       if (patient !== undefined && (await kids(owner)).length > 0) throw new AssentError('conflict', HAS_KEYS);
       const code = newCode();
       const expires = clock() + LIFETIME_MS;

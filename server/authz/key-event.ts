@@ -5,8 +5,8 @@
 import { decodeProtectedHeader } from 'jose';
 import { parseAssertion } from '../../ledger/webauthn.ts';
 
-/** What a key signs as. An Organization's is a custodian's unless it was registered as a requester's. */
-export type KeyRole = 'patient' | 'related-person' | 'custodian' | 'requester';
+/** What a key signs as. An Organization's is a custodian's unless it was registered as a requester's; a practitioner's signs its owner in, and no statement. */
+export type KeyRole = 'patient' | 'related-person' | 'custodian' | 'requester' | 'practitioner';
 
 export type PublicJwk =
   | { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }

@@ -8,10 +8,11 @@ import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import { type Check, isObject, issue, readObject, referenceTo, refuse, text } from './input.ts';
 import type { KeyRole, Passkey, PublicJwk } from './key-event.ts';
 
-const ownerTypes = ['Patient', 'Organization', 'RelatedPerson'];
+const staffTypes = ['Practitioner', 'PractitionerRole'];
+const ownerTypes = ['Patient', 'Organization', 'RelatedPerson', ...staffTypes];
 /** Handles: whether such a Patient is stored is neither asked nor told (consent.md §2, 23). */
 export const checkOwner = referenceTo(ownerTypes);
-export const checkPasskeyOwner = referenceTo(['Patient', 'Organization']);
+export const checkPasskeyOwner = referenceTo(['Patient', 'Organization', ...staffTypes]);
 export const checkLine: Check = text(/^(?=.*\S).{1,200}$/, 'must be a line of at most 200 characters');
 
 /** Throws AssentError('invalid-request'). */
@@ -41,7 +42,8 @@ export function readPasskey(stated: unknown): Passkey {
 
 function roleOf(owner: string): KeyRole {
   if (owner.startsWith('Patient/')) return 'patient';
-  return owner.startsWith('Organization/') ? 'custodian' : 'related-person';
+  if (owner.startsWith('Organization/')) return 'custodian';
+  return owner.startsWith('RelatedPerson/') ? 'related-person' : 'practitioner';
 }
 
 function checkJwk(value: unknown): string | undefined {

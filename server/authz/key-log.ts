@@ -98,8 +98,9 @@ export function createKeyLog(deps: KeyLogDeps): KeyLog {
   return {
     async register(input, by) {
       const key = readKey(input);
-      // Whoever enrols patients could otherwise make both signatures of a Consent.
-      if (key.role === 'custodian' && !by.admin) throw new AssentError('forbidden', 'The key of a custodian is registered with scope "admin" only.');
+      // Whoever enrols patients could otherwise make both signatures of a Consent, or see what a clinician sees.
+      if ((key.role === 'custodian' || key.role === 'practitioner') && !by.admin)
+        throw new AssentError('forbidden', 'The key of a custodian or of staff is registered with scope "admin" only.');
       return first(key, { by });
     },
     async enrol({ passkey, counter, ...sent }, { by, spends }) {

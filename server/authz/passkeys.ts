@@ -29,7 +29,7 @@ export type Passkeys = {
   /** PublicKeyCredentialRequestOptionsJSON: for any passkey of this server, whosever it is. */
   request(): object;
   /** Whose it is. `answer`: AuthenticationResponseJSON. Throws AssentError('forbidden'). */
-  signIn(answer: unknown): Promise<LoggedKey>;
+  signIn(answer: unknown, as?: 'patient' | 'practitioner'): Promise<LoggedKey>;
 };
 
 export type NewPasskey = { readonly jwk: PublicJwk; readonly passkey: Passkey };
@@ -84,12 +84,12 @@ export function createPasskeys({ records, keyLog, keys, enrolments, challenges, 
       requireHostName(rpId);
       return { challenge: challenges.issue(SIGN_IN), rpId, userVerification: 'required', timeout: TIMEOUT_MS, allowCredentials: [] };
     },
-    async signIn(answer) {
+    async signIn(answer, as = 'patient') {
       const assertion = parseAssertion(assertionText(answer) ?? '');
       const challenge = assertion && challengeOf(assertion);
       if (!assertion || challenge === undefined || !challenges.isOpen(challenge, SIGN_IN)) throw notSignedIn();
       const key = await keys.ofCredential(assertion.id);
-      if (!key || key.revoked || key.role !== 'patient' || key.passkey?.rpId !== rpId) throw notSignedIn();
+      if (!key || key.revoked || key.role !== as || key.passkey?.rpId !== rpId) throw notSignedIn();
       if (!isOwn(answer, handleOf(key.owner))) throw notSignedIn();
       if (!assertionHolds(assertion, key.jwk, { challenge: Buffer.from(challenge, 'base64url'), origin, rpId })) throw notSignedIn();
       if (!(await challenges.use(challenge)) || !(await countsUp(records, assertion.id, counterOf(assertion)))) throw notSignedIn();

@@ -6,7 +6,7 @@
 export type SigningKey = {
   readonly kid: string;
   readonly owner: string;
-  readonly role: 'patient' | 'related-person' | 'custodian' | 'requester';
+  readonly role: 'patient' | 'related-person' | 'custodian' | 'requester' | 'practitioner';
   readonly jwk:
     | { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }
     | { readonly kty: 'OKP'; readonly crv: 'Ed25519'; readonly x: string };

@@ -11,15 +11,28 @@ export type GuessLimit = {
   /** Throws AssentError('rate-limited') once there were too many failures within a minute. */
   check(): void;
   failed(): void;
+  /** Does what a guesser could try: `forbidden` counts as a failure. */
+  around<T>(work: () => Promise<T>): Promise<T>;
 };
 
 export function createGuessLimit(clock: Clock, most = 10): GuessLimit {
   let failures: number[] = [];
+  const check = (): void => {
+    failures = failures.filter((at) => at > clock() - WINDOW_MS);
+    if (failures.length >= most) throw new AssentError('rate-limited', [], { retryAfter: WINDOW_MS / 1000 });
+  };
+  const failed = (): void => void failures.push(clock());
   return {
-    check() {
-      failures = failures.filter((at) => at > clock() - WINDOW_MS);
-      if (failures.length >= most) throw new AssentError('rate-limited', [], { retryAfter: WINDOW_MS / 1000 });
+    check,
+    failed,
+    async around(work) {
+      check();
+      try {
+        return await work();
+      } catch (error) {
+        if (error instanceof AssentError && error.code === 'forbidden') failed();
+        throw error;
+      }
     },
-    failed: () => void failures.push(clock()),
   };
 }

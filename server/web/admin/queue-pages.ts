@@ -59,16 +59,7 @@ const keyScript = readFileSync(new URL('../assets/key-file.js', import.meta.url)
 
 /** What the pages' scripts ask for: JSON, errors as OperationOutcome. */
 export function queueScripts(app: FastifyInstance, page: ConsolePage, { custodians: { passkeys }, clock }: WebDependencies): void {
-  const guesses = createGuessLimit(clock);
-  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    guesses.check();
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof AssentError && error.code === 'forbidden') guesses.failed();
-      throw error;
-    }
-  };
+  const guarded = createGuessLimit(clock).around;
   app.get(KEY_SCRIPT_PATH, logged, (_request, reply) =>
     reply.headers({ 'x-content-type-options': 'nosniff', 'cache-control': 'no-cache' }).type('text/javascript; charset=utf-8').send(keyScript),
   );

@@ -112,6 +112,7 @@ export function signInChoice({ uid }: AppRequest, { upstream, language }: { read
 <p>${words.whoAreYou}</p>
 ${upstream ? html`<form method="post" action="/authorize/${uid}"><button name="answer" value="sign-in">${words.organization}</button></form>` : undefined}
 <p><a href="/patient/sign-in?next=/authorize/${uid}">${words.passkey}</a>${words.ownRecord}</p>
+<p><a href="/staff/sign-in?next=/authorize/${uid}">${words.staffPasskey}</a>${words.worksHere}</p>
 ${denyForm(uid, language)}`;
 }
 

@@ -18,6 +18,7 @@ import { patientWords } from '../patient/words.ts';
 import { createSessionCookie } from '../session-cookie.ts';
 import { answered, type Asked, countsOf, looked, type OwnRecord, runBy, signed } from './own-record.ts';
 import { type AppRequest, authorizePage, passkeyNeeded, signInChoice } from './page.ts';
+import type { StaffCookies } from './staff.ts';
 import { authorizeWords } from './words.ts';
 
 type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse };
@@ -38,6 +39,7 @@ export type AuthorizePages = OwnRecord & {
       }
     | undefined;
   readonly sessions: Pick<PatientCookies, 'find'>;
+  readonly staff: Pick<StaffCookies, 'find'>;
   /** Of our pages, as browsers see it. */
   readonly origin: string;
 };
@@ -101,10 +103,10 @@ export function authorizePages(pages: AuthorizePages): FastifyPluginAsync {
   };
 }
 
-/** Who signed in at the identity provider for this app; else the patient with a passkey. */
-async function personOf({ upstream, sessions }: AuthorizePages, { headers }: FastifyRequest, uid: string): Promise<Person | undefined> {
+/** Who signed in at the identity provider for this app; else by a passkey, the patient's or one of somebody who works here. */
+async function personOf({ upstream, sessions, staff }: AuthorizePages, { headers }: FastifyRequest, uid: string): Promise<Person | undefined> {
   const [session, elsewhere] = [await sessions.find(headers.cookie), await upstream?.userOf(uid)];
-  const user = elsewhere ?? session?.patient;
+  const user = elsewhere ?? session?.patient ?? (await staff.find(headers.cookie));
   return user === undefined ? undefined : { user, session: session?.patient === user ? session : undefined };
 }
 

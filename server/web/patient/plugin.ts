@@ -97,16 +97,7 @@ function doorRoutes(app: FastifyInstance, { sessions, keysOf, origin }: PasskeyP
 
 /** What the script asks for: JSON, errors as OperationOutcome. */
 function scriptRoutes(app: FastifyInstance, { passkeys, sessions, origin, clock }: PasskeyPages): void {
-  const guesses = createGuessLimit(clock, MOST_GUESSES);
-  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    guesses.check();
-    try {
-      return await work();
-    } catch (error) {
-      if (error instanceof AssentError && error.code === 'forbidden') guesses.failed();
-      throw error;
-    }
-  };
+  const guarded = createGuessLimit(clock, MOST_GUESSES).around;
   app.post<{ Body: Form }>('/patient/enrol/options', logged, async ({ body }, reply) =>
     told(reply, await guarded(() => passkeys.creation(body.get('code') ?? ''))),
   );
@@ -122,7 +113,7 @@ function scriptRoutes(app: FastifyInstance, { passkeys, sessions, origin, clock 
 }
 
 /** A path on this server; anything else leads nowhere, so that nobody is sent away from here by a link they trust. */
-function ownPath(path: unknown, origin: string): string | undefined {
+export function ownPath(path: unknown, origin: string): string | undefined {
   if (typeof path !== 'string' || !/^\/[A-Za-z0-9]/.test(path)) return undefined;
   return URL.parse(path, origin)?.origin === origin ? path : undefined;
 }

@@ -1,0 +1,127 @@
+/**
+ * A passkey for those who work here, where no identity provider signs them in: /staff/enrol by a one-time code, /staff/sign-in.
+ * Invariant: as for patients: forms of our own pages only, a code never in a URL, and one refusal for everything.
+ */
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../clock.ts';
+import { acceptForms, type Form } from '../forms.ts';
+import { createGuessLimit } from '../guess-limit.ts';
+import { type Html, html } from '../html.ts';
+import { languageOf } from '../language.ts';
+import { page, scriptedHeaders } from '../layout.ts';
+import { tellErrorsTo } from '../patient/errors.ts';
+import { answerIn, told } from '../patient/own-keys.ts';
+import { ownPath } from '../patient/plugin.ts';
+import { SCRIPT_PATH } from '../patient/passkeys.ts';
+import { patientWords } from '../patient/words.ts';
+import { createSessionCookie } from '../session-cookie.ts';
+import { authorizeWords } from './words.ts';
+
+export type StaffCookies = {
+  /** Resolves with the Set-Cookie header. */
+  start(key: { readonly kid: string }): Promise<string>;
+  /** Who is signed in, as a reference. */
+  find(cookieHeader: string | undefined): Promise<string | undefined>;
+};
+
+type SessionStore = { start(key: { readonly kid: string }): Promise<string>; find(secret: string): Promise<string | undefined> };
+type Cookies = { readonly sessions: SessionStore; readonly lifetimeMs: number; readonly origin: string };
+
+/** Lax, as for patients: an app that sends its user here comes from elsewhere. */
+export function createStaffCookies({ sessions, lifetimeMs, origin }: Cookies): StaffCookies {
+  const cookie = createSessionCookie('assent-staff', { sameSite: 'Lax', secure: origin.startsWith('https:') });
+  return {
+    start: async (key) => cookie.holding(await sessions.start(key), lifetimeMs),
+    async find(header) {
+      const secret = cookie.read(header);
+      return secret === undefined ? undefined : sessions.find(secret);
+    },
+  };
+}
+
+export type StaffPages = {
+  /** What the authorization room offers; `answer`: JSON of a PublicKeyCredential. */
+  readonly passkeys: {
+    creation(code: string): Promise<object>;
+    enrol(code: string, answer: unknown): Promise<unknown>;
+    request(): object;
+    signIn(answer: unknown, as: 'practitioner'): Promise<{ readonly kid: string }>;
+  };
+  readonly staff: Pick<StaffCookies, 'start'>;
+  readonly origin: string;
+  readonly clock: Clock;
+};
+
+const logged = { config: { interaction: 'authorize' } };
+const FORM_BYTES = 32_768;
+const MOST_GUESSES = 60;
+
+export function staffPages(pages: StaffPages): FastifyPluginAsync {
+  return async (app) => {
+    acceptForms(app, pages.origin, FORM_BYTES);
+    tellErrorsTo(app);
+    app.get('/staff/enrol', logged, async (request, reply) => show(pages, request, reply, enrolPage));
+    app.get<{ Querystring: { next?: unknown; enrolled?: unknown } }>('/staff/sign-in', logged, async (request, reply) => {
+      const { next, enrolled } = request.query;
+      const given = { next: ownPath(next, pages.origin), enrolled: enrolled !== undefined };
+      return show(pages, request, reply, (words) => signInPage(words, given));
+    });
+    scriptRoutes(app, pages);
+  };
+}
+
+type Words = (typeof authorizeWords)['en'];
+type Page = { readonly title: string; readonly content: Html };
+
+function show({ origin }: StaffPages, { headers }: FastifyRequest, reply: FastifyReply, make: (words: Words) => Page): FastifyReply {
+  const language = languageOf(headers);
+  const { title, content } = make(authorizeWords[language]);
+  return reply
+    .headers({ ...scriptedHeaders(origin + SCRIPT_PATH), vary: 'Accept-Language, Cookie' })
+    .send(page(title, content, { language, words: patientWords[language] }));
+}
+
+const problem: Html = html`<p class="bad" role="alert" data-passkey-problem></p>`;
+const script: Html = html`<script src="${SCRIPT_PATH}" defer></script>`;
+
+function enrolPage({ staff }: Words): Page {
+  const content = html`<p>${staff.intro}</p>
+<form method="post" action="/staff/enrol" data-passkey="enrol">
+<label for="code">${staff.code}</label>
+<input id="code" name="code" required maxlength="40" placeholder="XXXX-XXXX-XXXX" autocomplete="off" autocapitalize="characters" spellcheck="false">
+${problem}
+<button>${staff.enrol}</button>
+</form>
+<p class="soft">${staff.once}</p>
+${script}`;
+  return { title: staff.enrolTitle, content };
+}
+
+function signInPage({ staff, passkey }: Words, { next, enrolled }: { readonly next: string | undefined; readonly enrolled: boolean }): Page {
+  const content = html`${enrolled ? html`<p class="good" role="status">${staff.enrolled}</p>` : undefined}
+<form method="post" action="/staff/sign-in" data-passkey="sign-in">
+${next === undefined ? undefined : html`<input type="hidden" name="next" value="${next}">`}
+${problem}
+<button>${passkey}</button>
+</form>
+<p>${staff.none} <a href="/staff/enrol">${staff.register}</a>.</p>
+${script}`;
+  return { title: staff.title, content };
+}
+
+/** What the script asks for: JSON, errors as OperationOutcome. */
+function scriptRoutes(app: FastifyInstance, { passkeys, staff, origin, clock }: StaffPages): void {
+  const guarded = createGuessLimit(clock, MOST_GUESSES).around;
+  app.post<{ Body: Form }>('/staff/enrol/options', logged, async ({ body }, reply) =>
+    told(reply, await guarded(() => passkeys.creation(body.get('code') ?? ''))),
+  );
+  app.post<{ Body: Form }>('/staff/enrol', logged, async ({ body }, reply) => {
+    await guarded(() => passkeys.enrol(body.get('code') ?? '', answerIn(body)));
+    return told(reply, { location: '/staff/sign-in?enrolled' });
+  });
+  app.post('/staff/sign-in/options', logged, async (_request, reply) => told(reply, passkeys.request()));
+  app.post<{ Body: Form }>('/staff/sign-in', logged, async ({ body }, reply) => {
+    const cookie = await guarded(async () => staff.start(await passkeys.signIn(answerIn(body), 'practitioner')));
+    return told(reply.header('set-cookie', cookie), { location: ownPath(body.get('next'), origin) ?? '/' });
+  });
+}
