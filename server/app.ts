@@ -118,7 +118,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const registry = createRegistry(nudging, { clock, config, anchoring, recorder, server });
   const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark, parameters });
   if (await keepLabelled({ ...nudging, jobs, labelling }, isNew)) warn(STALE_LABELS);
-  const notices = await createNotices({ config, records: engine.records, endpoints, clock, log: server.log });
+  const notices = await createNotices({ config, engine: nudging, endpoints, recorder, clock, log: server.log });
   const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling, notices };
   const gateFor = buildGate(nudging, gates);
   const background = inBackground([jobs, expiringRequests(gateFor, server.log), notices.sending]);

@@ -14,6 +14,14 @@ const list = (text: string): readonly string[] =>
     .map((s) => s.trim())
     .filter((s) => s !== '');
 
+function smtp(text: string): string {
+  if (text === '') return '';
+  const { protocol, hostname, password } = new URL(text);
+  if ((protocol !== 'smtp:' && protocol !== 'smtps:') || hostname === '') throw new Error('must be smtp:// or smtps:// and a host');
+  if (password !== '') throw new Error('must not hold the password; ASSENT_SMTP_PASSWORD_PATH names a file with it');
+  return text;
+}
+
 function integer(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -289,6 +297,20 @@ const settings = {
     meaning: 'With NOTICE_WEBHOOK: file with the secret it is signed with, 24 to 64 bytes in base64, perhaps after whsec_.',
     parse: (text: string) => (text === '' ? '' : resolve(text)),
   },
+  SMTP_URL: {
+    fallback: '',
+    type: 'URL',
+    meaning:
+      'Mail relay by which patients and organizations are told that there is something to look at: smtp://user@host or smtps://user@host. Empty: none.',
+    parse: smtp,
+  },
+  SMTP_FROM: { fallback: '', type: 'address', meaning: 'With SMTP_URL: whom mail is from.', parse: String },
+  SMTP_PASSWORD_PATH: {
+    fallback: '',
+    type: 'path',
+    meaning: 'With a user in SMTP_URL: file with the password.',
+    parse: (text: string) => (text === '' ? '' : resolve(text)),
+  },
   CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
   LOG_LEVEL: {
     fallback: 'info',
@@ -328,6 +350,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if (config.SIGNER !== '' && config.SIGNER_SECRET_PATH === '') throw new Error('ASSENT_SIGNER needs ASSENT_SIGNER_SECRET_PATH.');
   if (config.ALARM_WEBHOOK !== '' && config.ALARM_SECRET_PATH === '') throw new Error('ASSENT_ALARM_WEBHOOK needs ASSENT_ALARM_SECRET_PATH.');
   if (config.NOTICE_WEBHOOK !== '' && config.NOTICE_SECRET_PATH === '') throw new Error('ASSENT_NOTICE_WEBHOOK needs ASSENT_NOTICE_SECRET_PATH.');
+  if (config.SMTP_URL !== '' && !config.SMTP_FROM.includes('@')) throw new Error('ASSENT_SMTP_URL needs ASSENT_SMTP_FROM.');
+  if (/@/.test(config.SMTP_URL) && config.SMTP_PASSWORD_PATH === '') throw new Error('A user in ASSENT_SMTP_URL needs ASSENT_SMTP_PASSWORD_PATH.');
   return config;
 }
 

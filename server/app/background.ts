@@ -28,7 +28,7 @@ export function expiringRequests(gateFor: GateFor, log: Pick<FastifyInstance['lo
 }
 
 /** Whoever does what nobody asked for. */
-const SERVER: Caller = {
+export const SERVER: Caller = {
   client: 'server',
   actor: 'Device/assent-server',
   purpose: 'HOPERAT',

@@ -108,6 +108,7 @@ export const walledPackages: Readonly<Record<string, RegExp>> = {
   'openid-client': /^server\/authz\/upstream\.ts$/,
   '@simplewebauthn/server': /^server\/authz\/passkeys\.ts$/,
   '@simplewebauthn/server/helpers': /^server\/authz\/passkeys\.ts$/,
+  nodemailer: /^server\/notices\/mail\.ts$/,
   'tar-stream': /^server\/validation\/packages\/archive\.ts$/,
   saxes: /^server\/fhir\/xml\//,
 };

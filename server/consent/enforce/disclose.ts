@@ -225,7 +225,7 @@ export function twofold(sent: Act, concerned: readonly string[]): { readonly act
 
 /** Resolves with the ids of the events, or undefined when a guard did not hold and nothing was recorded. */
 export async function commitActs(
-  deps: Disclosure,
+  deps: Pick<Disclosure, 'record' | 'resources' | 'logRow'>,
   acts: readonly { readonly act: Act; readonly own: boolean }[],
   guards: readonly Guard[],
 ): Promise<string[] | undefined> {
