@@ -103,7 +103,16 @@ export async function claimsFor(
   const asked: unknown = ctx.oidc.body?.['purpose_of_use'];
   if (asked !== undefined && asked !== purpose) throw new errors.InvalidRequest('purpose_of_use is not the one that was approved');
   const launch = launchClaims({ grant, user, ...(context.patient === undefined ? {} : { patient: context.patient }) });
-  return { actor: actorFor(user, actor), purpose, chooses_ids: false, reg: generation, ...launch };
+  const beside = scopeBeside(ctx);
+  return { actor: actorFor(user, actor), purpose, chooses_ids: false, reg: generation, ...launch, ...(beside === '' ? {} : { beside }) };
+}
+
+/** What is granted beside what the token opens: openid, fhirUser, launch/patient, …, as far as this request asks for it. */
+export function scopeBeside({ oidc }: KoaContextWithOIDC): string {
+  const { Grant: grant, AuthorizationCode: code, RefreshToken: refresh } = oidc.entities;
+  const asked = oidc.params?.['scope'];
+  const words = typeof asked === 'string' ? new Set(asked.split(' ')) : (refresh ?? code)?.scopes;
+  return words === undefined ? '' : (grant?.getOIDCScopeFiltered(words) ?? '');
 }
 
 /** A clinician's app sees what is permitted to the clinician; a patient's app is somebody else than the patient, and needs a Consent of its own. */
@@ -112,6 +121,11 @@ function actorFor(user: string, registered: string): string {
 }
 
 export type ApprovalsDeps = { readonly records: RecordStore; readonly consentStands: ConsentStands };
+
+/** What the token response said beside the token. */
+export async function contextOf(records: RecordStore, grant: string): Promise<Context> {
+  return ((await records.get(APPROVED, grant))?.value as Approved | undefined)?.context ?? {};
+}
 
 /** Throws InvalidGrant when it is over, or the Consent it lives with is. */
 export async function approvedOf({ records, consentStands }: ApprovalsDeps, grant: string): Promise<Approved> {

@@ -7,7 +7,7 @@
 import { decodeJwt } from 'jose';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import type { Endpoints } from './endpoints.ts';
-import { type ApprovalsDeps, approvedOf } from './permissions.ts';
+import { type ApprovalsDeps, approvedOf, contextOf, scopeBeside } from './permissions.ts';
 import type { Authenticator } from './token.ts';
 
 export type TokenAnswersDeps = ApprovalsDeps & { readonly endpoints: Endpoints; readonly authenticate: Authenticator['authenticate'] };
@@ -46,30 +46,31 @@ function answer(ctx: KoaContextWithOIDC, body: object | ''): void {
 
 /** Scopes that are about the person and the launch are granted too, and so named; the access token itself carries what it opens. */
 async function addContext(ctx: KoaContextWithOIDC, deps: TokenAnswersDeps): Promise<void> {
-  const { AccessToken: token, Grant: grant, AuthorizationCode: code, RefreshToken: refresh } = ctx.oidc.entities;
-  const source = refresh ?? code;
-  if (token?.grantId === undefined || !grant || !source) return;
+  const { AccessToken: token, Grant: grant } = ctx.oidc.entities;
+  if (token?.grantId === undefined || !grant) return;
   const { context } = await approvedOf(deps, token.grantId);
-  const asked = ctx.oidc.params?.['scope'];
-  const words = typeof asked === 'string' ? new Set(asked.split(' ')) : source.scopes;
-  const scope = [grant.getOIDCScopeFiltered(words), token.scope ?? ''].filter((part) => part !== '').join(' ');
-  ctx.body = { ...(ctx.body as object), scope, ...context };
+  ctx.body = { ...(ctx.body as object), scope: together(scopeBeside(ctx), token.scope), ...context };
 }
 
-/** `client`: who asks; undefined: anybody's token may be told of. */
+function together(...scopes: readonly unknown[]): string {
+  return scopes.filter((scope) => typeof scope === 'string' && scope !== '').join(' ');
+}
+
+/** As the token response had it: scope, and the context of the launch. `client`: who asks; undefined: anybody's token may be told of. */
 export async function introspect(
-  { authenticate, endpoints }: Omit<TokenAnswersDeps, keyof ApprovalsDeps>,
+  { authenticate, endpoints, records }: Omit<TokenAnswersDeps, 'consentStands'>,
   token: string,
   client: string | undefined,
 ): Promise<object> {
   const caller = await authenticate({ headers: { authorization: `Bearer ${token}` } }).catch(() => undefined);
   if (!caller || (client !== undefined && caller.client !== client)) return { active: false };
-  const { scope, client_id, exp, iat, iss, aud, jti, sub } = decodeJwt(token);
-  const { user, patient } = caller.launch ?? {};
+  const { scope, beside, client_id, exp, iat, iss, aud, jti, sub } = decodeJwt(token);
+  const { launch } = caller;
   return {
+    ...(launch ? { fhirUser: `${endpoints.fhir}/${launch.user}`, ...(await contextOf(records, launch.grant)) } : {}),
     active: true,
     token_type: 'Bearer',
-    scope,
+    scope: together(beside, scope),
     client_id,
     exp,
     iat,
@@ -77,8 +78,6 @@ export async function introspect(
     aud,
     jti,
     sub,
-    ...(user === undefined ? {} : { fhirUser: `${endpoints.fhir}/${user}` }),
-    ...(patient === undefined ? {} : { patient }),
   };
 }
 

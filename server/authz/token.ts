@@ -125,7 +125,7 @@ function readClaims(claims: Readonly<Record<string, unknown>>): VerifiedToken {
   };
   const words = text('scope').split(' ');
   const launch = claims['grant'] === undefined ? undefined : launchOf(text, claims['patient'] !== undefined);
-  const scopes = words.flatMap((word) => parseScope(word) ?? []);
+  const scopes = [...words, ...ownResource(claims, launch)].flatMap((word) => parseScope(word) ?? []);
   // What is bound to a person or a patient means nothing, rather than everything, where none is named.
   if (scopes.some(({ context }) => (context !== 'system' && !launch) || (context === 'patient' && launch?.patient === undefined))) throw refused();
   const roles = words.flatMap((word) => roleOf(word) ?? []);
@@ -144,6 +144,12 @@ function readClaims(claims: Readonly<Record<string, unknown>>): VerifiedToken {
   const expires = Number(claims['exp']) * 1000;
   const opened = claims['break_glass'] === undefined ? {} : { breakGlass: { patient: text('break_glass'), until: expires } };
   return { caller: Object.freeze({ ...caller, ...opened }), generation: text('reg'), expires };
+}
+
+/** Scope fhirUser: to read the resource of who is signed in, and no other of its type. */
+function ownResource({ beside }: Readonly<Record<string, unknown>>, launch: Launch | undefined): readonly string[] {
+  const [type, id] = launch && typeof beside === 'string' && beside.split(' ').includes('fhirUser') ? launch.user.split('/') : [];
+  return type === undefined || id === undefined ? [] : [`user/${type}.r?_id=${id}`];
 }
 
 function launchOf(text: (name: string) => string, hasPatient: boolean): Launch {

@@ -20,6 +20,7 @@ beforeAll(async () => {
     observation('o1', 'Patient/1'),
     observation('o2', 'Patient/2'),
     { resourceType: 'Practitioner', id: '7' },
+    { resourceType: 'Practitioner', id: '8' },
   ])
     await put(bench.server, resource);
 });
@@ -48,7 +49,11 @@ async function letIn(config: oidc.Configuration, scope = SCOPE) {
   return oidc.authorizationCodeGrant(config, back.url, checks);
 }
 
-const read = async (token: string, path: string) => (await fetch(`${bench.fhir}/${path}`, { headers: { authorization: `Bearer ${token}` } })).status;
+async function read(token: string, path: string): Promise<number> {
+  const response = await fetch(`${bench.fhir}/${path}`, { headers: { authorization: `Bearer ${token}` } });
+  await response.arrayBuffer();
+  return response.status;
+}
 
 type Credential = readonly [name: string, register: () => Promise<oidc.Configuration>];
 const credentials: readonly Credential[] = [
@@ -75,7 +80,8 @@ describe('openid-client', () => {
   test.each(credentials)('of an app %s: code, ID token, refresh, introspection, revocation', async (_, register) => {
     const config = await register();
     const tokens = await letIn(config);
-    expect(tokens.claims()).toMatchObject({ iss: bench.origin, sub: 'Practitioner/7', fhirUser: `${bench.fhir}/Practitioner/7` });
+    const who = { iss: bench.origin, sub: 'Practitioner/7', fhirUser: `${bench.fhir}/Practitioner/7` };
+    expect(tokens.claims()).toMatchObject(who);
     expect([tokens.scope, tokens['patient'], tokens.expiresIn()]).toEqual([SCOPE, '1', expect.closeTo(600, -1)]);
     expect([await read(tokens.access_token, 'Patient/1'), await read(tokens.access_token, 'Observation/o2')]).toEqual([200, 404]);
 
@@ -83,12 +89,31 @@ describe('openid-client', () => {
     expect([refreshed['patient'], refreshed.scope]).toEqual(['1', SCOPE]);
     expect(refreshed.refresh_token).not.toBe(tokens.refresh_token);
     expect(await read(refreshed.access_token, 'Patient/1')).toBe(200);
-    expect(await oidc.tokenIntrospection(config, refreshed.access_token)).toMatchObject({ active: true, patient: '1', iss: bench.origin });
+    const told = { active: true, scope: SCOPE, client_id: config.clientMetadata().client_id, patient: '1', ...who };
+    expect(await oidc.tokenIntrospection(config, refreshed.access_token)).toMatchObject(told);
 
     await oidc.tokenRevocation(config, String(refreshed.refresh_token));
     expect(await oidc.tokenIntrospection(config, refreshed.access_token)).toEqual({ active: false });
     expect(await read(refreshed.access_token, 'Patient/1')).toBe(401);
     await expect(oidc.refreshTokenGrant(config, String(refreshed.refresh_token))).rejects.toMatchObject({ error: 'invalid_grant' });
+  });
+
+  test('reads who signed in, by scope fhirUser, and nobody else; without it not even them', async () => {
+    const config = await discover((await registerApp(bench)).id, oidc.None());
+    const tokens = await letIn(config, 'openid fhirUser launch/patient patient/Observation.rs');
+    const token = tokens.access_token;
+    expect(await read(token, String(tokens.claims()?.['fhirUser']).slice(`${bench.fhir}/`.length))).toBe(200);
+    const others = [
+      'Practitioner/8',
+      'Practitioner/none',
+      'Practitioner?_id=7',
+      'Practitioner',
+      'Patient/1',
+      'Observation?_include=Observation:performer',
+    ];
+    expect(await Promise.all(others.map((path) => read(token, path)))).toEqual([404, 404, 403, 403, 403, 200]);
+    const plain = await letIn(config, 'openid launch/patient patient/Observation.rs');
+    expect(await read(plain.access_token, 'Practitioner/7')).toBe(403);
   });
 
   test('reads scopes of version 1', async () => {

@@ -289,7 +289,7 @@ describe('introspection and revocation', () => {
       active: true,
       client_id: app.id,
       patient: '1',
-      scope: 'patient/*.rs',
+      scope: 'offline_access patient/*.rs',
       fhirUser: `${bench.fhir}/Practitioner/7`,
     });
     expect((await postToken(bench, other, { token }, 'introspect')).json).toEqual({ active: false });
@@ -342,6 +342,8 @@ describe('EHR launch', () => {
     const launch = String(opened.json['launch']);
     const { json } = await launchApp(bench, app, { scope, more: { launch } });
     expect(json).toMatchObject({ ...context, patient: '1', encounter: 'e1' });
+    const told = await postToken(bench, app, { token: String(json['access_token']) }, 'introspect');
+    expect(told.json).toMatchObject({ ...context, patient: '1', encounter: 'e1', scope });
     const { url } = await openBrowser().visit(authorizeUrl(bench, app, { scope, launch }).address);
     expect(url.searchParams.get('error')).toBe('invalid_request');
   });
