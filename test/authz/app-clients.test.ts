@@ -102,7 +102,8 @@ describe('openid-client', () => {
     const config = await discover((await registerApp(bench)).id, oidc.None());
     const tokens = await letIn(config, 'openid fhirUser launch/patient patient/Observation.rs');
     const token = tokens.access_token;
-    expect(await read(token, String(tokens.claims()?.['fhirUser']).slice(`${bench.fhir}/`.length))).toBe(200);
+    expect(tokens.claims()?.['fhirUser']).toBe(`${bench.fhir}/Practitioner/7`);
+    expect(await read(token, 'Practitioner/7')).toBe(200);
     const others = [
       'Practitioner/8',
       'Practitioner/none',

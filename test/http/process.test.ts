@@ -1,5 +1,7 @@
 /** The server as a process of its own: what it acknowledged survives kill -9, one process owns a folder, a stop drains, a bad setting is a sentence. */
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -104,6 +106,20 @@ describe('a server process', patience, () => {
       const [{ status }, code] = await Promise.all([answer, owner.end('SIGTERM')]);
       expect([status, code]).toEqual([200, 0]);
     }
+  });
+
+  it('waits for nobody who connected and said nothing', async () => {
+    const running = await launch();
+    const silent = connect(Number(port), '127.0.0.1');
+    await once(silent, 'connect');
+    // A second one that is answered: the server has met both by then.
+    expect(await ready(running)).toBe(200);
+    const gone = once(silent, 'close');
+    const began = performance.now();
+    expect(await running.end('SIGTERM')).toBe(0);
+    await gone;
+    // Node gives up on them after a minute.
+    expect(performance.now() - began).toBeLessThan(30_000);
   });
 });
 
