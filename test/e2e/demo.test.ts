@@ -64,7 +64,7 @@ test('the insurer’s app is let in by what is printed, sees the record, and is 
 
   // The passkey is this tab's: so it goes there and back, where a person opens a second one.
   await page.goto(consents);
-  await page.getByRole('button', { name: 'Read it' }).first().click();
+  await page.getByRole('button', { name: 'Read or withdraw' }).click();
   await page.getByRole('button', { name: 'Withdraw with your passkey' }).click();
   await page.getByText('Withdrawn.').waitFor();
   expect(complaints).toEqual([]);
