@@ -56,15 +56,16 @@ type Shown = { readonly title: string; readonly content: Html /** The absolute U
 
 export function showTo(session: Session, reply: FastifyReply, { title, content, script }: Shown): FastifyReply {
   const headers = script === undefined ? pageHeaders : scriptedHeaders(script);
-  return reply.headers(headers).send(page(title, content, frameOf(session)));
+  return reply.headers(headers).send(page(title, content, frameOf(session, reply.request.routeOptions.url)));
 }
 
-function frameOf({ caller, formToken }: Session): Frame {
+/** `at`: the path of the page. */
+function frameOf({ caller, formToken }: Session, at: string | undefined): Frame {
   const items = pages.filter(([endpoint]) => mayDo(endpoint, caller)).map(([endpoint, title]) => [endpoint.slice('GET '.length), title] as const);
   return {
     language: 'en',
     words: patientWords.en,
-    before: html`<nav aria-label="Console"><ul class="menu">${items.map(([path, title]) => html`<li><a href="${path}">${title}</a></li>`)}</ul></nav>`,
+    before: html`<nav aria-label="Console"><ul class="menu">${items.map(([path, title]) => html`<li><a href="${path}" ${path === at ? html`aria-current="page"` : undefined}>${title}</a></li>`)}</ul></nav>`,
     after: html`<form method="post" action="/console/sign-out">
 <p class="soft">Signed in as ${caller.client}: ${dutiesOf(caller).join(', ')}.</p>
 <input type="hidden" name="token" value="${formToken}">

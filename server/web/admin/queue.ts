@@ -72,7 +72,7 @@ ${waysToSign(session, keys, { name: 'approve', statement, consent, button: 'Appr
 <p>Whoever asked is not told by whom, nor why. Sign within ten minutes.</p>
 ${waysToSign(session, keys, { name: 'refuse', statement: refusal, consent, button: 'Refuse', how: 'attached' })}
 <p><a href="/console/queue">All that waits</a></p>
-<script src="${SCRIPT_PATH}" defer></script><script src="${KEY_SCRIPT_PATH}" defer></script>`;
+<script src="${SCRIPT_PATH}" defer></script><script type="module" src="${KEY_SCRIPT_PATH}"></script>`;
 }
 
 type Signing = {
@@ -134,11 +134,12 @@ ${fieldsOf(session, signing)}
 </form>`;
 }
 
-export function passkeyPage({ caller }: Session): Html {
+export function passkeyPage({ caller, formToken }: Session): Html {
   return html`<p>With it you sign for <code>${caller.actor}</code>. An administrator issues the code: <code>POST /admin/enrolments</code> with the Organization as its owner.</p>
 <form method="post" action="/console/passkey" data-passkey="enrol">
 <label for="code">The code you were given</label>
 <input id="code" name="code" required maxlength="40" placeholder="XXXX-XXXX-XXXX" autocomplete="off" autocapitalize="characters" spellcheck="false">
+<input type="hidden" name="token" value="${formToken}">
 ${passkeyProblem()}
 <button>Register a passkey</button>
 </form>

@@ -26,7 +26,7 @@ export function clientsPage({ formToken }: Session, clients: readonly ListedClie
 <dt>Acts for</dt><dd>${text(client['actor'])}</dd>
 <dt>Scope</dt><dd><code>${text(client['scope'])}</code></dd>
 <dt>Purposes</dt><dd>${text(client['purposes'])}</dd>
-<dt>Proves itself</dt><dd>${text(client['token_endpoint_auth_method'])}</dd>
+<dt>Signs in by</dt><dd>${text(client['token_endpoint_auth_method'])}</dd>
 </dl>
 </li>`,
   )}</ol>

@@ -2,7 +2,7 @@
  * Signing with a key file in the browser: the file is read here, and nothing of it is sent. https://www.rfc-editor.org/rfc/rfc7515,
  * https://www.rfc-editor.org/rfc/rfc7638
  *
- * A form says in data-key-file how it is signed: `detached` (the statement is sent beside) or `attached`; its field "statement" is what is signed, its field
+ * A module, for its names are not those of the other script on the page. A form says in data-key-file how it is signed: `detached` (the statement is sent beside) or `attached`; its field "statement" is what is signed, its field
  * "jws" takes the signature.
  */
 const encoded = (bytes) =>
