@@ -122,7 +122,9 @@ function policyIn(text: string): Policy | string | undefined {
 function check(text: string): Verdict {
   const policy = policyIn(find('trust').value);
   if (typeof policy === 'string') return { kind: 'unreadable', reason: `Whom you trust: ${policy}` };
-  return verifyReceipt(text, policy ? { policy } : {});
+  // Without a zone it is read as the reader’s own time. ECMA-262 §21.4.1.32
+  const inForceAt = Date.parse(find('in-force').value);
+  return verifyReceipt(text, { ...(policy ? { policy } : {}), ...(Number.isNaN(inForceAt) ? {} : { inForceAt }) });
 }
 
 async function verifyFile(file: Blob): Promise<void> {

@@ -110,6 +110,24 @@ describe('the page that proves receipts', () => {
     await context.close();
   });
 
+  test('refutes what does not show that its Consents were in force when the reader says', async () => {
+    const { context, page, outside } = await open();
+    const vector = (name: RegExp) => vectors.find((each) => name.test(each.name))?.file ?? expect.fail();
+    const [stands, replaced] = [vector(/place nothing had taken/), vector(/was replaced after it was used/)];
+    const demand = (instant: string) => page.getByLabel('In force at this time or later').fill(instant);
+    await demand('2024-05-25T12:00');
+    expect(await verdictOf(page, stands)).toBe('proven');
+    expect(await page.locator('#result').innerText()).toContain('was in force when AuditEvent/');
+    for (const file of [replaced, genuine]) expect(await verdictOf(page, file)).toBe('refuted');
+    await demand('2024-06-05T12:00');
+    expect(await verdictOf(page, stands)).toBe('refuted');
+    expect(await page.locator('#result').innerText()).toContain('and not later');
+    await demand('');
+    for (const file of [stands, replaced, genuine]) expect(await verdictOf(page, file)).toBe('proven');
+    expect(outside).toEqual([]);
+    await context.close();
+  });
+
   test('takes no markup from a file', async () => {
     const { context, page, outside } = await open();
     const hostile = (vectors[0]?.file ?? '').replaceAll('Organization/insurer', '<img src=x onerror=alert(1)>');
