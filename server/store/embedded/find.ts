@@ -8,7 +8,7 @@ import { type Choice, headsOf, isIndexed } from '../driver.ts';
 import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import { createTally, isMore } from '../tally.ts';
-import { checkOf, collect, COUNTED_AS_ONE, inOrder, type Ordered, pick, readingFor, type Through, wholeOf } from './candidates.ts';
+import { checkOf, collect, COUNTED_AS_ONE, inOrder, type Ordered, pick, readingFor, sizeOf, type Through, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
 import { keysAt, resourceAt } from './rows.ts';
@@ -33,7 +33,7 @@ export function findRows(database: Database, query: Query, pace?: Pace): FindRes
       // A full page is an answer even over budget: whether more follows is left to the next page.
       if (!total || query.after || one === OVER_BUDGET || !through.all || countInIndex(database, { ...query, ...total })) return page(apart());
       counting = meter.another(total.budget);
-      expect(counting, through.choice, total);
+      expect(database, counting, { type: query.type, choice: through.choice, counting: total });
     }
     if (one === OVER_BUDGET) return counting ? page(tally.total(false)) : overBudget(database, query, meter);
     tally.add(one.entry.row?.keys ?? one.entry.keys);
@@ -70,10 +70,23 @@ function totalApart(database: Database, { type, where, scope, total }: Query, me
   return { count: counted.total, exact: counted.kind === 'count', ...(counted.named && { named: counted.named }) };
 }
 
-/** Before a walk is gone on with to its end. */
-function expect(meter: Meter, choice: Choice | undefined, { most = Number.POSITIVE_INFINITY }: Counting): void {
-  meter.expect(Math.min(choice?.size ?? 0, most));
+/** So many entries are worth looking at before a walk to see whether it is long. */
+const LOOKED_AHEAD = 2_000;
+
+/** Before a walk is gone on with to its end: what turns out long is begun again elsewhere. A choice that was the only one has not been measured. */
+function expect(database: Database, meter: Meter, { type, choice, counting }: Expected): void {
+  if (!choice) return;
+  const { most = Number.POSITIVE_INFINITY } = counting;
+  const sizes = choice.size > 0 ? [choice.size] : choice.drivers.map((driver) => sizeOf(database, type, driver, LOOKED_AHEAD));
+  meter.expect(
+    Math.min(
+      sizes.reduce((sum, size) => sum + size, 0),
+      most,
+    ),
+  );
 }
+
+type Expected = { readonly type: string; readonly choice: Choice | undefined; readonly counting: Counting };
 
 function overBudget(database: Database, { type, where, scope }: CountQuery, meter: Meter): OverBudget {
   return { kind: 'budget', walked: meter.walked(), by: headsOf(pick(database, type, wholeOf(where, scope))) };
@@ -92,7 +105,7 @@ export function count(database: Database, query: CountQuery, meter: Meter, cap =
   database.trace?.way(indexed ? 'counted in the index alone' : 'all matches counted');
   if (indexed) return { kind: 'count', total: indexed(cap, meter) };
   const choice = pick(database, type, whole);
-  expect(meter, choice, query);
+  expect(database, meter, { type, choice, counting: { most: Math.min(cap, query.most ?? cap) } });
   const check = readingFor(query, checkOf(choice ? choice.rest : whole, database.trace));
   const everything = { type, backward: false, after: undefined, ...check };
   for (const entry of choice ? collect(database, type, choice, { ...check, deleted: false }) : walkType(database, everything)) {
