@@ -13,6 +13,7 @@ import { type Client, createSession, enrolKey, type Json, type Key, type Session
 import { freePort } from '../../server/commands/serve.ts';
 import { readConfig } from '../../server/config.ts';
 import { approve, askFor, type Asked, refuse, type Task, toldOf } from '../support/consent-requests.ts';
+import { freshKey, rotate } from '../support/key-ceremony.ts';
 import { startReplicaSet } from '../support/mongod.ts';
 import { ADMIN_SCOPE, HOSPITAL, organization, patient, put, type RealServer, register, startRealServer, termsOf } from '../support/real-server.ts';
 import { launchServer } from '../support/server-process.ts';
@@ -55,7 +56,7 @@ describe('of a request', () => {
   let admin: Session;
   let counter = 0;
   beforeAll(async () => {
-    server = await startRealServer(settings);
+    server = await startRealServer({ ...settings, ASSENT_BREAK_GLASS_ACTORS: 'Practitioner/er' });
     for (const reference of [HOSPITAL, INSURER]) await put(server, organization(reference));
     client = (await register(server, { actor: INSURER })).client;
     custodian = await enrolKey(server.admin, HOSPITAL);
@@ -101,6 +102,18 @@ describe('of a request', () => {
     await server.restart();
     admin = await createSession(server.bootstrap, server.bootstrap.admin, ADMIN_SCOPE);
     await told('custodian', 'patient', 'requester', 'requester');
+  }, 60_000);
+
+  it('and of a glass that was broken, and of a key that was replaced, tells the patient', async () => {
+    const made = await asked();
+    await told('custodian', 'patient');
+    const reference = made.key.owner;
+    const er = (await register({ admin, bootstrap: server.bootstrap }, { actor: 'Practitioner/er' })).session;
+    const reason = { resourceType: 'Parameters', parameter: [{ name: 'reason', valueString: 'brought in unconscious' }] };
+    expect((await er.call('POST', `${reference}/$break-glass`, reason)).status).toBe(200);
+    await told('patient');
+    expect((await rotate(server, { present: made.key, next: freshKey(reference) }, admin)).status).toBe(201);
+    await told('patient');
   }, 60_000);
 
   it('says nothing but where to look: not who, not of whom, not what', async () => {

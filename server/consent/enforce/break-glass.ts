@@ -6,7 +6,7 @@
  */
 import { AssentError } from '../../errors.ts';
 import type { BrokenGlass } from '../gate.ts';
-import { type Ceremony, noticeVersion } from './ceremony.ts';
+import { type Ceremony, noticeTo } from './ceremony.ts';
 import { actBase, versionReference } from './disclose.ts';
 
 export type BreakGlassPolicy = {
@@ -38,13 +38,13 @@ export async function breakGlass(
   const at = deps.now();
   const until = at + policy.minutes * 60_000;
   const text = `${caller.actor} opened your record in an emergency until ${new Date(until).toISOString()}, because: ${why}`;
-  const notice = noticeVersion(deps, { patient, code: 'break-glass', text, at });
-  const act = { ...actBase({ ...caller, purpose: 'BTG' }, 'operation'), patient, what: [versionReference(notice)], basis: [], reason: why };
+  const { task, sent } = noticeTo(deps, { patient, code: 'break-glass', text, at });
+  const act = { ...actBase({ ...caller, purpose: 'BTG' }, 'operation'), patient, what: [versionReference(task)], basis: [], reason: why };
   const audit = deps.record(act, { own: true });
   const done = await deps.resources.commit({
     guards: [],
-    resources: [notice, audit.resource],
-    records: [],
+    resources: [task, audit.resource],
+    records: sent,
     log: [deps.logRow(audit.entry)],
     bumpEpoch: false,
   });

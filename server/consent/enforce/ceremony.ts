@@ -472,10 +472,13 @@ export function sealedVersion(deps: Ceremony, text: string, { id, after, writer 
   return { type: value.resourceType, id, version, lastUpdated, instant: instant ?? lastUpdated, deleted: false, body, keys };
 }
 
-/** Of nobody's writing: what organizations wrote they may read again. */
-export function noticeVersion(deps: Ceremony, notice: Notice): StoredResource {
+/** A patient's Task, of nobody's writing: what organizations wrote they may read again. Beside it, what is sent that there is one. */
+export function noticeTo(deps: Ceremony, notice: Notice): { readonly task: StoredResource; readonly sent: readonly RecordWrite[] } {
   const task = noticeOf(notice);
-  return sealedVersion(deps, JSON.stringify(task), { id: newIdFor(task, deps.base), after: undefined, writer: '' });
+  return {
+    task: sealedVersion(deps, JSON.stringify(task), { id: newIdFor(task, deps.base), after: undefined, writer: '' }),
+    sent: deps.tell([{ party: 'patient', who: `Patient/${notice.patient}` }]),
+  };
 }
 
 export async function recordOf(deps: Ceremony, id: string): Promise<{ readonly value: ConsentRecord; readonly revision: number } | undefined> {

@@ -13,7 +13,7 @@ import { maySign, type SigningKey, stillCounts } from '../keys.ts';
 import type { Caller } from '../model.ts';
 import type { Notice } from '../notice.ts';
 import { isNamedIn, type ParsedSignature, parseSignature } from '../signature.ts';
-import { type Ceremony, noticeVersion } from './ceremony.ts';
+import { type Ceremony, noticeTo } from './ceremony.ts';
 import { custodiansOf, requireLiving } from './on-record.ts';
 import { actBase, versionReference } from './disclose.ts';
 
@@ -223,12 +223,13 @@ type Commit = { readonly owner: string; readonly writes: readonly KeyWrites[]; r
 
 export async function commitKeys(deps: Ceremony, { owner, writes, notice }: Commit): Promise<void> {
   const patient = PATIENT.exec(owner)?.[1];
-  const told = patient === undefined ? [] : [noticeVersion(deps, { ...notice, patient, at: deps.now() })];
-  const audit = deps.record({ ...actBase(deps.caller, 'operation'), patient, what: told.map(versionReference), basis: [] }, { own: true });
+  const told = patient === undefined ? [] : [noticeTo(deps, { ...notice, patient, at: deps.now() })];
+  const tasks = told.map(({ task }) => task);
+  const audit = deps.record({ ...actBase(deps.caller, 'operation'), patient, what: tasks.map(versionReference), basis: [] }, { own: true });
   const done = await deps.resources.commit({
     guards: distinct(writes.flatMap(({ guards }) => guards)),
-    resources: [...told, audit.resource],
-    records: writes.flatMap(({ records }) => records),
+    resources: [...tasks, audit.resource],
+    records: [...writes.flatMap(({ records }) => records), ...told.flatMap(({ sent }) => sent)],
     log: [...writes.flatMap(({ log }) => log), deps.logRow(audit.entry)],
     bumpEpoch: true,
   });
