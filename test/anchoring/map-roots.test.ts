@@ -193,6 +193,7 @@ describe('a root that somebody else put into the log', () => {
     expect(await problems()).toBe('Entry 13: the root of the map of Consents after 13 entries is another.');
     log.time.now += MINUTE_MS;
     await expect(log.anchoring.mapRoots.ensure(12)).rejects.toThrow('Entry 13 of the log is not the root');
+    expect(log.anchoring.alarms.counts()).toContainEqual({ kind: 'log', raised: 1, undelivered: 0 });
     expect(await roots()).toHaveLength(1);
   });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logRow } from '../../ledger/entry.ts';
+import type { Vectors } from '../receipt-verifier/vectors.ts';
 import { createLogFixture, disclosureStory, type LogFixture, party } from '../support/log-fixture.ts';
 
 let log: LogFixture;
@@ -79,6 +80,24 @@ describe('assent verify', () => {
     const stranger = file('other', 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n');
     expect(assent('verify', good, '--trust', stranger)).toMatchObject({ code: 1, out: expect.stringContaining('none of those trusted') });
     expect(assent('verify', good, '--trust', file('empty', ''))).toMatchObject({ code: 2 });
+  });
+
+  it('refutes with --in-force-at what does not show that its Consents were in force then, or later', () => {
+    const { vectors } = JSON.parse(readFileSync(new URL('../receipt-verifier/vectors.json', import.meta.url), 'utf8')) as Vectors;
+    const vector = (name: string) => file('standing.json', vectors.find((each) => each.name === name)?.file ?? expect.fail(name));
+    const stands = vector('a Consent whose place nothing had taken when it was used');
+    expect(assent('verify', stands, '--in-force-at', '2024-06-01T00:01:00Z')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('was in force when'),
+    });
+    expect(assent('verify', stands, '--in-force-at', '2024-06-01T08:01:00.001+08:00')).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('and not later'),
+    });
+    for (const instant of ['2024-06-01', 'yesterday', '2024-13-01T00:00:00Z'])
+      expect(assent('verify', stands, '--in-force-at', instant).code).toBe(2);
+    for (const name of ['a Consent that was replaced after it was used', 'the same, signed by the patient alone', 'a statement of disclosures'])
+      expect([name, assent('verify', vector(name), '--in-force-at', '2000-01-01T00:00:00Z').code]).toEqual([name, 1]);
   });
 
   it('imports nothing that could reach a network or a database', () => {
