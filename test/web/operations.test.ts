@@ -4,7 +4,19 @@ import { enrolKey } from '../../server/commands/demo/session.ts';
 import { builtInPolicies } from '../../server/consent/built-in.ts';
 import { plot } from '../../server/web/admin/plot.ts';
 import { type ConsoleReader, consoleAs, fieldOf } from '../support/console.ts';
-import { HOSPITAL, organization, patient, put, register, type RealServer, settled, startRealServer } from '../support/real-server.ts';
+import {
+  agree,
+  HOSPITAL,
+  observation,
+  organization,
+  patient,
+  put,
+  register,
+  type RealServer,
+  settled,
+  startRealServer,
+  termsOf,
+} from '../support/real-server.ts';
 
 let server: RealServer;
 let operator: ConsoleReader;
@@ -44,6 +56,20 @@ describe('the operator', () => {
     const { text } = await operator.get('/console/jobs');
     expect(text).toContain('<h3>reindex <span class="good">done</span></h3>');
   });
+
+  it('is told that something stored is not what was logged', async () => {
+    const insurer = await register(server, { actor: 'Organization/insurer' });
+    const [alice, custodian] = [await enrolKey(server.admin, 'Patient/alice'), await enrolKey(server.admin, HOSPITAL)];
+    await put(server, observation('pulse', 'Patient/alice'));
+    const { consent } = await agree(server, termsOf(server, { patient: 'Patient/alice', grantee: 'Organization/insurer' }), [alice, custodian]);
+    expect((await insurer.session.call('GET', 'Observation/pulse')).status).toBe(200);
+    const id = consent.slice('Consent/'.length);
+    await server.hand.setBody('Consent', id, (await server.hand.body('Consent', id)).replace('TREAT', 'HPAYMT'));
+    expect((await insurer.session.call('GET', 'Observation/pulse')).status).toBe(404);
+    const { text } = await operator.get('/console/log');
+    expect(text).toContain('<span class="bad">Alarm</span> Raised once since the start: a stored Consent is not the one in the log');
+    expect(text).not.toContain('alice');
+  });
 });
 
 describe('the registrar', () => {
@@ -61,7 +87,7 @@ describe('the registrar', () => {
     expect(card('Organization/insurer')).toContain('<dd>no</dd>');
     const keys = await registrar.send('/console/keys', { owner: fieldOf(card(HOSPITAL), 'owner') });
     expect(keys.text).toContain('Key of a custodian <span class="good">in use</span>');
-    expect((await registrar.send('/console/keys', { owner: 'Patient/alice' })).text).toContain('There is no key of this owner.');
+    expect((await registrar.send('/console/keys', { owner: 'Patient/nobody' })).text).toContain('There is no key of this owner.');
     for (const owner of ['', 'alice', 'Observation/1', '"><b>']) {
       const wrong = await registrar.send('/console/keys', { owner });
       expect([wrong.status, wrong.text.includes('<b>')]).toEqual([422, false]);
