@@ -4,6 +4,7 @@
  *
  * Not judged here: records (Consent, AuditEvent, Task, Provenance) and Binary; reference-view.ts judges those, and whole records with their versions.
  */
+import { recordsBeside, whoIn } from './reference-naming.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- FHIR as it comes; what is wrong in it fails the test
 export type Json = { readonly [member: string]: any };
@@ -19,6 +20,8 @@ export type Question = {
   /** Organizations, roles, teams, groups. */
   readonly directory: readonly Json[];
   readonly medications: readonly Json[];
+  /** Those that are stored: whose an identifier is, and which records are of one person. */
+  readonly patients?: readonly Json[];
   /** Of a Composition: what its sections speak of, by name and as stored; `unknown`: some of that is not to be found. */
   readonly sections?: { readonly names: readonly string[]; readonly targets: readonly Json[]; readonly unknown: boolean };
   /** What each resource named as `related` referred to when the Consent was prepared, and which of these resources the caller may see now. */
@@ -33,10 +36,8 @@ const OPEN = ['Organization', 'Practitioner', 'PractitionerRole', 'Location', 'M
 
 export function mayRead(question: Question): boolean {
   const { resource, caller } = question;
-  const spoken = [resource, ...(question.sections?.targets ?? [])];
-  const patients = [...new Set(spoken.flatMap(patientsIn))];
+  const { named: patients, unknown } = whoIn([resource, ...(question.sections?.targets ?? [])], question.patients ?? []);
   const open = OPEN.includes(resource['resourceType']);
-  const unknown = spoken.some((each) => namesWithoutId(each));
   if (patients.length === 0 && !unknown && open) return true;
   if (caller.admin) return false;
   if (!unknown && onBehalf(question, patients)) return true;
@@ -48,20 +49,29 @@ export function mayRead(question: Question): boolean {
 
 /** A relative reads what names the patient they act for and nobody else, unless a Consent denies it to them. */
 function onBehalf(question: Question, patients: readonly string[]): boolean {
-  const { actsFor, consents } = question;
+  const { actsFor } = question;
   if (actsFor === undefined || patients.join(' ') !== actsFor) return false;
-  const theirs = consents.filter((consent) => consent['patient'].reference === `Patient/${actsFor}`);
+  const theirs = [...consentsOf(actsFor, question), ...consentsBeside(actsFor, question)];
   return theirs.every(({ provision }) => deepest(provision, question) !== 'deny');
 }
 
 function patientPermits(patient: string, question: Question): boolean {
   if (question.caller.actor === `Patient/${patient}`) return true;
-  const theirs = question.consents.filter((consent) => consent['patient'].reference === `Patient/${patient}`);
+  const theirs = consentsOf(patient, question);
   const verdicts = theirs.map((consent) => deepest(consent['provision'], question));
-  if (verdicts.includes('deny')) return false;
+  if (verdicts.includes('deny') || consentsBeside(patient, question).some(({ provision }) => deepest(provision, question) === 'deny')) return false;
   if (verdicts.includes('permit')) return true;
   const replaced = theirs.some(({ provision }) => provision.type === 'permit' && who(provision, 'permit', question));
   return replaced ? false : implicitSays(question);
+}
+
+function consentsOf(patient: string, { consents }: Question): Json[] {
+  return consents.filter((consent) => consent['patient'].reference === `Patient/${patient}`);
+}
+
+/** About other records of the same person: what they deny is denied here. */
+export function consentsBeside(patient: string, question: Question): Json[] {
+  return recordsBeside(patient, question.patients ?? []).flatMap((other) => consentsOf(other, question));
 }
 
 /** What is so for certain, and what may be so where a part of the resource is not to be found. */
@@ -301,60 +311,7 @@ function ends(text: string | undefined): number {
   return text.includes('T') ? Date.parse(text) : Date.parse(text) + 86_400_000 - 1;
 }
 
-// Whom it names, and what holds where nobody consented.
-
-export function patientsIn(resource: Json): string[] {
-  const named = new Set<string>();
-  const look = (node: Json[string], contained: boolean): void => {
-    if (typeof node !== 'object' || node === null) return;
-    if (node.resourceType === 'Patient' && !contained) named.add(node.id);
-    if (typeof node.reference === 'string') {
-      const id = idOfOurs(node.reference);
-      if (id !== undefined) named.add(id);
-    }
-    for (const [name, value] of Object.entries(node)) look(value, contained || name === 'contained');
-  };
-  look(resource, false);
-  return [...named];
-}
-
-/** Where a patient is meant unless something else is said. */
-const USUALLY =
-  /\.(?:subject|patient|for|beneficiary|subscriber|policyHolder|candidate|sourcePatientInfo)$|^Observation\.focus$|^ResearchSubject\.individual$|^Group\.member\.entity$/;
-type Where = { readonly place: string; readonly contained: boolean; readonly beside: readonly string[] };
-
-/** A patient by identifier, by name, on another server, in a Group, contained, or in a Bundle without an id. */
-function namesWithoutId(node: Json[string], where: Where = { place: '', contained: false, beside: [] }): boolean {
-  if (typeof node !== 'object' || node === null) return false;
-  if (Array.isArray(node)) return node.some((item) => namesWithoutId(item, where));
-  const { resourceType } = node;
-  if (resourceType === 'Patient' && (where.contained || (where.place !== '' && node.id === undefined))) return true;
-  if (!resourceType && !/^(?:Patient\.link\.other|Person\.link\.target)$/.test(where.place) && isSomebody(node, where)) return true;
-  const beside = resourceType === 'Bundle' ? (node.entry ?? []).map(({ fullUrl }: Json) => fullUrl) : where.beside;
-  return Object.entries(node).some(([name, value]) =>
-    namesWithoutId(value as Json[string], {
-      place: `${resourceType ?? where.place}.${name}`,
-      contained: where.contained || name === 'contained',
-      beside,
-    }),
-  );
-}
-
-function isSomebody({ reference, type, identifier, display }: Json, { place, beside }: Where): boolean {
-  const usual = USUALLY.test(place);
-  const stated = typeof type === 'string' ? type.split('/').pop() : undefined;
-  if (typeof reference !== 'string') {
-    const says = stated === 'Patient' && (display !== undefined || (identifier !== undefined && !Array.isArray(identifier)));
-    return says || (usual && (stated === undefined || stated === 'Patient' || stated === 'Group'));
-  }
-  if (idOfOurs(reference) !== undefined || reference.startsWith('#') || beside.includes(reference)) return false;
-  const [, kind = stated] = /([A-Z][A-Za-z]+)[/?][^/]+(?:\/_history\/[^/]+)?$/.exec(reference) ?? [];
-  return kind === 'Patient' || (usual && (kind === undefined || kind === 'Group'));
-}
-
-function idOfOurs(reference: string): string | undefined {
-  return /^(?:https:\/\/records\.example\/fhir\/)?Patient\/([^/]+)/.exec(reference)?.[1];
-}
+// What holds where nobody consented.
 
 function implicitSays(question: Question): boolean {
   const { implicit, caller, writer } = question;

@@ -2,7 +2,8 @@
  * A second reading of what a whole record shows to one caller, beside the prose of consent.md §2: every version of every resource is asked
  * about, one at a time, by reference-consent.ts. Shares nothing with server/consent/.
  */
-import { deepest, type Json, mayRead, patientsIn, type Question, referencesIn } from './reference-consent.ts';
+import { consentsBeside, deepest, type Json, mayRead, type Question, referencesIn } from './reference-consent.ts';
+import { type Who, whoIn } from './reference-naming.ts';
 
 /** `content`: of a deletion, what was deleted. */
 export type Version = { readonly type: string; readonly id: string; readonly content: Json; readonly deleted: boolean; readonly writer: string };
@@ -65,14 +66,14 @@ function isPermittedAlive(version: Version, asked: Asked): boolean {
     // Rule 17: only if every target is permitted.
     case 'Provenance': {
       const targets = content['target'].map(({ reference }: Json) => newest.get(reference)) as (Version | undefined)[];
-      const patients = [...patientsIn(content), ...targets.flatMap((target) => (target ? patientsIn(target.content) : []))];
-      return targets.every((target) => isPermitted(target, asked)) && !deniedBy(patients, version, asked);
+      const about = whoIn([content, ...targets.flatMap((target) => (target ? [target.content] : []))], patientsIn(newest));
+      return targets.every((target) => isPermitted(target, asked)) && !deniedBy(about, version, asked);
     }
     // Rule 18: its securityContext decides; labels, class and instance denied to it are denied, permits never reach it.
     case 'Binary': {
       const context = newest.get(content['securityContext']?.reference);
       if (!content['securityContext']) return writer === caller.actor;
-      return isPermitted(context, asked) && !deniedBy(context ? patientsIn(context.content) : [], version, asked);
+      return isPermitted(context, asked) && !deniedBy(whoIn(context ? [context.content] : [], patientsIn(newest)), version, asked);
     }
     default:
       return mayRead(questionOf(version, asked));
@@ -80,15 +81,24 @@ function isPermittedAlive(version: Version, asked: Asked): boolean {
 }
 
 function isOwn(content: Json, actor: string): boolean {
-  const patients = patientsIn(content);
-  return patients.length > 0 && patients.every((patient) => actor === `Patient/${patient}`);
+  const { named, unknown } = whoIn([content], []);
+  return !unknown && named.length > 0 && named.every((patient) => actor === `Patient/${patient}`);
 }
 
-function deniedBy(patients: readonly string[], version: Version, asked: Asked): boolean {
+/** Somebody unknown may be whoever denies it. */
+function deniedBy({ named, unknown }: Who, version: Version, asked: Asked): boolean {
   const { caller, consents } = asked;
-  const others = patients.filter((patient) => caller.actor !== `Patient/${patient}`);
+  const question = questionOf(version, asked);
+  const everybody = consents.map((consent) => String(consent['patient'].reference).slice('Patient/'.length));
+  const others = [...named, ...(unknown ? everybody : [])].filter((patient) => caller.actor !== `Patient/${patient}`);
   const theirs = consents.filter((consent) => others.some((patient) => consent['patient'].reference === `Patient/${patient}`));
-  return theirs.some(({ provision }) => deepest(provision, questionOf(version, asked)) === 'deny');
+  const beside = others.flatMap((patient) => consentsBeside(patient, question));
+  return [...theirs, ...beside].some(({ provision }) => deepest(provision, question) === 'deny');
+}
+
+/** Those that are stored. */
+export function patientsIn(newest: Newest): Json[] {
+  return [...newest.values()].flatMap(({ type, deleted, content }) => (type === 'Patient' && !deleted ? [content] : []));
 }
 
 const DIRECTORY = ['Organization', 'PractitionerRole', 'CareTeam', 'Group'];
@@ -102,6 +112,7 @@ function questionOf({ type, content, writer }: Version, { newest, ...scene }: As
     writer,
     directory: of(DIRECTORY),
     medications: of(['Medication']),
+    patients: of(['Patient']),
     ...(type === 'Composition' ? { sections: sectionsOf(content, newest) } : {}),
   };
 }

@@ -5,7 +5,8 @@
 import { jws, type Key, withdrawalOf } from '../../server/commands/demo/session.ts';
 import { keyStatement } from '../support/key-ceremony.ts';
 import { type Json, referencesIn } from '../support/reference-consent.ts';
-import { anchorsOf, nameOf, shownIn, type Version } from '../support/reference-view.ts';
+import { whoIn } from '../support/reference-naming.ts';
+import { anchorsOf, nameOf, patientsIn, shownIn, type Version } from '../support/reference-view.ts';
 import { KINDS, PATIENTS } from './content.ts';
 import type { Ask, Request } from './requests.ts';
 import { type Answered, keyOf, type Owned, plannedIds, type Program, PUBLIC, startTwinServer, type TwinServer } from './server.ts';
@@ -118,10 +119,23 @@ function divide(world: World, all: readonly Planned[], consents: readonly Json[]
   };
   const versions = all.flatMap(({ version }) => (version ? [version] : []));
   const shown = view(versions);
-  const held = versions.filter((version) => shown.has(version));
+  // Which records are of one person is a policy, as Consents are.
+  const linked = linkedIn(versions);
+  const isHeld = (version: Version) => shown.has(version) || (version.type === 'Patient' && linked.has(version.id));
+  const held = versions.filter(isHeld);
   const alone = view(held);
-  if (held.some((version) => !alone.has(version))) throw new Unsettled();
-  return { kept: all.filter(({ version }) => !version || shown.has(version)), shown };
+  const whoAmong = (some: readonly Version[], { content }: Version) =>
+    JSON.stringify(whoIn([content], patientsIn(new Map(some.map((each) => [nameOf(each), each])))));
+  if ([...shown].some((version) => !alone.has(version) || whoAmong(versions, version) !== whoAmong(held, version))) throw new Unsettled();
+  return { kept: all.filter(({ version }) => !version || isHeld(version)), shown };
+}
+
+function linkedIn(versions: readonly Version[]): ReadonlySet<string> {
+  const patients = versions.flatMap(({ type, id, content }) =>
+    type === 'Patient' ? [{ id, link: (content['link'] ?? []) as readonly Json[] }] : [],
+  );
+  const others = (link: readonly Json[]) => link.map(({ other }) => String(other['reference']).slice('Patient/'.length));
+  return new Set(patients.flatMap(({ id, link }) => (link.length > 0 ? [id, ...others(link)] : [])));
 }
 
 /** A world in which something is shown only because something hidden is there: no server without the hidden can be its twin. */
@@ -323,8 +337,8 @@ async function askBoth({ whole, twin, requests, world, plan, ids, clock }: Askin
       const version = versionOf(request.meanwhile, new Map());
       const planned = { number: step, at: clock.now(), step: request.meanwhile, version };
       all = [...all, planned];
-      const { shown } = divide(world, all, whole.consents);
-      for (const side of shown.has(version) ? [whole, twin] : [whole]) {
+      const { kept } = divide(world, all, whole.consents);
+      for (const side of kept.includes(planned) ? [whole, twin] : [whole]) {
         ids.at(step);
         await put(side.server, request.meanwhile, new Map());
       }

@@ -7,7 +7,12 @@ export const SENSITIVE = ['N', 'R', 'V', 'L', 'HIV', 'SUD', 'ETHUD'];
 export const CODES = ['A', 'B', '8867-4'].map((code) => ({ system: 'http://loinc.org', code }));
 export const DATES = ['2023-05-01', '2024-03-01', '2024-05-01', '2024-05-02'];
 
-type Around = { readonly references: readonly string[]; readonly patient: string };
+/** How a resource says whose it is. */
+export type Naming = 'reference' | 'identifier' | 'foreign' | 'contained' | 'display' | 'group';
+const namings: readonly Naming[] = ['identifier', 'identifier', 'identifier', 'foreign', 'contained', 'display', 'group'];
+export const namingOf = (random: Random): Naming => (random.chance(0.75) ? 'reference' : random.one(namings));
+
+type Around = { readonly references: readonly string[]; readonly patient: string; readonly naming?: Naming };
 type Build = (random: Random, id: string, around: Around) => Json;
 
 const reference = (to: string): Json => ({ reference: to });
@@ -21,7 +26,25 @@ function oneOf(random: Random, { references }: Around, ...types: readonly string
   return found.length > 0 ? random.one(found) : 'Organization/hospital';
 }
 
-const subject = ({ patient }: Around): Json => ({ subject: reference(`Patient/${patient}`) });
+/** By this everybody is known who is known by a number. */
+const number = (patient: string): Json => ({ system: 'urn:mrn', value: patient });
+
+function subject({ patient, naming = 'reference' }: Around): Json {
+  switch (naming) {
+    case 'reference':
+      return { subject: reference(`Patient/${patient}`) };
+    case 'identifier':
+      return { subject: { identifier: number(patient) } };
+    case 'foreign':
+      return { subject: { reference: 'https://there.example/fhir/Patient/1', identifier: number(patient) } };
+    case 'contained':
+      return { contained: [{ resourceType: 'Patient', id: 'p', identifier: [number(patient)] }], subject: reference('#p') };
+    case 'display':
+      return { subject: { display: patient } };
+    case 'group':
+      return { subject: { type: 'Group', identifier: number(patient) } };
+  }
+}
 const visit = (random: Random, around: Around): Json =>
   maybe(random, 0.5, () => {
     const found = oneOf(random, around, 'Encounter');
@@ -34,12 +57,13 @@ export const builders: Readonly<Record<string, Build>> = {
     resourceType: 'Patient',
     id,
     active: true,
-    ...identifier(random),
+    identifier: [...identifier(random)['identifier'], ...(random.chance(0.85) ? [number(random.chance(0.9) ? id : random.one(PATIENTS))] : [])],
     name: [{ family: random.one(['Weiss', 'Schwarz']), given: [id] }],
     gender: random.one(['female', 'male']),
     birthDate: random.one(['1950-01-01', '1990-01-01']),
     managingOrganization: reference('Organization/hospital'),
     ...maybe(random, 0.5, () => ({ generalPractitioner: [doctor] })),
+    ...maybe(random, 0.1, () => ({ link: [{ other: reference(`Patient/${random.one(PATIENTS)}`), type: random.one(['seealso', 'replaced-by']) }] })),
   }),
   Encounter: (random, id, around) => ({
     resourceType: 'Encounter',
@@ -64,7 +88,8 @@ export const builders: Readonly<Record<string, Build>> = {
     ...maybe(random, 0.7, () => ({
       valueQuantity: { value: random.one([71, 72]), unit: '/min', system: 'http://unitsofmeasure.org', code: '/min' },
     })),
-    ...maybe(random, 0.2, () => ({ contained: [{ resourceType: 'Device', id: 'd' }], device: reference('#d') })),
+    ...maybe(random, around.naming === 'contained' ? 0 : 0.2, () => ({ contained: [{ resourceType: 'Device', id: 'd' }], device: reference('#d') })),
+    ...maybe(random, 0.1, () => ({ focus: [{ identifier: number(random.one([...PATIENTS, 'nobody'])) }] })),
   }),
   Condition: (random, id, around) => ({
     resourceType: 'Condition',

@@ -5,7 +5,7 @@
 import { type Claim, claimsOf, type Statement } from '../http/walk/claims.ts';
 import { labelled } from '../support/consents.ts';
 import type { Json } from '../support/reference-consent.ts';
-import { builders, DATES, KINDS, PATIENTS, SENSITIVE } from './content.ts';
+import { builders, DATES, KINDS, namingOf, PATIENTS, SENSITIVE } from './content.ts';
 import type { Random } from './random.ts';
 import type { Step, World } from './world.ts';
 
@@ -79,7 +79,7 @@ const version = (given: Given, reference: string): string => `{${reference}@${gi
 const contentFor = (given: Given, type: string, id: string): Json => {
   const { random, world } = given;
   const references = world.steps.map((step) => `${step.type}/${step.id}`);
-  const built = builders[type]?.(random, id, { references, patient: random.one([...PATIENTS, 'nobody']) }) ?? {};
+  const built = builders[type]?.(random, id, { references, patient: random.one([...PATIENTS, 'nobody']), naming: namingOf(random) }) ?? {};
   return random.chance(0.4) ? { ...built, meta: { security: labelled(random.one(SENSITIVE)).securityLabel } } : built;
 };
 const without = ({ id: _id, ...resource }: Json): Json => resource;

@@ -4,7 +4,7 @@
  */
 import { by, data, labelled, ofClass, purpose } from '../support/consents.ts';
 import type { Json } from '../support/reference-consent.ts';
-import { builders, CODES, DATES, KINDS, PATIENTS, SENSITIVE } from './content.ts';
+import { builders, CODES, DATES, KINDS, namingOf, PATIENTS, SENSITIVE } from './content.ts';
 import { createRandom, type Random } from './random.ts';
 
 /** In order. `wait`: ms since the step before; several resources may be of one instant. */
@@ -123,11 +123,14 @@ function makeSteps(random: Random): Step[] {
     const versions = ['Patient', 'Medication'].includes(type) || !random.chance(0.4) ? 1 : 1 + random.below(3);
     const build = builders[type];
     // What decides about it stays what it was: rule 19 is about its own labels.
-    const fixed = build?.(random, id, { references, patient: random.one(PATIENTS) }) ?? {};
+    const naming = namingOf(random);
+    const fixed = build?.(random, id, { references, patient: random.one(PATIENTS), naming }) ?? {};
     const keeps = ['Composition', 'Binary', 'Provenance'].includes(type);
     for (let i = 0; i < versions; i++) {
       const again =
-        i === 0 || keeps ? fixed : (build?.(random, id, { references, patient: random.chance(0.8) ? patientOf(fixed) : random.one(PATIENTS) }) ?? {});
+        i === 0 || keeps
+          ? fixed
+          : (build?.(random, id, { references, patient: random.chance(0.8) ? patientOf(fixed) : random.one(PATIENTS), naming }) ?? {});
       steps.push({ wait: i > 0 ? 1000 : random.one([0, 1000, 1000, 61_000]), type, id, content: { ...again, meta: metaOf(random) } });
     }
     if (!['Patient', 'Medication'].includes(type) && random.chance(0.15)) steps.push({ wait: 1000, type, id, content: 'deleted' });
@@ -136,8 +139,9 @@ function makeSteps(random: Random): Step[] {
 }
 
 function patientOf(content: Json): string {
-  const reference = String((content['subject'] ?? content['patient'] ?? content['for'])?.reference ?? 'Patient/alice');
-  return reference.split('/')[1] ?? 'alice';
+  const whose: Json = content['subject'] ?? content['patient'] ?? content['for'] ?? {};
+  const [, id] = /^Patient\/(.+)$/.exec(String(whose['reference'])) ?? [];
+  return id ?? whose['identifier']?.value ?? 'alice';
 }
 
 function metaOf(random: Random): Json {
