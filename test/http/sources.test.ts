@@ -323,6 +323,18 @@ describe('a Binary', () => {
 });
 
 describe('a Provenance', () => {
+  it('of what was deleted is not brought back by who sees the deletion', async () => {
+    const session = await grant({});
+    await put(server, observation('retracted', 'Patient/alice'));
+    const about = { resourceType: 'Provenance', id: 'about-retracted', target: [{ reference: 'Observation/retracted' }] };
+    await put(server, { ...about, recorded: '2024-05-01T08:00:00Z', agent: [{ who: { reference: HOSPITAL } }] });
+    expect(await sees(session, 'Provenance/about-retracted')).toBe(true);
+    expect((await server.admin.call('DELETE', 'Observation/retracted')).status).toBe(204);
+    expect(await sees(session, 'Provenance/about-retracted')).toBe(false);
+    expect((await session.call('PUT', 'Observation/retracted', observation('retracted', 'Patient/alice'))).status).toBe(404);
+    expect(await sees(session, 'Provenance/about-retracted')).toBe(false);
+  });
+
   const provenance = (id: string, targets: readonly string[]): Json => ({
     resourceType: 'Provenance',
     id,

@@ -264,6 +264,8 @@ async function planUpdate(deps: Writing, operation: WriteOperation & { kind: 'up
   if (!current && !choosesIds(deps)) throw new AssentError('not-found');
   if (current) refuseSealed(current);
   refuseMismatch(operation, current);
+  // To bring back what was deleted is to choose its id (rule 22): what hangs on it, hidden since, would be there again.
+  if (current?.deleted && !choosesIds(deps)) throw new AssentError('not-found');
   const { match, guard } = operation.ifNoneExist ? await matchOf(deps, type, operation.ifNoneExist) : none;
   if (match) throw new AssentError('conflict');
   if (operation.ifNoneMatch === '*' && current && !current.deleted) throw new AssentError('version-mismatch', 'A resource has this id already.');
