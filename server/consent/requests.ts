@@ -50,8 +50,8 @@ export type ConsentRequest = {
   readonly deadline: number;
   readonly state: RequestState;
   readonly tasks: readonly PartyTask[];
-  /** Records that count it against the limits of its client. */
-  readonly places: readonly string[];
+  /** Records that count it against the limits of its client; absent: it was made by an earlier server. */
+  readonly places?: readonly string[];
 };
 
 /** Whom a state concerns as soon as it is reached. */

@@ -98,6 +98,17 @@ describe('a request', () => {
     expect([await reads(of), (await statusOf(made)).status]).toEqual([200, 'completed']);
   });
 
+  it('is granted also where an earlier server took it, without a place of its own', async () => {
+    const of = await person();
+    const made = await asked(of);
+    const record = made.consent.slice('Consent/'.length);
+    expect(
+      await server.hand.editRecords('consent-request', record, (text) => JSON.stringify({ ...(JSON.parse(text) as Json), places: undefined })),
+    ).toBe(1);
+    expect((await approve(made, made.statement, [of.key, custodian])).status).toBe(201);
+    expect([await reads(of), (await statusOf(made)).status]).toEqual([200, 'completed']);
+  });
+
   it('is answered and kept the same whether or not there is such a patient', async () => {
     const of = await person();
     const [there, not] = [await request(of.reference), await request('Patient/nobody-at-all')];

@@ -278,7 +278,7 @@ async function besideOf(deps: Ceremony, { id, request, change }: Step): Promise<
   const { state, terms } = change;
   const changed = await Promise.all(value.tasks.map((task) => changedTask(deps, task, { request: value, change })));
   // Who asked is told of a grant at once; of anything else when the places are free anyway.
-  const freed = state === 'approved' ? value.places : [];
+  const freed = state === 'approved' ? (value.places ?? []) : [];
   // Other terms are something to look at as well.
   const told = state === value.state && !terms ? [] : deps.tell(toTell(value, state));
   return {
