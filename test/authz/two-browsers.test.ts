@@ -12,7 +12,8 @@ import {
   scopesOn,
   startLaunchBench,
 } from '../support/app-launch.ts';
-import { HOSPITAL, organization, patient, put } from '../support/real-server.ts';
+import { enrolPasskey, getPage, postForm, signInOptions, signInWith } from '../support/patient-pages.ts';
+import { HOSPITAL, observation, organization, patient, put } from '../support/real-server.ts';
 
 let bench: LaunchBench;
 let app: AppClient;
@@ -103,4 +104,25 @@ test('what a person approved goes on in that person’s browser only', async () 
   expect((await exchange(bench, app, { asked, back: new URL(back) })).json['patient']).toBe('1');
   // And not a second time.
   expect(await follow(resume, victim, (url) => url.startsWith('https://app.example.org/'))).toBe(resume);
+});
+
+test('a session that was planted in the victim’s browser stays the attacker’s: the victim’s is another', async () => {
+  const { server, origin } = bench;
+  for (const [id, value] of [
+    ['victim', 4711],
+    ['attacker', 1234],
+  ] as const) {
+    await put(server, patient(id));
+    await put(server, observation(`of-${id}`, `Patient/${id}`, { valueQuantity: { value, unit: '/min' } }));
+  }
+  const own = { admin: server.admin, origin };
+  const [mine, theirs] = [await enrolPasskey(own, 'Patient/victim'), await enrolPasskey(own, 'Patient/attacker')];
+  const planted = (await signInWith(origin, theirs.assertion(await signInOptions(origin)))).cookie;
+  const answer = JSON.stringify(mine.assertion(await signInOptions(origin)));
+  const { cookie } = await postForm(origin, '/patient/sign-in', { answer }, { cookie: planted });
+  expect([cookie === planted, cookie.split('=')[0]]).toEqual([false, planted.split('=')[0]]);
+  const shown = async (session: string) => /4711|1234/.exec((await getPage(origin, '/patient/record/results', session)).text)?.[0];
+  expect([await shown(cookie), await shown(planted)]).toEqual(['4711', '1234']);
+  // A name that nobody was given is no session.
+  expect((await getPage(origin, '/patient/record/results', `${planted.split('=')[0]}=${'x'.repeat(43)}`)).status).not.toBe(200);
 });
