@@ -12,7 +12,7 @@ import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
 import { createRecorder, type Recorded, type Recorder } from './audit/record.ts';
-import { described, expiringRequests, inBackground } from './app/background.ts';
+import { completingRecoveries, described, expiringRequests, inBackground } from './app/background.ts';
 import { asClient } from './authz/as-client.ts';
 import { installAuthorization } from './authz/authorization.ts';
 import { ensureBootstrap } from './authz/bootstrap.ts';
@@ -121,7 +121,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const notices = await createNotices({ config, engine: nudging, endpoints, recorder, clock, log: server.log });
   const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling, notices };
   const gateFor = buildGate(nudging, gates);
-  const background = inBackground([jobs, expiringRequests(gateFor, server.log), notices.sending]);
+  const background = inBackground([jobs, expiringRequests(gateFor, server.log), completingRecoveries(gateFor, server.log), notices.sending]);
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const secret = await sharedSecret(engine.records, 'page-links');
   const made = { cursors: createCursors({ secret }), metrics: createMetrics(), profiles: profilesByType(packages.packages) };
@@ -408,15 +408,22 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   };
   await server.register(createFhirPlugin(fhir), { prefix: '/fhir' });
   const explain = createExplain({ search, clock, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });
-  const { origin } = new URL(endpoints.issuer);
   const secret = await sharedSecret(records, 'passkeys');
-  const patients = createPatients({ engine, ...registry, gateFor, search, cursors, clock, secret, origin, base: endpoints.fhir });
-  const { enrolments, sessions, passkeys } = patients;
+  const patients = createPatients({ ...parts, ...registry, secret });
+  const { enrolments, recoveries, sessions, passkeys } = patients;
   const { interactions, launches, appConsents } = authenticator;
   const { keys } = registry;
   const apps = appPages({ config, records, interactions, appConsents, sessions, passkeys, keys, search, gateFor, endpoints, clock });
   for (const pages of [...patients.pages, ...apps]) await server.register(pages);
-  await server.register(adminPlugin, { callerOf: authenticate, clients: registry.clients, keys: registry.keyLog, enrolments, explain, launches });
+  await server.register(adminPlugin, {
+    callerOf: authenticate,
+    clients: registry.clients,
+    keys: registry.keyLog,
+    enrolments,
+    recoveries,
+    explain,
+    launches,
+  });
   await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });
   const checks = [
     { name: 'store', check: () => resources.check() },

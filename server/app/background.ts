@@ -27,6 +27,17 @@ export function expiringRequests(gateFor: GateFor, log: Pick<FastifyInstance['lo
   return createRepeated({ once, retryMs: MINUTE_MS, sentenceOf }, { schedule: systemSchedule, report });
 }
 
+/** Lost keys whose replacement nobody stopped. */
+export function completingRecoveries(gateFor: GateFor, log: Pick<FastifyInstance['log'], 'error'>): Repeated {
+  const once = async (): Promise<number> => {
+    await gateFor(SERVER).completeRecoveries();
+    return MINUTE_MS;
+  };
+  const sentenceOf = () => 'recoveries whose delay is over could not be completed; it is tried again';
+  const report = (fault: unknown) => log.error(described(fault), 'recoveries are not completed');
+  return createRepeated({ once, retryMs: MINUTE_MS, sentenceOf }, { schedule: systemSchedule, report });
+}
+
 /** Whoever does what nobody asked for. */
 export const SERVER: Caller = {
   client: 'server',

@@ -6,8 +6,11 @@ import { createEnrolments, type Enrolments } from '../authz/enrolments.ts';
 import type { KeyLog } from '../authz/key-log.ts';
 import type { LoggedKeys } from '../authz/logged-keys.ts';
 import { createPasskeys } from '../authz/passkeys.ts';
+import { createRecoveryProposals, type RecoveryProposals } from '../authz/recovery-proposals.ts';
 import { createPatientSessions } from '../authz/patient-sessions.ts';
 import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import type { Endpoints } from '../authz/endpoints.ts';
 import { isLiving } from '../consent/enforce/on-record.ts';
 import type { GateFor } from '../consent/gate.ts';
 import type { Search } from '../search/create-search.ts';
@@ -20,6 +23,7 @@ import { createPatientCookies, type PatientCookies } from '../web/patient/sessio
 
 export type Patients = {
   readonly enrolments: Enrolments;
+  readonly recoveries: RecoveryProposals;
   readonly passkeys: PasskeyPages['passkeys'];
   /** Who is signed in, from a Cookie header: for every plugin that shows pages to patients. */
   readonly sessions: PatientCookies;
@@ -36,26 +40,35 @@ type Parts = {
   readonly gateFor: GateFor;
   readonly search: Pick<Search, 'plan'>;
   readonly cursors: Cursors;
-  /** Of the FHIR API. */
-  readonly base: string;
+  readonly config: Pick<Config, 'KEY_RECOVERY_HOURS'>;
+  readonly endpoints: Pick<Endpoints, 'issuer' | 'fhir'>;
   /** The same in every process on the database. */
   readonly secret: Uint8Array;
-  /** Of our pages, as browsers see it. */
-  readonly origin: string;
 };
 
-export function createPatients({ engine, keyLog, keys, commit, clock, secret, origin, base, gateFor, search, cursors }: Parts): Patients {
+export function createPatients(parts: Parts): Patients {
+  const { engine, keyLog, keys, commit, clock, secret, gateFor, search, cursors, config, endpoints } = parts;
+  const { origin } = new URL(endpoints.issuer);
+  const base = endpoints.fhir;
   const { records, resources } = engine;
   const enrolments = createEnrolments({ records, commit, clock, kids: keyLog.kids });
   const challenges = createChallenges({ records, clock, secret });
-  const passkeys: PasskeyPages['passkeys'] = createPasskeys({ records, keyLog, keys, enrolments, challenges, secret, origin });
+  const recoveries = createRecoveryProposals({ records, commit, enrolments, clock, origin });
+  const passkeys: PasskeyPages['passkeys'] = {
+    ...createPasskeys({ records, keyLog, keys, enrolments, challenges, secret, origin }),
+    propose: recoveries.propose,
+  };
   const living = (patient: string) => isLiving({ resources }, patient);
   const sessions = createPatientCookies({
     sessions: createPatientSessions({ records, commit, keys, isLiving: living, clock }),
     secure: origin.startsWith('https:'),
   });
-  const shared = { sessions, keysOf: keys.list, gateFor, origin, base, clock };
+  const shared = { sessions, keysOf: keys.list, recoveriesOf: keys.recoveries, gateFor, origin, base, clock };
   const reading = { ...shared, search };
-  const pages = [passkeyPages({ ...shared, passkeys }), consentPages(reading), recordPages({ ...reading, cursors })];
-  return { enrolments, passkeys, sessions, pages };
+  const pages = [
+    passkeyPages({ ...shared, passkeys, recoveryHours: config.KEY_RECOVERY_HOURS }),
+    consentPages(reading),
+    recordPages({ ...reading, cursors }),
+  ];
+  return { enrolments, recoveries, passkeys, sessions, pages };
 }

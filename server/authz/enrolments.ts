@@ -25,12 +25,19 @@ const GROUP = 4;
 
 /** `expires`: ISO instant. */
 export type IssuedCode = { readonly code: string; readonly owner: string; readonly expires: string };
-export type Enrolment = { readonly owner: string; readonly proofing: string; readonly by: Enroller; readonly spends: Spending };
+export type Enrolment = {
+  readonly owner: string;
+  readonly proofing: string;
+  readonly by: Enroller;
+  readonly spends: Spending;
+  /** Why the keys the patient has are to be replaced; absent: it is their first one. */
+  readonly recovers?: string;
+};
 
 export type Enrolments = {
   /**
-   * `input`: `{ owner: "Patient/1" | "Organization/1" | "Practitioner/1", proofing }`. Throws AssentError: invalid-request, conflict (the patient has or had a
-   * key), forbidden (a custodian’s or a practitioner's, without scope admin).
+   * `input`: `{ owner: "Patient/1" | "Organization/1" | "Practitioner/1", proofing, recovers? }`. Throws AssentError: invalid-request, conflict (a
+   * patient who has or had a key recovers, saying why, and nobody else does), forbidden (a custodian’s or a practitioner's, without scope admin).
    */
   issue(input: unknown, by: Caller): Promise<IssuedCode>;
   /** Undefined: no such code, used already, or run out. */
@@ -48,18 +55,17 @@ type Deps = {
 export function createEnrolments({ records, commit, clock, kids }: Deps): Enrolments {
   return {
     async issue(input, by) {
-      const { owner, proofing } = readObject(input, { owner: checkPasskeyOwner, proofing: checkLine }, ['owner', 'proofing']) as {
-        readonly owner: string;
-        readonly proofing: string;
-      };
+      const members = { owner: checkPasskeyOwner, proofing: checkLine, recovers: checkLine };
+      const { owner, proofing, recovers } = readObject(input, members, ['owner', 'proofing']) as Pick<Enrolment, 'owner' | 'proofing' | 'recovers'>;
       const [, patient] = /^Patient\/(.+)$/.exec(owner) ?? [];
       if (patient === undefined && !by.admin)
         throw new AssentError('forbidden', 'A key of a custodian or of staff is enrolled with scope "admin" only.');
-      if (patient !== undefined && (await kids(owner)).length > 0) throw new AssentError('conflict', HAS_KEYS);
+      const hasKeys = patient !== undefined && (await kids(owner)).length > 0;
+      if (hasKeys !== (recovers !== undefined)) throw new AssentError('conflict', hasKeys ? HAS_KEYS : HAS_NONE);
       const code = newCode();
       const expires = clock() + LIFETIME_MS;
       const { client, actor, purpose } = by;
-      const value = { owner, proofing, by: { client, actor, purpose } };
+      const value = { owner, proofing, by: { client, actor, purpose }, ...(recovers === undefined ? {} : { recovers }) };
       const act = { by, patient, what: patient === undefined ? `enrolment code issued: ${owner}` : 'enrolment code issued' };
       await commit({ act, guards: [], records: [{ kind: 'put', recordKind: KIND, id: hashOf(code), value, expires }], log: [] });
       return { code, owner, expires: new Date(expires).toISOString() };
@@ -68,14 +74,15 @@ export function createEnrolments({ records, commit, clock, kids }: Deps): Enrolm
       const id = hashOf(code);
       const record = await records.get(KIND, id);
       if (!record) return undefined;
-      const { owner, proofing, by } = record.value as Pick<Enrolment, 'owner' | 'proofing' | 'by'>;
+      const enrolment = record.value as Omit<Enrolment, 'spends'>;
       const guards = [{ kind: 'record', recordKind: KIND, id, revision: record.revision }] as const;
-      return { owner, proofing, by, spends: { guards, records: [{ kind: 'delete', recordKind: KIND, id }] } };
+      return { ...enrolment, spends: { guards, records: [{ kind: 'delete', recordKind: KIND, id }] } };
     },
   };
 }
 
-const HAS_KEYS = 'A patient who has a key adds a passkey while signed in, or recovers ($recover-key).';
+const HAS_KEYS = 'A patient who has a key adds a passkey while signed in; if all are lost, say why in "recovers".';
+const HAS_NONE = 'Only a patient who has or had a key recovers: leave "recovers" out.';
 
 function newCode(): string {
   const group = () => Array.from({ length: GROUP }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');

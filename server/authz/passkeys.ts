@@ -22,6 +22,8 @@ export type Passkeys = {
   creation(code: string): Promise<object>;
   /** `answer`: RegistrationResponseJSON. Throws AssentError: forbidden, conflict. */
   enrol(code: string, answer: unknown): Promise<RegisteredKey>;
+  /** The same for codes of either kind: one that is to replace lost ones is not registered but has to sign for that, and the code stays good. */
+  register(code: string, answer: unknown): Promise<Enrolled>;
   /** For a patient who is signed in: another one. `known`: credential ids that they have. */
   anotherFor(owner: string, known: readonly string[]): object;
   /** What was made so, for a statement about keys. Throws AssentError('forbidden'). */
@@ -31,6 +33,10 @@ export type Passkeys = {
   /** Whose it is. `answer`: AuthenticationResponseJSON. Throws AssentError('forbidden'). */
   signIn(answer: unknown, as?: 'patient' | 'practitioner'): Promise<LoggedKey>;
 };
+
+export type Enrolled =
+  | { readonly kind: 'registered'; readonly key: RegisteredKey }
+  | ({ readonly kind: 'recovers'; readonly owner: string; readonly reason: string } & NewPasskey);
 
 export type NewPasskey = { readonly jwk: PublicJwk; readonly passkey: Passkey };
 
@@ -60,17 +66,25 @@ export function createPasskeys({ records, keyLog, keys, enrolments, challenges, 
     if (!found) throw new AssentError('forbidden', NO_CODE);
     return found;
   };
+  async function register(code: string, answer: unknown): Promise<Enrolled> {
+    const { owner, proofing, by, spends, recovers } = await enrolment(code);
+    const isOpen = (challenge: string) => challenges.isOpen(challenge, enrolling(owner));
+    const { credentialId, jwk, counter } = await verifiedRegistration(answer, { isOpen, origin, rpId });
+    const passkey = { credentialId, rpId };
+    if (recovers !== undefined) return { kind: 'recovers', owner, reason: recovers, jwk, passkey };
+    return { kind: 'registered', key: await keyLog.enrol({ owner, jwk, proofing, passkey, counter }, { by, spends }) };
+  }
   return {
     async creation(code) {
       const { owner } = await enrolment(code);
       return creationOptions({ challenge: challenges.issue(enrolling(owner)), rpId, handle: handleOf(owner), known: [] });
     },
     async enrol(code, answer) {
-      const { owner, proofing, by, spends } = await enrolment(code);
-      const isOpen = (challenge: string) => challenges.isOpen(challenge, enrolling(owner));
-      const { credentialId, jwk, counter } = await verifiedRegistration(answer, { isOpen, origin, rpId });
-      return keyLog.enrol({ owner, jwk, proofing, passkey: { credentialId, rpId }, counter }, { by, spends });
+      const made = await register(code, answer);
+      if (made.kind !== 'registered') throw new AssentError('forbidden', NO_CODE);
+      return made.key;
     },
+    register,
     anotherFor(owner, known) {
       requireHostName(rpId);
       return creationOptions({ challenge: challenges.issue(adding(owner)), rpId, handle: handleOf(owner), known });

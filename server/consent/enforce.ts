@@ -19,7 +19,7 @@ import { type Disclosure, read, readVersion, search } from './enforce/disclose.t
 import { createEvidence } from './enforce/evidence.ts';
 import { explain } from './enforce/explain.ts';
 import { gather } from './enforce/gather.ts';
-import { type KeyCeremony, recoverKey, revokeKey, rotateKey, stopRecovery } from './enforce/key-ceremony.ts';
+import { completeRecoveries, type KeyCeremony, recoverKey, revokeKey, rotateKey, stopRecovery } from './enforce/key-ceremony.ts';
 import { withLinked } from './enforce/linked.ts';
 import { judgeEnd } from './enforce/ends.ts';
 import { judgeConsent } from './enforce/judge.ts';
@@ -246,6 +246,7 @@ function gateOf(
     rotateKey: (request) => rotateKey(keyCeremony, request),
     revokeKey: (request) => revokeKey(keyCeremony, request),
     recoverKey: (request) => recoverKey(keyCeremony, request),
+    completeRecoveries: () => completeRecoveries(keyCeremony),
     stopRecovery: (request) => stopRecovery(keyCeremony, request),
     grantAuthority: (request) => grantAuthority(authorityCeremony, request),
     endAuthority: (request) => endAuthority(authorityCeremony, request),

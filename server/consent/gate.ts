@@ -411,6 +411,8 @@ export type Gate = {
   rotateKey(request: KeyRequest): Promise<KeyChanged>;
   revokeKey(request: KeyRequest): Promise<KeyChanged>;
   recoverKey(request: KeyRequest): Promise<KeyChanged>;
+  /** Completes the recoveries whose delay is over; the server does this itself. Resolves with how many. */
+  completeRecoveries(): Promise<number>;
   stopRecovery(request: KeyRequest): Promise<KeyChanged>;
   /** The same; what an institution attests takes scope admin. */
   grantAuthority(request: KeyRequest): Promise<AuthorityChanged>;

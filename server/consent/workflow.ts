@@ -193,7 +193,7 @@ function endStatement(type: string, { consent, digest, now }: Ended): string {
 
 /** What is signed about keys; `said`: the members of its kind (key-statements.ts). Good for FRESH_MS from `now`. */
 export function keyStatement(
-  kind: 'key-rotation' | 'key-revocation',
+  kind: 'key-rotation' | 'key-revocation' | 'key-recovery' | 'key-recovery-stop',
   said: Readonly<Record<string, unknown>>,
   { audience, now }: { readonly audience: string; readonly now: number },
 ): string {

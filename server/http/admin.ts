@@ -29,6 +29,8 @@ export type AdminDeps = {
     get(kid: string): Promise<KeyView | undefined>;
   };
   readonly enrolments: { issue(input: unknown, by: Caller): Promise<object> };
+  /** New keys of patients who lost theirs, to be signed by their custodian. */
+  readonly recoveries: { list(filter: { readonly owner: string }): Promise<readonly object[]> };
   readonly explain: Explain;
   readonly launches: { open(input: unknown, by: Caller): Promise<object> };
 };
@@ -61,6 +63,7 @@ const rows: readonly Row[] = [
   { endpoint: 'GET /admin/keys',               query: ['owner'],   run: listKeys },
   { endpoint: 'GET /admin/keys/:id',           query: [],          run: showKey },
   { endpoint: 'POST /admin/enrolments',        query: [],          run: async ({ deps, body, caller }) => ({ status: 201, body: await deps.enrolments.issue(body, caller) }) },
+  { endpoint: 'GET /admin/recoveries',         query: ['owner'],   run: listRecoveries },
   { endpoint: 'POST /admin/launches',          query: [],          run: async ({ deps, body, caller }) => ({ status: 201, body: await deps.launches.open(body, caller) }) },
   { endpoint: 'POST /admin/explain',           query: [],          run: async ({ deps, body, caller }) => ok(await deps.explain(caller, explainInput(body))) },
   { endpoint: 'POST /admin/keys/:id/revoke',   query: [],          run: async ({ deps, id, body, caller }) => ok(await deps.keys.revoke(id, body, caller)) },
@@ -133,9 +136,16 @@ async function addKey({ deps, body, caller }: Call): Promise<Answer> {
 }
 
 async function listKeys({ deps, query }: Call): Promise<Answer> {
-  if (typeof query['owner'] !== 'string')
-    throw new AssentError('invalid-request', [{ diagnostics: 'owner is required, once.', expression: ['owner'] }]);
-  return ok({ keys: await deps.keys.list({ owner: query['owner'] }) });
+  return ok({ keys: await deps.keys.list({ owner: ownerIn(query) }) });
+}
+
+async function listRecoveries({ deps, query }: Call): Promise<Answer> {
+  return ok({ recoveries: await deps.recoveries.list({ owner: ownerIn(query) }) });
+}
+
+function ownerIn({ owner }: Call['query']): string {
+  if (typeof owner !== 'string') throw new AssentError('invalid-request', [{ diagnostics: 'owner is required, once.', expression: ['owner'] }]);
+  return owner;
 }
 
 async function showKey({ deps, id }: Call): Promise<Answer> {

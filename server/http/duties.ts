@@ -29,6 +29,7 @@ export const duties = {
   'GET /admin/keys/:id':           REGISTRAR,
   'POST /admin/keys/:id/revoke':   REGISTRAR,
   'POST /admin/enrolments':        REGISTRAR,
+  'GET /admin/recoveries':         REGISTRAR,
   'POST /admin/launches':          'launch',
   'POST /admin/explain':           OPERATOR,
 

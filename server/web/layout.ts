@@ -44,6 +44,8 @@ ol,ul{padding:0;margin:0;list-style:none}
 .menu{display:flex;flex-wrap:wrap;gap:0 1.25rem}
 .fields{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:0 1rem}
 time{white-space:nowrap}
+.steps{list-style:decimal;padding-left:1.5rem}
+.steps li{margin:.5rem 0}
 .card h2 a{display:inline-flex;align-items:center;min-height:2.75rem}
 .menu a{display:inline-flex;align-items:center;min-height:2.25rem}
 fieldset{border:0;margin:0;padding:0}

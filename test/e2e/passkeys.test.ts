@@ -108,6 +108,24 @@ describe('a patient in a browser', () => {
     await context.close();
   });
 
+  test('who lost the device makes a passkey on another one with a code, and is told what happens next', async () => {
+    const first = await open();
+    await enrol(first.page, await person('dora'));
+    await first.page.getByText('Your passkey is registered.').waitFor();
+    await first.context.close();
+    const lost = { owner: 'Patient/dora', proofing: 'in-person', recovers: 'phone lost' };
+    const { code } = (await server.admin.call('POST', '/admin/enrolments', lost)).json as { readonly code: string };
+    const { context, page, complaints } = await open();
+    await enrol(page, code);
+    await page.getByText('Your new passkey is made.').waitFor();
+    expect(await page.getByText('72 hours').isVisible()).toBe(true);
+    expect(page.url()).toBe(`${server.origin}/patient/enrol?proposed`);
+    const waiting = (await server.admin.call('GET', '/admin/recoveries?owner=Patient/dora')).json['recoveries'];
+    expect(waiting).toHaveLength(1);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
   test('is told in words what went wrong: a wrong code, a device that verifies nobody, no passkey', async () => {
     const code = await person('berta');
     const { context, page } = await open({ verified: false });

@@ -5,6 +5,7 @@ import { installAuthorization } from '../../server/authz/authorization.ts';
 import { type Clients, createClients } from '../../server/authz/clients.ts';
 import { type Endpoints, endpointsOf } from '../../server/authz/endpoints.ts';
 import { createEnrolments } from '../../server/authz/enrolments.ts';
+import { createRecoveryProposals } from '../../server/authz/recovery-proposals.ts';
 import { createKeyLog, type KeyLog } from '../../server/authz/key-log.ts';
 import type { Authenticator } from '../../server/authz/token.ts';
 import { systemClock } from '../../server/clock.ts';
@@ -80,11 +81,13 @@ export async function createAuthorizationBench({
     consentStands: async () => true,
     problemPage: ({ title, text }) => ({ headers: { 'content-type': 'text/html; charset=utf-8' }, body: `${title}: ${text}` }),
   });
+  const enrolments = createEnrolments({ ...store, clock: now, kids: keyLog.kids });
   await app.register(adminPlugin, {
     callerOf: authenticator.authenticate,
     clients,
     keys: keyLog,
-    enrolments: createEnrolments({ ...store, clock: now, kids: keyLog.kids }),
+    enrolments,
+    recoveries: createRecoveryProposals({ ...store, clock: now, enrolments, origin: 'http://localhost' }),
     explain: () => Promise.reject(new AssentError('not-supported')),
     launches: authenticator.launches,
   });

@@ -3,7 +3,8 @@
  * https://www.w3.org/TR/webauthn-3/ §5.1
  *
  * A form says in data-passkey what is to be done when it is sent:
- *   enrol, sign-in  ask the server for options at action + "/options", post the answer to action, go where it says;
+ *   enrol, sign-in  ask the server for options at action + "/options", post the answer to action, go where it says; a new passkey that is to replace lost
+ *                   ones signs for that first;
  *   add             the same for a passkey more, which both the new one and one of the others sign for;
  *   sign            sign data-challenge (base64url) with one of data-credentials, put the answer into the field "webauthn", and send the form.
  */
@@ -52,6 +53,16 @@ async function withOptions(form, answerTo) {
   location.assign(next);
 }
 
+async function enrol(form) {
+  const action = form.getAttribute('action');
+  const fields = Object.fromEntries(new FormData(form));
+  const answer = await created(await post(`${action}/options`, fields));
+  const { location: next, statement, made } = await post(action, { ...fields, answer: JSON.stringify(answer) });
+  if (next) return location.assign(next);
+  const proposed = await post(`${action}/recovery`, { ...fields, statement, made: JSON.stringify(await signed(made)) });
+  return location.assign(proposed.location);
+}
+
 async function add(form) {
   const action = form.getAttribute('action');
   const fields = Object.fromEntries(new FormData(form));
@@ -70,7 +81,7 @@ async function sign(form) {
   form.submit();
 }
 
-const acts = { add, enrol: (form) => withOptions(form, created), 'sign-in': (form) => withOptions(form, signed), sign };
+const acts = { add, enrol, 'sign-in': (form) => withOptions(form, signed), sign };
 
 /** The page brings the words: data-cancelled, data-known, data-refused, data-unsupported. */
 function sentence(error, words) {

@@ -2,11 +2,12 @@
 import { type Html, html } from '../html.ts';
 import { paths, type Reader } from './frame.ts';
 import { type Waiting, waitingCard } from './inbox.ts';
+import { type ListedRecovery, recoveryNotice } from './recovery.ts';
 
-export function homePage(reader: Reader, waiting: Waiting): Html {
+export function homePage(reader: Reader, waiting: Waiting, recovery?: ListedRecovery): Html {
   const { inbox, pages } = reader.words;
   const { asked } = waiting;
-  return html`<h2>${inbox.title}${asked.length === 0 ? undefined : html` <span class="count">${asked.length}</span>`}</h2>
+  return html`${recovery && recoveryNotice(reader, recovery)}<h2>${inbox.title}${asked.length === 0 ? undefined : html` <span class="count">${asked.length}</span>`}</h2>
 ${asked.length === 0 ? html`<p role="status">${inbox.none}</p>` : html`<ol>${asked.map((each) => waitingCard(reader, each, waiting.names))}</ol>`}
 <ul class="ways">${paths.map((path) => html`<li><h2><a href="${path}">${pages[path].title}</a></h2><p class="soft">${pages[path].says}</p></li>`)}</ul>`;
 }

@@ -29,6 +29,12 @@ export function answerIn(form: Form): unknown {
   }
 }
 
+/** PublicKeyCredentialRequestOptionsJSON to sign a statement with one of these credentials. */
+export function askedOf(statement: string, rpId: string, ids: readonly string[]): object {
+  const challenge = createHash('sha256').update(statement).digest('base64url');
+  return { challenge, rpId, userVerification: 'required', allowCredentials: ids.map((id) => ({ type: 'public-key', id })) };
+}
+
 const inUse = (keys: readonly ListedKey[]) => keys.flatMap(({ passkey, revoked }) => (passkey && !revoked ? [passkey] : []));
 
 function opener({ sessions }: Pick<PasskeyPages, 'sessions'>) {
@@ -52,13 +58,7 @@ export function addingRoutes(app: FastifyInstance, { passkeys, sessions, keysOf,
     const owner = session.patient;
     const { jwk, passkey } = await passkeys.made(owner, answerIn(form));
     const statement = keyStatement('key-rotation', { owner, jwk, passkey, retires: false }, { audience: base, now: clock() });
-    const challenge = createHash('sha256').update(statement).digest('base64url');
-    const by = (ids: readonly string[]) => ({
-      challenge,
-      rpId: passkey.rpId,
-      userVerification: 'required',
-      allowCredentials: ids.map((id) => ({ type: 'public-key', id })),
-    });
+    const by = (ids: readonly string[]) => askedOf(statement, passkey.rpId, ids);
     return told(reply, { statement, made: by([passkey.credentialId]), present: by(await known(owner)) });
   });
   app.post('/patient/passkeys/add', logged, async (request, reply) => {
@@ -87,6 +87,12 @@ export function ownKeyRoutes(app: FastifyInstance, { sessions, keysOf, gateFor, 
 ${signForm(session, others, asking, words)}
 <p><a href="${PAGE}">${words.pages[PAGE].title}</a></p>`;
     return showTo(reader, reply, { title: words.keys.lostTitle, content, script: origin + SCRIPT_PATH, here: PAGE });
+  });
+  app.post('/patient/passkeys/stop', logged, async (request, reply) => {
+    const { session, form } = await opened(request);
+    const { statement, signature } = signedIn(form);
+    await gateFor(session.caller).stopRecovery({ statement, signatures: [signature] });
+    return reply.redirect(PAGE, 303);
   });
   app.post('/patient/passkeys/revoke', logged, async (request, reply) => {
     const { session, form } = await opened(request);

@@ -34,6 +34,17 @@ ${passkeyProblem(words)}
 ${passkeyScript(words)}`;
 }
 
+/** The new passkey that is to replace lost ones was made, and waits. */
+export function proposedPage({ words }: Visitor, hours: number): Html {
+  const { recovery } = words;
+  return html`<p class="good" role="status">${recovery.made}</p>
+<ol class="steps">
+<li>${recovery.confirm}</li>
+<li>${recovery.wait} ${hours} ${recovery.hours}</li>
+<li>${recovery.then} <a href="/patient/sign-in">${words.signIn.title}</a></li>
+</ol>`;
+}
+
 export function signInPage({ words }: Visitor, { next, enrolled }: { readonly next: string | undefined; readonly enrolled: boolean }): Html {
   const { signIn } = words;
   return html`${enrolled ? html`<p class="good" role="status">${signIn.enrolled}</p>` : undefined}

@@ -8,31 +8,40 @@ import { readFileSync } from 'node:fs';
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import type { GateFor } from '../../consent/gate.ts';
+import { keyStatement, webauthnSignature } from '../../consent/workflow.ts';
 import { AssentError } from '../../errors.ts';
 import { acceptForms, type Form, requireFormOf } from '../forms.ts';
+import { html } from '../html.ts';
 import { createGuessLimit } from '../guess-limit.ts';
 import { languageCookie } from '../language.ts';
 import { showErrorsTo, tellErrorsTo } from './errors.ts';
 import { HOME, readerOf, showTo, visitorOf } from './frame.ts';
-import { addingRoutes, answerIn, ownKeyRoutes, told } from './own-keys.ts';
-import { enrolPage, type ListedKey, passkeysPage, SCRIPT_PATH, signInPage } from './passkeys.ts';
+import { addingRoutes, answerIn, askedOf, ownKeyRoutes, told } from './own-keys.ts';
+import { enrolPage, type ListedKey, passkeysPage, proposedPage, SCRIPT_PATH, signInPage } from './passkeys.ts';
+import { type ListedRecovery, openRecovery, stopForm } from './recovery.ts';
 import type { PatientCookies } from './sessions.ts';
+
+type MadePasskey = { readonly jwk: object; readonly passkey: { readonly credentialId: string; readonly rpId: string } };
 
 export type PasskeyPages = {
   /** What the authorization room offers; `answer`: JSON of a PublicKeyCredential. */
   readonly passkeys: {
     creation(code: string): Promise<object>;
     enrol(code: string, answer: unknown): Promise<unknown>;
-    anotherFor(owner: string, known: readonly string[]): object;
-    made(
-      owner: string,
+    register(
+      code: string,
       answer: unknown,
-    ): Promise<{ readonly jwk: object; readonly passkey: { readonly credentialId: string; readonly rpId: string } }>;
+    ): Promise<{ readonly kind: 'registered' } | ({ readonly kind: 'recovers'; readonly owner: string; readonly reason: string } & MadePasskey)>;
+    propose(code: string, signed: { readonly statement: string; readonly signature: string }): Promise<void>;
+    anotherFor(owner: string, known: readonly string[]): object;
+    made(owner: string, answer: unknown): Promise<MadePasskey>;
     request(): object;
     signIn(answer: unknown): Promise<{ readonly kid: string; readonly owner: string }>;
   };
   readonly sessions: PatientCookies;
   readonly keysOf: (owner: string) => Promise<readonly ListedKey[]>;
+  readonly recoveriesOf: (owner: string) => Promise<readonly ListedRecovery[]>;
+  readonly recoveryHours: number;
   readonly gateFor: GateFor;
   /** Of our pages, as browsers see it. */
   readonly origin: string;
@@ -65,11 +74,13 @@ export function passkeyPages(pages: PasskeyPages): FastifyPluginAsync {
   };
 }
 
-function doorRoutes(app: FastifyInstance, { sessions, keysOf, origin }: PasskeyPages): void {
+function doorRoutes(app: FastifyInstance, { sessions, keysOf, recoveriesOf, recoveryHours, origin, base, clock }: PasskeyPages): void {
   const scripted = { script: origin + SCRIPT_PATH };
   app.get('/patient/enrol', logged, async (request, reply) => {
     const visitor = visitorOf(request);
-    return showTo(visitor, reply, { title: visitor.words.enrol.title, content: enrolPage(visitor), ...scripted });
+    if ((request.query as { proposed?: unknown }).proposed === undefined)
+      return showTo(visitor, reply, { title: visitor.words.enrol.title, content: enrolPage(visitor), ...scripted });
+    return showTo(visitor, reply, { title: visitor.words.recovery.title, content: proposedPage(visitor, recoveryHours) });
   });
   app.get<{ Querystring: { next?: unknown; enrolled?: unknown } }>('/patient/sign-in', logged, async (request, reply) => {
     const [visitor, { next, enrolled }] = [visitorOf(request), request.query];
@@ -80,7 +91,8 @@ function doorRoutes(app: FastifyInstance, { sessions, keysOf, origin }: PasskeyP
     const session = await sessions.find(request.headers.cookie);
     if (!session) return reply.redirect('/patient/sign-in?next=/patient/passkeys', 303);
     const reader = readerOf(session, request);
-    const content = passkeysPage(reader, await keysOf(session.patient));
+    const [keys, open] = [await keysOf(session.patient), openRecovery(await recoveriesOf(session.patient))];
+    const content = html`${open && stopForm(reader, { open, keys, base, now: clock() })}${passkeysPage(reader, keys)}`;
     return showTo(reader, reply, { title: reader.words.pages['/patient/passkeys'].title, content, ...scripted });
   });
   app.post<{ Body: Form }>('/patient/sign-out', logged, async (request, reply) => {
@@ -96,14 +108,22 @@ function doorRoutes(app: FastifyInstance, { sessions, keysOf, origin }: PasskeyP
 }
 
 /** What the script asks for: JSON, errors as OperationOutcome. */
-function scriptRoutes(app: FastifyInstance, { passkeys, sessions, origin, clock }: PasskeyPages): void {
+function scriptRoutes(app: FastifyInstance, { passkeys, sessions, origin, base, clock }: PasskeyPages): void {
   const guarded = createGuessLimit(clock, MOST_GUESSES).around;
   app.post<{ Body: Form }>('/patient/enrol/options', logged, async ({ body }, reply) =>
     told(reply, await guarded(() => passkeys.creation(body.get('code') ?? ''))),
   );
   app.post<{ Body: Form }>('/patient/enrol', logged, async ({ body }, reply) => {
-    await guarded(() => passkeys.enrol(body.get('code') ?? '', answerIn(body)));
-    return told(reply, { location: '/patient/sign-in?enrolled' });
+    const made = await guarded(() => passkeys.register(body.get('code') ?? '', answerIn(body)));
+    if (made.kind === 'registered') return told(reply, { location: '/patient/sign-in?enrolled' });
+    const { owner, reason, jwk, passkey } = made;
+    const statement = keyStatement('key-recovery', { owner, jwk, passkey, reason }, { audience: base, now: clock() });
+    return told(reply, { statement, made: askedOf(statement, passkey.rpId, [passkey.credentialId]) });
+  });
+  app.post<{ Body: Form }>('/patient/enrol/recovery', logged, async ({ body }, reply) => {
+    const signed = { statement: body.get('statement') ?? '', signature: webauthnSignature(body.get('made') ?? '') };
+    await guarded(() => passkeys.propose(body.get('code') ?? '', signed));
+    return told(reply, { location: '/patient/enrol?proposed' });
   });
   app.post('/patient/sign-in/options', logged, async (_request, reply) => told(reply, passkeys.request()));
   app.post<{ Body: Form }>('/patient/sign-in', logged, async ({ body }, reply) => {

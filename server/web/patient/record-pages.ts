@@ -17,10 +17,12 @@ import { dataPage, homePage } from './home.ts';
 import { waitingFor } from './inbox.ts';
 import { namesOf } from './names.ts';
 import { isKind, kindPage, kinds, recordPage } from './record.ts';
+import { type ListedRecovery, openRecovery } from './recovery.ts';
 import { actorsOf, trailPage } from './trail.ts';
 
 export type RecordPages = Pick<ConsentPages, 'gateFor' | 'search' | 'sessions' | 'origin' | 'clock'> & {
   readonly cursors: Cursors;
+  readonly recoveriesOf: (owner: string) => Promise<readonly ListedRecovery[]>;
   /** Of the FHIR API, e.g. https://fhir.example.org/fhir: what the file's entries are named by. */
   readonly base: string;
 };
@@ -35,7 +37,10 @@ export function recordPages(pages: RecordPages): FastifyPluginAsync {
     showErrorsTo(app, { href: HOME, text: ({ back }) => back });
     const page = pageRoutes(app, pages);
     page(HOME, async (reader, reply) =>
-      showTo(reader, reply, { title: reader.words.home, content: homePage(reader, await waitingFor(pages, reader)) }),
+      showTo(reader, reply, {
+        title: reader.words.home,
+        content: homePage(reader, await waitingFor(pages, reader), openRecovery(await pages.recoveriesOf(reader.session.patient))),
+      }),
     );
     page('/patient/record', async (reader, reply) => shown(reader, reply, '/patient/record', recordPage(reader)));
     page('/patient/data', async (reader, reply) => shown(reader, reply, '/patient/data', dataPage(reader)));

@@ -49,6 +49,8 @@ const chineseSentences: PatientWords['errors']['sentences'] = {
   'Nothing was taken away from what was asked for.': '与所请求的内容相比没有减少。',
   'No kind of records is left: refuse it instead.': '没有剩下任何内容：请改为拒绝。',
   'The last day is no date.': '最后一天不是有效日期。',
+  'The new passkey could not be put forward: the code was used already or is too old, or the passkey did not sign.':
+    '新的通行密钥未能提交：代码已被使用或已过期，或该通行密钥未签名。',
   'This form is not from a page of this server.': '此表单并非来自本服务器的页面。',
   'This form is not from a page of this session.': '您已退出登录，或此表单来自另一次登录。请登录后重试。',
 };
@@ -187,6 +189,18 @@ export const chinese: PatientWords = {
     refused: '服务器未能正常应答，请重试。',
     unsupported: '此浏览器不支持通行密钥。',
     noneInUse: '您没有正在使用的通行密钥。',
+  },
+  recovery: {
+    title: '为丢失的通行密钥换新',
+    made: '新的通行密钥已创建，但尚不能使用。',
+    confirm: '发给您代码的人员现在予以确认：须在十分钟内完成。',
+    wait: '随后等待',
+    hours: '小时，以免他人在您不知情时顶替您：仍持有您通行密钥的人会得到通知，并可以阻止。',
+    then: '此后丢失的密钥停用，您使用新的通行密钥登录。',
+    notice: '您的通行密钥将被新的替换，时间：',
+    look: '查看；若非您本人，请阻止',
+    says: '您记录的保管方得知您丢失了全部通行密钥。如果是您本人，无需操作；如果不是，请立即阻止。',
+    stop: '用通行密钥阻止',
   },
   keys: {
     passkey: '通行密钥',
