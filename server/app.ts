@@ -412,18 +412,10 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const patients = createPatients({ ...parts, ...registry, secret });
   const { enrolments, recoveries, sessions, passkeys } = patients;
   const { interactions, launches, appConsents } = authenticator;
-  const { keys } = registry;
+  const { keys, keyLog, clients } = registry;
   const apps = appPages({ config, records, interactions, appConsents, sessions, passkeys, keys, search, gateFor, endpoints, clock });
   for (const pages of [...patients.pages, ...apps]) await server.register(pages);
-  await server.register(adminPlugin, {
-    callerOf: authenticate,
-    clients: registry.clients,
-    keys: registry.keyLog,
-    enrolments,
-    recoveries,
-    explain,
-    launches,
-  });
+  await server.register(adminPlugin, { callerOf: authenticate, clients, keys: keyLog, enrolments, recoveries, explain, launches });
   await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });
   const checks = [
     { name: 'store', check: () => resources.check() },

@@ -41,7 +41,7 @@ export function proposedPage({ words }: Visitor, hours: number): Html {
 <ol class="steps">
 <li>${recovery.confirm}</li>
 <li>${recovery.wait} ${hours} ${recovery.hours}</li>
-<li>${recovery.then} <a href="/patient/sign-in">${words.signIn.title}</a></li>
+<li>${recovery.afterwards} <a href="/patient/sign-in">${words.signIn.title}</a></li>
 </ol>`;
 }
 

@@ -189,7 +189,7 @@ export const english = {
     confirm: 'Whoever gave you the code confirms it now: it has to happen within ten minutes.',
     wait: 'Then you wait',
     hours: 'hours, so that nobody takes your place unnoticed: whoever still has a passkey of yours is told of it, and can stop it.',
-    then: 'After that the lost ones are ended, and you sign in with the new one.',
+    afterwards: 'After that the lost ones are ended, and you sign in with the new one.',
     notice: 'Your passkeys are to be replaced by a new one, on',
     look: 'Look at it, and stop it if it was not you',
     says: 'Whoever keeps your record was told that you lost all of them. If that was you, do nothing. If not, stop it now.',
