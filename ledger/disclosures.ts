@@ -8,8 +8,21 @@
 import { isAct, isErases, type PrivateEntry } from './entry.ts';
 import { digestOf } from './hash.ts';
 import type { Policy } from './policy.ts';
-import { isCount, isEntryWith, isNull, isText, either, listOf, type ReceiptEntry, readWhole, shape, WITNESSES } from './receipt-format.ts';
-import { type Log, logSentences, openLog, refute, requireInclusion, requireSalt } from './receipt-log.ts';
+import {
+  isCount,
+  isEntryWith,
+  isNull,
+  isText,
+  either,
+  listOf,
+  ON_LOG,
+  type OnLog,
+  onLog,
+  type ReceiptEntry,
+  readWhole,
+  shape,
+} from './receipt-format.ts';
+import { type Log, logSentences, openLog, refute, requireInclusion, requireSalt, type SignedWith } from './receipt-log.ts';
 import { eventWords, readJson } from './receipt-terms.ts';
 
 export const DISCLOSURES_FORMAT = 'assent-disclosures-1';
@@ -19,14 +32,8 @@ export type OpenLink = { readonly reference: string; readonly event: string | nu
 /** Its salt is gone: it says nothing any more, and the entries on both sides of it say where it was. */
 export type ErasedLink = { readonly erased: Place };
 
-export type Disclosures = {
+export type Disclosures = OnLog & {
   readonly format: typeof DISCLOSURES_FORMAT;
-  /** The log's verifier key, in signed-note form. */
-  readonly log: string;
-  /** A signed checkpoint. */
-  readonly checkpoint: string;
-  /** The verifier keys of those who cosigned it; absent where nobody did. */
-  readonly witnesses?: readonly string[];
   /** `Patient/x`. */
   readonly patient: string;
   /** The server says that the log, at the checkpoint's size, held no newer entry about them. */
@@ -37,17 +44,8 @@ export type Disclosures = {
   readonly proof: readonly string[];
 };
 
-export function writeDisclosures({ log, checkpoint, witnesses = [], patient, newest, links, proof }: Omit<Disclosures, 'format'>): string {
-  return JSON.stringify({
-    format: DISCLOSURES_FORMAT,
-    log,
-    checkpoint,
-    ...(witnesses.length > 0 ? { witnesses } : {}),
-    patient,
-    newest,
-    links,
-    proof,
-  });
+export function writeDisclosures({ patient, newest, links, proof, ...rest }: Omit<Disclosures, 'format'>): string {
+  return JSON.stringify({ format: DISCLOSURES_FORMAT, ...onLog(rest), patient, newest, links, proof });
 }
 
 const isBoolean = (value: unknown): boolean => typeof value === 'boolean';
@@ -58,7 +56,7 @@ const isLink = either(
 );
 const isStatement = shape(
   { format: isText, log: isText, checkpoint: isText, patient: isText, newest: isBoolean, links: listOf(isLink), proof: listOf(isText) },
-  WITNESSES,
+  ON_LOG,
 );
 
 /** A sentence where the text is none. */
@@ -68,7 +66,7 @@ export function readDisclosures(text: string): Disclosures | string {
 
 /** What a file proves of one chain, for files to be held against each other. */
 export type Run = {
-  readonly log: Pick<Log, 'key' | 'size'>;
+  readonly log: SignedWith & Pick<Log, 'keys'>;
   readonly patient: string;
   /** Stands for the patient in the log. */
   readonly handle: string | null;
@@ -96,7 +94,7 @@ export function verifyDisclosures(
   const handles = new Set(open.map(({ subject }) => subject));
   if (handles.size > 1 || handles.has(null)) refute('Its entries are not all about one subject.');
   requireChain(links.map(placeOf));
-  if (open.length > 0) requireInclusion(proof, log, open);
+  if (open.length + log.rotated.length > 0) requireInclusion(proof, log, open);
   else if (proof.length > 0) refute('It proves entries that it does not hold.');
   const { proven, notProven } = logSentences(log, policy);
   return {
@@ -175,10 +173,11 @@ function runSentences(patient: string, links: Disclosures['links']): string[] {
  */
 export function holdTogether(runs: readonly Run[]): readonly string[] {
   const sentences: string[] = [];
-  for (const [, theirs] of Map.groupBy(runs, ({ log, patient }) => `${log.key} ${patient}`)) {
-    const [first, second] = theirs;
-    if (!first || !second) continue;
-    if (new Set(theirs.flatMap(({ handle }) => handle ?? [])).size > 1) refute(`The log has ${first.patient} under two handles.`);
+  const first = firstKeys(runs);
+  for (const [, theirs] of Map.groupBy(runs, ({ log, patient }) => `${first(log.keys)} ${patient}`)) {
+    const [one, second] = theirs;
+    if (!one || !second) continue;
+    if (new Set(theirs.flatMap(({ handle }) => handle ?? [])).size > 1) refute(`The log has ${one.patient} under two handles.`);
     const known = placesKnown(theirs);
     for (const run of theirs) requireNewest(run, known);
     const held = new Set(theirs.flatMap((run) => [...run.held.keys()]));
@@ -186,11 +185,17 @@ export function holdTogether(runs: readonly Run[]): readonly string[] {
     const missing = Array.from({ length: newest }, (_, i) => i + 1).filter((number) => !held.has(number));
     sentences.push(
       missing.length === 0
-        ? `${first.patient}: together these are the whole chain about them, entries 1 to ${newest}.`
-        : `${first.patient}: of entries 1 to ${newest} about them these do not hold ${listed(missing)}.`,
+        ? `${one.patient}: together these are the whole chain about them, entries 1 to ${newest}.`
+        : `${one.patient}: of entries 1 to ${newest} about them these do not hold ${listed(missing)}.`,
     );
   }
   return sentences;
+}
+
+/** The first key of the log that has these: whose key was replaced is one log under several keys. */
+function firstKeys(runs: readonly Run[]): (keys: readonly string[]) => string | undefined {
+  const firsts = new Map(runs.flatMap(({ log: { keys } }) => keys.slice(1).map((key) => [key, keys[0]] as const)));
+  return ([key = '']) => firsts.get(key) ?? key;
 }
 
 function placesKnown(runs: readonly Run[]): ReadonlyMap<number, number> {

@@ -32,6 +32,8 @@ export const entryKinds = [
   'authority-ended',
   /** What the map of replaced Consents comes to (map-root.ts). */
   'map-root',
+  /** The log's own key was replaced: from the next checkpoint on another one signs. */
+  'log-key-rotated',
 ] as const;
 export type EntryKind = (typeof entryKinds)[number];
 

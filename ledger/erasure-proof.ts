@@ -4,20 +4,14 @@
  * Invariant: as of a receipt, every character is bound to the checkpoint’s root or to its signature; it holds nothing of what was erased.
  */
 import { erasureDigest, isErases } from './entry.ts';
-import { ENTRY_MEMBERS, isText, listOf, type ReceiptEntry, readWhole, shape, WITNESSES } from './receipt-format.ts';
+import { ENTRY_MEMBERS, isText, listOf, ON_LOG, type OnLog, onLog, type ReceiptEntry, readWhole, shape } from './receipt-format.ts';
 import type { Policy } from './policy.ts';
-import { logSentences, openLog, refute, requireInclusion, requireSalt } from './receipt-log.ts';
+import { logSentences, openLog, refute, requireInclusion, requireSalt, type SignedWith } from './receipt-log.ts';
 
 export const ERASURE_FORMAT = 'assent-erasure-1';
 
-export type ErasureProof = {
+export type ErasureProof = OnLog & {
   readonly format: typeof ERASURE_FORMAT;
-  /** The log's verifier key, in signed-note form. */
-  readonly log: string;
-  /** A signed checkpoint. */
-  readonly checkpoint: string;
-  /** The verifier keys of those who cosigned it; absent where nobody did. */
-  readonly witnesses?: readonly string[];
   /** What was erased: `Consent/x`. */
   readonly reference: string;
   /** The tombstone. */
@@ -26,10 +20,15 @@ export type ErasureProof = {
   readonly proof: readonly string[];
 };
 
-export type ErasureVerdict = { readonly kind: 'erased'; readonly proven: readonly string[]; readonly notProven: readonly string[] };
+export type ErasureVerdict = {
+  readonly kind: 'erased';
+  readonly proven: readonly string[];
+  readonly notProven: readonly string[];
+  readonly log: SignedWith;
+};
 
-export function writeErasureProof({ log, checkpoint, witnesses = [], reference, entry, proof }: Omit<ErasureProof, 'format'>): string {
-  return JSON.stringify({ format: ERASURE_FORMAT, log, checkpoint, ...(witnesses.length > 0 ? { witnesses } : {}), reference, entry, proof });
+export function writeErasureProof({ reference, entry, proof, ...rest }: Omit<ErasureProof, 'format'>): string {
+  return JSON.stringify({ format: ERASURE_FORMAT, ...onLog(rest), reference, entry, proof });
 }
 
 const isErasureProof = shape(
@@ -41,7 +40,7 @@ const isErasureProof = shape(
     entry: shape({ ...ENTRY_MEMBERS, erases: isErases }),
     proof: listOf(isText),
   },
-  WITNESSES,
+  ON_LOG,
 );
 
 /** A sentence where the text is none. */
@@ -62,6 +61,7 @@ export function verifyErasureProof({ reference, entry, proof, ...rest }: Erasure
   const entries = erases.length === 1 ? 'Entry' : 'Entries';
   return {
     kind: 'erased',
+    log,
     proven: [
       `${entries} ${erases.join(', ')} about ${reference} ${erases.length === 1 ? 'was' : 'were'} erased for ever: logged as entry ${index}, ${occurredAt}.`,
       `This stood in the log ${log.origin} when it had ${log.size} entries, under a checkpoint signed by ${log.key}.`,

@@ -34,14 +34,28 @@ export type CurrentPiece = {
   readonly proofs: readonly { readonly proof: string; readonly next?: number }[];
 };
 
-export type Receipt = {
-  readonly format: typeof RECEIPT_FORMAT;
-  /** The log's verifier key, in signed-note form. */
+/** A replacement of the log's key: its exact text. */
+export type RotationPiece = { readonly rotation: string; readonly entry: ReceiptEntry };
+
+/** What every file that rests on a checkpoint says of it. */
+export type OnLog = {
+  /** The log's verifier key, in signed-note form: the one that signed the checkpoint. */
   readonly log: string;
   /** A signed checkpoint. */
   readonly checkpoint: string;
   /** The verifier keys of those who cosigned it; absent where nobody did. */
   readonly witnesses?: readonly string[];
+  /** How `log` came to be the log's key, from its first one on; absent where it is that. */
+  readonly rotations?: readonly RotationPiece[];
+};
+
+/** Written so in each. */
+export function onLog({ log, checkpoint, witnesses = [], rotations = [] }: OnLog): OnLog {
+  return { log, checkpoint, ...(witnesses.length > 0 ? { witnesses } : {}), ...(rotations.length > 0 ? { rotations } : {}) };
+}
+
+export type Receipt = OnLog & {
+  readonly format: typeof RECEIPT_FORMAT;
   readonly event: EventPiece | null;
   readonly consents: readonly ConsentPiece[];
   readonly keys: readonly KeyPiece[];
@@ -54,11 +68,10 @@ export type Receipt = {
 };
 
 export function writeReceipt(receipt: Omit<Receipt, 'format'>): string {
-  const { log, checkpoint, witnesses = [], event, consents, keys, authorities = [], current, proof } = receipt;
-  const cosigned = witnesses.length > 0 ? { witnesses } : {};
+  const { event, consents, keys, authorities = [], current, proof } = receipt;
   const onBehalf = authorities.length > 0 ? { authorities } : {};
   const standing = current ? { current } : {};
-  return JSON.stringify({ format: RECEIPT_FORMAT, log, checkpoint, ...cosigned, event, consents, keys, ...onBehalf, ...standing, proof });
+  return JSON.stringify({ format: RECEIPT_FORMAT, ...onLog(receipt), event, consents, keys, ...onBehalf, ...standing, proof });
 }
 
 /** A sentence where the text is not a receipt. */
@@ -135,8 +148,8 @@ export const isEntryWith = (more: Readonly<Record<string, Check>>): Check =>
   shape(ENTRY_MEMBERS, { version: isText, statement: isText, signatures: listOf(isText), ...more });
 const isEntry = isEntryWith({});
 
-/** A member of every file that rests on a checkpoint. */
-export const WITNESSES = { witnesses: listOf(isText) } as const;
+/** Members of every file that rests on a checkpoint. */
+export const ON_LOG = { witnesses: listOf(isText), rotations: listOf(shape({ rotation: isText, entry: isEntry })) } as const;
 
 const isReceiptShape = shape(
   {
@@ -149,7 +162,7 @@ const isReceiptShape = shape(
     proof: listOf(isText),
   },
   {
-    ...WITNESSES,
+    ...ON_LOG,
     authorities: listOf(shape({ authority: isText, entry: isEntry })),
     current: shape({ upTo: isCount, root: isText, entry: isEntry, proofs: listOf(shape({ proof: isText }, { next: isCount })) }),
   },

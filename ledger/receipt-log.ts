@@ -6,10 +6,12 @@
 import { openCheckpoint } from './checkpoint.ts';
 import { fromBase64, fromBase64Url } from './encoding.ts';
 import { commitmentOf, type PrivateEntry, SALT_BYTES } from './entry.ts';
-import { HASH_BYTES, leafHash, sameBytes } from './hash.ts';
+import { digestOf, HASH_BYTES, leafHash, sameBytes } from './hash.ts';
 import { parseNote, parseVerifierKey, type VerifierKey } from './note.ts';
 import type { Policy } from './policy.ts';
 import { rootOfJoint } from './proof.ts';
+import type { OnLog, RotationPiece } from './receipt-format.ts';
+import { readRotation, rotationReference } from './rotation.ts';
 
 export class Refuted extends Error {}
 
@@ -37,18 +39,23 @@ export type Cosignature = {
 export type Log = {
   readonly origin: string;
   readonly key: string;
+  /** Those it had, the first one first, the present one last. */
+  readonly keys: readonly string[];
+  /** Which key, replaced by which, was not to sign what is larger than this. */
+  readonly replaced: readonly { readonly key: string; readonly by: string; readonly size: number }[];
+  /** The entries of the replacements. */
+  readonly rotated: readonly PrivateEntry[];
   readonly size: number;
   readonly root: Uint8Array;
   readonly cosignatures: readonly Cosignature[];
 };
 
-type OnLog = { readonly log: string; readonly checkpoint: string; readonly witnesses?: readonly string[] };
-
 /** `policy`: whom the reader trusts; absent: whatever log the file names. */
-export function openLog({ log, checkpoint: note, witnesses = [] }: OnLog, policy: Policy | undefined): Log {
+export function openLog({ log, checkpoint: note, witnesses = [], rotations = [] }: OnLog, policy: Policy | undefined): Log {
   const key = parseVerifierKey(log);
   if (key?.use !== 'note') refute('The log’s key is not a verifier key.');
-  if (policy && !policy.logs.some((known) => known.key.text === log)) refute('The log is none of those trusted.');
+  const succession = successionOf(rotations, key);
+  if (policy && !policy.logs.some((known) => succession.keys.includes(known.key.text))) refute('The log is none of those trusted.');
   const opened = openCheckpoint(note, [key, ...witnesses.map(witnessKey)]);
   if (opened.kind !== 'signed') refute(`The checkpoint is ${opened.kind}.`);
   if (!opened.by.some((signed) => signed.key === key)) refute('The log did not sign the checkpoint.');
@@ -61,7 +68,28 @@ export function openLog({ log, checkpoint: note, witnesses = [] }: OnLog, policy
   const cosignatures = opened.by.flatMap((by) =>
     by.time === undefined ? [] : [{ name: by.key.name, time: by.time, known: known.has(by.key.text) }],
   );
-  return { ...opened.checkpoint, key: key.text, cosignatures };
+  return { ...opened.checkpoint, key: key.text, ...succession, cosignatures };
+}
+
+/** From the first key to the one that signed the checkpoint, each named by the one before. */
+function successionOf(pieces: readonly RotationPiece[], last: VerifierKey): Pick<Log, 'keys' | 'replaced' | 'rotated'> {
+  const read = pieces.map(({ rotation, entry }) => {
+    const { from, to, size } = readRotation(rotation) ?? refute('A replacement of the log’s key is not signed by both keys.');
+    if (entry.kind !== 'log-key-rotated' || entry.digest !== digestOf(rotation)) refute('The log entry of a replacement is of something else.');
+    if (entry.index < size) refute('The log’s key was replaced before its old key had ceased to sign.');
+    requireSalt(entry);
+    return { from, to, size, entry: { ...entry, reference: rotationReference({ to }) } };
+  });
+  for (const [i, { to, entry }] of read.entries()) {
+    const next = read[i + 1];
+    if ((next?.from ?? last).text !== to.text) refute('The replacements of the log’s key do not lead to the key that signed.');
+    if (next && next.size <= entry.index) refute('The replacements of the log’s key are not in order.');
+  }
+  return {
+    keys: [...read.map(({ from }) => from.text), last.text],
+    replaced: read.map(({ from, to, size }) => ({ key: from.text, by: to.text, size })),
+    rotated: read.map(({ entry }) => entry),
+  };
 }
 
 function witnessKey(text: string): VerifierKey {
@@ -71,11 +99,16 @@ function witnessKey(text: string): VerifierKey {
 
 /** What the checkpoint proves by those who signed it, and what it leaves open: sentences for people. */
 export function logSentences(log: Log, policy: Policy | undefined): { readonly proven: readonly string[]; readonly notProven: readonly string[] } {
-  const { cosignatures } = log;
+  const { cosignatures, keys } = log;
   const when = (time: number) => new Date(time * 1000).toISOString();
   const seen = cosignatures.map(({ name, time }) => `${name} (${when(time)})`).join(', ');
   return {
-    proven: cosignatures.length === 0 ? [] : [`As the one history of that log it was cosigned by ${seen}.`],
+    proven: [
+      ...(keys.length === 1
+        ? []
+        : [`This key took the place of ${keys.slice(0, -1).join(', ')}: each was named by the one before, and the log says so.`]),
+      ...(cosignatures.length === 0 ? [] : [`As the one history of that log it was cosigned by ${seen}.`]),
+    ],
     notProven: [
       ...(policy ? [] : ['That this is the log you mean: its key was not pinned (--trust).']),
       ...(cosignatures.length === 0
@@ -87,6 +120,23 @@ export function logSentences(log: Log, policy: Policy | undefined): { readonly p
   };
 }
 
+/** What a file says of the keys that signed, for files to be held against each other. */
+export type SignedWith = Pick<Log, 'key' | 'size' | 'replaced'>;
+
+/** Throws Refuted: a key signed more after it was replaced, as only a thief does, or it was replaced twice. */
+export function requireKeys(logs: readonly SignedWith[]): void {
+  const ends = new Map<string, SignedWith['replaced'][number]>();
+  for (const end of logs.flatMap(({ replaced }) => replaced)) {
+    const { by, size } = ends.get(end.key) ?? end;
+    if (by !== end.by || size !== end.size) refute(`The key ${end.key} was replaced by two others.`);
+    ends.set(end.key, end);
+  }
+  for (const { key, size } of logs) {
+    const end = ends.get(key);
+    if (end && size > end.size) refute(`A checkpoint of ${size} entries is signed with a key that was replaced after ${end.size}.`);
+  }
+}
+
 export function requireSalt({ salt }: Pick<PrivateEntry, 'salt'>): void {
   if (fromBase64Url(salt)?.length !== SALT_BYTES) refute('A salt is not 32 bytes.');
 }
@@ -94,10 +144,11 @@ export function requireSalt({ salt }: Pick<PrivateEntry, 'salt'>): void {
 /** `proof`: base64 hashes that lead from the entries to the root, from left to right; `more`: leaves of entries that are not shown, by index. */
 export function requireInclusion(
   proof: readonly string[],
-  { size, root }: Pick<Log, 'size' | 'root'>,
-  entries: readonly PrivateEntry[],
+  { size, root, rotated }: Pick<Log, 'size' | 'root' | 'rotated'>,
+  pieces: readonly PrivateEntry[],
   more: ReadonlyMap<number, Uint8Array> = new Map(),
 ): void {
+  const entries = [...pieces, ...rotated];
   const leaves = new Map<number, Uint8Array>(entries.map((entry) => [entry.index, leafHash(canonical(() => commitmentOf(entry)))]));
   if (leaves.size !== entries.length) refute('Two pieces claim one place in the log.');
   for (const [index, leaf] of more) {

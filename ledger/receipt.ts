@@ -20,7 +20,7 @@ import {
   readReceipt,
 } from './receipt-format.ts';
 import type { Policy } from './policy.ts';
-import { canonical, logSentences, openLog, Refuted, refute, requireInclusion, requireSalt } from './receipt-log.ts';
+import { canonical, logSentences, openLog, Refuted, refute, requireInclusion, requireSalt, type SignedWith } from './receipt-log.ts';
 import {
   type AuthorityWords,
   authorityWords,
@@ -44,6 +44,8 @@ export type Verdict =
       readonly kind: 'proven';
       readonly proven: readonly string[];
       readonly notProven: readonly string[];
+      /** With which key it was signed, and which were replaced. */
+      readonly log?: SignedWith;
       /** What it proves of the chain of entries about one patient. */
       readonly run?: Run;
     }
@@ -126,6 +128,7 @@ function verify(receipt: Receipt, { policy, inForceAt }: Demands): Verdict {
     event?.patient === undefined ? undefined : runOf([event.entry], { log, patient: event.patient, handle: event.entry.subject, newest: false });
   return {
     kind: 'proven',
+    log,
     ...(run ? { run } : {}),
     proven: [
       ...(event ? [eventSentence(event)] : []),

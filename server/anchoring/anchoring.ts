@@ -21,6 +21,7 @@ import { createLogHistory, type LogHistory } from './history.ts';
 import type { LogStore } from './log-port.ts';
 import { createConsentMap } from './consent-map.ts';
 import { type CheckpointRecord, createLogRecords, type LogRecords } from './log-records.ts';
+import { type LogKeys, openLogKeys } from './log-keys.ts';
 import { openLogSigner } from './log-signer.ts';
 import { createMapRoots, type MapRoots } from './map-roots.ts';
 import { createPublicLog, type PublicLog } from './public-log.ts';
@@ -93,7 +94,8 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const alarms = await openAlarms(config, { ...outside, origin: signer.origin });
   const { chain, anchors, watch, besides } = await openAnchors(outside, stored);
   const { verifierKey } = signer;
-  const witnesses = await witnessesFor(deps, { stored, verifierKey });
+  const keys = await openLogKeys({ log, stored, verifierKey });
+  const witnesses = await witnessesFor(deps, { stored, verifierKey, keys });
   const signed = (checkpoint: CheckpointRecord): void => {
     witnesses?.offer(checkpoint);
     mapRoots.grown();
@@ -126,8 +128,8 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     },
     tail,
     mapRoots,
-    receipts: { ...createReceipts({ log, records, verifierKey, standing, mapRoots }), ...createErasureProofs({ log, records, verifierKey }) },
-    chains: createChains({ log, records, verifierKey }),
+    receipts: { ...createReceipts({ log, records, keys, standing, mapRoots }), ...createErasureProofs({ log, records, keys }) },
+    chains: createChains({ log, records, keys }),
     trails: createTrails({ verifierKey, lineFor: signer.lineFor }),
     erasure: createLogErasure({ log, records, flush: sealer.flush }),
     publicLog: createPublicLog({ records, verifierKey }),
@@ -175,16 +177,16 @@ async function timeStampsFor(config: TimeStampConfig, outside: AnchoringDependen
   return config.TSA_URL === '' ? undefined : (await import('./time-stamps.ts')).openTimeStamps(config, outside);
 }
 
-type LogKeys = { readonly stored: LogRecords; readonly verifierKey: string };
+type Signing = { readonly stored: LogRecords; readonly verifierKey: string; readonly keys: LogKeys };
 
 /** Undefined: the operator names none. Throws AssentError('unavailable') when the policy cannot be used. */
 async function witnessesFor(
   { log, schedule, report, config, fetch = globalThis.fetch }: AnchoringDependencies,
-  { stored, verifierKey }: LogKeys,
+  { stored, verifierKey, keys: { all: keys } }: Signing,
 ): Promise<Witnesses | undefined> {
   const policy = await readPolicy(config.WITNESS_POLICY);
   const key = parseVerifierKey(verifierKey);
-  return policy && key && createWitnesses({ policy, key, log, stored, schedule, fetch, report });
+  return policy && key && createWitnesses({ policy, key, keys, log, stored, schedule, fetch, report });
 }
 
 async function readPolicy(file: string): Promise<Policy | undefined> {

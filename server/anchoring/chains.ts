@@ -9,6 +9,7 @@ import { isErased, type PrivateEntry, parseRow } from '../../ledger/entry.ts';
 import { jointProof, TILE_WIDTH } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
+import type { LogKeys } from './log-keys.ts';
 import type { LogRows } from './log-port.ts';
 import { type BatchRecord, type CheckpointRecord, createLogRecords, type LogRecords, privateEntry, type SubjectRecord } from './log-records.ts';
 import { checkpointOver, indexOfEvent, receiptEntry } from './receipts.ts';
@@ -34,9 +35,9 @@ export type Chains = {
   indexOf(event: string): Promise<number | undefined>;
 };
 
-type Dependencies = { readonly log: LogRows; readonly records: RecordStore; readonly verifierKey: string };
+type Dependencies = { readonly log: LogRows; readonly records: RecordStore; readonly keys: Pick<LogKeys, 'at'> };
 
-export function createChains({ log, records, verifierKey }: Dependencies): Chains {
+export function createChains({ log, records, keys }: Dependencies): Chains {
   const stored = createLogRecords(records);
   return {
     async read(subject, { from, limit }) {
@@ -48,7 +49,7 @@ export function createChains({ log, records, verifierKey }: Dependencies): Chain
       const entries: ChainEntry[] = [];
       let at = from ?? (record ? await headUnder(checkpoint.size, record, read) : null);
       for (; at !== null && entries.length < limit; at = entries.at(-1)?.previous ?? null) entries.push(await read(at));
-      const whose = { log: verifierKey, patient: subject, newest: from === undefined };
+      const whose = { keys, patient: subject, newest: from === undefined };
       const { size } = checkpoint;
       return { entries, next: at, size, statement: (count, events) => statementOf(entries.slice(0, count), { stored, checkpoint, events, whose }) };
     },
@@ -64,16 +65,23 @@ type Stating = {
   readonly stored: LogRecords;
   readonly checkpoint: CheckpointRecord;
   readonly events: ReadonlyMap<string, string>;
-  readonly whose: Pick<Disclosures, 'log' | 'patient' | 'newest'>;
+  readonly whose: Pick<Disclosures, 'patient' | 'newest'> & { readonly keys: Pick<LogKeys, 'at'> };
 };
 
-async function statementOf(entries: readonly ChainEntry[], { stored, checkpoint: newest, events, whose }: Stating): Promise<string> {
+async function statementOf(
+  entries: readonly ChainEntry[],
+  { stored, checkpoint: newest, events, whose: { keys, ...whose } }: Stating,
+): Promise<string> {
   const witnessed = await stored.witnessed();
-  const checkpoint = checkpointOver(entries, [witnessed, newest]) ?? newest;
-  const indices = entries.flatMap(({ open, index }) => (open ? [index] : []));
+  const signed = keys.at(newest.size);
+  // A trail is signed with one key, and so are its statements.
+  const same = witnessed && keys.at(witnessed.size).log === signed.log ? witnessed : undefined;
+  const checkpoint = checkpointOver(entries, [same, newest]) ?? newest;
+  const indices = [...entries.flatMap(({ open, index }) => (open ? [index] : [])), ...signed.rotations.map(({ entry }) => entry.index)];
   const proof = indices.length === 0 ? [] : await jointProof(indices, checkpoint.size, stored.tile);
   return writeDisclosures({
     ...whose,
+    ...signed,
     checkpoint: checkpoint.note,
     witnesses: checkpoint === witnessed ? witnessed.witnesses : [],
     links: entries.map((entry) => linkOf(entry, events)),

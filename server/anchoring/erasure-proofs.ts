@@ -6,6 +6,7 @@ import { writeErasureProof } from '../../ledger/erasure-proof.ts';
 import { isErased, type LogEntry, parseRow } from '../../ledger/entry.ts';
 import { jointProof } from '../../ledger/tree.ts';
 import type { RecordStore } from '../store/port.ts';
+import type { LogKeys } from './log-keys.ts';
 import type { LogRows } from './log-port.ts';
 import { type BatchRecord, type CheckpointRecord, createLogRecords, type LogRecords, referenceKey } from './log-records.ts';
 import { checkpointOver, openEntry, receiptEntry } from './receipts.ts';
@@ -18,10 +19,10 @@ export type ErasureProofs = {
   erasureOf(consent: { readonly reference: string; readonly version: string }): Promise<ErasureFound>;
 };
 
-type Dependencies = { readonly log: LogRows; readonly records: RecordStore; readonly verifierKey: string };
+type Dependencies = { readonly log: LogRows; readonly records: RecordStore; readonly keys: Pick<LogKeys, 'at'> };
 type Tombstone = { readonly row: LogEntry; readonly batch: BatchRecord; readonly index: number };
 
-export function createErasureProofs({ log, records, verifierKey }: Dependencies): ErasureProofs {
+export function createErasureProofs({ log, records, keys }: Dependencies): ErasureProofs {
   const stored = createLogRecords(records);
   return {
     async erasureOf({ reference, version }) {
@@ -33,7 +34,7 @@ export function createErasureProofs({ log, records, verifierKey }: Dependencies)
       const checkpoint = tombstone && checkpointOver([tombstone], [witnessed, newest]);
       if (!checkpoint) return { kind: 'pending' };
       const witnesses = checkpoint === witnessed ? witnessed.witnesses : [];
-      return { kind: 'erased', proof: await proofOf(tombstone, { stored, checkpoint, witnesses, verifierKey }) };
+      return { kind: 'erased', proof: await proofOf(tombstone, { stored, checkpoint, witnesses, signed: keys.at(checkpoint.size) }) };
     },
   };
 }
@@ -64,11 +65,12 @@ type Parts = {
   readonly stored: LogRecords;
   readonly checkpoint: CheckpointRecord;
   readonly witnesses: readonly string[];
-  readonly verifierKey: string;
+  readonly signed: ReturnType<LogKeys['at']>;
 };
 
-async function proofOf({ row, batch, index }: Tombstone, { stored, checkpoint, witnesses, verifierKey }: Parts): Promise<string> {
+async function proofOf({ row, batch, index }: Tombstone, { stored, checkpoint, witnesses, signed }: Parts): Promise<string> {
   const entry = receiptEntry(await openEntry(row, { batch, index }, stored));
-  const proof = (await jointProof([index], checkpoint.size, stored.tile)).map((hash) => Buffer.from(hash).toString('base64'));
-  return writeErasureProof({ log: verifierKey, checkpoint: checkpoint.note, witnesses, reference: row.reference, entry, proof });
+  const indices = [index, ...signed.rotations.map((each) => each.entry.index)];
+  const proof = (await jointProof(indices, checkpoint.size, stored.tile)).map((hash) => Buffer.from(hash).toString('base64'));
+  return writeErasureProof({ ...signed, checkpoint: checkpoint.note, witnesses, reference: row.reference, entry, proof });
 }

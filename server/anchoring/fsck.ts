@@ -5,17 +5,18 @@
  * Invariant: reads only, so that it may run beside a server; what is compared was read in an order in which the log can only be ahead.
  */
 import { type AnchorLine, readAnchorFile } from '../../ledger/anchor/embedded.ts';
-import { openCheckpoint, parseCheckpoint } from '../../ledger/checkpoint.ts';
-import { parseVerifierKey, type VerifierKey } from '../../ledger/note.ts';
+import { openCheckpoint, type OpenedCheckpoint, parseCheckpoint } from '../../ledger/checkpoint.ts';
+import { parseNote } from '../../ledger/note.ts';
 import { checkLog, type KnownRoot } from '../../ledger/fsck.ts';
 import { sameBytes } from '../../ledger/hash.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { anchorFile, signerFolder } from './folders.ts';
+import { type LogKeys, openLogKeys } from './log-keys.ts';
 import type { LogRows } from './log-port.ts';
 import { readSignedIn, type Signed } from './log-signer.ts';
 import { bundleEntries, checkRows, type Texts } from './fsck-rows.ts';
-import { createLogRecords } from './log-records.ts';
+import { createLogRecords, type LogRecords } from './log-records.ts';
 import { createRowChain, emptyChain, type RowChain } from './row-chain.ts';
 import type { StampsFound } from './time-stamps.ts';
 
@@ -60,10 +61,10 @@ export async function checkStoredLog({
   const anchors = await readAnchorFile(anchorFile(dataDir));
   const stamped = await stampsOf(dataDir, timeStampCertificates);
   const { state, verifierKey = '' } = await (given.signedBy ?? (() => readSignedIn(signerFolder(dataDir))))();
-  const key = parseVerifierKey(verifierKey);
+  const keys = await keysOf(verifierKey, { log, stored });
   const checkpoint = await stored.checkpoint();
   const size = await stored.head();
-  const known = knownRoots({ anchors, stamped, checkpoint: checkpoint?.note, key });
+  const known = knownRoots({ anchors, stamped, checkpoint: checkpoint?.note, keys });
   if (state) known.roots.push({ name: 'The signer', ...state });
   const entries = (index: number, width: number) => bundleEntries(stored, index, width);
   const problems = [...known.problems, ...(await checkLog({ size, tile: stored.tile, entries, roots: known.roots }, seen))];
@@ -92,23 +93,44 @@ type Claims = {
   readonly anchors: readonly AnchorLine[];
   readonly stamped: StampsFound;
   readonly checkpoint: string | undefined;
-  readonly key: VerifierKey | undefined;
+  /** A sentence: what is wrong with them. */
+  readonly keys: LogKeys | string;
 };
 
-function knownRoots({ anchors, stamped, checkpoint, key }: Claims): { readonly roots: KnownRoot[]; readonly problems: string[] } {
+/** The keys the log has had; none before the first start. */
+async function keysOf(verifierKey: string, parts: { readonly log: LogRows; readonly stored: LogRecords }): Promise<LogKeys | string> {
+  if (verifierKey === '') return { at: () => ({ log: '', rotations: [] }), all: [] };
+  return openLogKeys({ ...parts, verifierKey }).catch((fault: unknown) => {
+    if (fault instanceof AssentError) return fault.message;
+    throw fault;
+  });
+}
+
+/** By the key whose turn it was, and no other. */
+function openByTurn(note: string, keys: LogKeys): OpenedCheckpoint {
+  const size = parseCheckpoint(parseNote(note)?.text ?? '')?.size ?? 0;
+  const { log } = keys.at(size);
+  return openCheckpoint(
+    note,
+    keys.all.filter(({ text }) => text === log),
+  );
+}
+
+function knownRoots({ anchors, stamped, checkpoint, keys }: Claims): { readonly roots: KnownRoot[]; readonly problems: string[] } {
+  if (typeof keys === 'string') return { roots: [], problems: [keys, ...stamped.problems] };
   const [roots, problems]: [KnownRoot[], string[]] = [[], [...stamped.problems]];
   const notes = [
     ...(checkpoint === undefined ? [] : [{ name: 'The checkpoint', note: checkpoint }]),
     ...anchors.map(({ size, note }) => ({ name: `The anchor at ${size}`, note })),
   ];
   for (const { name, note } of notes) {
-    const opened = openCheckpoint(note, key ? [key] : []);
+    const opened = openByTurn(note, keys);
     if (opened.kind === 'signed') roots.push({ name, size: opened.checkpoint.size, root: opened.checkpoint.root });
     else problems.push(`${name} is ${opened.kind}.`);
   }
   for (const { size, text } of stamped.stamps) {
     const checkpoint = parseCheckpoint(text);
-    if (checkpoint?.size === size && checkpoint.origin === key?.name) roots.push({ name: `The time-stamp at ${size}`, ...checkpoint });
+    if (checkpoint?.size === size && checkpoint.origin === keys.all[0]?.name) roots.push({ name: `The time-stamp at ${size}`, ...checkpoint });
     else problems.push(`The time-stamp at ${size} is not of this log.`);
   }
   return { roots, problems };

@@ -20,6 +20,7 @@ export const kinds = {
   head: 'log-head',
   checkpoint: 'log-checkpoint',
   witnessed: 'log-witnessed',
+  rotation: 'log-key-rotation',
   map: 'log-map',
 } as const;
 
@@ -75,7 +76,7 @@ export function referenceKey(reference: string): string {
   return `reference:${reference}`;
 }
 
-const TAILED = ['Consent/', 'Key/', 'Authority/'];
+const TAILED = ['Consent/', 'Key/', 'Authority/', 'LogKey/'];
 
 export function isTailed(reference: string): boolean {
   return TAILED.some((prefix) => reference.startsWith(prefix));
@@ -155,6 +156,8 @@ export type LogRecords = {
   /** Null: there is no checkpoint yet. */
   checkpointRevision(): Promise<number | null>;
   witnessed(): Promise<WitnessedRecord | undefined>;
+  /** The statements by which the log's key was replaced, in order. */
+  rotations(): Promise<readonly string[]>;
   keptWitnessed(): Promise<{ readonly value: WitnessedRecord; readonly revision: number } | undefined>;
   keptMap(): Promise<{ readonly value: MapRecord; readonly revision: number } | undefined>;
   tile: ReadTile;
@@ -183,6 +186,7 @@ export function createLogRecords(records: RecordStore): LogRecords {
     checkpoint: () => value<CheckpointRecord>(kinds.checkpoint, kinds.checkpoint),
     checkpointRevision: async () => (await records.get(kinds.checkpoint, kinds.checkpoint))?.revision ?? null,
     witnessed: () => value<WitnessedRecord>(kinds.witnessed, kinds.witnessed),
+    rotations: async () => (await records.list(kinds.rotation)).map(({ value: note }) => String(note)),
     async keptWitnessed() {
       const found = await records.get(kinds.witnessed, kinds.witnessed);
       return found && { value: found.value as WitnessedRecord, revision: found.revision };

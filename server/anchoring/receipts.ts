@@ -11,6 +11,7 @@ import { type ConsentPiece, type CurrentPiece, type ReceiptEntry, writeReceipt }
 import { jointProof, type ReadTile } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
+import type { LogKeys } from './log-keys.ts';
 import type { LogRows } from './log-port.ts';
 import { type BatchRecord, type CheckpointRecord, createLogRecords, type LogRecords, privateEntry, referenceKey, secondKey } from './log-records.ts';
 
@@ -54,7 +55,7 @@ export type Receipts = {
 type Dependencies = {
   readonly log: LogRows;
   readonly records: RecordStore;
-  readonly verifierKey: string;
+  readonly keys: Pick<LogKeys, 'at'>;
   /** What the map of Consents says of them under a root with an index below `size`, if it can be told. */
   readonly standing: { readonly of: (consents: readonly PrivateEntry[], size: number) => Promise<CurrentPiece | undefined> };
   /** A root about the entry at this index too, not older than a minute; undefined: not yet. */
@@ -65,7 +66,7 @@ type Context = { readonly log: LogRows; readonly stored: LogRecords };
 type Wanted = { readonly reference: string; readonly digest: string; readonly lookup: string; readonly kind?: EntryKind };
 type Found = { readonly kind: 'sealed'; readonly entry: PrivateEntry } | { readonly kind: 'pending' } | { readonly kind: 'absent' };
 
-export function createReceipts({ log, records, verifierKey, standing, mapRoots }: Dependencies): Receipts {
+export function createReceipts({ log, records, keys, standing, mapRoots }: Dependencies): Receipts {
   const context: Context = { log, stored: createLogRecords(records) };
   return {
     async receiptFor(reference, given, { fresh = false } = {}) {
@@ -86,7 +87,10 @@ export function createReceipts({ log, records, verifierKey, standing, mapRoots }
       );
       if (fresh && !current) return { kind: 'pending' };
       const witnesses = checkpoint === witnessed ? witnessed.witnesses : [];
-      return { kind: 'ready', receipt: await assemble({ evidence, entries, current, checkpoint, witnesses, verifierKey }, context.stored.tile) };
+      return {
+        kind: 'ready',
+        receipt: await assemble({ evidence, entries, current, checkpoint, witnesses, signed: keys.at(checkpoint.size) }, context.stored.tile),
+      };
     },
   };
 }
@@ -185,11 +189,11 @@ type Parts = {
   readonly current: CurrentPiece | undefined;
   readonly checkpoint: CheckpointRecord;
   readonly witnesses: readonly string[];
-  readonly verifierKey: string;
+  readonly signed: ReturnType<LogKeys['at']>;
 };
 
 /** `entries`: in the order of the evidence: event, Consents, keys, authorities. */
-async function assemble({ evidence, entries, current, checkpoint, witnesses, verifierKey }: Parts, tile: ReadTile): Promise<string> {
+async function assemble({ evidence, entries, current, checkpoint, witnesses, signed: by }: Parts, tile: ReadTile): Promise<string> {
   const { disclosure, consents, keys, authorities = [] } = evidence;
   const rest = entries.map(receiptEntry);
   const take = (): ReceiptEntry => rest.shift() as ReceiptEntry;
@@ -204,10 +208,17 @@ async function assemble({ evidence, entries, current, checkpoint, witnesses, ver
   const keyPieces = keys.map((each) => ({ each, piece: { key: each.key, entry: take() } })).filter(({ each }) => signed(each));
   const authorityPieces = granted.map(({ grant }) => ({ authority: grant, entry: take() }));
   const pieces = { event, consents: consentPieces, keys: keyPieces.map(({ piece }) => piece), authorities: authorityPieces };
-  const shown = [...(event ? [event] : []), ...pieces.consents, ...pieces.keys, ...pieces.authorities, ...(current ? [current] : [])];
+  const shown = [
+    ...(event ? [event] : []),
+    ...pieces.consents,
+    ...pieces.keys,
+    ...pieces.authorities,
+    ...(current ? [current] : []),
+    ...by.rotations,
+  ];
   const indices = new Set([...shown.map(({ entry }) => entry.index), ...(current?.proofs.flatMap(({ next }) => next ?? []) ?? [])]);
   const proof = (await jointProof([...indices], checkpoint.size, tile)).map((hash) => Buffer.from(hash).toString('base64'));
-  return writeReceipt({ log: verifierKey, checkpoint: checkpoint.note, witnesses, ...pieces, ...(current ? { current } : {}), proof });
+  return writeReceipt({ ...by, checkpoint: checkpoint.note, witnesses, ...pieces, ...(current ? { current } : {}), proof });
 }
 
 export function receiptEntry(entry: PrivateEntry): ReceiptEntry {

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { type NoteSigner, newSignerKey, parseSignerKey } from '../../ledger/note.ts';
 import { fromBase64 } from '../../ledger/encoding.ts';
 import { sameBytes } from '../../ledger/hash.ts';
+import { writeRotation } from '../../ledger/rotation.ts';
 import { createFrontier } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import { createFile } from './create-file.ts';
@@ -21,6 +22,10 @@ export type SignerState = {
   readonly root: Uint8Array;
   readonly frontier: readonly Uint8Array[];
   readonly chain: Uint8Array;
+  /** The statements by which the log's key was replaced so far, in order. */
+  readonly rotations?: readonly string[];
+  /** The one that waits to be logged: until it is, nothing is signed. */
+  readonly pending?: string;
   /** In its place, of a state kept by a server that did not erase entries: over the rows’ texts. */
   readonly textChain?: Uint8Array;
 };
@@ -29,7 +34,10 @@ export type SignerState = {
 export type KeptState = { readonly number: number; readonly state: SignerState };
 
 export type SignerFiles = {
+  /** With the key of the newest state. */
   readonly signer: NoteSigner;
+  /** With the key of this state, which is on the disk; the keys before are destroyed. */
+  succeeded(state: SignerState): Promise<NoteSigner>;
   /** The newest state; `known` saves reading it again. Throws AssentError('unavailable') when it cannot be read. */
   newest(known?: KeptState): Promise<KeptState | undefined>;
   /** Undefined: another process has advanced the state since `before`. */
@@ -39,8 +47,15 @@ export type SignerFiles = {
 /** Makes the key, and with it the log's name, at the first start. Throws AssentError('unavailable') when what is there cannot be used. */
 export async function openSignerFiles(directory: string): Promise<SignerFiles> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  const number = rotationsIn((await readState(directory))?.state);
   return {
-    signer: await readOrMakeKey(directory),
+    signer: await readOrMakeKey(directory, number),
+    async succeeded(state) {
+      const successor = await readOrMakeKey(directory, rotationsIn(state));
+      // Of a key that was replaced nothing is left to steal.
+      for (let old = 0; old < rotationsIn(state); old++) await rm(keyFile(directory, old), { force: true });
+      return successor;
+    },
     newest: (known) => readState(directory, known),
     advance: (before, state) => advance(directory, before, state),
   };
@@ -53,17 +68,45 @@ export async function readSignerState(directory: string): Promise<SignerState | 
 
 /** The verifier key beside a running server; undefined before the first start. */
 export async function readVerifierKey(directory: string): Promise<string | undefined> {
-  const text = await read(join(directory, 'key'));
+  const text = await read(keyFile(directory, rotationsIn((await readState(directory))?.state)));
   return text === undefined ? undefined : parseSignerKey(text.trimEnd())?.verifierKey.text;
 }
 
 /** What a group and everybody may do with a file. */
 const OTHERS = 0o077;
 
-async function readOrMakeKey(directory: string): Promise<NoteSigner> {
-  const file = join(directory, 'key');
+/** How often the key was replaced. */
+function rotationsIn(state: SignerState | undefined): number {
+  return state?.rotations?.length ?? 0;
+}
+
+function keyFile(directory: string, number: number): string {
+  return join(directory, number === 0 ? 'key' : `key.${number}`);
+}
+
+/**
+ * Makes the next key, and the statement that the present one signed the last tree it will have signed: from now on neither signs until it was logged. Again
+ * after that, the same statement. Throws AssentError('unavailable') when nothing was signed yet, or somebody signs meanwhile.
+ */
+export async function beginRotation(directory: string): Promise<string> {
+  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+    const kept = await readState(directory);
+    if (!kept || kept.state.textChain) throw new AssentError('unavailable', 'Nothing was signed yet: start the server once.');
+    if (kept.state.pending !== undefined) return kept.state.pending;
+    const number = rotationsIn(kept.state);
+    const from = await readOrMakeKey(directory, number);
+    await createFile(keyFile(directory, number + 1), `${newSignerKey(from.verifierKey.name)}\n`);
+    const to = await readOrMakeKey(directory, number + 1);
+    const pending = writeRotation({ from, to, ...kept.state });
+    if (await advance(directory, kept, { ...kept.state, pending })) return pending;
+  }
+  throw new AssentError('unavailable', 'Other processes sign all the time.');
+}
+
+async function readOrMakeKey(directory: string, number: number): Promise<NoteSigner> {
+  const file = keyFile(directory, number);
   if ((await read(file)) === undefined) {
-    if ((await numbersIn(directory)).length > 0)
+    if (number > 0 || (await numbersIn(directory)).length > 0)
       throw new AssentError('unavailable', 'The log’s signing key is missing, but the signer’s state is there.');
     // Whoever is second at a first start uses the first one's.
     await createFile(file, `${newSignerKey(`assent.local/${randomBytes(8).toString('hex')}`)}\n`);
@@ -122,17 +165,20 @@ async function advance(directory: string, before: KeptState | undefined, state: 
 /** A state that is torn or inconsistent is worse than none: it is not taken for a fresh start. */
 function decode(text: string): SignerState {
   try {
-    const { size, root, frontier, rows, chain } = JSON.parse(text) as {
+    const { size, root, frontier, rows, chain, rotations, pending } = JSON.parse(text) as {
       size: number;
       root: string;
       frontier: string[];
       rows?: string;
       chain?: string;
+      rotations?: string[];
+      pending?: string;
     };
     const bytes = (hash: string) => fromBase64(hash) ?? Buffer.alloc(0);
     const hashes = frontier.map(bytes);
     const chains = rows === undefined ? { chain: emptyChain, textChain: bytes(chain ?? '') } : { chain: bytes(rows) };
-    const state = { size, root: bytes(root), frontier: hashes, ...chains };
+    const keys = { ...(rotations ? { rotations } : {}), ...(pending === undefined ? {} : { pending }) };
+    const state = { size, root: bytes(root), frontier: hashes, ...chains, ...keys };
     if (sameBytes(createFrontier({ size, hashes }).root(), state.root)) return state;
   } catch {
     // Falls through: said below.
@@ -140,9 +186,9 @@ function decode(text: string): SignerState {
   throw unreadable();
 }
 
-function encode({ size, root, frontier, chain }: SignerState): string {
+function encode({ size, root, frontier, chain, rotations, pending }: SignerState): string {
   const text = (hash: Uint8Array) => Buffer.from(hash).toString('base64');
-  return JSON.stringify({ size, root: text(root), frontier: frontier.map(text), rows: text(chain) });
+  return JSON.stringify({ size, root: text(root), frontier: frontier.map(text), rows: text(chain), rotations, pending });
 }
 
 function unreadable(): AssentError {

@@ -8,7 +8,9 @@
  */
 import { openCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
 import { type NoteSigner } from '../../ledger/note.ts';
-import { leafHash, sameBytes } from '../../ledger/hash.ts';
+import { commitmentOf, type PrivateEntry } from '../../ledger/entry.ts';
+import { digestOf, leafHash, sameBytes } from '../../ledger/hash.ts';
+import { readRotation, rotationReference } from '../../ledger/rotation.ts';
 import { isTrailText } from '../../ledger/trail.ts';
 import { createFrontier, type Frontier } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
@@ -26,6 +28,8 @@ export type SignRequest = {
   readonly rows: RowChain;
   /** The root at an earlier size, from the stored tiles. */
   readonly rootAt: (size: number) => Promise<Uint8Array>;
+  /** The entry, among those to be signed, by which the log's key is replaced: the new key signs. */
+  readonly rotated?: PrivateEntry;
   /** How many entries are stored by now: more than `size` when another process went on sealing. */
   readonly head: () => Promise<number>;
 };
@@ -72,6 +76,7 @@ export async function openSigner({ directory, refused: told = () => undefined, a
   const { signer } = files;
   let kept = await files.newest();
   if (apart && kept?.state.textChain) throw new AssentError('unavailable', OLD_STATE);
+  const rotations = kept?.state.rotations?.length ?? 0;
   let refused: string | undefined;
   const refuse = (reason: string): void => {
     if (refused === undefined) told(reason);
@@ -84,7 +89,9 @@ export async function openSigner({ directory, refused: told = () => undefined, a
     if (kept?.state.textChain) refuse(CHANGED_ROWS);
     if (refused !== undefined) return { kind: 'refused', reason: refused };
     const state = kept?.state;
-    const grown = await continuation(request, state, signer);
+    const rotated = state?.pending === undefined ? undefined : request.rotated;
+    const hindrance = (state?.rotations?.length ?? 0) === rotations ? rotationProblem(state, rotated, request.size) : REPLACED;
+    const grown = hindrance ?? (await continuation(rotated ? requiring(rotated, request) : request, state, signer));
     if (grown === 'overtaken') return { kind: 'overtaken' };
     if (typeof grown === 'string') {
       refuse(grown);
@@ -95,22 +102,17 @@ export async function openSigner({ directory, refused: told = () => undefined, a
       root: grown.root(),
       frontier: grown.hashes,
       chain: await request.rows.extend(state?.chain ?? emptyChain, state?.size ?? 0, grown.size),
+      ...rotationsAfter(state, rotated),
     };
     if (!state || next.size > state.size) {
       const advanced = await files.advance(kept, next);
       if (!advanced) return undefined;
       kept = advanced;
     }
-    return { kind: 'signed', note: signCheckpoint({ origin: signer.verifierKey.name, size: next.size, root: next.root }, [signer]) };
+    return { kind: 'signed', note: noteOf(next, rotated ? await files.succeeded(next) : signer) };
   };
-  const sign = async (request: SignRequest): Promise<SignResult> => {
-    if (refused !== undefined) return { kind: 'refused', reason: refused };
-    for (let i = 0; i < MOST_ATTEMPTS; i++) {
-      const result = await attempt(request);
-      if (result) return result;
-    }
-    throw new AssentError('unavailable', 'Other processes sign all the time.');
-  };
+  const sign = async (request: SignRequest): Promise<SignResult> =>
+    refused === undefined ? repeatedly(() => attempt(request)) : { kind: 'refused', reason: refused };
   const queued = createQueue();
   return {
     origin: signer.verifierKey.name,
@@ -125,6 +127,50 @@ export async function openSigner({ directory, refused: told = () => undefined, a
     lineFor: async (text) => lineFor(text, signer, refused),
     head: () => kept?.state,
     status: () => (refused === undefined ? { kind: 'ready', size: kept?.state.size ?? 0 } : { kind: 'refused', reason: refused }),
+  };
+}
+
+async function repeatedly(attempt: () => Promise<SignResult | undefined>): Promise<SignResult> {
+  for (let i = 0; i < MOST_ATTEMPTS; i++) {
+    const result = await attempt();
+    if (result) return result;
+  }
+  throw new AssentError('unavailable', 'Other processes sign all the time.');
+}
+
+function noteOf({ size, root }: SignerState, signer: NoteSigner): string {
+  return signCheckpoint({ origin: signer.verifierKey.name, size, root }, [signer]);
+}
+
+const REPLACED = 'The log’s key was replaced: start this process again.';
+const UNFINISHED = 'The log’s key is being replaced: run `assent log-key rotate` to its end, then start this process again.';
+
+/** Why nothing is signed while a new key waits, or not what says so. */
+function rotationProblem(state: SignerState | undefined, entry: PrivateEntry | undefined, size: number): string | undefined {
+  const rotation = state?.pending === undefined ? undefined : readRotation(state.pending);
+  if (!state || state.pending === undefined) return undefined;
+  if (!entry || !rotation) return UNFINISHED;
+  const named = entry.kind === 'log-key-rotated' && entry.reference === rotationReference(rotation) && entry.digest === digestOf(state.pending);
+  return named && entry.index >= state.size && entry.index < size ? undefined : 'What was logged is not the replacement of the log’s key that waits.';
+}
+
+function rotationsAfter(state: SignerState | undefined, rotated: PrivateEntry | undefined): Pick<SignerState, 'rotations'> {
+  const done = [...(state?.rotations ?? []), ...(rotated && state?.pending !== undefined ? [state.pending] : [])];
+  return done.length === 0 ? {} : { rotations: done };
+}
+
+/** The same request, whose stored entries count only if this one is among them. */
+function requiring(entry: PrivateEntry, request: SignRequest): SignRequest {
+  return {
+    ...request,
+    async *entries(from, to) {
+      let at = from;
+      for await (const stored of request.entries(from, to)) {
+        // Cut short it is missing, which is refused.
+        if (at++ === entry.index && !sameBytes(stored, commitmentOf(entry))) return;
+        yield stored;
+      }
+    },
   };
 }
 
@@ -174,7 +220,8 @@ async function renewed(kept: KeptState | undefined, rows: RowChain, files: Signe
 
 /** Signs of a signer that was replaced or set back. */
 function publishedProblem(published: string, state: SignerState | undefined, signer: NoteSigner): string | undefined {
-  const opened = openCheckpoint(published, [signer.verifierKey]);
+  const before = (state?.rotations ?? []).flatMap((note) => readRotation(note)?.from ?? []);
+  const opened = openCheckpoint(published, [signer.verifierKey, ...before]);
   if (opened.kind !== 'signed') return 'The checkpoint in the database was not signed by this signer’s key.';
   if (!state || state.size < opened.checkpoint.size) return 'The signer’s state is older than the checkpoint in the database.';
   return undefined;

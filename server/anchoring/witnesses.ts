@@ -21,6 +21,8 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 export type WitnessesDependencies = {
   readonly policy: Policy;
   readonly key: VerifierKey;
+  /** Those the log has had, this one among them. */
+  readonly keys: readonly VerifierKey[];
   readonly log: LogStore;
   readonly stored: LogRecords;
   readonly schedule: Schedule;
@@ -177,9 +179,9 @@ async function contradiction(deps: WitnessesDependencies): Promise<string | unde
   return found.find((sentence) => sentence !== undefined);
 }
 
-async function contradictionOf({ url, name }: Reachable, { key, stored, fetch }: WitnessesDependencies): Promise<string | undefined> {
+async function contradictionOf({ url, name }: Reachable, { key, keys, stored, fetch }: WitnessesDependencies): Promise<string | undefined> {
   const { status, text } = await call(fetch, `${url}/checkpoint/${sha256(key.name).toString('hex')}`, { method: 'GET' });
-  const opened = openCheckpoint(text, [key]);
+  const opened = openCheckpoint(text, keys);
   if (status !== 200 || opened.kind !== 'signed' || opened.checkpoint.origin !== key.name) return undefined;
   const { size, root } = opened.checkpoint;
   if (size > (await stored.head())) return `The witness ${name} holds a checkpoint of ${size} entries signed by this log: the database is older.`;

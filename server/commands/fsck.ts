@@ -4,6 +4,7 @@
  */
 import { checkStoredLog, type FsckDependencies } from '../anchoring/fsck.ts';
 import { readSigned } from '../anchoring/log-signer.ts';
+import { createLogRecords } from '../anchoring/log-records.ts';
 import { createTail } from '../anchoring/tail.ts';
 import type { Config } from '../config.ts';
 import { openEngineAlone } from './engine-alone.ts';
@@ -63,6 +64,7 @@ function textsIn({ resources, records }: Engine): FsckDependencies['texts'] {
       const [type, id = ''] = reference.split('/');
       if (type === 'Consent') texts.set(reference, await versionsOf(resources, id));
       if (type === 'Key') texts.set(reference, await eventsIn(records, 'key-event', `kid:${id}`));
+      if (type === 'LogKey') texts.set(reference, await createLogRecords(records).rotations());
       if (type === 'Authority') texts.set(reference, await eventsIn(records, 'authority-event', `authority:${id}`));
     }
     return texts;

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { holdTogether } from '../../ledger/disclosures.ts';
 import { parseVerifierKey } from '../../ledger/note.ts';
 import { parsePolicy, type Policy } from '../../ledger/policy.ts';
-import { Refuted } from '../../ledger/receipt-log.ts';
+import { Refuted, requireKeys } from '../../ledger/receipt-log.ts';
 import { type Demands, type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
 
 const usage = `Usage: assent verify FILE… [--trust POLICY] [--in-force-at INSTANT]
@@ -42,10 +42,12 @@ export async function verify(args: readonly string[]): Promise<number> {
   return codes[worst];
 }
 
-/** Undefined: no two of the files are about one patient. */
+/** Undefined: no two of the files are about one patient, and their logs’ keys are in order. */
 function holdAllTogether(verdicts: readonly Verdict[]): Verdict | undefined {
   try {
-    const proven = holdTogether(verdicts.flatMap((verdict) => ('run' in verdict && verdict.run ? [verdict.run] : [])));
+    const runs = verdicts.flatMap((verdict) => ('run' in verdict && verdict.run ? [verdict.run] : []));
+    requireKeys([...runs.map(({ log }) => log), ...verdicts.flatMap((verdict) => ('log' in verdict && verdict.log ? [verdict.log] : []))]);
+    const proven = holdTogether(runs);
     return proven.length === 0 ? undefined : { kind: 'proven', proven, notProven: [] };
   } catch (error) {
     if (error instanceof Refuted) return { kind: 'refuted', reason: error.message };

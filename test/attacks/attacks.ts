@@ -174,6 +174,31 @@ async function secondHistory(scene: Scene): Promise<{ readonly folder: string; r
   return { folder, receipt };
 }
 
+/** A receipt of a read of today, under a checkpoint that no witness was asked about. */
+async function readAlone(scene: Scene, folder: string): Promise<string> {
+  return scene.serve(
+    folder,
+    async (running) => {
+      const session = await running.session(scene.insurer);
+      const read = await session.call('GET', 'Observation/of-ann');
+      const { status, text } = await settled(session, read.headers.get('assent-receipt') ?? '');
+      if (status !== 200) throw new Error(`The receipt was answered with ${status}.`);
+      return text;
+    },
+    { alone: true },
+  );
+}
+
+/** Held against each other, by whoever pinned nothing. */
+async function verifiedAs(scene: Scene, texts: readonly string[]): Promise<string> {
+  const files = texts.map((text, i) => {
+    const file = scene.temporary(`file-${i}.json`);
+    writeFileSync(file, text);
+    return file;
+  });
+  return exitOf(await assent(['verify', ...files]));
+}
+
 async function verified(scene: Scene, text: string): Promise<string> {
   const file = scene.temporary('file.json');
   writeFileSync(file, text);
@@ -186,6 +211,19 @@ const withTheKey: readonly Attack[] = [
     powers: 'everything, the log’s key included',
     noticedBy: 'the server, told by its witness, at its start',
     run: async (scene) => scene.serve((await secondHistory(scene)).folder, async ({ ready }) => (ready === 200 ? '' : `readyz ${ready}`)),
+  },
+  {
+    name: 'the log’s old key is used after it was replaced',
+    powers: 'everything, the log’s key included',
+    noticedBy: 'whoever verifies it beside a later receipt',
+    run: async (scene) => {
+      const [replaced, stolen] = [scene.copy(), scene.copy()];
+      const { code } = await assent(['log-key', 'rotate'], { ASSENT_DATA_DIR: replaced });
+      const [honest, thief] = [await readAlone(scene, replaced), await readAlone(scene, stolen)];
+      const each = [await verifiedAs(scene, [honest]), await verifiedAs(scene, [thief])];
+      if (code !== 0 || each.some((seen) => seen !== '')) throw new Error('The attack is none: one of the receipts is not proven by itself.');
+      return verifiedAs(scene, [honest, thief]);
+    },
   },
   {
     name: 'one victim is shown another log (split view)',

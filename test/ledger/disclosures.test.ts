@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import { holdTogether, type Run, runOf } from '../../ledger/disclosures.ts';
 
-const whose = { log: { key: 'log', size: 100 }, patient: 'Patient/p', handle: 'h', newest: false };
+const logOf = (key: string, size: number) => ({ key, keys: [key], replaced: [], size });
+const whose = { log: logOf('log', 100), patient: 'Patient/p', handle: 'h', newest: false };
 /** Entry number n of the chain stands at index 10 n. */
 const run = (from: number, to: number, more: Partial<Run> = {}): Run =>
   runOf(
@@ -15,7 +16,7 @@ const run = (from: number, to: number, more: Partial<Run> = {}): Run =>
 
 test('one file alone says nothing more; two patients are not held together', () => {
   expect(holdTogether([run(3, 1)])).toEqual([]);
-  expect(holdTogether([run(3, 1), run(5, 1, { patient: 'Patient/q' }), run(1, 1, { log: { key: 'other', size: 100 } })])).toEqual([]);
+  expect(holdTogether([run(3, 1), run(5, 1, { patient: 'Patient/q' }), run(1, 1, { log: logOf('other', 100) })])).toEqual([]);
 });
 
 test('pages are the whole chain, or what they do not hold is named', () => {
@@ -29,9 +30,9 @@ test('pages are the whole chain, or what they do not hold is named', () => {
 test('a newer entry that the log held refutes whoever said there was none; one since then does not', () => {
   expect(() => holdTogether([run(3, 1, { newest: true }), run(4, 4)])).toThrow(/Entry 40, the 4th/);
   expect(() => holdTogether([run(3, 1, { newest: true }), run(6, 6)])).toThrow(/Entry 60, the 6th|Entry 50, the 5th/);
-  expect(holdTogether([run(3, 1, { newest: true, log: { key: 'log', size: 35 } }), run(4, 4)])).toHaveLength(1);
+  expect(holdTogether([run(3, 1, { newest: true, log: logOf('log', 35) }), run(4, 4)])).toHaveLength(1);
   // The entry before it is known from the entry itself.
-  expect(() => holdTogether([run(3, 1, { newest: true, log: { key: 'log', size: 45 } }), run(5, 5)])).toThrow(/Entry 40, the 4th/);
+  expect(() => holdTogether([run(3, 1, { newest: true, log: logOf('log', 45) }), run(5, 5)])).toThrow(/Entry 40, the 4th/);
   expect(() => holdTogether([run(4, 4), runOf([], { ...whose, handle: null, newest: true })])).toThrow(/was left out/);
 });
 

@@ -7,12 +7,13 @@ import { writeFileSync } from 'node:fs';
 import { p256 } from '@noble/curves/nist.js';
 import canonicalize from 'canonicalize';
 import { signCheckpoint } from '../../ledger/checkpoint.ts';
-import { commitmentOf, erasureDigest, type PrivateEntry } from '../../ledger/entry.ts';
+import { commitmentOf, erasureDigest, type LogEntry, type PrivateEntry } from '../../ledger/entry.ts';
 import { type Disclosures, writeDisclosures } from '../../ledger/disclosures.ts';
 import { writeErasureProof } from '../../ledger/erasure-proof.ts';
-import { digestOf, leafHash, sha256 } from '../../ledger/hash.ts';
-import { parseCosignerKey, parseSignerKey } from '../../ledger/note.ts';
+import { digestOf, emptyRoot, leafHash, sha256 } from '../../ledger/hash.ts';
+import { parseCosignerKey, parseSignatures, parseSignerKey, signatureLine } from '../../ledger/note.ts';
 import { type Receipt, writeReceipt } from '../../ledger/receipt-format.ts';
+import { writeRotation } from '../../ledger/rotation.ts';
 import { createTree } from '../../ledger/tree.ts';
 import { detached, disclosureStory, type Party } from '../support/log-fixture.ts';
 import { type Parts, receiptByHand } from '../support/receipt-by-hand.ts';
@@ -39,10 +40,10 @@ function ed25519(name: string): KeyObject {
 }
 
 /** `type`: the first byte of the key. */
-function noteKey(name: string, type: number): string {
-  const raw = createPublicKey(ed25519(name)).export({ format: 'der', type: 'spki' }).subarray(-32);
+function noteKey(name: string, type: number, secret = name): string {
+  const raw = createPublicKey(ed25519(secret)).export({ format: 'der', type: 'spki' }).subarray(-32);
   const id = sha256(Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([type]), raw])).toString('hex', 0, 4);
-  return `PRIVATE+KEY+${name}+${id}+${Buffer.concat([Buffer.from([type]), seedOf(name)]).toString('base64')}`;
+  return `PRIVATE+KEY+${name}+${id}+${Buffer.concat([Buffer.from([type]), seedOf(secret)]).toString('base64')}`;
 }
 
 function must<T>(value: T | undefined): T {
@@ -126,6 +127,7 @@ export async function makeVectors(): Promise<Vectors> {
     ...(await refutedBySignatures(plain)),
     ...(await passkeys()),
     ...(await standing()),
+    ...(await rotations()),
     ...refutedByPieces(plain),
     ...refutedByLog(plain),
     ...unreadableOnes(writeReceipt(plain)),
@@ -154,6 +156,47 @@ function stepsOf({ event, consents, keys, checkpoint }: Open): object {
 
 const proven = (name: string, receipt: Open): Vector => ({ name, verdict: 'proven', file: writeReceipt(receipt) });
 const refuted = (name: string, receipt: Open): Vector => ({ name, verdict: 'refuted', file: writeReceipt(receipt) });
+
+const next = must(parseSignerKey(noteKey('assent.example/log', 1, 'the second key of the log')));
+const third = must(parseSignerKey(noteKey('assent.example/log', 1, 'the third key of the log')));
+
+/** In a log that begins with this replacement. */
+async function withRotation(rotation: string, more: Partial<LogEntry> = {}): Promise<Open> {
+  const reference = `LogKey/${next.verifierKey.id}`;
+  const at = '2024-06-01T00:00:00.000Z';
+  const entry: LogEntry = { kind: 'log-key-rotated', occurredAt: at, subject: null, reference, digest: digestOf(rotation), ...more };
+  const receipt = await made({ signer: next, story: { ...story, entries: [entry, ...story.entries] } });
+  const { reference: _reference, ...rest } = entry;
+  const place = { subject: 'handle', index: 0, subjectSeq: 1, previous: null, salt: Buffer.alloc(32).toString('base64url') };
+  return { ...receipt, rotations: [{ rotation, entry: { ...rest, ...place } }] };
+}
+
+async function rotations(): Promise<Vector[]> {
+  const start = { size: 0, root: emptyRoot };
+  const rotation = writeRotation({ from: signer, to: next, ...start });
+  const [text = ''] = rotation.split('\n\n');
+  const [old = '', successor = ''] = rotation.split('\n').slice(-3);
+  const [signature] = parseSignatures(`${successor}\n`) ?? [];
+  const forged = signatureLine({ ...must(signature), id: signer.verifierKey.id });
+  const good = await withRotation(rotation);
+  const bad = async (name: string, other: string, more: Partial<LogEntry> = {}) =>
+    refuted(`the log’s key was replaced, and ${name}`, await withRotation(other, more));
+  return [
+    proven('the log’s key was replaced', good),
+    refuted('the log’s key was replaced, and the replacement is left out', { ...good, rotations: [] }),
+    refuted('the log’s key was replaced, and the log is named by the old one', { ...good, log: signer.verifierKey.text }),
+    await bad('the old key did not sign that', `${text}\n\n${forged}${successor}\n`),
+    await bad('the new key did not sign that', `${text}\n\n${old}\n`),
+    await bad('the signatures change places', `${text}\n\n${successor}\n${old}\n`),
+    await bad('its text was changed', rotation.replace('\n0\n', '\n1\n')),
+    await bad('it leads to a third key', writeRotation({ from: signer, to: third, ...start })),
+    await bad('it is by a log of another name', writeRotation({ from: stranger, to: next, ...start })),
+    await bad('the old key signed more than was logged before', writeRotation({ from: signer, to: next, ...start, size: 1 })),
+    await bad('its entry is of another kind', rotation, { kind: 'key-registered' }),
+    await bad('its entry names another key', rotation, { reference: `LogKey/${third.verifierKey.id}` }),
+    await bad('its entry is of another text', rotation, { digest: digestOf(`${rotation} `) }),
+  ];
+}
 
 async function provenOnes(plain: Open): Promise<Vector[]> {
   const alone = await made({ story: disclosureStory([mine], AT), parties: [mine] });

@@ -202,7 +202,7 @@ def write_json(value, order):
 
 KINDS = (
     "disclosure denial write break-glass consent-proposed consent-active consent-withdrawn consent-suspended consent-superseded consent-rejected "
-    "erasure key-registered key-revoked key-recovery-opened key-recovery-stopped authority-granted authority-ended map-root"
+    "erasure key-registered key-revoked key-recovery-opened key-recovery-stopped authority-granted authority-ended map-root log-key-rotated"
 ).split()
 
 
@@ -258,8 +258,8 @@ ENTRY = {
     "salt": is_text,
 }
 HEAD = {"format": is_text, "log": is_text, "checkpoint": is_text, "proof": list_of(is_text)}
-WITNESSES = {"witnesses": list_of(is_text)}
 is_entry = shape(ENTRY, {"version": is_text, "statement": is_text, "signatures": list_of(is_text)})
+WITNESSES = {"witnesses": list_of(is_text), "rotations": list_of(shape({"rotation": is_text, "entry": is_entry}))}
 is_receipt = shape(
     {
         **HEAD,
@@ -391,9 +391,37 @@ def parse_note(note):
     return text + "\n", signatures
 
 
+def read_rotation(piece):
+    note, entry = piece["rotation"], piece["entry"]
+    text, signatures = parse_note(note)
+    lines = text.split("\n")
+    require(len(lines) == 6 and lines[0] == "assent-key-rotation-1" and lines[5] == "", "A replacement of the log's key is malformed.")
+    old, new, root = verifier_key(lines[1], NOTE), verifier_key(lines[2], NOTE), base64_bytes(lines[4])
+    require(old["name"] == new["name"] and old["id"] != new["id"], "A replacement is not of one log's key.")
+    require(re.fullmatch("0|[1-9][0-9]*", lines[3]) is not None and float(lines[3]) < 2**53, "The size is none.")
+    require(root is not None and len(root) == 32, "The root is none.")
+    signers = [(name, key_id) for name, key_id, _ in signatures]
+    require(signers == [(key["name"], key["id"]) for key in (old, new)], "A replacement is not signed by both keys.")
+    held = all(ed25519_holds(key["key"], text.encode(), signature) for key, (_, _, signature) in zip((old, new), signatures))
+    require(held, "A replacement is not signed by both keys.")
+    entry = logged(entry, note, "LogKey/" + new["id"].hex())
+    require(entry["kind"] == "log-key-rotated" and entry["index"] >= int(lines[3]), "The log entry is of something else.")
+    return {"from": lines[1], "to": lines[2], "size": int(lines[3]), "entry": entry}
+
+
+def succession(file):
+    rotations = [read_rotation(piece) for piece in file.get("rotations", [])]
+    for rotation, after in zip(rotations, rotations[1:] + [{"from": file["log"]}]):
+        require(rotation["to"] == after["from"], "The replacements do not lead to the key that signed.")
+        require("size" not in after or after["size"] > rotation["entry"]["index"], "The replacements are not in order.")
+    return rotations
+
+
 def open_log(file, trusted):
     key = verifier_key(file["log"], NOTE)
-    require(not trusted or file["log"] in trusted, "The log is none of those trusted.")
+    rotations = succession(file)
+    known = [rotation["from"] for rotation in rotations] + [file["log"]]
+    require(not trusted or any(each in trusted for each in known), "The log is none of those trusted.")
     keys = [key] + [verifier_key(text, COSIGNATURE) for text in file.get("witnesses", [])]
     text, signatures = parse_note(file["checkpoint"])
     lines = text.split("\n")
@@ -413,7 +441,7 @@ def open_log(file, trusted):
         require(ed25519_holds(keys[by]["key"], message, bare), "The checkpoint is forged.")
         signed.add(by)
     require(len(signed) == len(keys), "Who is named did not sign the checkpoint.")
-    return size, root
+    return size, root, [rotation["entry"] for rotation in rotations]
 
 
 def leaf_of(entry):
@@ -739,10 +767,10 @@ def verify_receipt(file, trusted):
         for consent in consents:
             require(consent["entry"]["kind"] == "consent-active" and consent["status"] == "active", "A Consent was not active.")
             require(consent["entry"]["index"] < event["index"], "A Consent was logged after what rests on it.")
-    size, root = open_log(file, trusted)
+    size, root, rotated = open_log(file, trusted)
     pieces = ([event] if event else []) + [each["entry"] for each in keys + authorities + consents]
     root_entry, replaced = read_current(file["current"], consents, event) if "current" in file else (None, [])
-    require_inclusion(file["proof"], size, root, pieces + ([root_entry] if root_entry else []), replaced)
+    require_inclusion(file["proof"], size, root, pieces + ([root_entry] if root_entry else []) + rotated, replaced)
     return "proven"
 
 
@@ -751,8 +779,8 @@ def verify_erasure(file, trusted):
     require(entry["kind"] == "erasure", "The log entry is of something else.")
     require(entry["digest"] == digest_of(write_json(entry["erases"], canonical)), "It names other entries than the log.")
     require(all(index < entry["index"] for index in entry["erases"]), "It names an entry that was logged after it.")
-    size, root = open_log(file, trusted)
-    require_inclusion(file["proof"], size, root, [{**entry, "reference": file["reference"]}])
+    size, root, rotated = open_log(file, trusted)
+    require_inclusion(file["proof"], size, root, [{**entry, "reference": file["reference"]}] + rotated)
     return "erased"
 
 
@@ -783,9 +811,9 @@ def verify_disclosures(file, trusted):
     for place, before in zip(places, places[1:]):
         follows = before["index"] == place["previous"] and before["subjectSeq"] == place["subjectSeq"] - 1
         require(follows, "An entry was left out.")
-    size, root = open_log(file, trusted)
-    if entries:
-        require_inclusion(file["proof"], size, root, entries)
+    size, root, rotated = open_log(file, trusted)
+    if entries or rotated:
+        require_inclusion(file["proof"], size, root, entries + rotated)
     else:
         require(not file["proof"], "It proves entries that it does not hold.")
     return "proven"
