@@ -74,8 +74,11 @@ async function rotate(): Promise<string> {
 }
 
 async function together(...texts: readonly string[]) {
-  for (const [i, text] of texts.entries()) writeFileSync(files[i] ?? expect.fail(), text);
-  for (const [i, text] of texts.entries()) writeFileSync(files[i] ?? '', text);
+  const files = texts.map((text, i) => {
+    const file = join(folder, `file-${i}.json`);
+    writeFileSync(file, text);
+    return file;
+  });
   return assent(['verify', ...files]);
 }
 
