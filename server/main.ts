@@ -44,9 +44,9 @@ const commands: Readonly<Record<string, Command>> = {
     meaning: 'cosign the checkpoints of other logs: witness --policy FILE --name NAME',
     run: async (args) => (await import('./commands/witness.ts')).witness(args),
   },
-  'log-key': {
-    meaning: 'replace the key that signs the log, with the servers stopped: log-key rotate',
-    run: async (args) => (await import('./commands/log-key.ts')).logKey(readConfig(), args),
+  rotate: {
+    meaning: 'replace the key that signs the log, with the servers stopped: rotate [--signer FOLDER]',
+    run: async (args) => (await import('./commands/rotate.ts')).rotate(readConfig(), args),
   },
   signer: {
     meaning: 'sign the checkpoints of one log, in a process that has the key to itself: signer --data FOLDER',

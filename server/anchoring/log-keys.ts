@@ -48,7 +48,7 @@ export async function openLogKeys({ log, stored, verifierKey }: Dependencies): P
 function broken(): AssentError {
   return new AssentError(
     'unavailable',
-    'The replacements of the log’s key do not lead to the key that signs: one that was broken off is finished by `assent log-key rotate`.',
+    'The replacements of the log’s key do not lead to the key that signs: one that was broken off is finished by `assent rotate`.',
   );
 }
 

@@ -143,7 +143,7 @@ function noteOf({ size, root }: SignerState, signer: NoteSigner): string {
 }
 
 const REPLACED = 'The log’s key was replaced: start this process again.';
-const UNFINISHED = 'The log’s key is being replaced: run `assent log-key rotate` to its end, then start this process again.';
+const UNFINISHED = 'The log’s key is being replaced: run `assent rotate` to its end, then start this process again.';
 
 /** Why nothing is signed while a new key waits, or not what says so. */
 function rotationProblem(state: SignerState | undefined, entry: PrivateEntry | undefined, size: number): string | undefined {

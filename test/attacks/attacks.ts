@@ -218,7 +218,7 @@ const withTheKey: readonly Attack[] = [
     noticedBy: 'whoever verifies it beside a later receipt',
     run: async (scene) => {
       const [replaced, stolen] = [scene.copy(), scene.copy()];
-      const { code } = await assent(['log-key', 'rotate'], { ASSENT_DATA_DIR: replaced });
+      const { code } = await assent(['rotate'], { ASSENT_DATA_DIR: replaced });
       const [honest, thief] = [await readAlone(scene, replaced), await readAlone(scene, stolen)];
       const each = [await verifiedAs(scene, [honest]), await verifiedAs(scene, [thief])];
       if (code !== 0 || each.some((seen) => seen !== '')) throw new Error('The attack is none: one of the receipts is not proven by itself.');

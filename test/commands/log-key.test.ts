@@ -68,7 +68,7 @@ async function receipt(url: string): Promise<string> {
 
 async function rotate(): Promise<string> {
   const done = { code: 1, said: '' };
-  await server.restart(async () => Object.assign(done, await assent(['log-key', 'rotate'], settings())));
+  await server.restart(async () => Object.assign(done, await assent(['rotate'], settings())));
   expect(done).toMatchObject({ code: 0, said: expect.stringContaining('Logged as entry') as string });
   return done.said.split('\n')[0] ?? '';
 }

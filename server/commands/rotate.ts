@@ -1,5 +1,5 @@
 /**
- * `assent log-key rotate`: another key for the log, named by the old one, with all servers stopped. docs/operations/signer.md
+ * `assent rotate`: another key for the log, named by the old one, with all servers stopped. docs/operations/signer.md
  * Exit code: 0 replaced, 1 not (why is said), 2 wrong arguments.
  */
 import { resolve } from 'node:path';
@@ -10,11 +10,11 @@ import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { openEngineAlone } from './engine-alone.ts';
 
-const usage = `Usage: assent log-key rotate [--signer FOLDER]
+const usage = `Usage: assent rotate [--signer FOLDER]
   With all servers of the log, and its signer, stopped. FOLDER: of \`assent signer\`; without it the folder \`signer\` of ASSENT_DATA_DIR.
 `;
 
-export async function logKey(config: Config, args: readonly string[]): Promise<number> {
+export async function rotate(config: Config, args: readonly string[]): Promise<number> {
   const folder = readArguments(args, signerFolder(config.DATA_DIR));
   if (folder === undefined) {
     process.stderr.write(usage);
@@ -35,8 +35,8 @@ export async function logKey(config: Config, args: readonly string[]): Promise<n
 
 function readArguments(args: readonly string[], own: string): string | undefined {
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options: { signer: { type: 'string' } }, allowPositionals: true });
-    return positionals.join(' ') === 'rotate' ? (values.signer === undefined ? own : resolve(values.signer)) : undefined;
+    const { signer } = parseArgs({ args: [...args], options: { signer: { type: 'string' } } }).values;
+    return signer === undefined ? own : resolve(signer);
   } catch {
     return undefined;
   }
