@@ -186,7 +186,7 @@ export function createLogRecords(records: RecordStore): LogRecords {
     checkpoint: () => value<CheckpointRecord>(kinds.checkpoint, kinds.checkpoint),
     checkpointRevision: async () => (await records.get(kinds.checkpoint, kinds.checkpoint))?.revision ?? null,
     witnessed: () => value<WitnessedRecord>(kinds.witnessed, kinds.witnessed),
-    rotations: async () => (await records.list(kinds.rotation)).map(({ value: note }) => String(note)),
+    rotations: async () => (await records.list(kinds.rotation)).map(({ value: note }) => (typeof note === 'string' ? note : '')),
     async keptWitnessed() {
       const found = await records.get(kinds.witnessed, kinds.witnessed);
       return found && { value: found.value as WitnessedRecord, revision: found.revision };
