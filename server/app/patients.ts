@@ -2,15 +2,15 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { createChallenges } from '../authz/challenges.ts';
 import type { RecordCommit } from '../authz/commit.ts';
+import type { Endpoints } from '../authz/endpoints.ts';
 import { createEnrolments, type Enrolments } from '../authz/enrolments.ts';
 import type { KeyLog } from '../authz/key-log.ts';
 import type { LoggedKeys } from '../authz/logged-keys.ts';
 import { createPasskeys } from '../authz/passkeys.ts';
-import { createRecoveryProposals, type RecoveryProposals } from '../authz/recovery-proposals.ts';
 import { createPatientSessions } from '../authz/patient-sessions.ts';
+import { createRecoveryProposals, type RecoveryProposals } from '../authz/recovery-proposals.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import type { Endpoints } from '../authz/endpoints.ts';
 import { isLiving } from '../consent/enforce/on-record.ts';
 import type { GateFor } from '../consent/gate.ts';
 import type { Search } from '../search/create-search.ts';

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { enrolKey, type Key, type Session } from '../../server/commands/demo/session.ts';
+import { violationsOn } from '../support/axe.ts';
 import { launchBrowser } from '../support/browser.ts';
 import { approve, askFor, requestTasks, type Task, toldOf } from '../support/consent-requests.ts';
 import { issueCode, startNamedServer } from '../support/patient-pages.ts';
@@ -76,11 +77,15 @@ test('from a code on paper to a consent, a proven reading and the end of it', as
   const request = await ask();
   await page.reload();
   expect(await page.getByRole('heading', { name: 'Fair & Square Insurance' }).isVisible()).toBe(true);
+  expect(await violationsOn(page)).toEqual([]);
   await page.getByRole('button', { name: 'Read and answer' }).click();
   expect(await page.getByText('Riverside Hospital has to agree as well').isVisible()).toBe(true);
   await page.getByText('Allow less than that').click();
+  await page.getByText('Refuse', { exact: true }).click();
+  expect(await violationsOn(page)).toEqual([]);
   await page.getByLabel('Conditions').uncheck();
   await page.getByRole('button', { name: 'Show me these terms' }).click();
+  expect(await violationsOn(page)).toEqual([]);
   await page.getByRole('button', { name: 'Approve with your passkey' }).click();
   await page.getByText('Signed. It is in force once the other signature is there.').waitFor();
   expect((await read()).status).toBe(404);
@@ -95,6 +100,7 @@ test('from a code on paper to a consent, a proven reading and the end of it', as
 
   await page.goto(`${server.origin}/patient/consents`);
   await page.getByRole('button', { name: 'Read or withdraw' }).click();
+  expect(await violationsOn(page)).toEqual([]);
   await page.getByRole('button', { name: 'Withdraw with your passkey' }).click();
   await page.getByText('Withdrawn.').waitFor();
   expect((await read()).status).toBe(404);
