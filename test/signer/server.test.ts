@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { parsePolicy } from '../../ledger/policy.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { enrolKey, type Session } from '../../server/commands/demo/session.ts';
 import { assent } from '../attacks/scene.ts';
@@ -105,6 +106,22 @@ describe('a server with a signer of its own', () => {
     const copy = join(folder, 'copy');
     cpSync(join(folder, 'signer', 'key'), join(copy, 'signer', 'key'));
     await expect(startRealServer({ ...settings(signer), ASSENT_DATA_DIR: copy })).rejects.toThrow('A signing key lies in the data folder');
+  });
+
+  it('has its key replaced in the signer’s folder, and goes on under the new one', async () => {
+    const old = signer.key;
+    await server.restart(async () => {
+      await signer.end('SIGTERM');
+      const done = await assent(['rotate', '--signer', join(folder, 'signer')], { ASSENT_DATA_DIR: server.dataDir, ...mongo() });
+      expect(done).toMatchObject({ code: 0 });
+      signer = await launchSigner(join(folder, 'signer'));
+      expect(done.said).toContain(signer.key);
+    });
+    const { text } = await settled(reader, await read());
+    const policy = parsePolicy(`log ${old}\n`);
+    if (typeof policy === 'string') expect.fail(policy);
+    expect([signer.key === old, verifyReceipt(text, { policy }).kind]).toEqual([false, 'proven']);
+    expect(await fsck()).toMatchObject({ code: 0, said: expect.stringContaining(': whole') as string });
   });
 
   it('is refused once its database was set back, by the signer, and stays refused when both are started again', async () => {
