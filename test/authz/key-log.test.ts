@@ -84,7 +84,7 @@ describe('registering', () => {
     ],
     ['no key', { jwk: undefined }, 'jwk'],
     ['a padded coordinate', { jwk: { ...ed25519(), x: `${ed25519()['x']}=` } }, 'jwk'],
-    ['a Practitioner', { owner: 'Practitioner/1' }, 'owner'],
+    ['a Location', { owner: 'Location/1' }, 'owner'],
     ['an absolute owner', { owner: 'https://elsewhere.example.org/Patient/1' }, 'owner'],
     ['an owner with a path', { owner: 'Patient/1/_history/2' }, 'owner'],
     ['a role for a patient', { role: 'custodian' }, 'role'],
