@@ -68,7 +68,9 @@ export function refinementOf(input: DecisionInput, scopeOf: (type: string) => Ex
       const own = notDenied(input);
       const isVisible = (row: Row, sources: Sources) => {
         const targets = sourcesOf(row, sources);
-        return targets !== undefined && targets.every((target) => isSeen(target, sources)) && holds(own, row.id, row.keys);
+        if (!targets?.every((target) => isSeen(target, sources))) return false;
+        // A target may have come after it.
+        return holds(own, row.id, [...row.keys, ...targets.flatMap((target) => withParts(target.keys, sources).filter(isAboutWhom))]);
       };
       return { alone: all, loose: startsWith(SOURCE), isVisible, concerns };
     }

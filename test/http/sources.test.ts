@@ -323,6 +323,15 @@ describe('a Binary', () => {
 });
 
 describe('a Provenance', () => {
+  it('is denied by whoever its target is about, also where that was stored after it', async () => {
+    const session = await grant({ provision: [{ type: 'deny', ...ofClass('Provenance') }] });
+    const whole = await grant({});
+    const about = { resourceType: 'Provenance', id: 'about-late', target: [{ reference: 'Observation/late' }] };
+    await put(server, { ...about, recorded: '2024-05-01T08:00:00Z', agent: [{ who: { reference: HOSPITAL } }] });
+    await put(server, observation('late', 'Patient/alice'));
+    expect([await sees(session, 'Provenance/about-late'), await sees(whole, 'Provenance/about-late')]).toEqual([false, true]);
+  });
+
   it('of what was deleted is not brought back by who sees the deletion', async () => {
     const session = await grant({});
     await put(server, observation('retracted', 'Patient/alice'));
