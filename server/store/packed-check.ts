@@ -34,9 +34,7 @@ function made(expression: Expression): Check {
       return (id) => expression.ids.has(id);
     case 'any': {
       const { keys } = expression;
-      if (keys.size > FEW) return someLine(sharedBeginning([...keys]), (key) => keys.has(key));
-      const each = [...keys].map((one) => someLine(one, (key) => key === one));
-      return (id, packed) => each.some((has) => has(id, packed));
+      return someLine(sharedBeginning([...keys]), (key) => keys.has(key));
     }
     case 'every': {
       const other = someLine(expression.prefix, (key) => key.startsWith(expression.prefix) && !expression.keys.has(key));
@@ -65,16 +63,13 @@ function made(expression: Expression): Check {
   }
 }
 
-/** Keys that are looked for one by one: what they share as their beginning may be little more than that they are facets. */
-const FEW = 4;
-
 function someLine(beginning: string, accept: (key: string) => boolean): Check {
-  const following = RARE.test(beginning) ? lineFrom(beginning) : lineAfter(beginning);
+  const after = `\n${beginning}`;
   return (_, packed) => {
-    for (let at = packed.startsWith(beginning) ? 0 : following(packed, 0); at !== -1 && at < packed.length; ) {
+    for (let at = packed.startsWith(beginning) ? 0 : following(packed, after, 0); at !== -1 && at < packed.length; ) {
       const end = packed.indexOf('\n', at);
       if (accept(packed.slice(at, end))) return true;
-      at = following(packed, end);
+      at = following(packed, after, end);
     }
     return false;
   };
@@ -89,28 +84,10 @@ export function linesOf(packed: string, beginning: string): readonly string[] {
 }
 
 /** Where the next line with the beginning begins; -1: there is none. */
-type Following = (packed: string, from: number) => number;
-
-function lineAfter(beginning: string): Following {
-  const after = `\n${beginning}`;
-  return (packed, from) => {
-    const at = packed.indexOf(after, from);
-    return at === -1 ? -1 : at + 1;
-  };
+function following(packed: string, after: string, from: number): number {
+  const at = packed.indexOf(after, from);
+  return at === -1 ? -1 : at + 1;
 }
-
-/** Facets begin with what few keys have: looked for alone it is found several times sooner than behind the end of one of forty lines. */
-const RARE = /^[@~][a-z]/;
-
-function lineFrom(beginning: string): Following {
-  return (packed, from) => {
-    let at = packed.indexOf(beginning, from);
-    while (at > 0 && packed.charCodeAt(at - 1) !== LINE_END) at = packed.indexOf(beginning, at + 1);
-    return at;
-  };
-}
-
-const LINE_END = 10;
 
 /** UTF-16 units, which is what texts are compared by here. */
 function sharedBeginning(texts: readonly string[]): string {

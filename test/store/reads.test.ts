@@ -69,6 +69,16 @@ test('a page that is found soon is read at once', async () => {
   close();
 });
 
+test('a count along two keys that the same rows have is as long as one of them', async () => {
+  const twice: Expression = and([any(['twice', 'double']), any(['~rare'])]);
+  const rows = Array.from({ length: SHORT * 0.7 }, (_, i) => resource('Twice', `r${i}`, { keys: ['twice', 'double', i === 0 ? '~rare' : '~usual'] }));
+  await store({ engine }, ...rows);
+  const { reads, handedOn, close } = watched();
+  expect(await reads.count({ type: 'Twice', where: twice, scope: 'internal' })).toEqual({ kind: 'count', total: 1 });
+  expect(handedOn).toEqual([]);
+  close();
+});
+
 test('a count of what has to be looked at row by row is handed on', async () => {
   const { reads, handedOn, close } = watched();
   expect(await reads.count({ type: TYPE, where: rare, scope: 'internal' })).toEqual({ kind: 'count', total: 1 });

@@ -4,7 +4,7 @@
  * Invariant: a row is answered exactly if the query's expression and its scope hold for it; the work is bounded by the row budget.
  * Callers have compared the scope's epoch in the same transaction.
  */
-import { type Choice, headsOf, isIndexed } from '../driver.ts';
+import { type Choice, type Driver, headsOf, isIndexed } from '../driver.ts';
 import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import { createTally, isMore } from '../tally.ts';
@@ -73,17 +73,19 @@ function totalApart(database: Database, { type, where, scope, total }: Query, me
 /** So many entries are worth looking at before a walk to see whether it is long. */
 const LOOKED_AHEAD = 2_000;
 
-/** Before a walk is gone on with to its end: what turns out long is begun again elsewhere. A choice that was the only one has not been measured. */
+/**
+ * Before a walk is gone on with to its end: what turns out long is begun again elsewhere. A choice that was the only one has not been measured: it has
+ * at least as many rows as its longest key; several may have the same.
+ */
 function expect(database: Database, meter: Meter, { type, choice, counting }: Expected): void {
   if (!choice) return;
   const { most = Number.POSITIVE_INFINITY } = counting;
-  const sizes = choice.size > 0 ? [choice.size] : choice.drivers.map((driver) => sizeOf(database, type, driver, LOOKED_AHEAD));
-  meter.expect(
-    Math.min(
-      sizes.reduce((sum, size) => sum + size, 0),
-      most,
-    ),
-  );
+  const least = choice.size > 0 ? choice.size : Math.max(0, ...keysOf(choice).map((key) => sizeOf(database, type, key, LOOKED_AHEAD)));
+  meter.expect(Math.min(least, most));
+}
+
+function keysOf({ drivers }: Choice): readonly Driver[] {
+  return drivers.flatMap((driver): Driver[] => (driver.kind === 'keys' ? driver.keys.map((key) => ({ kind: 'keys', keys: [key] })) : []));
 }
 
 type Expected = { readonly type: string; readonly choice: Choice | undefined; readonly counting: Counting };
