@@ -180,6 +180,7 @@ test.each([
     [
       '0f5d063713433600000999999999999999',
       '0f5e999999999999999',
+      '0f5l2063713433600000999999999999999',
       '0ffrPatient/1',
       '0fltfinished\u0001http://hl7.org/fhir/encounter-status',
       '0fmrPatient/1',
