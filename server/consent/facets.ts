@@ -264,8 +264,11 @@ function addTargets(keys: Set<string>, resource: ResourceValue, { base, lookup, 
 const CONFIDENTIALITY = new Set<unknown>([systems.confidentiality, 'http://hl7.org/fhir/v3/Confidentiality', 'urn:oid:2.16.840.1.113883.5.25', '']);
 const SENSITIVITIES = new Set<unknown>([systems.sensitivity, 'http://hl7.org/fhir/v3/ActCode', 'urn:oid:2.16.840.1.113883.5.4', '']);
 
-/** What a version has at least, besides the rank. */
-const KEPT = [PATIENT, UNKNOWN_PATIENT, SENSITIVITY];
+/**
+ * What a version has at least, besides the rank. Its codes too: where one of another patient's documents is denied by the code of what a section speaks
+ * of, whoever may write that would open the document.
+ */
+const KEPT = [PATIENT, UNKNOWN_PATIENT, SENSITIVITY, ANY_CODE, UNKNOWN_CODE];
 const KEPT_OF_PATIENT = [...KEPT, LINKED, IDENTITY];
 
 function addLabels(keys: Set<string>, parts: readonly Element[], keep: readonly string[]): void {
