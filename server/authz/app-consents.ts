@@ -3,7 +3,7 @@
  *
  * Invariant: what an app is granted by a patient rests on one Consent, on the terms that were shown with it.
  */
-import { createHash } from 'node:crypto';
+import { digestOf } from '../../ledger/hash.ts';
 import type { RecordStore, RecordValue } from '../store/port.ts';
 
 /** What the patient decides about. `patient`: `Patient/1`; `narrowed`: what they chose besides the scopes, as the page words it for itself. */
@@ -53,7 +53,5 @@ export function createAppConsents({ records, clock }: { readonly records: Record
 
 /** The same for the same scopes in any order. */
 function keyOf({ client, patient, purpose, scopes, narrowed }: AppTerms): string {
-  return createHash('sha256')
-    .update(JSON.stringify([client, patient, purpose, scopes.toSorted(), narrowed]))
-    .digest('base64url');
+  return digestOf(JSON.stringify([client, patient, purpose, scopes.toSorted(), narrowed]));
 }

@@ -2,7 +2,8 @@
  * Clinicians who signed in with a passkey of this server, for as long as it takes to let an app in. authorization.md §2
  * Invariant: a session is judged at each use: it ends with its key; stored is the hash of its secret only.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { digestOf } from '../../ledger/hash.ts';
 import type { Clock } from '../clock.ts';
 import type { RecordStore } from '../store/port.ts';
 import type { LoggedKey, LoggedKeys } from './logged-keys.ts';
@@ -23,17 +24,13 @@ export function createStaffSessions({ records, keys, clock }: Deps): StaffSessio
   return {
     async start({ kid }) {
       const secret = randomBytes(32).toString('base64url');
-      await records.put(KIND, hashOf(secret), { kid }, { revision: null, expires: clock() + STAFF_SESSION_MS });
+      await records.put(KIND, digestOf(secret), { kid }, { revision: null, expires: clock() + STAFF_SESSION_MS });
       return secret;
     },
     async find(secret) {
-      const record = await records.get(KIND, hashOf(secret));
+      const record = await records.get(KIND, digestOf(secret));
       const key = record && (await keys.get((record.value as { readonly kid: string }).kid));
       return key && !key.revoked && key.role === 'practitioner' ? key.owner : undefined;
     },
   };
-}
-
-function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('base64url');
 }

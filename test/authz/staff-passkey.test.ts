@@ -91,5 +91,7 @@ describe('a clinician with a passkey', () => {
     const response = await fetch(`${bench.origin}${path}?next=https://evil.example.org/`, { headers: { 'accept-language': 'zh-CN' } });
     const text = await response.text();
     expect([response.status, text.includes('<html lang="zh">'), text.includes('evil')]).toEqual([200, true, false]);
+    // What the script says when something goes wrong stands in the page.
+    expect(text).toMatch(/data-passkey-problem data-cancelled="[^"]+"/);
   });
 });

@@ -17,6 +17,7 @@ import type { ListedKey } from '../patient/passkeys.ts';
 import { type Kind, kinds } from '../patient/record.ts';
 import type { PatientSession } from '../patient/sessions.ts';
 import { sha256, signedIn, signForm, termsOf } from '../patient/sign.ts';
+import { patientWords } from '../patient/words.ts';
 import { type AppRequest, denyForm, scopeWords, whoAsks } from './page.ts';
 import { appConsent, deviceOf, offered, type Terms } from './terms.ts';
 import { authorizeWords } from './words.ts';
@@ -158,12 +159,8 @@ async function ask(own: OwnRecord, patient: Asked, narrowed: Narrowed): Promise<
   const { consent, until } = appConsent({ ...narrowed, patient: session.patient, custodian, client, purpose, now: own.clock() });
   const { id, statement } = await stated(own, patient, { consent, until });
   await own.appConsents.show(asked.uid, { ...termsFor(patient, narrowed), consent: id, digest: sha256(statement), until });
-  const form = signForm(session, await own.keysOf(session.patient), {
-    statement,
-    action: `/authorize/${asked.uid}`,
-    button: words.signAndAllow,
-    fields: { answer: 'sign' },
-  });
+  const asking = { statement, action: `/authorize/${asked.uid}`, button: words.signAndAllow, fields: { answer: 'sign' } };
+  const form = signForm(session, await own.keysOf(session.patient), asking, patientWords[language]);
   const content = html`${whoAsks({ asked, user: session.patient, language, runBy: await runBy(own, patient) })}
 <p>${words.youSign} ${words.called} <code>${deviceOf(client)}</code>.</p>
 ${termsOf(statement)}

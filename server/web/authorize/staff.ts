@@ -12,8 +12,8 @@ import { page, scriptedHeaders } from '../layout.ts';
 import { tellErrorsTo } from '../patient/errors.ts';
 import { answerIn, told } from '../patient/own-keys.ts';
 import { ownPath } from '../patient/plugin.ts';
-import { SCRIPT_PATH } from '../patient/passkeys.ts';
-import { patientWords } from '../patient/words.ts';
+import { passkeyProblem, passkeyScript, SCRIPT_PATH } from '../patient/passkeys.ts';
+import { type PatientWords, patientWords } from '../patient/words.ts';
 import { createSessionCookie } from '../session-cookie.ts';
 import { authorizeWords } from './words.ts';
 
@@ -64,7 +64,7 @@ export function staffPages(pages: StaffPages): FastifyPluginAsync {
     app.get<{ Querystring: { next?: unknown; enrolled?: unknown } }>('/staff/sign-in', logged, async (request, reply) => {
       const { next, enrolled } = request.query;
       const given = { next: ownPath(next, pages.origin), enrolled: enrolled !== undefined };
-      return show(pages, request, reply, (words) => signInPage(words, given));
+      return show(pages, request, reply, (words, shared) => signInPage(words, shared, given));
     });
     scriptRoutes(app, pages);
   };
@@ -73,39 +73,45 @@ export function staffPages(pages: StaffPages): FastifyPluginAsync {
 type Words = (typeof authorizeWords)['en'];
 type Page = { readonly title: string; readonly content: Html };
 
-function show({ origin }: StaffPages, { headers }: FastifyRequest, reply: FastifyReply, make: (words: Words) => Page): FastifyReply {
+function show(
+  { origin }: StaffPages,
+  { headers }: FastifyRequest,
+  reply: FastifyReply,
+  make: (words: Words, shared: PatientWords) => Page,
+): FastifyReply {
   const language = languageOf(headers);
-  const { title, content } = make(authorizeWords[language]);
+  const { title, content } = make(authorizeWords[language], patientWords[language]);
   return reply
     .headers({ ...scriptedHeaders(origin + SCRIPT_PATH), vary: 'Accept-Language, Cookie' })
     .send(page(title, content, { language, words: patientWords[language] }));
 }
 
-const problem: Html = html`<p class="bad" role="alert" data-passkey-problem></p>`;
-const script: Html = html`<script src="${SCRIPT_PATH}" defer></script>`;
-
-function enrolPage({ staff }: Words): Page {
+function enrolPage({ staff }: Words, shared: PatientWords): Page {
   const content = html`<p>${staff.intro}</p>
 <form method="post" action="/staff/enrol" data-passkey="enrol">
 <label for="code">${staff.code}</label>
 <input id="code" name="code" required maxlength="40" placeholder="XXXX-XXXX-XXXX" autocomplete="off" autocapitalize="characters" spellcheck="false">
-${problem}
+${passkeyProblem(shared)}
 <button>${staff.enrol}</button>
 </form>
 <p class="soft">${staff.once}</p>
-${script}`;
+${passkeyScript(shared)}`;
   return { title: staff.enrolTitle, content };
 }
 
-function signInPage({ staff, passkey }: Words, { next, enrolled }: { readonly next: string | undefined; readonly enrolled: boolean }): Page {
+function signInPage(
+  { staff, passkey }: Words,
+  shared: PatientWords,
+  { next, enrolled }: { readonly next: string | undefined; readonly enrolled: boolean },
+): Page {
   const content = html`${enrolled ? html`<p class="good" role="status">${staff.enrolled}</p>` : undefined}
 <form method="post" action="/staff/sign-in" data-passkey="sign-in">
 ${next === undefined ? undefined : html`<input type="hidden" name="next" value="${next}">`}
-${problem}
+${passkeyProblem(shared)}
 <button>${passkey}</button>
 </form>
 <p>${staff.none} <a href="/staff/enrol">${staff.register}</a>.</p>
-${script}`;
+${passkeyScript(shared)}`;
   return { title: staff.title, content };
 }
 
