@@ -92,12 +92,26 @@ export function parseEntry(text: string): LogEntry {
 
 /** A row as it stands in the database now. Throws RangeError: it is neither as logRow nor as erasedRow wrote it. */
 export function parseRow(text: string): LogEntry | ErasedEntry {
-  const value: unknown = JSON.parse(text);
-  if (typeof value !== 'object' || value === null) throw new RangeError('A log row is not an object.');
+  const row = readRow(text);
+  if (!row) throw new RangeError('A log row has not the members of an entry, or others.');
+  return row;
+}
+
+/** The same of a row that somebody may have edited: undefined where it is neither. */
+export function readRow(text: unknown): LogEntry | ErasedEntry | undefined {
+  const value = typeof text === 'string' ? readJson(text) : undefined;
+  if (typeof value !== 'object' || value === null) return undefined;
   const { kind, occurredAt, subject, reference, version, ...rest } = value as Record<string, unknown>;
   const known = isEntryKind(kind) && isText(occurredAt) && isText(reference) && (subject === null || isText(subject)) && isOptionalText(version);
-  if (!known || !(hasContent(rest, kind) || hasErased(rest))) throw new RangeError('A log row has not the members of an entry, or others.');
-  return value as LogEntry | ErasedEntry;
+  return known && (hasContent(rest, kind) || hasErased(rest)) ? (value as LogEntry | ErasedEntry) : undefined;
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 export function isErased(row: LogEntry | ErasedEntry): row is ErasedEntry {

@@ -2,14 +2,14 @@
  * Every logged root of the map of Consents made again from rows and public entries. ledger.md §3
  * Invariant: rows are taken in order, each once; what is erased keeps its reference and its leaf, so the map comes out the same.
  */
-import { isErased, type LogEntry, parseRow } from '../../ledger/entry.ts';
+import { isErased, type LogEntry } from '../../ledger/entry.ts';
 import { digestOf, leafHash } from '../../ledger/hash.ts';
 import { createMap } from '../../ledger/map.ts';
 import { mapRootOf, mapRootText, upToOf } from '../../ledger/map-root.ts';
-import type { LogRow } from '../store/port.ts';
+import type { ReadRow } from './fsck-rows.ts';
 
 /** Resolves with sentences about what is wrong. `entries`: the public ones of these rows. */
-export type MapCheck = { take(rows: readonly LogRow[], entries: readonly Uint8Array[]): readonly string[] };
+export type MapCheck = { take(rows: readonly ReadRow[], entries: readonly Uint8Array[]): readonly string[] };
 
 type Replaced = { readonly at: number; readonly key: Uint8Array; readonly value: Uint8Array };
 
@@ -40,11 +40,10 @@ export function createMapCheck(): MapCheck {
   };
   return {
     take: (rows, entries) =>
-      rows.flatMap(({ index, entry: text }, i) => {
-        if (!text.includes('"Consent/') && !text.includes('"map-root"')) return [];
-        const entry = parseRow(text);
-        if (!isErased(entry) && entry.kind === 'map-root') return check(entry, index);
-        if (entry.reference.startsWith('Consent/')) take(entry.reference, index, leafHash(entries[i] ?? Buffer.alloc(0)));
+      rows.flatMap(({ index, row }, i) => {
+        if (!row) return [];
+        if (!isErased(row) && row.kind === 'map-root') return check(row, index);
+        if (row.reference.startsWith('Consent/')) take(row.reference, index, leafHash(entries[i] ?? Buffer.alloc(0)));
         return [];
       }),
   };

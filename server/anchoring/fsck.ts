@@ -16,9 +16,10 @@ import { type LogKeys, openLogKeys } from './log-keys.ts';
 import type { LogRows } from './log-port.ts';
 import { readSignedIn, type Signed } from './log-signer.ts';
 import { bundleEntries, checkRows, type Texts } from './fsck-rows.ts';
-import { createLogRecords, type LogRecords } from './log-records.ts';
+import { type CheckpointRecord, createLogRecords, type LogRecords } from './log-records.ts';
 import { createRowChain, emptyChain, type RowChain } from './row-chain.ts';
 import type { StampsFound } from './time-stamps.ts';
+import { unlessDamaged } from './unless-damaged.ts';
 
 export type FsckDependencies = {
   readonly log: LogRows;
@@ -48,39 +49,55 @@ export type FsckResult = {
 
 const MOST_PROBLEMS = 100;
 
-export async function checkStoredLog({
-  log,
-  records,
-  dataDir,
-  timeStampCertificates = '',
-  texts,
-  seen,
-  ...given
-}: FsckDependencies): Promise<FsckResult> {
+export async function checkStoredLog(deps: FsckDependencies): Promise<FsckResult> {
+  const { log, records, dataDir, timeStampCertificates = '', texts, seen } = deps;
   const stored = createLogRecords(records);
   const anchors = await readAnchorFile(anchorFile(dataDir));
   const stamped = await stampsOf(dataDir, timeStampCertificates);
-  const { state, verifierKey = '' } = await (given.signedBy ?? (() => readSignedIn(signerFolder(dataDir))))();
+  const { state, verifierKey = '' } = await (deps.signedBy ?? (() => readSignedIn(signerFolder(dataDir))))();
+  const kept = await readKept(stored);
   const keys = await keysOf(verifierKey, { log, stored });
-  const checkpoint = await stored.checkpoint();
-  const size = await stored.head();
-  const known = knownRoots({ anchors, stamped, checkpoint: checkpoint?.note, keys });
+  const { checkpoint, witnessed } = kept;
+  const size = kept.size ?? checkpoint?.size ?? state?.size ?? 0;
+  const known = knownRoots({ anchors, stamped, checkpoint, witnessed, keys });
   if (state) known.roots.push({ name: 'The signer', ...state });
   const entries = (index: number, width: number) => bundleEntries(stored, index, width);
-  const problems = [...known.problems, ...(await checkLog({ size, tile: stored.tile, entries, roots: known.roots }, seen))];
-  const rows = await checkRows({ log, stored, size, texts });
-  problems.push(...rows.problems, ...(state && state.size <= size ? await checkChain(state, createRowChain({ log, stored })) : []));
-  const signed = checkpoint?.size ?? 0;
+  const problems = [...kept.problems, ...known.problems, ...(await checkLog({ size, tile: stored.tile, entries, roots: known.roots }, seen))];
+  const { problems: ofRows, ...counts } = await checkRows({ log, stored, size, texts });
+  problems.push(...ofRows, ...(state && state.size <= size ? await checkChain(state, createRowChain({ log, stored })) : []));
+  if (kept.mapUpTo > counts.mapUpTo) problems.push('The record of the newest root of the map of Consents is ahead of the roots in the log.');
   return {
     size,
-    signed,
+    signed: checkpoint?.size ?? 0,
     anchored: anchors.at(-1)?.size ?? 0,
     stamped: stamped.stamps.at(-1),
-    erased: rows.erased,
-    subjects: rows.subjects,
-    acts: rows.acts,
+    ...counts,
     problems: problems.slice(0, MOST_PROBLEMS),
   };
+}
+
+/** What there is one of. `size` undefined: it cannot be read. */
+type Kept = {
+  readonly size: number | undefined;
+  readonly checkpoint: CheckpointRecord | undefined;
+  readonly witnessed: CheckpointRecord | undefined;
+  readonly mapUpTo: number;
+  readonly problems: readonly string[];
+};
+
+/** Before the rows, which can then only be ahead; how much is sealed comes last, since all the others are about what is. */
+async function readKept(stored: LogRecords): Promise<Kept> {
+  const problems: string[] = [];
+  const read = async <T>(what: string, once: () => Promise<T>): Promise<T | undefined> => {
+    const found = await unlessDamaged(async () => ({ value: await once() }));
+    if (!found) problems.push(`The record of ${what} cannot be read: it is not as it was written.`);
+    return found?.value;
+  };
+  const checkpoint = await read('the checkpoint', stored.checkpoint);
+  const witnessed = await read('the witnessed checkpoint', stored.witnessed);
+  const map = await read('the newest root of the map of Consents', stored.keptMap);
+  const size = await read('how many entries are sealed', stored.head);
+  return { size, checkpoint, witnessed, mapUpTo: map?.value.upTo ?? -1, problems };
 }
 
 /** What stamps are read by is loaded where there is something to check them with. */
@@ -92,7 +109,8 @@ async function stampsOf(dataDir: string, certificates: string): Promise<StampsFo
 type Claims = {
   readonly anchors: readonly AnchorLine[];
   readonly stamped: StampsFound;
-  readonly checkpoint: string | undefined;
+  readonly checkpoint: CheckpointRecord | undefined;
+  readonly witnessed: CheckpointRecord | undefined;
   /** A sentence: what is wrong with them. */
   readonly keys: LogKeys | string;
 };
@@ -100,10 +118,9 @@ type Claims = {
 /** The keys the log has had; none before the first start. */
 async function keysOf(verifierKey: string, parts: { readonly log: LogRows; readonly stored: LogRecords }): Promise<LogKeys | string> {
   if (verifierKey === '') return { at: () => ({ log: '', rotations: [] }), all: [] };
-  return openLogKeys({ ...parts, verifierKey }).catch((fault: unknown) => {
-    if (fault instanceof AssentError) return fault.message;
-    throw fault;
-  });
+  return openLogKeys({ ...parts, verifierKey }).catch((fault: unknown) =>
+    fault instanceof AssentError ? fault.message : 'The replacements of the log’s key cannot be read.',
+  );
 }
 
 /** By the key whose turn it was, and no other. */
@@ -116,17 +133,19 @@ function openByTurn(note: string, keys: LogKeys): OpenedCheckpoint {
   );
 }
 
-function knownRoots({ anchors, stamped, checkpoint, keys }: Claims): { readonly roots: KnownRoot[]; readonly problems: string[] } {
+function knownRoots({ anchors, stamped, checkpoint, witnessed, keys }: Claims): { readonly roots: KnownRoot[]; readonly problems: string[] } {
   if (typeof keys === 'string') return { roots: [], problems: [keys, ...stamped.problems] };
   const [roots, problems]: [KnownRoot[], string[]] = [[], [...stamped.problems]];
   const notes = [
-    ...(checkpoint === undefined ? [] : [{ name: 'The checkpoint', note: checkpoint }]),
-    ...anchors.map(({ size, note }) => ({ name: `The anchor at ${size}`, note })),
+    ...(checkpoint === undefined ? [] : [{ name: 'The checkpoint', ...checkpoint }]),
+    ...(witnessed === undefined ? [] : [{ name: 'The witnessed checkpoint', ...witnessed }]),
+    ...anchors.map((anchor) => ({ name: `The anchor at ${anchor.size}`, ...anchor })),
   ];
-  for (const { name, note } of notes) {
+  for (const { name, size, note } of notes) {
     const opened = openByTurn(note, keys);
     if (opened.kind === 'signed') roots.push({ name, size: opened.checkpoint.size, root: opened.checkpoint.root });
     else problems.push(`${name} is ${opened.kind}.`);
+    if (opened.kind === 'signed' && opened.checkpoint.size !== size) problems.push(`${name} is of another size than its record says.`);
   }
   for (const { size, text } of stamped.stamps) {
     const checkpoint = parseCheckpoint(text);

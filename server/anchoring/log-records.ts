@@ -10,7 +10,9 @@ import { HASH_BYTES } from '../../ledger/hash.ts';
 import { upToOf } from '../../ledger/map-root.ts';
 import { type ReadTile, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
-import type { LogRow, RecordStore } from '../store/port.ts';
+import type { LogRow, RecordStore, StoredRecord } from '../store/port.ts';
+import { isOfShape } from './record-shapes.ts';
+import { unlessDamaged } from './unless-damaged.ts';
 
 export const kinds = {
   batch: 'log-batch',
@@ -148,6 +150,7 @@ export function entriesOf(bundle: Uint8Array): Uint8Array[] {
 }
 
 export type KeptBatch = { readonly batch: BatchRecord; readonly revision: number };
+type Kept<T> = { readonly value: T; readonly revision: number };
 
 export type LogRecords = {
   /** Entries sealed so far. */
@@ -158,11 +161,13 @@ export type LogRecords = {
   witnessed(): Promise<WitnessedRecord | undefined>;
   /** The statements by which the log's key was replaced, in order. */
   rotations(): Promise<readonly string[]>;
-  keptWitnessed(): Promise<{ readonly value: WitnessedRecord; readonly revision: number } | undefined>;
-  keptMap(): Promise<{ readonly value: MapRecord; readonly revision: number } | undefined>;
+  keptWitnessed(): Promise<Kept<WitnessedRecord> | undefined>;
+  keptMap(): Promise<Kept<MapRecord> | undefined>;
   tile: ReadTile;
   /** The first `width` entries of a bundle; undefined where it is shorter. */
   bundle(index: number, width: number): Promise<Uint8Array | undefined>;
+  /** The one that begins with this index. */
+  batch(first: number): Promise<BatchRecord | undefined>;
   /** The batches of the tile that holds this index, in order. */
   batchesAround(index: number): Promise<readonly BatchRecord[]>;
   batchesFor(lookup: string): Promise<readonly BatchRecord[]>;
@@ -171,42 +176,41 @@ export type LogRecords = {
   subject(reference: string): Promise<SubjectRecord | undefined>;
 };
 
+/** Every function but `tile` and `bundle` throws AssentError('internal') where a record is not of its shape. */
 export function createLogRecords(records: RecordStore): LogRecords {
-  const value = async <T>(kind: string, id: string) => (await records.get(kind, id))?.value as T | undefined;
+  const kept = async <T>(kind: string, id: string): Promise<Kept<T> | undefined> => {
+    const found = await records.get(kind, id);
+    return found && { value: wholeValue<T>(kind, found), revision: found.revision };
+  };
+  const value = async <T>(kind: string, id: string) => (await kept<T>(kind, id))?.value;
   const bytes = async (kind: string, id: string, length: number): Promise<Uint8Array | undefined> => {
-    const stored = await value<Uint8Array>(kind, id);
-    return stored && stored.length >= length ? Buffer.from(stored.buffer, stored.byteOffset, length) : undefined;
+    const stored = (await unlessDamaged(() => records.get(kind, id)))?.value;
+    return stored instanceof Uint8Array && stored.length >= length ? Buffer.from(stored.buffer, stored.byteOffset, length) : undefined;
   };
-  const keptBatchesFor = async (lookup: string): Promise<KeptBatch[]> => {
-    const found = await records.list(kinds.batch, { lookup, limit: MOST_BATCHES });
-    return found.map(({ value: batch, revision }) => ({ batch: batch as BatchRecord, revision }));
-  };
+  const batches = async (options: Parameters<RecordStore['list']>[1]): Promise<KeptBatch[]> =>
+    (await records.list(kinds.batch, options)).map((found) => ({ batch: wholeValue<BatchRecord>(kinds.batch, found), revision: found.revision }));
+  const keptBatchesFor = (lookup: string): Promise<KeptBatch[]> => batches({ lookup, limit: MOST_BATCHES });
   return {
     head: async () => (await value<{ size: number }>(kinds.head, kinds.head))?.size ?? 0,
     checkpoint: () => value<CheckpointRecord>(kinds.checkpoint, kinds.checkpoint),
     checkpointRevision: async () => (await records.get(kinds.checkpoint, kinds.checkpoint))?.revision ?? null,
     witnessed: () => value<WitnessedRecord>(kinds.witnessed, kinds.witnessed),
     rotations: async () => (await records.list(kinds.rotation)).map(({ value: note }) => (typeof note === 'string' ? note : '')),
-    async keptWitnessed() {
-      const found = await records.get(kinds.witnessed, kinds.witnessed);
-      return found && { value: found.value as WitnessedRecord, revision: found.revision };
-    },
-    async keptMap() {
-      const found = await records.get(kinds.map, kinds.map);
-      return found && { value: found.value as MapRecord, revision: found.revision };
-    },
+    keptWitnessed: () => kept<WitnessedRecord>(kinds.witnessed, kinds.witnessed),
+    keptMap: () => kept<MapRecord>(kinds.map, kinds.map),
     tile: (level, index, width) => bytes(kinds.tile, tileId(level, index), width * HASH_BYTES),
     bundle: (index, width) => bytes(kinds.bundle, numberId(index), width * BUNDLED_BYTES),
+    batch: (first) => value<BatchRecord>(kinds.batch, numberId(first)),
     async batchesAround(index) {
       const first = index - (index % TILE_WIDTH);
-      const batches: BatchRecord[] = [];
+      const around: BatchRecord[] = [];
       let after = first === 0 ? '' : numberId(first - 1);
       // A busy log has one batch for a tile, a quiet one up to 256: a list has no end but its limit, so it is asked for more and more.
       for (let limit = 2; ; limit *= 4) {
-        const found = (await records.list(kinds.batch, { after, limit })).map((record) => record.value as BatchRecord);
-        batches.push(...found.filter((batch) => batch.first < first + TILE_WIDTH));
+        const found = (await batches({ after, limit })).map(({ batch }) => batch);
+        around.push(...found.filter((batch) => batch.first < first + TILE_WIDTH));
         const last = found.at(-1);
-        if (found.length < limit || !last || last.first + last.count >= first + TILE_WIDTH) return batches;
+        if (found.length < limit || !last || last.first + last.count >= first + TILE_WIDTH) return around;
         after = numberId(last.first);
       }
     },
@@ -214,6 +218,13 @@ export function createLogRecords(records: RecordStore): LogRecords {
     keptBatchesFor,
     subject: (reference) => value<SubjectRecord>(kinds.subject, reference),
   };
+}
+
+/** The id is not said: of a subject it names a patient. */
+function wholeValue<T>(kind: string, { id, value }: StoredRecord): T {
+  const isInPlace = kind !== kinds.batch || numberId((value as BatchRecord | null)?.first ?? -1) === id;
+  if (!isInPlace || !isOfShape(kind, value)) throw new AssentError('internal', `A record of kind ${kind} is not as it was written.`);
+  return value as T;
 }
 
 /** Of one second or one name: far more than there can be. */

@@ -5,7 +5,7 @@
  * Invariants: nothing is written unless all entries together give the root that was signed last; what is whole is not touched; a root, a row or a salt
  * is never written.
  */
-import { commitmentOf, parseRow, isErased } from '../../ledger/entry.ts';
+import { commitmentOf, isErased, readRow } from '../../ledger/entry.ts';
 import { HASH_BYTES, leafHash, sameBytes } from '../../ledger/hash.ts';
 import { createFrontier, createTree, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
@@ -16,6 +16,7 @@ import { readSignedIn, type Signed } from './log-signer.ts';
 import { bundleEntries } from './fsck-rows.ts';
 import { bundleOf, createLogRecords, kinds, type LogRecords, numberId, tileId } from './log-records.ts';
 import { openEntry } from './receipts.ts';
+import { unlessDamaged } from './unless-damaged.ts';
 
 export type RebuildDependencies = {
   readonly log: LogStore;
@@ -86,12 +87,12 @@ async function fromRows(
 ): Promise<Uint8Array[] | undefined> {
   const first = index * TILE_WIDTH;
   const rows = await log.readLog(first, width);
-  const batches = await stored.batchesAround(first);
+  const batches = (await unlessDamaged(() => stored.batchesAround(first))) ?? [];
   const entries: Uint8Array[] = [];
   for (const { index: at, entry } of rows) {
     const batch = batches.find((one) => one.first <= at && at < one.first + one.count);
-    const row = parseRow(entry);
-    if (!batch || isErased(row) || at !== first + entries.length) return undefined;
+    const row = readRow(entry);
+    if (!batch || !row || isErased(row) || at !== first + entries.length) return undefined;
     const opened = await openEntry(row, { batch, index: at }, stored).catch(unlessBroken);
     if (!opened) return undefined;
     entries.push(commitmentOf(opened));

@@ -5,7 +5,8 @@
 import { checkStoredLog, type FsckDependencies } from '../anchoring/fsck.ts';
 import { readSigned } from '../anchoring/log-signer.ts';
 import { createLogRecords } from '../anchoring/log-records.ts';
-import { createTail } from '../anchoring/tail.ts';
+import { createTail, type Tail } from '../anchoring/tail.ts';
+import { unlessDamaged } from '../anchoring/unless-damaged.ts';
 import type { Config } from '../config.ts';
 import { openEngineAlone } from './engine-alone.ts';
 import type { CountResult, Engine, HistoryQuery, Position, ResourceStore, StoredResource } from '../store/port.ts';
@@ -102,6 +103,10 @@ async function versionsOf(resources: ResourceStore, id: string): Promise<readonl
   return bodies;
 }
 
+async function caughtUp(tail: Tail): Promise<boolean> {
+  return (await unlessDamaged(async () => (await tail.catchUp(), true))) ?? false;
+}
+
 /** The other direction: every Consent in the database is, in its newest version, the one the log knows. */
 async function checkConsents({ resources }: Engine): Promise<string[]> {
   const tail = createTail({ log: resources });
@@ -115,11 +120,11 @@ async function checkConsents({ resources }: Engine): Promise<string[]> {
     budget: Number.MAX_SAFE_INTEGER,
   };
   for (let after: Position | undefined; ; ) {
-    await tail.catchUp();
+    // An entry about a Consent that is none is named above.
+    if (!(await caughtUp(tail))) return [...problems, 'What the log says of the Consents could not be read.'];
     const position = tail.position();
-    const found = await resources.find({ ...query, ...(after ? { after } : {}) });
-    if (found.kind !== 'rows') return [...problems, 'The Consents could not be read.'];
-    await tail.catchUp();
+    const found = await unlessDamaged(() => resources.find({ ...query, ...(after ? { after } : {}) }));
+    if (found?.kind !== 'rows' || !(await caughtUp(tail))) return [...problems, 'The Consents could not be read.'];
     // Signed or withdrawn while we looked: the next run will see it.
     const moving = new Set(tail.changedSince(position));
     for (const { id, body } of found.rows) {

@@ -2,8 +2,11 @@
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { assent, edit, type Scene, setScene } from '../attacks/scene.ts';
+
+/** Each test starts processes. */
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const page = readFileSync(new URL('../../docs/operations/recovery.md', import.meta.url), 'utf8');
 
@@ -16,7 +19,7 @@ function promised(start: string): string {
 let scene: Scene;
 beforeAll(async () => {
   scene = await setScene();
-}, 60_000);
+});
 afterAll(() => scene.stop());
 
 const run = (command: string, folder: string) => assent([command], { ASSENT_DATA_DIR: folder });
@@ -58,6 +61,35 @@ describe('a log that is damaged', () => {
     });
     const { code, said } = await run('rebuild', folder);
     expect([code, said]).toEqual([1, expect.stringContaining('NOT REBUILT')]);
+  });
+});
+
+describe('a database edited by hand (test/anchoring/edited.test.ts: every record of the log)', () => {
+  const words = 'cannot be read';
+  it.each([
+    ['a row about a Consent', `UPDATE log SET entry = 'x"Consent/' WHERE entry LIKE '{"kind":"consent-active"%'`, 'Entry '],
+    ['a row about a read', `UPDATE log SET entry = '{' WHERE entry LIKE '{"kind":"disclosure"%'`, 'Entry '],
+    ['all rows', `UPDATE log SET entry = 'null'`, 'Entry 0: '],
+    [
+      'a batch',
+      `UPDATE records SET value = '{' WHERE kind = 'log-batch' AND id = (SELECT min(id) FROM records WHERE kind = 'log-batch')`,
+      'Batch 0 ',
+    ],
+    ['a superseded Consent', `UPDATE history SET body = X'FF00FF' WHERE type = 'Consent'`, 'Entry '],
+    ['what was said of a key', `UPDATE records SET value = '{' WHERE kind = 'key-event'`, 'Entry '],
+  ])('%s that is nothing that was written: what cannot be read is named, and nothing fails', async (_what, sql, named) => {
+    expect(promised('the database was edited by hand')).toContain(words);
+    const { code, said } = await run(
+      'fsck',
+      damaged((db) => db.exec(sql)),
+    );
+    expect(code).toBe(1);
+    expect(
+      said.split('\n').some((line) => line.startsWith(named) && line.includes(words)),
+      said,
+    ).toBe(true);
+    expect(said).toMatch(/NOT WHOLE\.\n/);
+    expect(said).not.toMatch(/Error|^ {4}at /m);
   });
 });
 

@@ -1,6 +1,7 @@
 /** The short form of test/faults/run.ts, and the proof that its witness would notice. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
+import { runLedgerFaults } from './ledger.ts';
 import { createNetwork } from './network.ts';
 import { runFaults } from './scenario.ts';
 import { runServerFaults } from './server.ts';
@@ -34,6 +35,15 @@ describe.skipIf(!found || 'uri' in found)('three members under a load, primaries
     expect(outcome.violations).toEqual([]);
     expect(outcome).toMatchObject({ kills: 1 });
     expect(outcome.acknowledged).toBeGreaterThan(0);
+  });
+});
+
+describe('a server and its signer, killed while Consents come and go', () => {
+  test('fsck finds the log whole, and how a Consent stands is proven', { timeout: LONGEST }, async () => {
+    const outcome = await runLedgerFaults({ kills: 3, seed: SEED });
+    expect(outcome.violations).toEqual([]);
+    expect(outcome).toMatchObject({ checks: 3, kills: { server: 1, signer: 1, both: 1 } });
+    expect(outcome.stood + outcome.ended).toBeGreaterThan(0);
   });
 });
 

@@ -11,7 +11,7 @@ import type { TimeStampConfig } from '../../server/anchoring/time-stamps.ts';
 import type { Config } from '../../server/config.ts';
 import type { Evidence } from '../../server/anchoring/receipts.ts';
 import type { Engine } from '../../server/store/port.ts';
-import { chooseEngine } from './chosen-engine.ts';
+import { type ChosenEngine, chooseEngine } from './chosen-engine.ts';
 
 export const digestOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
@@ -24,6 +24,7 @@ export type LogFixture = {
   engine: Engine;
   anchoring: Anchoring;
   append(...entries: readonly LogEntry[]): Promise<void>;
+  readonly edit: ChosenEngine['edit'];
   /** Closes the store as kill -9 would leave it, and opens everything anew. */
   reopen(): Promise<void>;
   dispose(): Promise<void>;
@@ -81,6 +82,7 @@ export async function createLogFixture({ witnessPolicy = '', chain = {} }: Ancho
     dataDir,
     time,
     faults,
+    edit: chosen.edit,
     ...(await open()),
     async ring() {
       const due = timers.filter(({ at }) => at <= time.now);
