@@ -100,7 +100,7 @@ describe('a row that is no entry', () => {
       const values = [...noText, entry.slice(0, -9), entry.replace(/"digest":"[^"]*"|"erased":"[^"]*"/, '"digest":7'), entry.replace(kind, 'other')];
       for (const value of [...values, ...(isEmbedded ? [] : [7, null, {}])]) {
         await log.edit({ row: index }, value);
-        expect(await fsck(), String(value)).toContain(`Entry ${index}: its row cannot be read: it is nothing that was ever written.`);
+        expect(await fsck(), JSON.stringify(value)).toContain(`Entry ${index}: its row cannot be read: it is nothing that was ever written.`);
       }
       await log.edit({ row: index }, entry);
       expect(await fsck()).toEqual([]);

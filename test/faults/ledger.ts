@@ -117,10 +117,22 @@ async function setStage(folder: string, uri: string | undefined): Promise<Stage>
   const tally: Tally = {
     kills: { server: 0, signer: 0, both: 0 },
     violations: [],
-    ...{ interrupted: 0, agreed: 0, withdrawn: 0, receipts: 0, stood: 0, ended: 0, checks: 0 },
+    interrupted: 0,
+    agreed: 0,
+    withdrawn: 0,
+    receipts: 0,
+    stood: 0,
+    ended: 0,
+    checks: 0,
   };
   return {
-    ...{ tally, running, settings, bootstrap, admin, reader, keys },
+    tally,
+    running,
+    settings,
+    bootstrap,
+    admin,
+    reader,
+    keys,
     // A server does not start without its signer.
     async start(victim) {
       if (victim !== 'server') running.signer = await launchSigner(apart);
