@@ -64,15 +64,26 @@ function made(expression: Expression): Check {
 }
 
 function someLine(beginning: string, accept: (key: string) => boolean): Check {
-  const after = `\n${beginning}`;
+  const lineFrom = startsRarely(beginning) ? rareLine : followingLine;
   return (_, packed) => {
-    for (let at = packed.startsWith(beginning) ? 0 : following(packed, after, 0); at !== -1 && at < packed.length; ) {
+    for (let at = packed.startsWith(beginning) ? 0 : lineFrom(packed, beginning, 0); at !== -1 && at < packed.length; ) {
       const end = packed.indexOf('\n', at);
       if (accept(packed.slice(at, end))) return true;
-      at = following(packed, after, end);
+      at = lineFrom(packed, beginning, end);
     }
     return false;
   };
+}
+
+/** Facets, and what is kept aside: their first character stands nearly nowhere else, so that looking for it passes whole lines at once. */
+function startsRarely(beginning: string): boolean {
+  return beginning.startsWith('@') || beginning.startsWith('~');
+}
+
+function rareLine(packed: string, beginning: string, from: number): number {
+  let at = packed.indexOf(beginning, from);
+  while (at > 0 && packed[at - 1] !== '\n') at = packed.indexOf(beginning, at + 1);
+  return at;
 }
 
 /** The keys with the beginning, and perhaps others. */
@@ -84,8 +95,8 @@ export function linesOf(packed: string, beginning: string): readonly string[] {
 }
 
 /** Where the next line with the beginning begins; -1: there is none. */
-function following(packed: string, after: string, from: number): number {
-  const at = packed.indexOf(after, from);
+function followingLine(packed: string, beginning: string, from: number): number {
+  const at = packed.indexOf(`\n${beginning}`, from);
   return at === -1 ? -1 : at + 1;
 }
 
