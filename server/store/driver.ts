@@ -1,6 +1,6 @@
 /**
- * Picks what a query walks: the criterion with the fewest index entries drives, the rest is checked row by row. A fixed rule shared by the
- * engines instead of a database's planner, whose choice varied by 1,000× on the same data (storage.md §1).
+ * Picks what a query walks: the criterion with the fewest index entries drives, or the first of only a few, and the rest is checked row by row. A
+ * fixed rule shared by the engines instead of a database's planner, whose choice varied by 1,000× on the same data (storage.md §1).
  *
  * Invariant: the rows a driver names, filtered by `rest`, are exactly the rows the expression holds for.
  */
@@ -30,6 +30,8 @@ const MOST_BRANCHES = 200;
 export const MOST_COLLECTED = 5_000;
 /** Counting stops at these sizes in turn, so that a small driver is found without counting the large ones. */
 const CAPS = [50, 200, 1_000, MOST_COLLECTED + 1, 40_000] as const;
+/** A driver with no more entries is taken at once: to measure the others would cost more than it saves. */
+const ENOUGH = 16;
 /** Ranges merged in result order; above, the rows are collected and sorted, or another driver is walked. */
 const MOST_MERGED = 50;
 
@@ -73,6 +75,7 @@ function smallest(parts: readonly Expression[], { cap, measure }: Sizing): Choic
   let best: Choice | undefined;
   let driving: Expression | undefined;
   for (const part of few ? [few] : parts) {
+    if (best && best.size <= ENOUGH) break;
     // Of one that is larger than the best it does not matter how much larger.
     const choice = choose(part, { cap: best ? Math.min(cap, best.size + 1) : cap, measure });
     if (!choice || (best && !isBetter(choice, best))) continue;

@@ -25,6 +25,17 @@ test('the smallest criterion drives, wherever it stands', () => {
   expect(driving(and([or([any(['rare']), and([any(['huge']), any(['some'])])]), any(['common'])]))).toEqual(['rare', 'some']);
 });
 
+test('a criterion of a handful drives without the others being counted', () => {
+  const counted: string[] = [];
+  const noting = (driver: Driver, cap: number): number => {
+    if (driver.kind === 'keys') counted.push(...driver.keys);
+    return measure(driver, cap);
+  };
+  const choice = pickDriver(and([any(['some']), any(['rare']), any(['huge']), any(['other'])]), noting);
+  expect(choice).toMatchObject({ drivers: [{ kind: 'keys', keys: ['rare'] }], size: 3, rest: and([any(['some']), any(['huge']), any(['other'])]) });
+  expect(counted).toEqual(['some', 'rare']);
+});
+
 test('among large criteria one that is in result order drives', () => {
   const wide = any(Array.from({ length: 60 }, () => 'huge').map((key, i) => `${key}${i}`));
   const large = (driver: Driver, cap: number) => (driver.kind === 'ids' ? 0 : cap);
