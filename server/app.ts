@@ -57,6 +57,7 @@ import { installObservation } from './http/observation.ts';
 import { createServerOptions } from './http/server-options.ts';
 import { createJobs, type Jobs } from './jobs/jobs.ts';
 import { createSearch, type Search } from './search/create-search.ts';
+import { encodeInstant } from './search/expression.ts';
 import { type Cursors, createCursors } from './search/page.ts';
 import { createParameters, type Registry as SearchRegistry } from './search/registry.ts';
 import { createEmbeddedEngine } from './store/embedded/engine.ts';
@@ -288,7 +289,7 @@ function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | '
   const keysOf = createAuditKeys((event, act, own) => {
     const context = { writer: act.actor, base: endpoints.fhir, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) };
     return [...search.keysOf(event).keys, ...facetsOf(event, context)];
-  });
+  }, encodeInstant);
   const withConcerned: typeof keysOf = (event, act, own) => [...keysOf(event, act, own), ...(act.concerned ?? []).map(facet.concerned)];
   return createRecorder({ clock, observer: endpoints.issuer, keysOf: withConcerned });
 }
