@@ -176,7 +176,8 @@ function fhirRequest({ request, route }: Omit<Exchange, 'reply'>, { gate, body }
 function whileConnected({ raw }: FastifyReply): AbortSignal {
   const leaving = new AbortController();
   if (raw.destroyed) leaving.abort();
-  else raw.once('close', () => leaving.abort());
+  // Also told once all is sent: nobody waits for anything by then.
+  else raw.once('close', () => raw.writableFinished || leaving.abort());
   return leaving.signal;
 }
 
