@@ -5,7 +5,7 @@
  * Invariant: the AuditEvents of a disclosure and their log rows are durable before the caller of these functions has a body to send.
  */
 import type { Act } from '../../audit/event.ts';
-import type { Recorder } from '../../audit/record.ts';
+import type { Recorded, Recorder } from '../../audit/record.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
 import type { CountResult, FindResult, Guard, NewLogRow, ResourceStore, StoredResource } from '../../store/port.ts';
 import type { ReadResult, Row, SearchRequest, SearchResult } from '../gate.ts';
@@ -156,8 +156,9 @@ type Disclosed = {
 
 /**
  * One event per patient, so that each can be shown theirs. A search adds one that holds the query and the whole answer, for the
- * requester and the auditor: the query may name people other than those in the answer. Resolves with the event whose receipt tells most
- * (none for what is open by scope alone), or undefined when the epoch moved and nothing may be disclosed under this view any more.
+ * requester and the auditor: the query may name people other than those in the answer. Where the answer is about one patient, it names their event
+ * in the place of what that one lists. Resolves with the event whose receipt tells most (none for what is open by scope alone), or undefined when the
+ * epoch moved and nothing may be disclosed under this view any more.
  */
 export async function recordDisclosure(
   deps: Disclosure,
@@ -165,23 +166,21 @@ export async function recordDisclosure(
 ): Promise<{ readonly receipt: string | undefined } | undefined> {
   if (type !== undefined && opensByScopeAlone(type)) return { receipt: undefined };
   const patients = patientsOf(rows);
-  const acts: Act[] = patients.map((patient) => {
-    const theirs = rows.filter((row) => patientsOf([row]).includes(patient));
-    return { ...actBase(deps.caller, interaction), patient, what: theirs.map(versionReference), basis: view.basis([patient]) };
+  const told = rows.map((row) => ({ reference: versionReference(row), patients: patientsOf([row]) }));
+  const base = actBase(deps.caller, interaction);
+  const recorded = patients.map((patient) => {
+    const theirs = told.filter((row) => row.patients.includes(patient));
+    return deps.record({ ...base, patient, what: theirs.map(({ reference }) => reference), basis: view.basis([patient]) }, { own: true });
   });
-  if (query !== undefined || acts.length === 0) {
-    const whole = patients.length === 1 ? [] : view.basis(patients);
-    acts.push({
-      ...actBase(deps.caller, interaction),
-      patient: undefined,
-      what: rows.map(versionReference),
-      basis: whole,
-      ...(query === undefined ? {} : { query }),
-    });
+  const alone = recorded.length === 1 ? recorded[0] : undefined;
+  if (query !== undefined || recorded.length === 0) {
+    const listed = alone ? told.filter((row) => row.patients.length === 0) : told;
+    const what = [...(alone ? [versionReference(alone.resource)] : []), ...listed.map(({ reference }) => reference)];
+    const basis = alone ? [] : view.basis(patients);
+    recorded.push(deps.record({ ...base, patient: undefined, what, basis, ...(query === undefined ? {} : { query }) }, { own: true }));
   }
-  const own = acts.map((act) => ({ act, own: true }));
-  const ids = await commitActs(deps, own, [{ kind: 'epoch', epoch: view.epoch }]);
-  return ids && { receipt: patients.length === 1 ? ids[0] : ids.at(-1) };
+  const committed = await commitRecorded(deps, recorded, [{ kind: 'epoch', epoch: view.epoch }]);
+  return committed ? { receipt: (alone ?? recorded.at(-1))?.id } : undefined;
 }
 
 /**
@@ -230,14 +229,23 @@ export async function commitActs(
   guards: readonly Guard[],
 ): Promise<string[] | undefined> {
   const recorded = acts.map(({ act, own }) => deps.record(act, { own }));
-  const { kind } = await deps.resources.commit({
+  return (await commitRecorded(deps, recorded, guards)) ? recorded.map(({ id }) => id) : undefined;
+}
+
+/** Whether the guards held, and the events are durable. */
+async function commitRecorded(
+  { resources, logRow }: Pick<Disclosure, 'resources' | 'logRow'>,
+  recorded: readonly Recorded[],
+  guards: readonly Guard[],
+): Promise<boolean> {
+  const { kind } = await resources.commit({
     guards,
     resources: recorded.map(({ resource }) => resource),
     records: [],
-    log: recorded.map(({ entry }) => deps.logRow(entry)),
+    log: recorded.map(({ entry }) => logRow(entry)),
     bumpEpoch: false,
   });
-  return kind === 'committed' ? recorded.map(({ id }) => id) : undefined;
+  return kind === 'committed';
 }
 
 export function actBase(caller: Caller, interaction: Act['interaction']): Pick<Act, 'interaction' | 'outcome' | 'client' | 'actor' | 'purpose'> {
