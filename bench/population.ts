@@ -23,7 +23,7 @@ import { facet, facetsOf } from '../server/consent/facets.ts';
 import type { SearchRequest } from '../server/consent/gate.ts';
 import type { Caller } from '../server/consent/model.ts';
 import { type ConsentLog, createPolicies, type Policies } from '../server/consent/policies.ts';
-import { all } from '../server/search/expression.ts';
+import { all, encodeInstant } from '../server/search/expression.ts';
 import { createSearch } from '../server/search/create-search.ts';
 import { createEmbeddedEngine } from '../server/store/embedded/engine.ts';
 import { createMongoEngine } from '../server/store/mongo/engine.ts';
@@ -175,10 +175,13 @@ function searcherOver(engine: Engine, policies: Policies): (request: SearchReque
     concernedBy: async () => new Set(),
   }).of(caller, 's');
   const base = 'http://127.0.0.1/fhir';
-  const keysOf = createAuditKeys((event, act, own) => [
-    ...searching.keysOf(event).keys,
-    ...facetsOf(event, { writer: act.actor, base, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) }),
-  ]);
+  const keysOf = createAuditKeys(
+    (event, act, own) => [
+      ...searching.keysOf(event).keys,
+      ...facetsOf(event, { writer: act.actor, base, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) }),
+    ],
+    encodeInstant,
+  );
   const record = createRecorder({ clock: systemClock, observer: 'bench', keysOf });
   return (request) => search({ caller, resources, views, record, logRow, base }, request);
 }
