@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Caller } from '../consent/model.ts';
 import { AssentError } from '../errors.ts';
+import { isResourceType } from '../fhir/resource-types.ts';
 import type { RecordStore, RecordValue } from '../store/port.ts';
 import type { Clients } from './clients.ts';
 import { isObject, issue, readObject, referenceTo, refuse, text } from './input.ts';
@@ -45,7 +46,9 @@ const members = {
   patient: idOf('Patient'),
   encounter: idOf('Encounter'),
   fhirContext: (value: unknown) =>
-    Array.isArray(value) && value.length <= 50 && value.every(isObject) ? undefined : 'must be an array of at most 50 objects',
+    Array.isArray(value) && value.length <= 50 && value.every(isContextItem)
+      ? undefined
+      : 'must be an array of at most 50 objects, each with a relative reference, a canonical or an identifier',
   need_patient_banner: (value: unknown) => (typeof value === 'boolean' ? undefined : 'must be true or false'),
   intent: text(/^[\x20-\x7e]{1,200}$/, 'must be a line of at most 200 characters'),
   smart_style_url: (value: unknown) =>
@@ -80,6 +83,22 @@ export function createLaunches(deps: { readonly records: RecordStore; readonly c
     },
     use: (launch) => records.delete(KIND, launch),
   };
+}
+
+/** https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html#fhir-context */
+function isContextItem(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { reference, canonical, identifier, type } = value;
+  if (reference !== undefined && !isReference(reference)) return false;
+  if (canonical !== undefined && !(typeof canonical === 'string' && URL.canParse(canonical))) return false;
+  if (identifier !== undefined && !isObject(identifier)) return false;
+  if (type !== undefined && !(typeof type === 'string' && isResourceType(type))) return false;
+  return (reference ?? canonical ?? identifier) !== undefined;
+}
+
+function isReference(value: unknown): boolean {
+  const [, type = ''] = (typeof value === 'string' && /^([A-Za-z]+)\/[A-Za-z0-9.-]{1,64}(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/.exec(value)) || [];
+  return isResourceType(type);
 }
 
 function logicalId(reference: unknown): string {

@@ -361,6 +361,21 @@ describe('EHR launch', () => {
     expect((await openFor({ client_id: 'nobody' })).status).toBe(400);
   });
 
+  test.each([
+    [{}],
+    [{ reference: 'https://elsewhere.example.org/ImagingStudy/1' }],
+    [{ reference: 'Nothing/1' }],
+    [{ reference: 'ImagingStudy/' }],
+    [{ reference: 1, identifier: {} }],
+    [{ canonical: 'Questionnaire/1' }],
+    [{ identifier: 'x' }],
+    [{ identifier: {}, type: 'Nothing' }],
+    ['ImagingStudy/1'],
+  ])('what is open beside, as %j, is nothing an app could read', async (item) => {
+    const refused = await openFor({ client_id: app.id, patient: '1', fhirContext: [item] });
+    expect([refused.status, refused.text.includes('fhirContext')]).toEqual([400, true]);
+  });
+
   test('without a patient there is no token for one', async () => {
     const launch = String((await openFor({ client_id: app.id })).json['launch']);
     const page = await allow(openBrowser(), authorizeUrl(bench, app, { scope, launch }).address, { patient: '' });

@@ -62,7 +62,8 @@ export async function registerApp({ server }: LaunchBench, more: Readonly<Record
 }
 
 export type Visit = { readonly status: number; readonly url: URL; readonly text: string; readonly headers: Headers };
-export type Browser = { visit(url: string | URL, form?: Readonly<Record<string, string>> | URLSearchParams): Promise<Visit> };
+/** `from`: whose page sends the form; ours, unless it is said. */
+export type Browser = { visit(url: string | URL, form?: Readonly<Record<string, string>> | URLSearchParams, from?: string): Promise<Visit> };
 
 /** Follows redirects until a page, or until it leaves these servers (`status` 0). */
 export function openBrowser(): Browser {
@@ -74,13 +75,13 @@ export function openBrowser(): Browser {
     if (at >= 0) jar.splice(at, 1);
     if (value !== '' && !/max-age=0|expires=thu, 01 jan 1970/i.test(line)) jar.push({ name, value, path, host: url.host });
   };
-  const visit: Browser['visit'] = async (address, form) => {
+  const visit: Browser['visit'] = async (address, form, from) => {
     let url = new URL(address);
     let body = form && new URLSearchParams(form);
     for (let hop = 0; hop < 20; hop++) {
       if (!['localhost', '127.0.0.1'].includes(url.hostname)) return { status: 0, url, text: '', headers: new Headers() };
       const cookies = jar.filter(({ path, host }) => host === url.host && url.pathname.startsWith(path)).map(({ name, value }) => `${name}=${value}`);
-      const headers = { cookie: cookies.join('; '), accept: 'text/html', ...(body ? { origin: url.origin } : {}) };
+      const headers = { cookie: cookies.join('; '), accept: 'text/html', ...(body ? { origin: from ?? url.origin } : {}) };
       const response = await fetch(url, { method: body ? 'POST' : 'GET', redirect: 'manual', headers, ...(body ? { body } : {}) });
       for (const line of response.headers.getSetCookie()) keep(url, line);
       const location = response.headers.get('location');
