@@ -33,8 +33,10 @@ export default defineConfig({
     isolate: false,
     // Left to itself it keeps one core free.
     maxWorkers: '100%',
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // Nothing here measures time by them: what hangs is told late, and what a busy machine slows down is not told at all.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000, interval: 20 } },
     passWithNoTests: false,
     allowOnly: false,
     projects: [embedded, ...(findMongod() && process.env['ASSENT_TEST_ENGINE'] === undefined ? [mongodb] : [])],

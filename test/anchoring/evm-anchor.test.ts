@@ -14,7 +14,7 @@ import { createLogFixture, type LogFixture, someEntry } from '../support/log-fix
 let anvil: Anvil;
 beforeAll(async () => {
   anvil = await startAnvil();
-}, 60_000);
+});
 afterAll(() => anvil.stop());
 
 let folder: string;
@@ -69,7 +69,7 @@ async function anchored(size: number): Promise<void> {
 const messages = () => log.faults.map((fault) => (fault as AssentError).message);
 
 describe('a log with a chain among its anchors', () => {
-  it('is anchored there by what `anchor deploy` prints, and says how far', { timeout: 90_000 }, async () => {
+  it('is anchored there by what `anchor deploy` prints, and says how far', async () => {
     const { writer, head } = await anchoredLog();
     await log.anchoring.sealer.start();
     await log.append(...some(0, 20));
@@ -95,7 +95,7 @@ describe('a log with a chain among its anchors', () => {
     await log.anchoring.sealer.stop();
   });
 
-  it('that was set back as a whole is refused by what the contract holds, and signs nothing', { timeout: 90_000 }, async () => {
+  it('that was set back as a whole is refused by what the contract holds, and signs nothing', async () => {
     const { writer } = await anchoredLog();
     await anvil.fund(writer);
     await log.anchoring.sealer.start();
@@ -123,7 +123,7 @@ describe('a log with a chain among its anchors', () => {
     expect((await log.anchoring.status()).checkpoint?.size).toBe(10);
   });
 
-  it('starts where no node answers, and says so', { timeout: 60_000 }, async () => {
+  it('starts where no node answers, and says so', async () => {
     const { chain } = await anchoredLog();
     await log.dispose();
     log = await createLogFixture({ chain: { ...chain, EVM_RPC: ['http://127.0.0.1:9'] } });

@@ -1,5 +1,5 @@
 /** The root of the map of Consents as an entry of the log: when one is made, by whom, that it is right, and that nobody slips in another. */
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type LogEntry, logRow, parseRow } from '../../ledger/entry.ts';
 import { leafHash } from '../../ledger/hash.ts';
 import { createMap, type VerifiableMap } from '../../ledger/map.ts';
@@ -107,12 +107,12 @@ describe('a root of the map of Consents', () => {
     expect(await roots()).toHaveLength(0);
     await seal(consent('a', 1));
     await pass(1);
-    await vi.waitFor(async () => expect(await roots()).toHaveLength(1));
+    await expect.poll(roots).toHaveLength(1);
     await pass(12);
     expect(await roots()).toHaveLength(1);
     await seal(...some(10, 1));
     await pass(2);
-    await vi.waitFor(async () => expect(await roots()).toHaveLength(2));
+    await expect.poll(roots).toHaveLength(2);
     await pass(12);
     expect(await roots()).toHaveLength(2);
     await log.anchoring.sealer.stop();

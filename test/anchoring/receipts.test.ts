@@ -55,5 +55,5 @@ describe('a receipt', () => {
       if (verifyReceipt(receipt.slice(0, at) + changed + receipt.slice(at + 1)).kind === 'proven') accepted.push(receipt.slice(at - 20, at + 20));
     }
     expect(accepted).toEqual([]);
-  }, 60_000);
+  });
 });

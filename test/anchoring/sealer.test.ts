@@ -1,7 +1,7 @@
 /** Sealing over the real engine: order, batches, checkpoints in time, crashes between any two steps, and a signer that is not fooled. */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../ledger/checkpoint.ts';
 import { parseVerifierKey } from '../../ledger/note.ts';
 import { leafHash } from '../../ledger/hash.ts';
@@ -71,21 +71,22 @@ describe('sealing', () => {
   it('seals a full batch at once, a lone entry after 250 ms, and signs at most once a second', async () => {
     await log.anchoring.sealer.start();
     await log.append(...some(0, 256));
-    await vi.waitFor(async () => expect((await signed())?.size).toBe(256));
+    await expect.poll(async () => (await signed())?.size).toBe(256);
+    await settle();
     await log.append(...some(256, 1));
     await settle();
     expect(await stored().head()).toBe(256);
     log.time.now += 250;
     await log.ring();
-    await vi.waitFor(async () => expect(await stored().head()).toBe(257));
+    await expect.poll(() => stored().head()).toBe(257);
     expect((await signed())?.size).toBe(256);
     log.time.now += 750;
     await log.ring();
-    await vi.waitFor(async () => expect((await signed())?.size).toBe(257));
+    await expect.poll(async () => (await signed())?.size).toBe(257);
     const before = (await stored().checkpoint())?.signedAt;
     log.time.now += 600_000;
     await log.ring();
-    await vi.waitFor(async () => expect((await stored().checkpoint())?.signedAt).toBe((before ?? 0) + 600_000));
+    await expect.poll(async () => (await stored().checkpoint())?.signedAt).toBe((before ?? 0) + 600_000);
     await log.anchoring.sealer.stop();
   });
 

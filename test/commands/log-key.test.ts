@@ -130,9 +130,7 @@ describe('the log’s key', () => {
       const url = await fetch(`http://127.0.0.1:${port}/fhir/Observation/of-ann`, { headers: { authorization: `Bearer ${reader.token}` } });
       const asked = new URL(url.headers.get('assent-receipt') ?? '', `http://127.0.0.1:${port}/fhir/`);
       asked.host = `127.0.0.1:${port}`;
-      await expect
-        .poll(async () => (await fetch(asked, { headers: { authorization: `Bearer ${reader.token}` } })).status, { timeout: 15_000 })
-        .toBe(200);
+      await expect.poll(async () => (await fetch(asked, { headers: { authorization: `Bearer ${reader.token}` } })).status).toBe(200);
       const forged = await (await fetch(asked, { headers: { authorization: `Bearer ${reader.token}` } })).text();
       expect(verdictOf(forged, old).kind).toBe('proven');
       expect(await together(honest, forged)).toMatchObject({

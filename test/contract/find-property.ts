@@ -56,7 +56,7 @@ export function findPropertyContract(open: OpenSubject): void {
   });
   afterAll(() => subject.dispose());
 
-  test('rows, order, pages and totals', { timeout: 60_000 }, async () => {
+  test('rows, order, pages and totals', async () => {
     const world = ids.chain((names) =>
       fc.record({
         contents: fc.array(content, { minLength: names.length, maxLength: names.length }),
@@ -92,7 +92,7 @@ export function findPropertyContract(open: OpenSubject): void {
     );
   });
 
-  test('pages under concurrent writes: what was not touched comes once, in order', { timeout: 60_000 }, async () => {
+  test('pages under concurrent writes: what was not touched comes once, in order', async () => {
     const world = ids.chain((names) =>
       fc.record({
         names: fc.constant(names),

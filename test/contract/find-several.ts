@@ -70,7 +70,7 @@ export function findSeveralContract(open: OpenSubject): void {
     return { names, ends };
   }
 
-  test('rows, order, pages in both directions and totals', { timeout: 60_000 }, async () => {
+  test('rows, order, pages in both directions and totals', async () => {
     const world = fc.record({
       contents: fc.uniqueArray(content, { minLength: 3, maxLength: 30, selector: ({ part, id }) => `${part}/${id}` }),
       wheres: fc.tuple(where, where, where),

@@ -9,7 +9,7 @@ describe.skipIf(!findMongod())('on a replica set', () => {
   let databases = 0;
   beforeAll(async () => {
     set = await startReplicaSet();
-  }, 60_000);
+  });
   afterAll(() => set.stop());
 
   contractSuite('MongoDB', async (): Promise<Subject> => {

@@ -141,7 +141,7 @@ export function searchSeveralContract(open: OpenSubject): void {
     throw new Error('The pages do not end.');
   }
 
-  test('as the reference matcher says', { timeout: 120_000 }, async () => {
+  test('as the reference matcher says', async () => {
     await fc.assert(fc.asyncProperty(asked, agrees), { numRuns: RUNS, seed: SEED });
     // Searches that never find, never turn a page, or of which everything is used would prove nothing.
     expect(Math.min(...Object.values(seen))).toBeGreaterThan(RUNS / 20);

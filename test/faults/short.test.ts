@@ -17,7 +17,7 @@ describe.skipIf(!found || 'uri' in found)('three members under a load, primaries
   let set: ReplicaSet;
   beforeAll(async () => {
     set = await startReplicaSet(3, network.front);
-  }, 60_000);
+  });
   afterAll(async () => {
     await set.stop();
     await network.close();

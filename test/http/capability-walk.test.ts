@@ -31,7 +31,7 @@ beforeAll(async () => {
   byType = Map.groupBy(claimsOf(statement), ({ of }) => of);
   walkers = createWalkers(app);
   signed = ceremonyOperations(await ceremonyOn(app.server));
-}, 60_000);
+});
 afterAll(() => app.stop());
 
 async function ceremonyOn(server: RealServer): Promise<Ceremony> {

@@ -33,7 +33,7 @@ beforeAll(async () => {
   await agree(server, termsOf(server, { patient: 'Patient/seen', grantee: INSURER }), keys);
   insurer = (await register(server, { actor: INSURER })).session;
   narrow = (await register(server, { actor: INSURER, scope: 'system/Observation.cruds' })).session;
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 const about = (id: string, words: string): Json => {

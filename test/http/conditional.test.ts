@@ -7,7 +7,7 @@ import { call, createServedApp, type ServedApp } from '../support/served-app.ts'
 let http: ServedApp;
 beforeAll(async () => {
   http = await createServedApp({ ASSENT_MAX_CONDITIONAL_DELETES: '5', ASSENT_APPROVALS: 'patient' });
-}, 60_000);
+});
 afterAll(async () => http.stop());
 
 type Options = Parameters<typeof call>[3];

@@ -36,7 +36,7 @@ beforeAll(async () => {
   insurer = await register(server, { actor: INSURER, scope: 'system/*.rs' });
   held = [await enrolKey(server.admin, OPEN), await enrolKey(server.admin, HOSPITAL)];
   await agree(server, termsOf(server, { patient: OPEN, grantee: INSURER }), held);
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 async function load(subject: string): Promise<void> {

@@ -9,7 +9,7 @@ beforeAll(async () => {
   server = await startRealServer();
   await put(server, { ...organization('Organization/a'), alias: ['A', 'AA'], telecom: [{ system: 'phone', value: '1' }], text: narrative });
   await put(server, { ...organization('Organization/b'), name: 'é <b> & "c"', partOf: { reference: 'Organization/a' } });
-}, 60_000);
+});
 afterAll(async () => server.stop());
 
 const narrative = { status: 'generated', div: '<div xmlns="http://www.w3.org/1999/xhtml">a&#160;b</div>' };

@@ -45,7 +45,7 @@ beforeAll(async () => {
   const keys = [await enrolKey(server.admin, 'Patient/bob'), await enrolKey(server.admin, HOSPITAL)];
   await agree(server, termsOf(server, { patient: 'Patient/bob', grantee: INSURER }), keys);
   await agree(server, termsOf(server, { patient: 'Patient/bob', grantee: CLINIC, provision: ofClass('Observation') }), keys);
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 const sees = async (session: Session, id: string) => {

@@ -45,7 +45,7 @@ beforeAll(async () => {
   const keys = [await enrolKey(server.admin, 'Patient/open'), await enrolKey(server.admin, HOSPITAL)];
   const exception = { provision: [{ type: 'deny', securityLabel: RESTRICTED }] };
   await agree(server, termsOf(server, { patient: 'Patient/open', grantee: INSURER, provision: exception }), keys);
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 /** So many more like it, older and newer by turns, straight into the store. */
@@ -107,7 +107,7 @@ describe('searches among thousands of hidden rows', () => {
     }
     for (const id of ['labelled', 'unpermitted']) await multiply(id);
     for (const [search] of searches) expect([search, await answer(search)]).toEqual([search, before.get(search)]);
-  }, 60_000);
+  });
 
   it('of a type of which thousands may be seen, totals are told of what is asked about a patient, and where a page is all', async () => {
     await multiply('v0');

@@ -50,7 +50,7 @@ let world: World;
 let twin: World;
 beforeAll(async () => {
   [world, twin] = await Promise.all([build({ hidden: true }), build({ hidden: false })]);
-}, 120_000);
+});
 afterAll(async () => {
   await world.server.stop();
   await twin.server.stop();

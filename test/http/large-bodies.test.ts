@@ -7,7 +7,7 @@ import { call, createServedApp, type ServedApp } from '../support/served-app.ts'
 let http: ServedApp;
 beforeAll(async () => {
   http = await createServedApp({ ASSENT_MAX_BODY_BYTES: '4000000', ASSENT_MAX_BYTES_IN_FLIGHT: '5000000', ASSENT_MAX_BUNDLE_ENTRIES: '3000' });
-}, 60_000);
+});
 afterAll(async () => http.stop());
 
 const MiB = 1_048_576;
@@ -74,7 +74,7 @@ describe('large bodies', () => {
     expect(await first.finish()).toBe(200);
     expect([await stored('first'), await stored('second')]).toEqual([500, 0]);
     expect((await call(http, 'POST', '', { body: bundle(100, 'second') })).status).toBe(200);
-  }, 60_000);
+  });
 
   it('give back their room when they fail or are broken off', async () => {
     const broken = await heldHalf(bundle(100, 'broken'));
@@ -85,7 +85,7 @@ describe('large bodies', () => {
       expect([400, 413, 422]).toContain(answer.status);
     }
     expect((await call(http, 'POST', '', { body: bundle(100, 'after') })).status).toBe(200);
-  }, 60_000);
+  });
 });
 
 it('one body is always worked on, and room is counted to the byte', () => {

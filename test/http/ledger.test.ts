@@ -1,6 +1,6 @@
 /** The public log over HTTP: the C2SP paths to the letter, what may be cached and what not, open to any origin. */
 import fastify, { type FastifyInstance } from 'fastify';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ledgerPlugin, parseTilePath } from '../../server/http/ledger.ts';
 import { createLogFixture, type LogFixture, someEntry } from '../support/log-fixture.ts';
 
@@ -107,7 +107,7 @@ describe('/ledger', () => {
     await log.append(...Array.from({ length: 212 }, (_, i) => someEntry(1000 + i, log.time.now)));
     log.time.now += 250;
     await log.ring();
-    await vi.waitFor(async () => expect((await log.anchoring.status()).logSize).toBe(512), { timeout: 5_000, interval: 5 });
+    await expect.poll(async () => (await log.anchoring.status()).logSize).toBe(512);
     expect((await get('tile/0/001')).statusCode).toBe(404);
     await log.anchoring.sealer.stop();
     expect((await get('tile/0/001')).statusCode).toBe(200);

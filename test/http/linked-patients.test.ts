@@ -46,7 +46,7 @@ beforeAll(async () => {
   [key, custodian] = [await enrolKey(server.admin, 'Patient/new'), await enrolKey(server.admin, HOSPITAL)];
   denial = await agree(server, termsOf(server, { patient: 'Patient/new', grantee: INSURER, provision: { type: 'deny' } }), [key, custodian]);
   await agree(server, termsOf(server, { patient: 'Patient/new', grantee: CLINIC, provision: { type: 'permit' } }), [key, custodian]);
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 const sees = async (session: Session, ...ids: readonly string[]) =>

@@ -36,7 +36,7 @@ beforeAll(async () => {
     }),
     keys,
   );
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 /** What becomes of a prescription the insurer writes. */

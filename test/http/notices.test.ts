@@ -41,11 +41,10 @@ beforeEach(() => {
   hook.answer = 204;
 });
 
-const until = { timeout: 15_000 };
 const kinds = () => hook.received.map(({ body }) => (JSON.parse(body) as { type: string }).type.replace('assent.notice.', '')).sort();
 /** Exactly these parties are told. */
 async function told(...parties: readonly string[]): Promise<void> {
-  await expect.poll(kinds, until).toEqual(parties);
+  await expect.poll(kinds).toEqual(parties);
   hook.received.length = 0;
 }
 
@@ -61,7 +60,7 @@ describe('of a request', () => {
     client = (await register(server, { actor: INSURER })).client;
     custodian = await enrolKey(server.admin, HOSPITAL);
     admin = server.admin;
-  }, 60_000);
+  });
   afterAll(() => server?.stop());
 
   async function ask(id: string, minutes: number): Promise<Task> {
@@ -90,7 +89,7 @@ describe('of a request', () => {
     await told('custodian', 'patient', 'requester');
     expect((await withdraw(admin, { ...made, key: made.key, now: server.now() })).status).toBe(200);
     await told('custodian', 'patient', 'requester');
-  }, 60_000);
+  });
 
   it('tells a refusal to patient and custodian at once, and at the deadline whoever asked; and all of them that nobody answered', async () => {
     const refused = await asked(2);
@@ -102,7 +101,7 @@ describe('of a request', () => {
     await server.restart();
     admin = await createSession(server.bootstrap, server.bootstrap.admin, ADMIN_SCOPE);
     await told('custodian', 'patient', 'requester', 'requester');
-  }, 60_000);
+  });
 
   it('and of a glass that was broken, and of a key that was replaced, tells the patient', async () => {
     const made = await asked();
@@ -114,11 +113,11 @@ describe('of a request', () => {
     await told('patient');
     expect((await rotate(server, { present: made.key, next: freshKey(reference) }, admin)).status).toBe(201);
     await told('patient');
-  }, 60_000);
+  });
 
   it('says nothing but where to look: not who, not of whom, not what', async () => {
     const made = await asked();
-    await expect.poll(() => hook.received.length, until).toBe(2);
+    await expect.poll(() => hook.received.length).toBe(2);
     const { origin } = new URL(server.bootstrap.fhirBaseUrl);
     for (const { body, headers } of hook.received) {
       const { type, data, timestamp, ...more } = JSON.parse(body) as Json;
@@ -130,20 +129,20 @@ describe('of a request', () => {
     const all = [...hook.received.map((one) => JSON.stringify(one)), ...server.logs];
     for (const secret of ['Zhang', 'Wei', made.consent, 'Organization/', 'Patient/', 'insurer', 'TREAT', made.digest])
       expect(all.filter((text) => text.includes(secret))).toEqual([]);
-  }, 60_000);
+  });
 
   it('goes on where the receiver fails, also after a new start, with the same notice', async () => {
     hook.answer = 503;
     await asked();
-    await expect.poll(() => hook.received.length, until).toBe(1);
+    await expect.poll(() => hook.received.length).toBe(1);
     const [first] = hook.received.splice(0);
     hook.answer = 204;
     server.advance(MINUTE);
     await server.restart();
-    await expect.poll(kinds, until).toEqual(['custodian', 'patient']);
+    await expect.poll(kinds).toEqual(['custodian', 'patient']);
     expect(hook.received.map(({ headers }) => headers['webhook-id'])).toContain(first?.headers['webhook-id']);
     expect(server.logs.join('')).toContain('The hook for notices answered 503; it is tried again');
-  }, 60_000);
+  });
 });
 
 describe('kill -9', () => {
@@ -172,7 +171,7 @@ describe('kill -9', () => {
     const insurer = (await register(server, { actor: INSURER })).session;
     const terms = termsOf({ now: systemClock }, { patient: 'Patient/1', grantee: INSURER });
     expect((await askFor(insurer, terms, new Date(systemClock() + 60 * MINUTE).toISOString())).status).toBe(202);
-    await expect.poll(() => hook.received.length, until).toBe(1);
+    await expect.poll(() => hook.received.length).toBe(1);
     expect(await killed.end('SIGKILL')).toBe(1);
     const [interrupted] = hook.received;
     hook.answer = 204;
@@ -182,7 +181,7 @@ describe('kill -9', () => {
     const app = await createApp(config, { clock: () => systemClock() + 31_000 });
     stops.push(() => app.close());
     await app.listen();
-    await expect.poll(kinds, until).toEqual(['custodian', 'patient']);
+    await expect.poll(kinds).toEqual(['custodian', 'patient']);
     expect(hook.received.map(({ headers }) => headers['webhook-id'])).toContain(interrupted?.headers['webhook-id']);
-  }, 60_000);
+  });
 });

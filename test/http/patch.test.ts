@@ -8,7 +8,7 @@ import { call, createServedApp, type ServedApp } from '../support/served-app.ts'
 let http: ServedApp;
 beforeAll(async () => {
   http = await createServedApp({ ASSENT_APPROVALS: 'patient' });
-}, 60_000);
+});
 afterAll(async () => http.stop());
 
 type Json = Record<string, unknown>;

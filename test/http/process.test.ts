@@ -36,9 +36,8 @@ async function adminOf(running: LaunchedServer) {
 }
 
 // Processes start slowly on a busy machine.
-const patience = { timeout: 60_000 };
 
-describe('a server process', patience, () => {
+describe('a server process', () => {
   it('is killed in the middle of its work and has everything it acknowledged', async () => {
     const first = await launch();
     const before = await adminOf(first);
@@ -123,7 +122,7 @@ describe('a server process', patience, () => {
   });
 });
 
-describe('a bad setting stops the start with a sentence', patience, () => {
+describe('a bad setting stops the start with a sentence', () => {
   const cases: readonly (readonly [Record<string, string>, RegExp])[] = [
     [
       { ASSENT_NO_SUCH: '1', ASSENT_PORT: 'many', ASSENT_IMPLICIT_POLICY: 'allow', ASSENT_APPROVALS: 'none' },

@@ -16,7 +16,7 @@ beforeAll(async () => {
   await put(server, observation('of-bob', 'Patient/bob'));
   alice = (await register(server, { actor: 'Patient/alice' })).session;
   bob = (await register(server, { actor: 'Patient/bob' })).session;
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 async function about(writer: Session, ...targets: readonly string[]): Promise<string> {

@@ -10,7 +10,7 @@ beforeAll(async () => {
   await put(server, organization('Organization/hospital'));
   for (const id of ['p', 'q']) await put(server, patient(id));
   own = (await register(server, { actor: 'Patient/p' })).session;
-}, 60_000);
+});
 afterAll(async () => server.stop());
 
 const provenance = (more: object = {}) => ({

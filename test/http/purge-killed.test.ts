@@ -58,7 +58,7 @@ beforeAll(async () => {
   server = await launchServer(dataDir, settings);
   probe = set ? await probeOfSet(set.uri('killed')) : probeOfFile();
   await fill(await adminOf(server));
-}, 120_000);
+});
 afterAll(async () => {
   await server.end('SIGKILL');
   await probe.close();

@@ -71,7 +71,7 @@ beforeAll(async () => {
   const { consents } = JSON.parse(receiptBefore) as { consents: { consent: string; entry: { salt: string; statement: string } }[] };
   const [{ consent: text, entry }] = consents as [(typeof consents)[number]];
   confirming = [digestOf(text), entry.statement, ...spellings(Buffer.from(entry.salt, 'base64url'))];
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 /** The bytes its compressed text will have once it is superseded, without the ends that all have in common. */

@@ -88,7 +88,7 @@ describe('a deadline that passes', () => {
     const made = await prepared(server);
     custodian = made.custodian;
     side = { admin: server.admin, insurer: await createSession(server.bootstrap, made.client, SCOPE) };
-  }, 60_000);
+  });
   afterAll(() => server?.stop());
 
   it('between a signature and its commit leaves nothing in force', async () => {
@@ -104,8 +104,8 @@ describe('a deadline that passes', () => {
     expect(looks).toBeGreaterThanOrEqual(2);
     expect(await outcome(side, made)).toEqual(['requested', 'proposed', 404]);
     await server.restart();
-    await expect.poll(() => outcome(side, made), { timeout: 5_000 }).toEqual(['rejected', 'rejected', 404]);
-  }, 30_000);
+    await expect.poll(() => outcome(side, made)).toEqual(['rejected', 'rejected', 404]);
+  });
 });
 
 describe.skipIf(!findMongod())('two servers', () => {
@@ -141,7 +141,7 @@ describe.skipIf(!findMongod())('two servers', () => {
     port = await freePort('127.0.0.1');
     other = await openOther();
     sides = [await signedIn(new URL(server.bootstrap.fhirBaseUrl).origin), await signedIn(originOf(port))];
-  }, 120_000);
+  });
   afterAll(async () => {
     await other?.close();
     await server?.stop();
@@ -165,7 +165,7 @@ describe.skipIf(!findMongod())('two servers', () => {
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201, 202]));
       expect(await outcome(sides[1], made)).toEqual(['completed', 'active', 200]);
     }
-  }, 30_000);
+  });
 
   it('decide once when one is told yes and the other no', async () => {
     for (let i = 0; i < 5; i++) {
@@ -178,7 +178,7 @@ describe.skipIf(!findMongod())('two servers', () => {
       expect([yes.status, no.status].filter((status) => status < 300)).toHaveLength(1);
       expect(await outcome(sides[0], made)).toEqual(yes.status < 300 ? ['completed', 'active', 200] : ['requested', 'rejected', 404]);
     }
-  }, 30_000);
+  });
 
   it('end it once when the other ends it at its deadline while an approval is being committed', async () => {
     const made = await asked(server, sides[0], { id: 'overtaken', minutes: 2 });
@@ -198,9 +198,9 @@ describe.skipIf(!findMongod())('two servers', () => {
     server.advance(3 * MINUTE);
     // It looks at deadlines as soon as it is up.
     other = await openOther();
-    await expect.poll(() => outcome(sides[0], made), { timeout: 10_000 }).toEqual(['rejected', 'rejected', 404]);
+    await expect.poll(() => outcome(sides[0], made)).toEqual(['rejected', 'rejected', 404]);
     held?.();
     expect((await approving).status).toBe(422);
     expect(await outcome(sides[1], made)).toEqual(['rejected', 'rejected', 404]);
-  }, 60_000);
+  });
 });

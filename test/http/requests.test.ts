@@ -24,7 +24,7 @@ beforeAll(async () => {
   insurer = (await register(server, { actor: INSURER })).session;
   hospital = (await register(server, { actor: HOSPITAL })).session;
   custodian = await enrolKey(server.admin, HOSPITAL);
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 type Person = { readonly id: string; readonly reference: string; readonly key: Key; readonly session: Session };
@@ -168,19 +168,19 @@ describe('a request that is not granted', () => {
     expect((await approve(late, late.statement, [custodian])).status).toBe(422);
     expect((await refuse(late, custodian)).status).toBe(422);
     await server.restart();
-    await expect.poll(async () => (await server.admin.call('GET', `Task/${late.own.id}`)).json['status'], { timeout: 5_000 }).toBe('rejected');
+    await expect.poll(async () => (await server.admin.call('GET', `Task/${late.own.id}`)).json['status']).toBe('rejected');
     // Whoever was refused waits as long as whoever was not answered.
     expect(await statusOf(refusedOne)).toEqual(refusedOne.own);
     server.advance(MINUTE);
     await server.restart();
-    await expect.poll(async () => (await server.admin.call('GET', `Task/${refusedOne.own.id}`)).json['status'], { timeout: 5_000 }).toBe('rejected');
+    await expect.poll(async () => (await server.admin.call('GET', `Task/${refusedOne.own.id}`)).json['status']).toBe('rejected');
     const words = async ({ own }: Asked) => {
       const { status, statusReason, output } = (await server.admin.call('GET', `Task/${own.id}`)).json as Json;
       return { status, statusReason, output };
     };
     expect(await words(late)).toEqual(await words(refusedOne));
     expect((await server.admin.call('GET', late.consent)).json['status']).toBe('rejected');
-  }, 30_000);
+  });
 
   it('does not come into force by a foreign key, another statement, a revoked key, or one party alone', async () => {
     const of = await person();

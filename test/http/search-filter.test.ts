@@ -42,7 +42,7 @@ beforeAll(async () => {
   await agree(server, termsOf(server, { patient: 'Patient/p1', grantee: INSURER }), [await enrolKey(server.admin, 'Patient/p1'), custodian]);
   insurer = (await register(server, { actor: INSURER })).session;
   narrow = (await register(server, { actor: INSURER, scope: 'system/Observation.rs' })).session;
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 async function found(type: string, query: Record<string, string>, session = insurer): Promise<readonly string[]> {

@@ -88,7 +88,7 @@ beforeAll(async () => {
     await agree(server, termsOf(server, { patient: `Patient/${id}`, grantee: INSURER }), [await enrolKey(server.admin, `Patient/${id}`), custodian]);
   insurer = (await register(server, { actor: INSURER })).session;
   narrow = (await register(server, { actor: INSURER, scope: 'system/Observation.rs' })).session;
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 type Entry = { readonly resource: Stored; readonly search: { readonly mode: string } };
@@ -170,7 +170,7 @@ describe('joins', () => {
     // Most queries must find something, and many something else than they would if nothing were hidden.
     expect(matched).toBeGreaterThan(60);
     expect(differing).toBeGreaterThan(30);
-  }, 60_000);
+  });
 
   test('without a type, over every type the rest can be asked of', async () => {
     expect(await found('Observation', 'subject.family=smith')).toEqual(expected('Observation', 'patient.family=smith'));

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Json, type Session } from '../../server/commands/demo/session.ts';
 import { HOSPITAL, organization, put, type RealServer, startRealServer } from '../support/real-server.ts';
 import { writePackage } from '../support/package.ts';
@@ -130,7 +130,7 @@ test('a start says when what is stored was indexed by other rules, until everyth
   const started = await caller.call('POST', '$reindex', undefined, { prefer: 'respond-async' });
   expect(started.status).toBe(202);
   const job = (started.headers.get('content-location') ?? '').replace(/^.*\/fhir\//, '');
-  await vi.waitFor(async () => expect((await caller.call('GET', job)).status).toBe(200), { timeout: 15_000, interval: 100 });
+  await expect.poll(async () => (await caller.call('GET', job)).status).toBe(200);
   await server.restart();
   expect(says()).toBe(1);
-}, 30_000);
+});

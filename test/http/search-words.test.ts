@@ -46,7 +46,7 @@ beforeAll(async () => {
   }
   hospital = (await register(server, { actor: HOSPITAL })).session;
   insurer = (await register(server, { actor: INSURER })).session;
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 type Entry = { readonly resource: { readonly resourceType: string; readonly id: string } };
@@ -148,4 +148,4 @@ test('what was stored before is found once everything was indexed again', async 
   expect(await found(together)).toEqual(['seen-1', 'seen-2']);
   await server.restart();
   expect(says()).toBe(before + 1);
-}, 30_000);
+});

@@ -14,7 +14,7 @@ beforeAll(async () => {
   for (const reference of [HOSPITAL, INSURER]) await put(server, organization(reference));
   await put(server, patient('p1'));
   keys = [await enrolKey(server.admin, 'Patient/p1'), await enrolKey(server.admin, HOSPITAL)];
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 async function prepared(): Promise<{ consent: Json; statement: string }> {

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSession, type Json, type Session } from '../../server/commands/demo/session.ts';
 import { freePort } from '../../server/commands/serve.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
@@ -44,7 +44,7 @@ describe.skipIf(!findMongod())('two servers on one database', () => {
       return createSession(there, bootstrap.admin, ADMIN_SCOPE);
     };
     sessions = [await session(0), await session(1)];
-  }, 120_000);
+  });
   afterAll(async () => {
     for (const server of servers ?? []) await server.end('SIGKILL');
     await set?.stop();
@@ -91,18 +91,15 @@ describe.skipIf(!findMongod())('two servers on one database', () => {
         written.push(`w${i}`);
       }
     })();
-    await vi.waitFor(() => expect(written.length).toBeGreaterThan(2), { timeout: 20_000 });
+    await expect.poll(() => written.length).toBeGreaterThan(2);
     expect((await dying.call('POST', 'SearchParameter', parameter)).status).toBe(201);
     for (const session of sessions) expect(await total(session, 'known-as=alias')).toContain('Organization/$reindex');
     const started = await dying.call('POST', 'Organization/$reindex');
     const job = (started.headers.get('content-location') ?? '').replace(/^.*\/fhir\//, '');
-    await vi.waitFor(async () => expect((await living.call('GET', job)).headers.get('x-progress') ?? '').toMatch(/[1-9]/), {
-      timeout: 20_000,
-      interval: 10,
-    });
+    await expect.poll(async () => (await living.call('GET', job)).headers.get('x-progress') ?? '', { interval: 10 }).toMatch(/[1-9]/);
     await servers[0]?.end('SIGKILL');
     expect(await total(living, 'known-as=alias')).toContain('Organization/$reindex');
-    await vi.waitFor(async () => expect((await living.call('GET', job)).status).toBe(200), { timeout: 90_000, interval: 200 });
+    await expect.poll(async () => (await living.call('GET', job)).status, { timeout: 90_000, interval: 200 }).toBe(200);
     over = true;
     await writing;
     const all = await total(living, 'name:missing=false');

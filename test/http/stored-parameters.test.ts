@@ -1,5 +1,5 @@
 /** SearchParameters posted by an administrator, over HTTP: refused by name until $reindex has made their keys, then as any other. */
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answer, enrolKey, type Json, type Session } from '../../server/commands/demo/session.ts';
 import {
   agree,
@@ -37,7 +37,7 @@ beforeAll(async () => {
   const registered = await register(server, { actor: INSURER });
   insurer = registered.session;
   insurerId = registered.client.client_id;
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 const withEyes = (id: string, colour: string): Json => ({ ...patient(id), extension: [{ url: EYES, valueCode: colour }] });
@@ -71,7 +71,7 @@ async function reindex(type = ''): Promise<void> {
   const started = await server.admin.call('POST', type === '' ? '$reindex' : `${type}/$reindex`);
   expect(started.status).toBe(202);
   const job = (started.headers.get('content-location') ?? '').replace(/^.*\/fhir\//, '');
-  await vi.waitFor(async () => expect((await server.admin.call('GET', job)).status).toBe(200), { timeout: 20_000, interval: 50 });
+  await expect.poll(async () => (await server.admin.call('GET', job)).status).toBe(200);
 }
 
 async function claimed(type: string): Promise<string[]> {

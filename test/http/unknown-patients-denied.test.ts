@@ -42,7 +42,7 @@ beforeAll(async () => {
     agree(server, termsOf(server, { patient: 'Patient/alice', grantee: `Organization/${name}`, provision }), keys);
   await denying('denied', { type: 'deny' });
   await denying('partly', { type: 'deny', ...labelled('HIV') });
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 it.each<[id: string, more: Json]>([

@@ -58,7 +58,7 @@ beforeAll(async () => {
   bob = (await register(server, { actor: BOB, purposes: ['PATRQT'] })).session;
   const keys = [await enrolKey(server.admin, BOB), await enrolKey(server.admin, HOSPITAL)];
   await agree(server, termsOf(server, { patient: BOB, grantee: INSURER }), keys);
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 it.each(cases)('%s', async (id, _more, open) => {
@@ -111,5 +111,5 @@ it('of what was stored before it is known after $reindex', async () => {
   insurer = (await register(server, { actor: INSURER })).session;
   expect(await read()).toBe(200);
   expect((await server.admin.call('POST', 'Observation/$reindex', undefined, { prefer: 'respond-async' })).status).toBe(202);
-  await expect.poll(read, { timeout: 10_000 }).toBe(404);
+  await expect.poll(read).toBe(404);
 });

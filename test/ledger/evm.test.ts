@@ -23,7 +23,7 @@ let anvil: Anvil;
 let deployed: Deployed;
 beforeAll(async () => {
   anvil = await startAnvil();
-}, 30_000);
+});
 afterAll(() => anvil.stop());
 beforeEach(async () => {
   await anvil.rpc('evm_setAutomine', true);
@@ -147,7 +147,7 @@ describe('anchoring', () => {
         expect((await head())?.seq).toBeLessThanOrEqual(2);
       }
     }
-  }, 120_000);
+  });
 
   it('is taken back by a reorganization, and anchored again', async () => {
     const { anchor, store } = anchorWith();
@@ -245,7 +245,7 @@ describe('the contract', () => {
 
   it('is the one that was committed', () => {
     expect(JSON.parse(compiledContract())).toEqual(JSON.parse(committedContract()));
-  }, 60_000);
+  });
 
   it('takes larger trees in order from the writer, and nothing else from anybody', async () => {
     const { admin, writer } = deployed;
@@ -263,7 +263,7 @@ describe('the contract', () => {
       expect(await head()).toMatchObject({ seq, size });
     }
     expect(seq).toBeGreaterThan(5);
-  }, 60_000);
+  });
 
   it('hands the writing over only after the delay, to who holds the key, and ends it for ever', async () => {
     const { admin, writer, contract, logId } = deployed;
@@ -296,7 +296,7 @@ describe('the contract', () => {
     expect((await anchorAs(next, 3, 7)).status).toBe('0x0');
     expect(await call(admin, 'proposeWriter', proposal)).toBe('0x0');
     expect(await head()).toMatchObject({ seq: 2, size: 6 });
-  }, 60_000);
+  });
 
   it('has nothing by which it could be changed, owned or paid', () => {
     const names = contractJson.abi.filter(({ type }) => type === 'function').map(({ name }) => name);

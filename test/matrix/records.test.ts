@@ -27,7 +27,7 @@ beforeAll(async () => {
   insurer = (await register(server, { actor: INSURER })).session;
   alice = (await register(server, { actor: 'Patient/alice' })).session;
   bob = (await register(server, { actor: 'Patient/bob' })).session;
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 it('Consents are listed, read and counted by nobody but their patient and the administrator', async () => {

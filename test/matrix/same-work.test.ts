@@ -45,7 +45,7 @@ beforeAll(async () => {
   await put(server, observation('deleted', 'Patient/alice'));
   await server.admin.call('DELETE', 'Observation/deleted');
   stranger = (await register(server, { actor: 'Organization/stranger' })).session;
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 const patch = { resourceType: 'Parameters', parameter: [] };

@@ -34,7 +34,7 @@ describe('the official examples', () => {
     examples = files.map((name) => exampleOf(name, readFileSync(join(folder, name), 'utf8')));
     // Under their own ids, so that what refers to another finds it: a Provenance is shown to who may see its targets.
     await each(async ({ type, id, text }) => (await send(type, { method: 'PUT', url: `${type}/${id}`, body: text })).text);
-  }, 120_000);
+  });
   afterAll(() => app.stop());
 
   test('are as many as were published', () => expect(examples.length).toBe(726));

@@ -76,7 +76,7 @@ describe.each(engines)('totals over published bundles on %s', (engine) => {
 
   test('are those of the independent program', async () => {
     expect(await differing(cases)).toEqual([]);
-  }, 120_000);
+  });
 
   test('a wrong expectation is noticed', async () => {
     const planted: Case[] = [

@@ -70,7 +70,7 @@ describe('published data', () => {
     const examples = filesIn('r4-examples');
     expect(examples.length).toBe(726);
     expect(refused(examples).map((text) => text.replace(/:.*$/s, ''))).toEqual(['Questionnaire-qs1.json']);
-  }, 60_000);
+  });
 
   test.each([
     ['synthea-2019', 13_000],

@@ -13,7 +13,7 @@ beforeAll(async () => {
   server = await startRealServer({ ASSENT_MAX_JOBS: '4' });
   for (const organization of directory) await put(server, organization);
   side = { admin: server.admin, insurer: (await register(server, { actor: INSURER })).session };
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 it(`${races} withdrawals: what was asked after the 200 holds nothing of it`, async () => {

@@ -32,7 +32,7 @@ describe.skipIf(process.env['ASSENT_TEST_ENGINE'] === 'mongodb')('what a server 
   beforeAll(async () => {
     server = await startRealServer();
     for (const reference of [HOSPITAL, CLINIC]) await put(server, organization(reference));
-  }, 60_000);
+  });
   afterAll(() => server.stop());
 
   type Stored = { readonly type: string; readonly id: string; readonly keys: readonly string[] };

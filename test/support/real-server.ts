@@ -245,7 +245,7 @@ export function normalised(
 
 /** Asks until the answer is another than 202: a seal is on its way. */
 export async function settled(session: Session, url: string): Promise<Answer> {
-  for (const until = systemClock() + 10_000; ; ) {
+  for (const until = systemClock() + 30_000; ; ) {
     const answer = await session.call('GET', url);
     if (answer.status !== 202 || systemClock() > until) return answer;
     await new Promise((resolve) => setTimeout(resolve, 10));

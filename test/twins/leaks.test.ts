@@ -17,7 +17,7 @@ beforeAll(async () => {
   source = await databases(process.env['ASSENT_TEST_ENGINE'] === 'mongodb');
   statement = await statementOf({ program: { createApp, newVersion }, database: source.next });
   copy = await planted(leaks);
-}, 120_000);
+});
 afterAll(async () => {
   copy?.remove();
   await source.stop();
@@ -38,7 +38,7 @@ describe('a leak that is planted', () => {
   it('and then taken away is not found', async () => {
     const { difference } = await runWorlds({ from: 1, requests: 1, each, bench: benchOf(undefined), statement });
     expect(difference).toBeUndefined();
-  }, 120_000);
+  });
 
   it('is made small', async () => {
     const leak = leaks.find(({ key }) => key === 'forbidden');
@@ -46,5 +46,5 @@ describe('a leak that is planted', () => {
     const { case: small, difference } = await shrink(given, benchOf(leak), 14);
     expect([small.requests.length, difference.asked === '']).toEqual([1, false]);
     expect(small.world.steps.length).toBeLessThanOrEqual(given.world.steps.length / 2);
-  }, 120_000);
+  });
 });

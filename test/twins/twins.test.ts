@@ -25,7 +25,7 @@ beforeAll(async () => {
   source = await databases(onMongo);
   bench = { program: { createApp, newVersion }, database: source.next };
   statement = await statementOf(bench);
-}, 120_000);
+});
 afterAll(() => source.stop());
 
 describe('twin servers', () => {

@@ -22,7 +22,7 @@ function expectExact(json: string): void {
 
 test('the table of elements is what the R4 definitions give', () => {
   expect(committed).toEqual(JSON.parse(JSON.stringify(buildElementTable())));
-}, 30_000);
+});
 
 describe('JSON to XML to JSON', () => {
   test.each<[string, string]>([

@@ -43,7 +43,7 @@ beforeAll(async () => {
   [lab, insurer, ann, bea] = (await Promise.all(
     [LAB, INSURER, ANN, BEA].map(async (actor) => (await register(server, { actor, scope: 'system/*.rs' })).session),
   )) as [Session, Session, Session, Session];
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 type Entry = { number: number; logIndex: number; kind: string; record: string; who: string; text: string };

@@ -53,7 +53,7 @@ beforeAll(async () => {
   await agreed(BEA, { ...by(ANN), ...ofClass('Appointment') }, ['TREAT']);
   for (const actor of [CLINIC, BRANCH, INSURER, LAB, ANN, BEA]) await session(actor, 'TREAT');
   await session(CLINIC, 'HPAYMT');
-}, 60_000);
+});
 afterAll(() => server?.stop());
 
 function note(section: string): Json {

@@ -26,7 +26,7 @@ describe.skipIf(!findMongod())('a database of before buckets', () => {
   beforeAll(async () => {
     set = await startReplicaSet();
     client = await new MongoClient(set.uri('admin')).connect();
-  }, 60_000);
+  });
   afterAll(async () => {
     await client.close();
     await set.stop();

@@ -16,13 +16,13 @@ describe.skipIf(!findMongod())('disclosures and withdrawals of different process
     set = await startReplicaSet();
     const open = () => createMongoEngine({ uri: set.uri(`gate-${process.pid}`), clock: () => Date.UTC(2026, 0, 1) });
     [one, other] = await Promise.all([open(), open()]);
-  }, 60_000);
+  });
   afterAll(async () => {
     await Promise.all([one, other].map(({ resources }) => resources.close()));
     await set.stop();
   });
 
-  test('stand in the log in the order in which they hold', { timeout: 60_000 }, async () => {
+  test('stand in the log in the order in which they hold', async () => {
     let withdrawn = false;
     let refused = 0;
     /** Key of the row to the epoch it relied on, or for a withdrawal the one it moved to. */
@@ -57,7 +57,7 @@ describe.skipIf(!findMongod())('disclosures and withdrawals of different process
     expect(refused).toBeGreaterThan(0);
   });
 
-  test('a load that relies on the epoch gives way to withdrawals, and ends', { timeout: 60_000 }, async () => {
+  test('a load that relies on the epoch gives way to withdrawals, and ends', async () => {
     const withdrawals: number[] = [];
     let ended = false;
     const withdraw = async (): Promise<void> => {

@@ -49,7 +49,7 @@ describe.skipIf(!found || 'uri' in found)('a first start in the middle of an ele
   beforeAll(async () => {
     set = await startReplicaSet(3);
     driver = await new MongoClient(set.uri('admin')).connect();
-  }, 120_000);
+  });
   afterAll(async () => {
     await driver.close();
     await set.stop();
@@ -57,7 +57,7 @@ describe.skipIf(!found || 'uri' in found)('a first start in the middle of an ele
 
   const stepDown = () => driver.db('admin').command({ replSetStepDown: 2, secondaryCatchUpPeriodSecs: 1, force: true });
 
-  test.for([0, 60, 250])('is waited out, however far the start had come (%i ms)', { timeout: 90_000 }, async (pause) => {
+  test.for([0, 60, 250])('is waited out, however far the start had come (%i ms)', async (pause) => {
     const name = `first-${pause}`;
     const opening = createMongoEngine({ uri: set.uri(name), clock: () => 1_000 });
     // Its failure is told below, not as nobody's.
@@ -79,14 +79,14 @@ describe.skipIf(!found || 'uri' in found)('a first start in the middle of an ele
     }
   });
 
-  test('without a primary at all is waited out as well', { timeout: 90_000 }, async () => {
+  test('without a primary at all is waited out as well', async () => {
     await stepDown();
     const engine = await createMongoEngine({ uri: set.uri('none-yet'), clock: () => 1_000 });
     expect(await schemaProblems(driver.db('none-yet'))).toEqual([]);
     await engine.resources.close();
   });
 
-  test('cut off between two migrations is gone on with at the next start; with data in it only by the command', { timeout: 60_000 }, async () => {
+  test('cut off between two migrations is gone on with at the next start; with data in it only by the command', async () => {
     const [uri, database] = [set.uri('cut-off'), driver.db('cut-off')];
     await (await createMongoEngine({ uri, clock: () => 1_000 })).resources.close();
     await database.collection<{ _id: string }>('migrations').deleteOne({ _id: '0002-buckets' });

@@ -15,7 +15,7 @@ describe.skipIf(!findMongod())('look-ups by id', () => {
     const uri = set.uri(`look-up-${process.pid}`);
     engine = await createMongoEngine({ uri, clock: () => 0 });
     client = await new MongoClient(uri).connect();
-  }, 60_000);
+  });
   afterAll(async () => {
     await client.close();
     await engine.resources.close();

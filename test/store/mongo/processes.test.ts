@@ -20,13 +20,13 @@ describe.skipIf(!findMongod())('several processes on one database', () => {
     const open = () => createMongoEngine({ uri, clock: () => Date.UTC(2026, 0, 1) });
     // Both find the database empty and make it.
     [one, other] = await Promise.all([open(), open()]);
-  }, 60_000);
+  });
   afterAll(async () => {
     await Promise.all([one, other].map(({ resources }) => resources.close()));
     await set.stop();
   });
 
-  test('1,000 withdrawals accepted by one are effective on the next read of the other', { timeout: 60_000 }, async () => {
+  test('1,000 withdrawals accepted by one are effective on the next read of the other', async () => {
     await store({ engine: one }, resource('Race', 'a', { keys: ['@patient/1'] }));
     let permitted = 0;
     for (let i = 0; i < 1_000; i++) {
@@ -101,7 +101,7 @@ describe.skipIf(!findMongod())('several processes on one database', () => {
     expect(await other.resources.readLog(0, 1_000_000)).toEqual(rows);
   });
 
-  test('a server killed in the middle leaves nothing that holds up the others', { timeout: 60_000 }, async () => {
+  test('a server killed in the middle leaves nothing that holds up the others', async () => {
     const numberer = startNumberer('killed', uri);
     await numberer.ready;
     numberer.child.kill('SIGKILL');

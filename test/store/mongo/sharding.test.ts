@@ -31,7 +31,7 @@ describe.skipIf(!findMongod())('commands that go to one shard', () => {
     await store({ engine }, resource('T', 'a', { version: 'second', keys: ['@patient/p'] }));
     const there = await engine.records.put('kind', 'there', 1);
     revision = there.kind === 'written' ? there.revision : -1;
-  }, 60_000);
+  });
   afterAll(async () => {
     await client.close();
     await engine.resources.close();
