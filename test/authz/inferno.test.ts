@@ -257,7 +257,8 @@ const refreshing = (withScopes: boolean): readonly Check<Held>[] => {
         const form = { grant_type: 'refresh_token', refresh_token: held.refreshToken, ...(withScopes ? { scope: held.scopes } : {}) };
         answer = await requestToken(to(), held.app, form);
         expect(answer.status, answer.text).toBe(200);
-        held.refreshToken = String(answer.json['refresh_token'] ?? held.refreshToken);
+        const { refresh_token: next } = answer.json;
+        if (typeof next === 'string') held.refreshToken = next;
       },
     ],
     [
