@@ -15,9 +15,6 @@ import { openSigner } from '../../server/anchoring/signer.ts';
 import type { AssentError } from '../../server/errors.ts';
 import { createLogFixture, type LogFixture, someEntry } from '../support/log-fixture.ts';
 
-/** Hundreds of crashes, replies and batches: a minute on a machine that is busy. */
-vi.setConfig({ testTimeout: 120_000 });
-
 let log: LogFixture;
 beforeEach(async () => {
   log = await createLogFixture();

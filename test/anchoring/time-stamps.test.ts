@@ -8,9 +8,6 @@ import type { AssentError } from '../../server/errors.ts';
 import { createLogFixture, type LogFixture, someEntry } from '../support/log-fixture.ts';
 import { type Authority, hasOpenssl, startAuthority } from '../support/time-stamp-authority.ts';
 
-/** Hundreds of crashes, replies and batches: a minute on a machine that is busy. */
-vi.setConfig({ testTimeout: 120_000 });
-
 describe.skipIf(!hasOpenssl())('a log with a time-stamp authority', () => {
   let authority: Authority;
   let foreign: Authority;

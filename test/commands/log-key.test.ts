@@ -2,7 +2,7 @@
 import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parsePolicy, type Policy } from '../../ledger/policy.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { beginRotation } from '../../server/anchoring/signer-files.ts';
@@ -21,9 +21,6 @@ import {
   startRealServer,
   termsOf,
 } from '../support/real-server.ts';
-
-/** Processes are started. */
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const READER = 'Organization/reader';
 

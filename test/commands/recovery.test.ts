@@ -2,11 +2,8 @@
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assent, edit, type Scene, setScene } from '../attacks/scene.ts';
-
-/** Each test starts processes. */
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const page = readFileSync(new URL('../../docs/operations/recovery.md', import.meta.url), 'utf8');
 

@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parsePolicy } from '../../ledger/policy.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { enrolKey, type Session } from '../../server/commands/demo/session.ts';
@@ -24,9 +24,6 @@ import {
   termsOf,
 } from '../support/real-server.ts';
 import { launchSigner, type SignerProcess } from '../support/signer-process.ts';
-
-/** Processes are started. */
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const READER = 'Organization/reader';
 

@@ -5,7 +5,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../ledger/checkpoint.ts';
 import { leafHash, sha256 } from '../../ledger/hash.ts';
 import { parseSignatures, parseVerifierKey, verifyNote } from '../../ledger/note.ts';
@@ -14,9 +14,6 @@ import { openRemoteSigner, signerClient } from '../../server/anchoring/remote-si
 import type { Signer, SignRequest } from '../../server/anchoring/signer.ts';
 import { extendBy } from '../../server/anchoring/row-chain.ts';
 import { launchSigner, type SignerProcess } from '../support/signer-process.ts';
-
-/** Each test starts processes. */
-vi.setConfig({ testTimeout: 120_000 });
 
 const cleanup: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
