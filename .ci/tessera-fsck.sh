@@ -74,7 +74,7 @@ start() {
   : >"$work/ready"
   ASSENT_DATA_DIR="$work/data" ASSENT_PORT=0 ASSENT_LOG_LEVEL=error "$node" server/main.ts serve >"$work/ready" &
   server=$!
-  for _ in $(seq 100); do
+  for _ in $(seq 600); do
     [ -s "$work/ready" ] && break
     sleep 0.1
   done

@@ -4,18 +4,17 @@
  * Invariants: a note counts only with a good signature by a key that the reader already trusts; one bad signature by such a key refutes
  * it, signatures by strangers are passed over; whatever does not have exactly the specified form is malformed.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto';
 import { fromBase64 } from './encoding.ts';
 import { sha256 } from './hash.ts';
-
-/** What a key signs: a note's text, or, as a witness does, that text with the time at which it was seen. */
-export type KeyUse = 'note' | 'cosignature';
+import { type KeyUse, SEED_BYTES, type SignatureTypeName, signatureTypes, typeOfByte, uint64 } from './signature-types.ts';
 
 /** `text`: the form people pin and pass on, `<name>+<key id in hex>+<base64>`. */
 export type VerifierKey = {
   readonly name: string;
   readonly id: string;
   readonly text: string;
+  readonly type: SignatureTypeName;
   readonly use: KeyUse;
   readonly publicKey: KeyObject;
 };
@@ -32,13 +31,6 @@ export type Cosigner = {
   readonly line: (text: string, time: number) => string;
 };
 
-/** The first byte of a key. Both are Ed25519. */
-const TYPES: Readonly<Record<KeyUse, number>> = { note: 0x01, cosignature: 0x04 };
-/** What stands before the 32 bytes of a key. RFC 8410 */
-const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
-const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
-const KEY_BYTES = 32;
-const SIGNATURE_BYTES = 64;
 const TIME_BYTES = 8;
 const MOST_SIGNATURES = 32;
 const MOST_CHARACTERS = 1_000_000;
@@ -53,43 +45,48 @@ function keyId(name: string, key: Uint8Array): string {
     .toString('hex');
 }
 
-function typed(use: KeyUse, key: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from([TYPES[use]]), key]);
+function typed(type: SignatureTypeName, key: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([signatureTypes[type].byte]), key]);
 }
 
-type NamedKey = { readonly name: string; readonly id: string; readonly use: KeyUse; readonly key: Uint8Array };
+type NamedKey = { readonly name: string; readonly id: string; readonly type: SignatureTypeName; readonly key: Uint8Array };
 
 function parseKey(text: string): NamedKey | undefined {
   const [, name = '', id = '', encoded = ''] = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(text) ?? [];
   const bytes = fromBase64(encoded);
-  const use = bytes?.[0] === TYPES.note ? 'note' : bytes?.[0] === TYPES.cosignature ? 'cosignature' : undefined;
-  return isKeyName(name) && use && bytes?.length === 1 + KEY_BYTES ? { name, id, use, key: bytes.subarray(1) } : undefined;
+  const type = typeOfByte(bytes?.[0]);
+  return isKeyName(name) && bytes && type ? { name, id, type, key: bytes.subarray(1) } : undefined;
 }
 
 export function parseVerifierKey(text: string): VerifierKey | undefined {
-  const parsed = parseKey(text);
-  if (!parsed || keyId(parsed.name, typed(parsed.use, parsed.key)) !== parsed.id) return undefined;
-  const { name, id, use, key } = parsed;
-  return { name, id, text, use, publicKey: createPublicKey({ key: Buffer.concat([SPKI, key]), format: 'der', type: 'spki' }) };
+  const { name, id, type, key } = parseKey(text) ?? {};
+  if (name === undefined || id === undefined || !type || !key) return undefined;
+  const { keyBytes, spki, use } = signatureTypes[type];
+  if (key.length !== keyBytes || keyId(name, typed(type, key)) !== id) return undefined;
+  return { name, id, text, type, use, publicKey: createPublicKey({ key: Buffer.concat([spki, key]), format: 'der', type: 'spki' }) };
 }
 
-/** A new Ed25519 signing key in the form of Go's note package: `PRIVATE+KEY+<name>+<key id>+<base64>`. */
-export function newSignerKey(name: string, use: KeyUse = 'note'): string {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  const seed = privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-KEY_BYTES);
-  return `PRIVATE+KEY+${name}+${keyId(name, typed(use, rawPublicKey(publicKey)))}+${typed(use, seed).toString('base64')}`;
+/** A new signing key in the form of Go's note package: `PRIVATE+KEY+<name>+<key id>+<base64>`, of the type byte and the 32 bytes it is made from. */
+export function newSignerKey(name: string, type: SignatureTypeName = 'note'): string {
+  const seed = randomBytes(SEED_BYTES);
+  const id = keyId(name, typed(type, rawPublicKey(privateKeyOf(type, seed), type)));
+  return `PRIVATE+KEY+${name}+${id}+${typed(type, seed).toString('base64')}`;
 }
 
-function rawPublicKey(key: KeyObject): Buffer {
-  return key.export({ format: 'der', type: 'spki' }).subarray(-KEY_BYTES);
+function privateKeyOf(type: SignatureTypeName, seed: Uint8Array): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([signatureTypes[type].pkcs8, seed]), format: 'der', type: 'pkcs8' });
 }
 
-/** undefined unless `text` is one whole Ed25519 key for notes that belongs to its own name and id. */
+function rawPublicKey(key: KeyObject, type: SignatureTypeName): Buffer {
+  return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-signatureTypes[type].keyBytes);
+}
+
+/** undefined unless `text` is one whole key for notes that belongs to its own name and id. */
 export function parseSignerKey(text: string): NoteSigner | undefined {
   return parsePrivateKey(text, 'note');
 }
 
-/** undefined unless `text` is one whole Ed25519 key for cosignatures that belongs to its own name and id. */
+/** undefined unless `text` is one whole key for cosignatures that belongs to its own name and id. Its line throws Error where there is nothing it may sign. */
 export function parseCosignerKey(text: string): Cosigner | undefined {
   return parsePrivateKey(text, 'cosignature');
 }
@@ -99,26 +96,17 @@ function parsePrivateKey(
   use: KeyUse,
 ): { readonly verifierKey: VerifierKey; readonly line: (text: string, time?: number) => string } | undefined {
   const parsed = text.startsWith('PRIVATE+KEY+') ? parseKey(text.slice('PRIVATE+KEY+'.length)) : undefined;
-  if (parsed?.use !== use) return undefined;
-  const { name, id } = parsed;
-  const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8, parsed.key]), format: 'der', type: 'pkcs8' });
-  const verifierKey = parseVerifierKey(`${name}+${id}+${typed(use, rawPublicKey(createPublicKey(privateKey))).toString('base64')}`);
+  if (!parsed || signatureTypes[parsed.type].use !== use || parsed.key.length !== SEED_BYTES) return undefined;
+  const { name, id, type } = parsed;
+  const privateKey = privateKeyOf(type, parsed.key);
+  const verifierKey = parseVerifierKey(`${name}+${id}+${typed(type, rawPublicKey(privateKey, type)).toString('base64')}`);
   if (!verifierKey) return undefined;
-  const line = (note: string, time?: number): string =>
-    signatureLine({ name, id, signature: Buffer.concat([timeBytes(time), sign(null, signedMessage(note, time), privateKey)]) });
+  const line = (note: string, time = 0): string => {
+    const message = signatureTypes[type].message({ text: note, name, time });
+    if (!message) throw new Error('Such a key signs checkpoints only.');
+    return signatureLine({ name, id, signature: Buffer.concat([use === 'note' ? Buffer.alloc(0) : uint64(time), sign(null, message, privateKey)]) });
+  };
   return { verifierKey, line };
-}
-
-/** `time`: seconds since 1970, of a cosignature. */
-function signedMessage(text: string, time: number | undefined): Buffer {
-  return Buffer.from(time === undefined ? text : `cosignature/v1\ntime ${time}\n${text}`, 'utf8');
-}
-
-function timeBytes(time: number | undefined): Buffer {
-  if (time === undefined) return Buffer.alloc(0);
-  const bytes = Buffer.alloc(TIME_BYTES);
-  bytes.writeBigUInt64BE(BigInt(time));
-  return bytes;
 }
 
 export type NoteSignature = { readonly name: string; readonly id: string; readonly signature: Uint8Array };
@@ -156,7 +144,7 @@ function parseSignature(line: string): NoteSignature | undefined {
   return { name, id: bytes.subarray(0, 4).toString('hex'), signature: bytes.subarray(4) };
 }
 
-/** `time`: seconds since 1970, as a cosignature says. */
+/** `time`: seconds since 1970, as a cosignature says; 0: it says nothing of it. */
 export type Signed = { readonly key: VerifierKey; readonly time?: number };
 
 export type NoteVerdict = { readonly kind: 'signed'; readonly by: readonly Signed[] } | { readonly kind: 'forged' } | { readonly kind: 'unsigned' };
@@ -175,10 +163,11 @@ export function verifyNote({ text, signatures }: Note, keys: readonly VerifierKe
 }
 
 function verifySignature(text: string, bytes: Uint8Array, key: VerifierKey): Signed | undefined {
-  const timed = key.use === 'cosignature' ? TIME_BYTES : 0;
-  if (bytes.length !== timed + SIGNATURE_BYTES) return undefined;
-  const time = timed === 0 ? undefined : Number(Buffer.from(bytes).readBigUInt64BE());
-  if (time !== undefined && !Number.isSafeInteger(time)) return undefined;
-  if (!verify(null, signedMessage(text, time), key.publicKey, bytes.subarray(timed))) return undefined;
-  return time === undefined ? { key } : { key, time };
+  const { use, signatureBytes, message } = signatureTypes[key.type];
+  const timed = use === 'cosignature' ? TIME_BYTES : 0;
+  if (bytes.length !== timed + signatureBytes) return undefined;
+  const time = timed === 0 ? 0 : Number(Buffer.from(bytes).readBigUInt64BE());
+  const signed = Number.isSafeInteger(time) ? message({ text, name: key.name, time }) : undefined;
+  if (!signed || !verify(null, signed, key.publicKey, bytes.subarray(timed))) return undefined;
+  return timed === 0 ? { key } : { key, time };
 }

@@ -32,6 +32,20 @@ export function parsePolicy(text: string): Policy | string {
   return quorum ? { logs, witnesses, quorum } : 'The policy names witnesses, but no quorum.';
 }
 
+/**
+ * What a reader says of whom they trust: a policy, or verifier keys alone, one to a line: the logs among them are trusted, and each of the others must have signed as well.
+ * A sentence where it is neither, or names no log.
+ */
+export function parseTrust(text: string): Policy | string {
+  const lines = text.split(/\r?\n/).map((line) => ({ line, key: parseVerifierKey(line.trim()) }));
+  const policy = parsePolicy(lines.map(({ line, key }) => (key ? (key.use === 'note' ? `log ${key.text}` : '') : line)).join('\n'));
+  if (typeof policy === 'string') return policy;
+  if (policy.logs.length === 0) return 'It names no log.';
+  const demanded = lines.flatMap(({ key }) => (key?.use === 'cosignature' ? [{ name: key.name, key }] : []));
+  const quorum = (keys: ReadonlySet<string>) => policy.quorum(keys) && demanded.every(({ key }) => keys.has(key.text));
+  return { logs: policy.logs, witnesses: [...policy.witnesses, ...demanded], quorum };
+}
+
 function hasControls(line: string): boolean {
   for (let i = 0; i < line.length; i++) if (line.charCodeAt(i) === 0x7f || (line.charCodeAt(i) < 0x20 && line.charCodeAt(i) !== 0x09)) return true;
   return false;

@@ -30,7 +30,9 @@ export function canonical<T>(form: () => T): T {
 
 export type Cosignature = {
   readonly name: string;
-  /** Seconds since 1970. */
+  /** `<name>+<key id>` */
+  readonly key: string;
+  /** Seconds since 1970; 0: nothing is said of it. */
   readonly time: number;
   /** The reader's policy names it. */
   readonly known: boolean;
@@ -47,7 +49,10 @@ export type Log = {
   readonly rotated: readonly PrivateEntry[];
   readonly size: number;
   readonly root: Uint8Array;
+  /** Of witnesses. */
   readonly cosignatures: readonly Cosignature[];
+  /** By further keys of the log itself: keys for cosignatures with its name. */
+  readonly besides: readonly Cosignature[];
 };
 
 /** `policy`: whom the reader trusts; absent: whatever log the file names. */
@@ -63,12 +68,13 @@ export function openLog({ log, checkpoint: note, witnesses = [], rotations = [] 
   if (parseNote(note)?.signatures.length !== opened.by.length) refute('The checkpoint carries a signature of an unknown key.');
   if (opened.by.length !== 1 + witnesses.length) refute('It names a witness that did not cosign.');
   if (opened.checkpoint.origin !== key.name) refute('The checkpoint is of another log.');
-  if (policy && !policy.quorum(new Set(witnesses))) refute('The witnesses that cosigned are not those the policy demands.');
+  if (policy && !policy.quorum(new Set(witnesses))) refute('Those who cosigned are not all whom the policy demands.');
   const known = new Set(policy?.witnesses.map((witness) => witness.key.text));
-  const cosignatures = opened.by.flatMap((by) =>
-    by.time === undefined ? [] : [{ name: by.key.name, time: by.time, known: known.has(by.key.text) }],
+  const all = opened.by.flatMap(({ key: { name, id, text }, time }) =>
+    time === undefined ? [] : [{ name, key: `${name}+${id}`, time, known: known.has(text) }],
   );
-  return { ...opened.checkpoint, key: key.text, ...succession, cosignatures };
+  const isOwn = ({ name }: Cosignature): boolean => name === key.name;
+  return { ...opened.checkpoint, key: key.text, ...succession, cosignatures: all.filter((each) => !isOwn(each)), besides: all.filter(isOwn) };
 }
 
 /** From the first key to the one that signed the checkpoint, each named by the one before. */
@@ -99,18 +105,27 @@ function witnessKey(text: string): VerifierKey {
 
 /** What the checkpoint proves by those who signed it, and what it leaves open: sentences for people. */
 export function logSentences(log: Log, policy: Policy | undefined): { readonly proven: readonly string[]; readonly notProven: readonly string[] } {
-  const { cosignatures, keys } = log;
-  const when = (time: number) => new Date(time * 1000).toISOString();
-  const seen = cosignatures.map(({ name, time }) => `${name} (${when(time)})`).join(', ');
+  const { cosignatures, besides, keys } = log;
+  const when = (time: number) => (time === 0 ? '' : ` (${new Date(time * 1000).toISOString()})`);
+  const seen = cosignatures.map(({ name, time }) => `${name}${when(time)}`).join(', ');
   return {
     proven: [
       ...(keys.length === 1
         ? []
         : [`This key took the place of ${keys.slice(0, -1).join(', ')}: each was named by the one before, and the log says so.`]),
+      ...besides
+        .filter(({ known }) => known)
+        .map(
+          ({ key, time }) =>
+            `It was signed with ${key}${when(time)} as well, which you pinned: whoever has the log’s other key alone cannot have made it.`,
+        ),
       ...(cosignatures.length === 0 ? [] : [`As the one history of that log it was cosigned by ${seen}.`]),
     ],
     notProven: [
       ...(policy ? [] : ['That this is the log you mean: its key was not pinned (--trust).']),
+      ...besides
+        .filter(({ known }) => !known)
+        .map(({ key }) => `That the log has a key ${key}, with which the checkpoint is signed as well: it was not pinned (--trust).`),
       ...(cosignatures.length === 0
         ? ['That nobody was shown another log: the checkpoint carries no witness’s signature and no anchor outside the server.']
         : cosignatures.some(({ known }) => known)

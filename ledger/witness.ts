@@ -4,7 +4,7 @@
  * Invariants: a checkpoint is accepted only if a key of its log signed it and it begins with the whole tree accepted last; the rules are
  * here without any IO, so that whoever keeps the state cannot get them wrong.
  */
-import { type Checkpoint, parseCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, parseCheckpoint } from './checkpoint-text.ts';
 import { fromBase64 } from './encoding.ts';
 import { HASH_BYTES, sameBytes } from './hash.ts';
 import { type Note, parseNote, type VerifierKey, verifyNote } from './note.ts';

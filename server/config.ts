@@ -273,6 +273,13 @@ const settings = {
     meaning: 'With SIGNER: file with the secret that the signer made at its first start.',
     parse: (text: string) => (text === '' ? '' : resolve(text)),
   },
+  LOG_MLDSA: {
+    fallback: 'off',
+    type: 'off | on',
+    meaning:
+      'On: checkpoints are signed a second time, with ML-DSA-44 (FIPS 204), by a key made once beside the log’s. With SIGNER: `assent signer --ml-dsa` has it.',
+    parse: oneOf('off', 'on'),
+  },
   ALARM_WEBHOOK: {
     fallback: '',
     type: 'URL',

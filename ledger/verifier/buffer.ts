@@ -9,6 +9,9 @@ class Bytes extends Uint8Array {
   readBigUInt64BE(): bigint {
     return new DataView(this.buffer, this.byteOffset).getBigUint64(0);
   }
+  writeBigUInt64BE(value: bigint): void {
+    new DataView(this.buffer, this.byteOffset).setBigUint64(0, value);
+  }
   override toString(encoding = 'utf8'): string {
     if (encoding === 'hex') return [...this].map((byte) => byte.toString(16).padStart(2, '0')).join('');
     if (encoding === 'base64') return toBase64(this);

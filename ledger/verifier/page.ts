@@ -3,8 +3,7 @@
  * Invariants: nothing leaves the page, and nothing of a file becomes markup.
  */
 import './global.ts';
-import { parseVerifierKey } from '../note.ts';
-import { parsePolicy, type Policy } from '../policy.ts';
+import { parseTrust, type Policy } from '../policy.ts';
 import { type Verdict, verifyReceipt } from '../receipt.ts';
 import { inChinese } from './words.ts';
 
@@ -113,10 +112,7 @@ function show(verdict: Verdict): void {
 
 /** A sentence where it is none. */
 function policyIn(text: string): Policy | string | undefined {
-  const lines = text.trim().split(/\r?\n/);
-  if (lines.join('') === '') return undefined;
-  const policy = parsePolicy(lines.map((line) => (parseVerifierKey(line.trim()) ? `log ${line}` : line)).join('\n'));
-  return typeof policy === 'string' || policy.logs.length > 0 ? policy : 'It names no log.';
+  return text.trim() === '' ? undefined : parseTrust(text.trim());
 }
 
 function check(text: string): Verdict {

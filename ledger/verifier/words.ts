@@ -37,6 +37,14 @@ const sentences: readonly Row[] = [
     'This key took the place of {0}: each was named by the one before, and the log says so.',
     '此公钥取代了 {0}：每一把都由前一把指定，且已记入日志。',
   ],
+  [
+    'It was signed with {0} as well, which you pinned: whoever has the log’s other key alone cannot have made it.',
+    '它还由您所指定的 {0} 签名：仅持有该日志另一把密钥者无法伪造。',
+  ],
+  [
+    'That the log has a key {0}, with which the checkpoint is signed as well: it was not pinned (--trust).',
+    '检查点另一签名所用的 {0} 是该日志的公钥：您没有指定它。',
+  ],
   ['As the one history of that log it was cosigned by {0}.', '作为该日志的唯一历史，已由下列见证方联署：{0}。'],
   ['Entry {0} about {1} was erased for ever: logged as entry {2}, {3}.', '关于 {1} 的第 {0} 条已被永久删除：此删除记入日志第 {2} 条，{3}。'],
   ['Entries {0} about {1} were erased for ever: logged as entry {2}, {3}.', '关于 {1} 的第 {0} 条均已被永久删除：此删除记入日志第 {2} 条，{3}。'],
@@ -153,7 +161,7 @@ const sentences: readonly Row[] = [
   ['The checkpoint carries a signature of an unknown key.', '检查点带有未知公钥的签名。'],
   ['It names a witness that did not cosign.', '所列见证方并未联署。'],
   ['The checkpoint is of another log.', '检查点属于另一份日志。'],
-  ['The witnesses that cosigned are not those the policy demands.', '联署的见证方不满足您的信任策略。'],
+  ['Those who cosigned are not all whom the policy demands.', '联署方不满足您的信任策略。'],
   ['A witness’s key is not one for cosignatures.', '见证方公钥无效。'],
   ['A salt is not 32 bytes.', '盐值不是 32 字节。'],
   ['Two pieces claim one place in the log.', '两项内容声称占据日志中的同一位置。'],

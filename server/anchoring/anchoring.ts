@@ -93,7 +93,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const outside = { fetch: globalThis.fetch, ...deps };
   const alarms = await openAlarms(config, { ...outside, origin: signer.origin });
   const { chain, anchors, watch, besides } = await openAnchors(outside, stored);
-  const { verifierKey } = signer;
+  const { verifierKey, cosignerKey } = signer;
   const keys = await openLogKeys({ log, stored, verifierKey });
   const witnesses = await witnessesFor(deps, { stored, verifierKey, keys });
   const signed = (checkpoint: CheckpointRecord): void => {
@@ -132,8 +132,8 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     chains: createChains({ log, records, keys }),
     trails: createTrails({ verifierKey, lineFor: signer.lineFor }),
     erasure: createLogErasure({ log, records, flush: sealer.flush }),
-    publicLog: createPublicLog({ records, verifierKey }),
-    status: () => statusOf(stored, anchors),
+    publicLog: createPublicLog({ records, verifierKey, cosignerKey }),
+    status: () => statusOf(stored, { anchors, origin: signer.origin }),
     check,
     checkAnchors: watch.check,
     anchorAges: watch.ages,
@@ -161,15 +161,23 @@ async function openAnchors(outside: AnchoringDependencies & { readonly fetch: Fe
   return { chain, anchors, watch, besides: [watch, ...(chain ? [chain] : []), ...(timeStamps ? [timeStamps] : [])] };
 }
 
-async function statusOf(stored: LogRecords, anchors: readonly Anchor[]): Promise<LogStatus> {
+async function statusOf(
+  stored: LogRecords,
+  { anchors, origin }: { readonly anchors: readonly Anchor[]; readonly origin: string },
+): Promise<LogStatus> {
   const [checkpoint, witnessed] = await Promise.all([stored.checkpoint(), stored.witnessed()]);
   const latest = await Promise.all(anchors.map(async (anchor) => ({ name: anchor.name, latest: await anchor.latest() })));
   return {
     logSize: await stored.head(),
     checkpoint: checkpoint && { size: checkpoint.size, signedAt: checkpoint.signedAt, text: checkpoint.note },
-    witnessed: witnessed && { size: witnessed.size, signedAt: witnessed.signedAt, by: witnessed.witnesses.length },
+    witnessed: witnessed && { size: witnessed.size, signedAt: witnessed.signedAt, by: strangersIn(witnessed.witnesses, origin) },
     anchors: latest.flatMap(({ name, latest: last }) => (last ? [{ name, size: last.size, at: last.at }] : [])),
   };
+}
+
+/** How many there are besides the log itself, which may sign with a second key. */
+function strangersIn(keys: readonly string[], origin: string): number {
+  return keys.filter((key) => !key.startsWith(`${origin}+`)).length;
 }
 
 /** Undefined: the operator names no authority, and what stamps are read by is not loaded. Throws AssentError('unavailable') when the settings cannot be used. */

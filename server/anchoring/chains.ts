@@ -83,7 +83,7 @@ async function statementOf(
     ...whose,
     ...signed,
     checkpoint: checkpoint.note,
-    witnesses: checkpoint === witnessed ? witnessed.witnesses : [],
+    witnesses: checkpoint.witnesses ?? [],
     links: entries.map((entry) => linkOf(entry, events)),
     proof: proof.map((hash) => Buffer.from(hash).toString('base64')),
   });

@@ -33,8 +33,7 @@ export function createErasureProofs({ log, records, keys }: Dependencies): Erasu
       const tombstone = tombstones.find(({ row }) => row.erases?.some((index) => erased.has(index)));
       const checkpoint = tombstone && checkpointOver([tombstone], [witnessed, newest]);
       if (!checkpoint) return { kind: 'pending' };
-      const witnesses = checkpoint === witnessed ? witnessed.witnesses : [];
-      return { kind: 'erased', proof: await proofOf(tombstone, { stored, checkpoint, witnesses, signed: keys.at(checkpoint.size) }) };
+      return { kind: 'erased', proof: await proofOf(tombstone, { stored, checkpoint, signed: keys.at(checkpoint.size) }) };
     },
   };
 }
@@ -64,13 +63,13 @@ async function entriesAbout(
 type Parts = {
   readonly stored: LogRecords;
   readonly checkpoint: CheckpointRecord;
-  readonly witnesses: readonly string[];
   readonly signed: ReturnType<LogKeys['at']>;
 };
 
-async function proofOf({ row, batch, index }: Tombstone, { stored, checkpoint, witnesses, signed }: Parts): Promise<string> {
+async function proofOf({ row, batch, index }: Tombstone, { stored, checkpoint, signed }: Parts): Promise<string> {
   const entry = receiptEntry(await openEntry(row, { batch, index }, stored));
   const indices = [index, ...signed.rotations.map((each) => each.entry.index)];
   const proof = (await jointProof(indices, checkpoint.size, stored.tile)).map((hash) => Buffer.from(hash).toString('base64'));
-  return writeErasureProof({ ...signed, checkpoint: checkpoint.note, witnesses, reference: row.reference, entry, proof });
+  const { note, witnesses = [] } = checkpoint;
+  return writeErasureProof({ ...signed, checkpoint: note, witnesses, reference: row.reference, entry, proof });
 }

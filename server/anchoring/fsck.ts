@@ -5,7 +5,8 @@
  * Invariant: reads only, so that it may run beside a server; what is compared was read in an order in which the log can only be ahead.
  */
 import { type AnchorLine, readAnchorFile } from '../../ledger/anchor/embedded.ts';
-import { openCheckpoint, type OpenedCheckpoint, parseCheckpoint } from '../../ledger/checkpoint.ts';
+import { parseCheckpoint } from '../../ledger/checkpoint-text.ts';
+import { openCheckpoint, type OpenedCheckpoint } from '../../ledger/checkpoint.ts';
 import { parseNote } from '../../ledger/note.ts';
 import { checkLog, type KnownRoot } from '../../ledger/fsck.ts';
 import { sameBytes } from '../../ledger/hash.ts';

@@ -48,12 +48,14 @@ export type CheckpointRecord = {
   readonly note: string;
   /** ms since 1970. */
   readonly signedAt: number;
+  /** Verifier keys of those who signed it besides the log’s key: the log’s second key, witnesses; absent: nobody did. */
+  readonly witnesses?: readonly string[];
 };
 
 /** Up to where the newest root of the map of Consents holds. */
 export type MapRecord = { readonly upTo: number };
 
-/** The newest checkpoint that a quorum of witnesses has cosigned. `witnesses`: their verifier keys. */
+/** The newest checkpoint that a quorum of witnesses has cosigned. */
 export type WitnessedRecord = CheckpointRecord & { readonly witnesses: readonly string[] };
 
 const DIGITS = 16;

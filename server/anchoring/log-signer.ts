@@ -16,13 +16,17 @@ export type Signed = {
 /** `refused`: told once, when it begins to refuse. Throws AssentError('unavailable') when nobody can sign. */
 export async function openLogSigner(config: SignerConfig, refused: (reason: string) => void): Promise<Signer> {
   const directory = signerFolder(config.DATA_DIR);
-  if (config.SIGNER === '') return openSigner({ directory, refused });
+  const mlDsa = config.LOG_MLDSA === 'on';
+  if (config.SIGNER === '') return openSigner({ directory, refused, mlDsa });
   if (existsSync(join(directory, 'key')))
     throw new AssentError(
       'unavailable',
       'A signing key lies in the data folder, but ASSENT_SIGNER names a process that signs: move the folder `signer` there.',
     );
-  return openRemoteSigner({ client: await signerClient(config), refused });
+  const signer = await openRemoteSigner({ client: await signerClient(config), refused });
+  if (mlDsa && signer.cosignerKey === undefined)
+    throw new AssentError('unavailable', 'ASSENT_LOG_MLDSA is on, but the process that signs has no second key: start it with --ml-dsa.');
+  return signer;
 }
 
 /** Throws AssentError('unavailable') when it cannot be read or asked. */

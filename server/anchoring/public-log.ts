@@ -9,6 +9,8 @@ import { createLogRecords } from './log-records.ts';
 /** Widths are 1 to 256; undefined: there is no such thing in the signed log. */
 export type PublicLog = {
   verifierKey(): string;
+  /** All that sign its checkpoints: the verifier key, then the second one if there is one. */
+  keys(): readonly string[];
   /** The newest, with the cosignatures it has by now. */
   checkpoint(): Promise<string | undefined>;
   /** The newest with the cosignatures the operator’s policy demands. */
@@ -17,12 +19,15 @@ export type PublicLog = {
   entries(index: number, width: number): Promise<Uint8Array | undefined>;
 };
 
-export function createPublicLog({ records, verifierKey }: { readonly records: RecordStore; readonly verifierKey: string }): PublicLog {
+type Dependencies = { readonly records: RecordStore; readonly verifierKey: string; readonly cosignerKey: string | undefined };
+
+export function createPublicLog({ records, verifierKey, cosignerKey }: Dependencies): PublicLog {
   const stored = createLogRecords(records);
   const shown = async (level: number, index: number, width: number): Promise<boolean> =>
     width >= 1 && width <= tileWidth(level, index, (await stored.checkpoint())?.size ?? 0);
   return {
     verifierKey: () => verifierKey,
+    keys: () => [verifierKey, ...(cosignerKey === undefined ? [] : [cosignerKey])],
     async checkpoint() {
       const [newest, witnessed] = await Promise.all([stored.checkpoint(), stored.witnessed()]);
       return witnessed?.size === newest?.size ? witnessed?.note : newest?.note;

@@ -86,10 +86,9 @@ export function createReceipts({ log, records, keys, standing, mapRoots }: Depen
         checkpoint.size,
       );
       if (fresh && !current) return { kind: 'pending' };
-      const witnesses = checkpoint === witnessed ? witnessed.witnesses : [];
       return {
         kind: 'ready',
-        receipt: await assemble({ evidence, entries, current, checkpoint, witnesses, signed: keys.at(checkpoint.size) }, context.stored.tile),
+        receipt: await assemble({ evidence, entries, current, checkpoint, signed: keys.at(checkpoint.size) }, context.stored.tile),
       };
     },
   };
@@ -188,12 +187,11 @@ type Parts = {
   readonly entries: readonly PrivateEntry[];
   readonly current: CurrentPiece | undefined;
   readonly checkpoint: CheckpointRecord;
-  readonly witnesses: readonly string[];
   readonly signed: ReturnType<LogKeys['at']>;
 };
 
 /** `entries`: in the order of the evidence: event, Consents, keys, authorities. */
-async function assemble({ evidence, entries, current, checkpoint, witnesses, signed: by }: Parts, tile: ReadTile): Promise<string> {
+async function assemble({ evidence, entries, current, checkpoint, signed: by }: Parts, tile: ReadTile): Promise<string> {
   const { disclosure, consents, keys, authorities = [] } = evidence;
   const rest = entries.map(receiptEntry);
   const take = (): ReceiptEntry => rest.shift() as ReceiptEntry;
@@ -218,7 +216,8 @@ async function assemble({ evidence, entries, current, checkpoint, witnesses, sig
   ];
   const indices = new Set([...shown.map(({ entry }) => entry.index), ...(current?.proofs.flatMap(({ next }) => next ?? []) ?? [])]);
   const proof = (await jointProof([...indices], checkpoint.size, tile)).map((hash) => Buffer.from(hash).toString('base64'));
-  return writeReceipt({ ...by, checkpoint: checkpoint.note, witnesses, ...pieces, ...(current ? { current } : {}), proof });
+  const { note, witnesses = [] } = checkpoint;
+  return writeReceipt({ ...by, checkpoint: note, witnesses, ...pieces, ...(current ? { current } : {}), proof });
 }
 
 export function receiptEntry(entry: PrivateEntry): ReceiptEntry {

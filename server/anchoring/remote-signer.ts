@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { openCheckpoint } from '../../ledger/checkpoint.ts';
 import { sameBytes } from '../../ledger/hash.ts';
-import { parseSignatures, parseVerifierKey, type VerifierKey, verifyNote } from '../../ledger/note.ts';
+import { parseNote, parseSignatures, parseVerifierKey, type VerifierKey, verifyNote } from '../../ledger/note.ts';
 import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import {
@@ -27,7 +27,7 @@ import {
 } from './signer-protocol.ts';
 import type { Signer, SignRequest, SignResult } from './signer.ts';
 
-export type SignerConfig = Pick<Config, 'DATA_DIR' | 'SIGNER' | 'SIGNER_SECRET_PATH'>;
+export type SignerConfig = Pick<Config, 'DATA_DIR' | 'SIGNER' | 'SIGNER_SECRET_PATH' | 'LOG_MLDSA'>;
 
 export type SignerClient = {
   head(): Promise<SignerHead>;
@@ -36,7 +36,10 @@ export type SignerClient = {
 };
 
 /** Throws AssentError('unavailable') when the secret cannot be read; its calls do when the signer does not answer. */
-export async function signerClient({ SIGNER: address, SIGNER_SECRET_PATH: file }: Omit<SignerConfig, 'DATA_DIR'>): Promise<SignerClient> {
+export async function signerClient({
+  SIGNER: address,
+  SIGNER_SECRET_PATH: file,
+}: Pick<SignerConfig, 'SIGNER' | 'SIGNER_SECRET_PATH'>): Promise<SignerClient> {
   const secret = (await readFile(file, 'utf8').catch(() => '')).trim();
   if (!/^[\x21-\x7e]+$/.test(secret)) throw new AssentError('unavailable', 'The secret of the signer cannot be read, or is none.');
   const to = target(address);
@@ -99,8 +102,8 @@ type RemoteOptions = { readonly client: SignerClient; readonly refused: (reason:
 /** Throws AssentError('unavailable') when the signer cannot be asked. */
 export async function openRemoteSigner({ client, refused: told }: RemoteOptions): Promise<Signer> {
   let known = await client.head();
-  const key = parseVerifierKey(known.verifierKey);
-  if (!key) throw new AssentError('unavailable', 'The signer shows no verifier key.');
+  const { verifierKey, cosignerKey } = known;
+  const { key, all } = keysOf(known);
   let refused: string | undefined;
   const refuse = (reason: string): void => {
     if (refused === undefined) told(reason);
@@ -108,7 +111,8 @@ export async function openRemoteSigner({ client, refused: told }: RemoteOptions)
   };
   const refresh = async (): Promise<void> => {
     const head = await client.head();
-    if (head.verifierKey !== key.text) refuse('The signer has another key than at the start.');
+    if (head.verifierKey !== verifierKey || head.cosignerKey !== cosignerKey)
+      refuse('The signer has another key than at the start: start this process again.');
     if (head.refused !== undefined) refuse(head.refused);
     known = head;
   };
@@ -126,14 +130,15 @@ export async function openRemoteSigner({ client, refused: told }: RemoteOptions)
       refuse(answer.reason);
       return answer;
     }
-    if (!isSignedBy(key, answer, asked))
+    if (!isSignedBy(all, answer, asked))
       throw new AssentError('unavailable', 'The signer answered with something else than the signature asked for.');
     known = { ...known, head: answer.head };
     return asked.size === request.size ? { kind: 'signed', note: answer.note } : undefined;
   };
   return {
     origin: key.name,
-    verifierKey: key.text,
+    verifierKey,
+    cosignerKey,
     async sign(request) {
       for (let others = 0; others < MOST_ATTEMPTS; ) {
         const before = known.head?.size ?? 0;
@@ -146,16 +151,27 @@ export async function openRemoteSigner({ client, refused: told }: RemoteOptions)
     renew: refresh,
     async lineFor(text) {
       if (refused !== undefined) throw new AssentError('unavailable', refused);
-      const line = await client.line(text);
-      const signatures = parseSignatures(line);
-      if (signatures?.length !== 1 || verifyNote({ text, signatures }, [key]).kind !== 'signed')
-        throw new AssentError('unavailable', 'The signer answered with something else than the signature asked for.');
-      return line;
+      return lineOf(text, key, client);
     },
     refuse,
     status: () => (refused === undefined ? { kind: 'ready', size: known.head?.size ?? 0 } : { kind: 'refused', reason: refused }),
     head: () => known.head,
   };
+}
+
+async function lineOf(text: string, key: VerifierKey, client: SignerClient): Promise<string> {
+  const line = await client.line(text);
+  const signatures = parseSignatures(line);
+  if (signatures?.length !== 1 || verifyNote({ text, signatures }, [key]).kind !== 'signed')
+    throw new AssentError('unavailable', 'The signer answered with something else than the signature asked for.');
+  return line;
+}
+
+/** `all`: the log's key, and its second one if the signer has one. */
+function keysOf({ verifierKey, cosignerKey = verifierKey }: SignerHead): { readonly key: VerifierKey; readonly all: readonly VerifierKey[] } {
+  const [key, second] = [parseVerifierKey(verifierKey), parseVerifierKey(cosignerKey)];
+  if (!key || !second) throw new AssentError('unavailable', 'The signer shows no verifier key.');
+  return { key, all: cosignerKey === verifierKey ? [key] : [key, second] };
 }
 
 async function callFor({ size: wanted, root, published, entries, rows, rootAt }: SignRequest, from: number): Promise<SignCall> {
@@ -166,8 +182,9 @@ async function callFor({ size: wanted, root, published, entries, rows, rootAt }:
   return { from, size, root: size === wanted ? root : await rootAt(size), published, entries: stored, steps };
 }
 
-function isSignedBy(key: VerifierKey, { note, head }: SignAnswer & { kind: 'signed' }, { size, root }: SignCall): boolean {
-  const opened = openCheckpoint(note, [key]);
-  if (opened.kind !== 'signed') return false;
-  return [opened.checkpoint, head].every((one) => one.size === size && sameBytes(one.root, root)) && opened.checkpoint.origin === key.name;
+/** By all of them, and nobody else. */
+function isSignedBy(keys: readonly VerifierKey[], { note, head }: SignAnswer & { kind: 'signed' }, { size, root }: SignCall): boolean {
+  const opened = openCheckpoint(note, keys);
+  if (opened.kind !== 'signed' || opened.by.length !== keys.length || parseNote(note)?.signatures.length !== keys.length) return false;
+  return [opened.checkpoint, head].every((one) => one.size === size && sameBytes(one.root, root)) && opened.checkpoint.origin === keys[0]?.name;
 }

@@ -19,7 +19,7 @@ import { openLog, sealNext } from './open-log.ts';
 import { createRowChain } from './row-chain.ts';
 import { systemSchedule } from './schedule.ts';
 import { createSealer } from './sealer.ts';
-import { beginRotation, readSignerState } from './signer-files.ts';
+import { beginRotation, destroyCosigner, readSignerState } from './signer-files.ts';
 import { openSigner, type Signer } from './signer.ts';
 
 export type RotateDependencies = {
@@ -34,7 +34,7 @@ export type RotateDependencies = {
 export async function rotateLogKey(deps: RotateDependencies): Promise<{ readonly verifierKey: string; readonly index: number }> {
   const { log, folder, records } = deps;
   const stored = createLogRecords(records);
-  if ((await readSignerState(folder))?.pending === undefined) await signAll(await openSigner({ directory: folder }), deps);
+  if ((await readSignerState(folder))?.pending === undefined) await signAll(await openAsBefore(folder), deps);
   const note = await beginRotation(folder);
   const rotation = readRotation(note);
   if (!rotation) throw new AssentError('internal', 'The statement of the log’s keys is not signed by both.');
@@ -42,11 +42,30 @@ export async function rotateLogKey(deps: RotateDependencies): Promise<{ readonly
   await sealAll(deps);
   const entry = await rotationEntry(note, rotation, { log, stored });
   if (!entry) throw new AssentError('unavailable', 'The replacement could not be sealed: stop the servers, and run this again.');
-  const signer = await openSigner({ directory: folder });
+  const signer = await openAsBefore(folder);
   await signAll({ ...signer, sign: (request) => signer.sign({ ...request, rotated: entry }) }, deps);
   // The checkpoint by the new key, also where the one before was broken off in between.
-  await signAll(await openSigner({ directory: folder }), deps);
+  await signAll(await openAsBefore(folder), deps);
   return { verifierKey: rotation.to.text, index: entry.index };
+}
+
+/**
+ * Destroys the log's ML-DSA-44 key and makes another, under which the last checkpoint is signed again. Nothing leads from one to the other: whoever pinned the old one has to be
+ * told. Resolves with the new verifier key. Throws AssentError('unavailable') with what is in the way.
+ */
+export async function replaceSecondKey(deps: RotateDependencies): Promise<string> {
+  const { folder } = deps;
+  if ((await readSignerState(folder))?.cosigner === undefined) throw new AssentError('unavailable', 'The log has not been signed with a second key.');
+  await signAll(await openAsBefore(folder), deps);
+  await destroyCosigner(folder);
+  const signer = await openSigner({ directory: folder, mlDsa: true });
+  await signAll(signer, deps);
+  return signer.cosignerKey ?? '';
+}
+
+/** With the second key if it has signed. */
+async function openAsBefore(folder: string): Promise<Signer> {
+  return openSigner({ directory: folder, mlDsa: (await readSignerState(folder))?.cosigner !== undefined });
 }
 
 /** Everything committed is sealed and under a checkpoint in the database. */

@@ -156,7 +156,8 @@ async function signCheckpoint(state: State, { signer, anchors, clock, report, si
     report(new AssentError('unavailable', signed.reason));
     return false;
   }
-  const next: CheckpointRecord = { size, note: signed.note, signedAt: clock() };
+  const { cosignerKey } = signer;
+  const next: CheckpointRecord = { size, note: signed.note, signedAt: clock(), ...(cosignerKey === undefined ? {} : { witnesses: [cosignerKey] }) };
   const name = { recordKind: kinds.checkpoint, id: kinds.checkpoint };
   // A process that slept here does not put its checkpoint in the place of a later one.
   if (!(await writeRecords(log, { ...name, revision }, [{ kind: 'put', ...name, value: next }]))) throw overtaken();

@@ -7,9 +7,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type NoteSigner, newSignerKey, parseSignerKey } from '../../ledger/note.ts';
+import { type Cosigner, type NoteSigner, newSignerKey, parseCosignerKey, parseSignerKey } from '../../ledger/note.ts';
 import { fromBase64 } from '../../ledger/encoding.ts';
-import { sameBytes } from '../../ledger/hash.ts';
+import { digestOf, sameBytes } from '../../ledger/hash.ts';
 import { writeRotation } from '../../ledger/rotation.ts';
 import { createFrontier } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
@@ -26,7 +26,9 @@ export type SignerState = {
   readonly rotations?: readonly string[];
   /** The one that waits to be logged: until it is, nothing is signed. */
   readonly pending?: string;
-  /** In its place, of a state kept by a server that did not erase entries: over the rows’ texts. */
+  /** Digest of the verifier key that has signed as well; absent: none ever did. */
+  readonly cosigner?: string;
+  /** In the chain’s place, of a state kept by a server that did not erase entries: over the rows’ texts. */
   readonly textChain?: Uint8Array;
 };
 
@@ -36,6 +38,8 @@ export type KeptState = { readonly number: number; readonly state: SignerState }
 export type SignerFiles = {
   /** With the key of the newest state. */
   readonly signer: NoteSigner;
+  /** The log’s second key; undefined: not asked for. */
+  readonly cosigner: Cosigner | undefined;
   /** With the key of this state, which is on the disk; the keys before are destroyed. */
   succeeded(state: SignerState): Promise<NoteSigner>;
   /** The newest state; `known` saves reading it again. Throws AssentError('unavailable') when it cannot be read. */
@@ -44,12 +48,17 @@ export type SignerFiles = {
   advance(before: KeptState | undefined, state: SignerState): Promise<KeptState | undefined>;
 };
 
-/** Makes the key, and with it the log's name, at the first start. Throws AssentError('unavailable') when what is there cannot be used. */
-export async function openSignerFiles(directory: string): Promise<SignerFiles> {
+/**
+ * Makes the key, and with it the log's name, at the first start, and where `mlDsa` asks for the second key, that once. Throws AssentError('unavailable') when what is there
+ * cannot be used.
+ */
+export async function openSignerFiles(directory: string, { mlDsa = false }: { readonly mlDsa?: boolean } = {}): Promise<SignerFiles> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const number = rotationsIn((await readState(directory))?.state);
+  const state = (await readState(directory))?.state;
+  const signer = await readOrMakeKey(directory, rotationsIn(state));
   return {
-    signer: await readOrMakeKey(directory, number),
+    signer,
+    cosigner: mlDsa ? await readOrMakeCosigner(directory, signer.verifierKey.name, state?.cosigner) : undefined,
     async succeeded(state) {
       const successor = await readOrMakeKey(directory, rotationsIn(state));
       // Of a key that was replaced nothing is left to steal.
@@ -111,11 +120,43 @@ async function readOrMakeKey(directory: string, number: number): Promise<NoteSig
     // Whoever is second at a first start uses the first one's.
     await createFile(file, `${newSignerKey(`assent.local/${randomBytes(8).toString('hex')}`)}\n`);
   }
-  if (((await stat(file)).mode & OTHERS) !== 0)
-    throw new AssentError('unavailable', 'The log’s signing key can be read by others: let its owner alone read it (chmod 600).');
-  const signer = parseSignerKey((await read(file))?.trimEnd() ?? '');
+  const signer = parseSignerKey(await readPrivate(file));
   if (!signer) throw new AssentError('unavailable', 'The log’s signing key cannot be read.');
   return signer;
+}
+
+async function readPrivate(file: string): Promise<string> {
+  if (((await stat(file)).mode & OTHERS) !== 0)
+    throw new AssentError('unavailable', 'The log’s signing key can be read by others: let its owner alone read it (chmod 600).');
+  return (await read(file))?.trimEnd() ?? '';
+}
+
+const COSIGNER = 'key.ml-dsa-44';
+
+/** `known`: digest of the one that has signed; another would be refused by whoever pinned it. */
+async function readOrMakeCosigner(directory: string, name: string, known: string | undefined): Promise<Cosigner> {
+  const file = join(directory, COSIGNER);
+  if (known === undefined) await createFile(file, `${newSignerKey(name, 'ml-dsa-44')}\n`);
+  else if ((await read(file)) === undefined) throw new AssentError('unavailable', 'The log’s second signing key is missing, but it has signed.');
+  const cosigner = parseCosignerKey(await readPrivate(file));
+  const { verifierKey } = cosigner ?? {};
+  if (!cosigner || verifierKey?.type !== 'ml-dsa-44' || verifierKey.name !== name || (known ?? cosignerDigest(cosigner)) !== cosignerDigest(cosigner))
+    throw new AssentError('unavailable', 'The log’s second signing key is not the one that has signed, or cannot be read.');
+  return cosigner;
+}
+
+/** Nothing is left of the second key: whoever asks for one next gets another. Throws AssentError('unavailable') when somebody signs meanwhile. */
+export async function destroyCosigner(directory: string): Promise<void> {
+  const kept = await readState(directory);
+  if (kept?.state.cosigner !== undefined) {
+    const { cosigner: _destroyed, ...state } = kept.state;
+    if (!(await advance(directory, kept, state))) throw new AssentError('unavailable', 'Another process signs.');
+  }
+  await rm(join(directory, COSIGNER), { force: true });
+}
+
+export function cosignerDigest({ verifierKey }: Cosigner): string {
+  return digestOf(verifierKey.text);
 }
 
 const FIRST = 'state.json';
@@ -165,7 +206,7 @@ async function advance(directory: string, before: KeptState | undefined, state: 
 /** A state that is torn or inconsistent is worse than none: it is not taken for a fresh start. */
 function decode(text: string): SignerState {
   try {
-    const { size, root, frontier, rows, chain, rotations, pending } = JSON.parse(text) as {
+    const { size, root, frontier, rows, chain, rotations, pending, cosigner } = JSON.parse(text) as {
       size: number;
       root: string;
       frontier: string[];
@@ -173,11 +214,16 @@ function decode(text: string): SignerState {
       chain?: string;
       rotations?: string[];
       pending?: string;
+      cosigner?: string;
     };
     const bytes = (hash: string) => fromBase64(hash) ?? Buffer.alloc(0);
     const hashes = frontier.map(bytes);
     const chains = rows === undefined ? { chain: emptyChain, textChain: bytes(chain ?? '') } : { chain: bytes(rows) };
-    const keys = { ...(rotations ? { rotations } : {}), ...(pending === undefined ? {} : { pending }) };
+    const keys = {
+      ...(rotations ? { rotations } : {}),
+      ...(pending === undefined ? {} : { pending }),
+      ...(cosigner === undefined ? {} : { cosigner }),
+    };
     const state = { size, root: bytes(root), frontier: hashes, ...chains, ...keys };
     if (sameBytes(createFrontier({ size, hashes }).root(), state.root)) return state;
   } catch {
@@ -186,9 +232,9 @@ function decode(text: string): SignerState {
   throw unreadable();
 }
 
-function encode({ size, root, frontier, chain, rotations, pending }: SignerState): string {
+function encode({ size, root, frontier, chain, rotations, pending, cosigner }: SignerState): string {
   const text = (hash: Uint8Array) => Buffer.from(hash).toString('base64');
-  return JSON.stringify({ size, root: text(root), frontier: frontier.map(text), rows: text(chain), rotations, pending });
+  return JSON.stringify({ size, root: text(root), frontier: frontier.map(text), rows: text(chain), rotations, pending, cosigner });
 }
 
 function unreadable(): AssentError {

@@ -23,6 +23,8 @@ export const MOST_ANSWER_BYTES = 65_536;
 
 export type SignerHead = {
   readonly verifierKey: string;
+  /** Undefined: it signs with one key only. */
+  readonly cosignerKey: string | undefined;
   /** Undefined: nothing was signed yet. */
   readonly head: SignedHead | undefined;
   /** Why it refuses everything. */
@@ -50,8 +52,8 @@ export type SignAnswer =
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 const whole = (parts: readonly Uint8Array[]): string => Buffer.concat(parts).toString('base64');
 
-export function writeHead({ verifierKey, head, refused }: SignerHead): object {
-  return { verifierKey, head: head ? headFields(head) : null, refused: refused ?? null };
+export function writeHead({ verifierKey, cosignerKey, head, refused }: SignerHead): object {
+  return { verifierKey, cosignerKey: cosignerKey ?? null, head: head ? headFields(head) : null, refused: refused ?? null };
 }
 
 export function writeCall({ from, size, root, published, entries, steps }: SignCall): string {
@@ -63,10 +65,10 @@ export function writeAnswer(answer: SignAnswer): object {
 }
 
 export function readHead(value: unknown): SignerHead | undefined {
-  const { verifierKey, head, refused } = fields(value);
+  const { verifierKey, cosignerKey = null, head, refused } = fields(value);
   const known = head === null ? undefined : parseHead(head);
-  if (typeof verifierKey !== 'string' || (head !== null && !known) || !isTextOrNull(refused)) return undefined;
-  return { verifierKey, head: known, refused: refused ?? undefined };
+  if (typeof verifierKey !== 'string' || (head !== null && !known) || !isTextOrNull(refused) || !isTextOrNull(cosignerKey)) return undefined;
+  return { verifierKey, cosignerKey: cosignerKey ?? undefined, head: known, refused: refused ?? undefined };
 }
 
 export function readCall(value: unknown): SignCall | undefined {

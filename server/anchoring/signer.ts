@@ -6,16 +6,18 @@
  * refuses until the server is started again. A database restored from an older copy gets no signature. All this holds for the processes
  * that share a folder as if they were one.
  */
+import { checkpointText } from '../../ledger/checkpoint-text.ts';
 import { openCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
-import { type NoteSigner } from '../../ledger/note.ts';
+import { type Cosigner, type NoteSigner } from '../../ledger/note.ts';
 import { commitmentOf, type PrivateEntry } from '../../ledger/entry.ts';
 import { digestOf, leafHash, sameBytes } from '../../ledger/hash.ts';
 import { readRotation, rotationReference } from '../../ledger/rotation.ts';
 import { isTrailText } from '../../ledger/trail.ts';
 import { createFrontier, type Frontier } from '../../ledger/tree.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { AssentError } from '../errors.ts';
 import { emptyChain, type RowChain } from './row-chain.ts';
-import { type KeptState, openSignerFiles, type SignerFiles, type SignerState } from './signer-files.ts';
+import { cosignerDigest, type KeptState, openSignerFiles, type SignerFiles, type SignerState } from './signer-files.ts';
 
 export type SignRequest = {
   /** The tree as the sealer has it. */
@@ -46,6 +48,8 @@ export type Signer = {
   readonly origin: string;
   /** The text people pin. */
   readonly verifierKey: string;
+  /** Of the key with which every checkpoint is signed as well; undefined: none. */
+  readonly cosignerKey: string | undefined;
   sign(request: SignRequest): Promise<SignResult>;
   /** Brings a state kept by an earlier server into today’s form, once its rows were found to be those it knew. */
   renew(rows: RowChain): Promise<void>;
@@ -68,12 +72,16 @@ type SignerOptions = {
   readonly refused?: (reason: string) => void;
   /** The rows are elsewhere: a state that has to be compared with them cannot be used. */
   readonly apart?: boolean;
+  /** Checkpoints are signed with ML-DSA-44 as well, by a key of its own. */
+  readonly mlDsa?: boolean;
+  readonly clock?: Clock;
 };
 
 /** Makes the key, and with it the log's name, at the first start. Throws AssentError('unavailable') when what is there cannot be used. */
-export async function openSigner({ directory, refused: told = () => undefined, apart = false }: SignerOptions): Promise<Signer> {
-  const files = await openSignerFiles(directory);
-  const { signer } = files;
+export async function openSigner(options: SignerOptions): Promise<Signer> {
+  const { directory, refused: told = () => undefined, apart = false, mlDsa = false, clock = systemClock } = options;
+  const files = await openSignerFiles(directory, { mlDsa });
+  const { signer, cosigner } = files;
   let kept = await files.newest();
   if (apart && kept?.state.textChain) throw new AssentError('unavailable', OLD_STATE);
   const rotations = kept?.state.rotations?.length ?? 0;
@@ -90,7 +98,7 @@ export async function openSigner({ directory, refused: told = () => undefined, a
     if (refused !== undefined) return { kind: 'refused', reason: refused };
     const state = kept?.state;
     const rotated = state?.pending === undefined ? undefined : request.rotated;
-    const hindrance = (state?.rotations?.length ?? 0) === rotations ? rotationProblem(state, rotated, request.size) : REPLACED;
+    const hindrance = isReplaced(state, { rotations, cosigner }) ? REPLACED : rotationProblem(state, rotated, request.size);
     const grown = hindrance ?? (await continuation(rotated ? requiring(rotated, request) : request, state, signer));
     if (grown === 'overtaken') return { kind: 'overtaken' };
     if (typeof grown === 'string') {
@@ -102,14 +110,14 @@ export async function openSigner({ directory, refused: told = () => undefined, a
       root: grown.root(),
       frontier: grown.hashes,
       chain: await request.rows.extend(state?.chain ?? emptyChain, state?.size ?? 0, grown.size),
-      ...rotationsAfter(state, rotated),
+      ...keysAfter(state, { rotated, cosigner }),
     };
-    if (!state || next.size > state.size) {
+    if (!state || next.size > state.size || next.cosigner !== state.cosigner) {
       const advanced = await files.advance(kept, next);
       if (!advanced) return undefined;
       kept = advanced;
     }
-    return { kind: 'signed', note: noteOf(next, rotated ? await files.succeeded(next) : signer) };
+    return { kind: 'signed', note: noteOf(next, { signer: rotated ? await files.succeeded(next) : signer, cosigner, clock }) };
   };
   const sign = async (request: SignRequest): Promise<SignResult> =>
     refused === undefined ? repeatedly(() => attempt(request)) : { kind: 'refused', reason: refused };
@@ -117,6 +125,7 @@ export async function openSigner({ directory, refused: told = () => undefined, a
   return {
     origin: signer.verifierKey.name,
     verifierKey: signer.verifierKey.text,
+    cosignerKey: cosigner?.verifierKey.text,
     sign: (request) => queued(() => sign(request)),
     renew: (rows) =>
       queued(async () => {
@@ -138,8 +147,12 @@ async function repeatedly(attempt: () => Promise<SignResult | undefined>): Promi
   throw new AssentError('unavailable', 'Other processes sign all the time.');
 }
 
-function noteOf({ size, root }: SignerState, signer: NoteSigner): string {
-  return signCheckpoint({ origin: signer.verifierKey.name, size, root }, [signer]);
+type Signing = { readonly signer: NoteSigner; readonly cosigner: Cosigner | undefined; readonly clock: Clock };
+
+/** The log’s own key first: it is the one that C2SP clients look for. */
+function noteOf({ size, root }: SignerState, { signer, cosigner, clock }: Signing): string {
+  const checkpoint = { origin: signer.verifierKey.name, size, root };
+  return signCheckpoint(checkpoint, [signer]) + (cosigner?.line(checkpointText(checkpoint), Math.floor(clock() / 1000)) ?? '');
 }
 
 const REPLACED = 'The log’s key was replaced: start this process again.';
@@ -154,9 +167,19 @@ function rotationProblem(state: SignerState | undefined, entry: PrivateEntry | u
   return named && entry.index >= state.size && entry.index < size ? undefined : 'What was logged is not the replacement of the log’s key that waits.';
 }
 
-function rotationsAfter(state: SignerState | undefined, rotated: PrivateEntry | undefined): Pick<SignerState, 'rotations'> {
+/** Since this process was started. */
+function isReplaced(state: SignerState | undefined, { rotations, cosigner }: { rotations: number; cosigner: Cosigner | undefined }): boolean {
+  const known = cosigner && cosignerDigest(cosigner);
+  return (state?.rotations?.length ?? 0) !== rotations || (known !== undefined && (state?.cosigner ?? known) !== known);
+}
+
+function keysAfter(
+  state: SignerState | undefined,
+  { rotated, cosigner }: { readonly rotated: PrivateEntry | undefined; readonly cosigner: Cosigner | undefined },
+): Pick<SignerState, 'rotations' | 'cosigner'> {
   const done = [...(state?.rotations ?? []), ...(rotated && state?.pending !== undefined ? [state.pending] : [])];
-  return done.length === 0 ? {} : { rotations: done };
+  const digest = cosigner ? cosignerDigest(cosigner) : state?.cosigner;
+  return { ...(done.length === 0 ? {} : { rotations: done }), ...(digest === undefined ? {} : { cosigner: digest }) };
 }
 
 /** The same request, whose stored entries count only if this one is among them. */

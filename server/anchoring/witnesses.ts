@@ -141,7 +141,8 @@ async function round(checkpoint: CheckpointRecord, asked: readonly Asking[], dep
       const signature = await ask(checkpoint);
       if (!signature) return;
       signatures.set(witness, signature);
-      if (deps.policy.quorum(new Set([...signatures.keys()].map(({ key }) => key.text)))) kept = kept.then(() => keep(checkpoint, signatures, deps));
+      const by = [...(checkpoint.witnesses ?? []), ...[...signatures.keys()].map(({ key }) => key.text)];
+      if (deps.policy.quorum(new Set(by))) kept = kept.then(() => keep(checkpoint, signatures, deps));
     }),
   );
   await kept;
@@ -149,18 +150,18 @@ async function round(checkpoint: CheckpointRecord, asked: readonly Asking[], dep
 }
 
 async function keep(
-  { size, note, signedAt }: CheckpointRecord,
+  { size, note, signedAt, witnesses: signed = [] }: CheckpointRecord,
   signatures: ReadonlyMap<Reachable, NoteSignature>,
   { log, stored }: WitnessesDependencies,
 ): Promise<void> {
   const before = await stored.keptWitnessed();
-  if (before && (before.value.size > size || (before.value.size === size && before.value.witnesses.length > signatures.size))) return;
+  if (before && (before.value.size > size || (before.value.size === size && before.value.witnesses.length > signed.length + signatures.size))) return;
   const name = { recordKind: kinds.witnessed, id: kinds.witnessed };
   const value = {
     size,
     signedAt,
     note: note + [...signatures.values()].map(signatureLine).join(''),
-    witnesses: [...signatures.keys()].map(({ key }) => key.text),
+    witnesses: [...signed, ...[...signatures.keys()].map(({ key }) => key.text)],
   };
   // Where another process was faster, its checkpoint is as good.
   await writeRecords(log, { ...name, revision: before?.revision ?? null }, [{ kind: 'put', ...name, value }]);

@@ -16,10 +16,11 @@ import { createServerOptions } from '../http/server-options.ts';
 import { signerPlugin } from '../signer/plugin.ts';
 import { type Running, untilStopped } from './serve.ts';
 
-const usage = `Usage: assent signer [--data FOLDER] [--socket PATH | --port PORT]
+const usage = `Usage: assent signer [--data FOLDER] [--socket PATH | --port PORT] [--ml-dsa]
   FOLDER: the log’s key, what was signed last, and the secret that servers show (./signer). Where a server signed by itself
   until now, the folder \`signer\` of its ASSENT_DATA_DIR, moved here.
   PATH: of a unix socket (FOLDER/socket). PORT: on 127.0.0.1 instead; 0 picks a free one.
+  --ml-dsa: checkpoints are signed with ML-DSA-44 as well, by a second key that is made once.
   The server gets ASSENT_SIGNER=unix:PATH, or http://127.0.0.1:PORT, and ASSENT_SIGNER_SECRET_PATH=FOLDER/secret, or a copy of it.
 `;
 
@@ -35,17 +36,22 @@ export async function signer(args: readonly string[]): Promise<number> {
   return stopped;
 }
 
-type Options = { readonly data: string; readonly socket: string | undefined; readonly port: string | undefined };
+type Options = { readonly data: string; readonly socket: string | undefined; readonly port: string | undefined; readonly mlDsa: boolean };
 
 function readArguments(args: readonly string[]): Options | undefined {
   const text = { type: 'string' } as const;
   try {
-    const { data, socket, port } = parseArgs({
+    const {
+      data,
+      socket,
+      port,
+      'ml-dsa': mlDsa,
+    } = parseArgs({
       args: [...args],
-      options: { data: { ...text, default: './signer' }, socket: text, port: text },
+      options: { data: { ...text, default: './signer' }, socket: text, port: text, 'ml-dsa': { type: 'boolean', default: false } },
     }).values;
     const numbered = port === undefined || /^\d{1,5}$/.test(port);
-    return numbered && (port === undefined || socket === undefined) ? { data: resolve(data), socket, port } : undefined;
+    return numbered && (port === undefined || socket === undefined) ? { data: resolve(data), socket, port, mlDsa } : undefined;
   } catch {
     return undefined;
   }
@@ -54,8 +60,8 @@ function readArguments(args: readonly string[]): Options | undefined {
 type Started = Pick<Running, 'stop'> & { readonly address: string; readonly key: string; readonly secret: string };
 
 /** Throws Error with a sentence when folder, key, secret or address cannot be used. */
-async function start({ data, socket = join(data, 'socket'), port }: Options): Promise<Started> {
-  const opened = await openSigner({ directory: data, apart: true });
+async function start({ data, socket = join(data, 'socket'), port, mlDsa }: Options): Promise<Started> {
+  const opened = await openSigner({ directory: data, apart: true, mlDsa });
   const file = join(data, 'secret');
   const server = fastify(createServerOptions({ logLevel: 'info', bodyBytes: MOST_REQUEST_BYTES }));
   await server.register(signerPlugin({ signer: opened, secret: await readOrMakeSecret(file) }));

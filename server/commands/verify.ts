@@ -6,13 +6,13 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { holdTogether } from '../../ledger/disclosures.ts';
 import { parseVerifierKey } from '../../ledger/note.ts';
-import { parsePolicy, type Policy } from '../../ledger/policy.ts';
+import { parseTrust, type Policy } from '../../ledger/policy.ts';
 import { Refuted, requireKeys } from '../../ledger/receipt-log.ts';
 import { type Demands, type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
 
 const usage = `Usage: assent verify FILE… [--trust POLICY] [--in-force-at INSTANT]
-  POLICY: one verifier key of a log, or a file (c2sp.org/tlog-policy): a line \`log <verifier key>\` for each log you trust (GET /ledger/key shows a
-  log’s), and which witnesses must have cosigned.
+  POLICY: one verifier key of a log, or a file: the keys that must have signed, one to a line (GET /ledger/keys shows those of a log), or a policy
+  (c2sp.org/tlog-policy): a line \`log <verifier key>\` for each log you trust, and which witnesses must have cosigned.
   INSTANT: as in 2026-11-27T12:00:00Z; what does not show that its Consents were in force then, or later, is refuted.
 Exit code: 0 proven, 1 refuted, 2 unreadable, 3 erased: a proof that what a receipt would rest on was erased.
 `;
@@ -74,11 +74,7 @@ function readArguments(args: readonly string[]): Asked | undefined {
 
 /** A sentence where it is none. */
 async function readPolicy(text: string): Promise<Policy | string> {
-  const key = parsePolicy(`log ${text}`);
-  if (typeof key !== 'string') return key;
-  const lines = (await readFile(text, 'utf8').catch(() => '')).split(/\r?\n/);
-  const policy = parsePolicy(lines.map((line) => (parseVerifierKey(line.trim()) ? `log ${line}` : line)).join('\n'));
-  return typeof policy === 'string' || policy.logs.length > 0 ? policy : 'It names no log.';
+  return parseTrust(parseVerifierKey(text) ? text : await readFile(text, 'utf8').catch(() => ''));
 }
 
 async function verifyFile(file: string, demands: Demands): Promise<Verdict> {

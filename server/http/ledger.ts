@@ -8,6 +8,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 /** Widths are 1 to 256; undefined: there is no such thing in the signed log. */
 export type LogReader = {
   verifierKey(): string;
+  keys(): readonly string[];
   checkpoint(): Promise<string | undefined>;
   witnessed(): Promise<string | undefined>;
   tile(level: number, index: number, width: number): Promise<Uint8Array | undefined>;
@@ -39,6 +40,16 @@ export function ledgerPlugin({ log, verifier }: { readonly log: LogReader; reado
     await app.register(cors, { origin: '*', methods: ['GET', 'HEAD'] });
     const config = { interaction: 'ledger' };
     app.get('/key', { config }, async (_request, reply) => send(reply, `${log.verifierKey()}\n`, { type: TEXT, cache: 'public, max-age=3600' }));
+    app.get('/keys', { config }, async (_request, reply) =>
+      send(
+        reply,
+        log
+          .keys()
+          .map((key) => `${key}\n`)
+          .join(''),
+        { type: TEXT, cache: 'no-cache' },
+      ),
+    );
     app.get('/checkpoint', { config }, async (_request, reply) => send(reply, await log.checkpoint(), { type: TEXT, cache: 'no-cache' }));
     app.get('/witnessed', { config }, async (_request, reply) => send(reply, await log.witnessed(), { type: TEXT, cache: 'no-cache' }));
     app.get('/verify.html', { config }, async (_request, reply) => {

@@ -34,7 +34,8 @@ export function signerPlugin({ signer, secret }: SignerPluginOptions): (app: Fas
     });
     app.get(HEAD_PATH, async () => {
       const status = signer.status();
-      return writeHead({ verifierKey: signer.verifierKey, head: signer.head(), refused: status.kind === 'refused' ? status.reason : undefined });
+      const { verifierKey, cosignerKey } = signer;
+      return writeHead({ verifierKey, cosignerKey, head: signer.head(), refused: status.kind === 'refused' ? status.reason : undefined });
     });
     app.post(SIGN_PATH, { bodyLimit: MOST_REQUEST_BYTES }, async ({ body }, reply) => {
       const call = readCall(body);

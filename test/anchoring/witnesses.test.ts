@@ -142,7 +142,10 @@ describe('a log with witnesses', () => {
     expect(JSON.stringify(verifyReceipt(receipt, trusted(`log ${key.text}`)))).toContain('none of the witnesses is one you pinned');
     const third = parseCosignerKey(newSignerKey('c.example', 'cosignature'))?.verifierKey.text;
     const more = `${policy.replace(/group[^]*/, '')}witness c ${third}\ngroup all all a b c\nquorum all\n`;
-    expect(verifyReceipt(receipt, trusted(more))).toMatchObject({ kind: 'refuted', reason: expect.stringContaining('not those the policy demands') });
+    expect(verifyReceipt(receipt, trusted(more))).toMatchObject({
+      kind: 'refuted',
+      reason: expect.stringContaining('not all whom the policy demands'),
+    });
     const [from, to] = [receipt.indexOf('"checkpoint"'), receipt.indexOf('"event"')];
     expect(to - from).toBeGreaterThan(400);
     for (let i = from; i < to; i++) {

@@ -16,6 +16,7 @@ export type Attack = {
     | 'the database'
     | 'the database and the server’s folder'
     | 'everything, the log’s key included'
+    | 'everything but the log’s second key'
     | 'a file'
     | 'the API'
     | 'an account on the chain';
@@ -175,7 +176,7 @@ async function secondHistory(scene: Scene): Promise<{ readonly folder: string; r
 }
 
 /** A receipt of a read of today, under a checkpoint that no witness was asked about. */
-async function readAlone(scene: Scene, folder: string): Promise<string> {
+export async function readAlone(scene: Scene, folder: string, settings: Readonly<Record<string, string>> = {}): Promise<string> {
   return scene.serve(
     folder,
     async (running) => {
@@ -185,7 +186,7 @@ async function readAlone(scene: Scene, folder: string): Promise<string> {
       if (status !== 200) throw new Error(`The receipt was answered with ${status}.`);
       return text;
     },
-    { alone: true },
+    { alone: true, settings },
   );
 }
 

@@ -2,12 +2,13 @@
 import { attacks as onTheServer, falseAlarms } from './attacks.ts';
 import { onChain } from './on-chain.ts';
 import { falseAlarmsAboutStanding, onStanding } from './on-standing.ts';
+import { onSecondKey } from './on-second-key.ts';
 import { quietDay } from './quiet-day.ts';
 import { setScene } from './scene.ts';
 
 const told = (...columns: readonly string[]) => void process.stdout.write(`| ${columns.join(' | ')} |\n`);
 
-const attacks = [...onTheServer, ...onStanding, ...onChain];
+const attacks = [...onTheServer, ...onStanding, ...onSecondKey, ...onChain];
 const scene = await setScene();
 let missed = 0;
 try {

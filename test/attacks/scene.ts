@@ -48,7 +48,11 @@ export type Scene = {
   readonly bea: InForce;
   readonly keys: { readonly ann: Key; readonly bea: Key; readonly hospital: Key };
   /** A server on this folder while `work` asks it; the witness remembers what it had cosigned when the scene was set. `alone`: no witness is asked. */
-  serve<T>(dataDir: string, work: (running: Running) => Promise<T>, options?: { readonly alone: boolean }): Promise<T>;
+  serve<T>(
+    dataDir: string,
+    work: (running: Running) => Promise<T>,
+    options?: { readonly alone: boolean; readonly settings?: Readonly<Record<string, string>> },
+  ): Promise<T>;
   readonly temporary: (name: string) => string;
   stop(): Promise<void>;
 };
@@ -83,8 +87,8 @@ export async function setScene(): Promise<Scene> {
     ...story,
     policy,
     admin: server.bootstrap.admin,
-    async serve(dataDir, work, { alone } = { alone: false }) {
-      if (alone) return serve(dataDir, settings, work);
+    async serve(dataDir, work, { alone, settings: more } = { alone: false }) {
+      if (alone) return serve(dataDir, { ...settings, ...more }, work);
       const memory = join(folder, `witness-${++copies}`);
       cpSync(cosigned, memory, { recursive: true });
       const peer = await startWitness({ name: 'witness.example', logs: [log], folder: memory, cosigner });

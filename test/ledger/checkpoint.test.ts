@@ -1,6 +1,7 @@
 /** Signed notes against Go's note package and the C2SP examples; what is not exactly in form, or not signed by a known key, does not count. */
 import { describe, expect, it } from 'vitest';
-import { checkpointText, openCheckpoint, parseCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
+import { checkpointText, parseCheckpoint } from '../../ledger/checkpoint-text.ts';
+import { openCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
 import { newSignerKey, parseNote, parseSignerKey, parseVerifierKey, verifyNote, type VerifierKey } from '../../ledger/note.ts';
 
 // golang.org/x/mod/sumdb/note, note_test.go and the package's example.

@@ -1,6 +1,7 @@
 /** Cosignatures against the example of c2sp.org/tlog-cosignature, and the rules of c2sp.org/tlog-witness. */
 import { describe, expect, it } from 'vitest';
-import { checkpointText, openCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
+import { checkpointText } from '../../ledger/checkpoint-text.ts';
+import { openCheckpoint, signCheckpoint } from '../../ledger/checkpoint.ts';
 import { newSignerKey, parseCosignerKey, parseNote, parseSignerKey, parseVerifierKey, verifyNote } from '../../ledger/note.ts';
 import { consistencyProof, createTree } from '../../ledger/tree.ts';
 import { judgeCheckpoint, readAddCheckpoint, writeAddCheckpoint } from '../../ledger/witness.ts';

@@ -17,8 +17,15 @@ import { writeRotation } from '../../ledger/rotation.ts';
 import { createTree } from '../../ledger/tree.ts';
 import { detached, disclosureStory, type Party } from '../support/log-fixture.ts';
 import { type Parts, receiptByHand } from '../support/receipt-by-hand.ts';
+import { secondKeys } from './second-key.ts';
 
-export type Vector = { readonly name: string; readonly verdict: 'proven' | 'erased' | 'refuted' | 'unreadable'; readonly file: string };
+export type Vector = {
+  readonly name: string;
+  readonly verdict: 'proven' | 'erased' | 'refuted' | 'unreadable';
+  readonly file: string;
+  /** The keys that the reader pinned, one to a line; absent: none. */
+  readonly trust?: string;
+};
 /** `steps`: what a verifier computes on its way through the first vector. */
 export type Vectors = { readonly steps: object; readonly vectors: readonly Vector[] };
 
@@ -128,6 +135,7 @@ export async function makeVectors(): Promise<Vectors> {
     ...(await passkeys()),
     ...(await standing()),
     ...(await rotations()),
+    ...(await secondKeys({ log: signer.verifierKey.text, seen: SEEN, seedOf, made: (cosigners) => made({ cosigners }) })),
     ...refutedByPieces(plain),
     ...refutedByLog(plain),
     ...unreadableOnes(writeReceipt(plain)),

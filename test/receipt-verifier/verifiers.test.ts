@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parsePolicy } from '../../ledger/policy.ts';
+import { parsePolicy, parseTrust } from '../../ledger/policy.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { prepareWorld } from '../../bench/world.ts';
 import { enrolKey } from '../../server/commands/demo/session.ts';
@@ -21,15 +21,18 @@ function python(args: readonly string[], input = ''): string {
   return execFileSync('python3', ['-B', script, ...args], { input, encoding: 'utf8', maxBuffer: 1e8 });
 }
 
-const inPython = (files: readonly Uint8Array[]): string[] =>
-  python(['--lines'], files.map((file) => `${Buffer.from(file).toString('base64')}\n`).join(''))
+/** `trust`: the keys pinned for each of them. */
+const inPython = (files: readonly Uint8Array[], trust: readonly (string | undefined)[] = []): string[] =>
+  python(['--lines'], files.map((file, i) => `${[Buffer.from(file).toString('base64'), ...(trust[i]?.split('\n') ?? [])].join(' ')}\n`).join(''))
     .trimEnd()
     .split('\n');
 
 /** As `assent verify` reads a file. */
-function inTypeScript(file: Uint8Array): string {
+function inTypeScript(file: Uint8Array, trust?: string): string {
+  const policy = trust === undefined ? undefined : parseTrust(trust);
+  if (typeof policy === 'string') expect.fail(policy);
   try {
-    return verifyReceipt(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(file)).kind;
+    return verifyReceipt(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(file), policy ? { policy } : {}).kind;
   } catch (error) {
     if (error instanceof TypeError) return 'unreadable';
     throw error;
@@ -56,8 +59,11 @@ describe('the vectors', () => {
   });
 
   it('get their verdict from both verifiers', () => {
-    const told = inPython(vectors.map(({ file }) => bytes(file)));
-    const both = vectors.map(({ name, file }, i) => ({ name, typescript: inTypeScript(bytes(file)), python: told[i] }));
+    const told = inPython(
+      vectors.map(({ file }) => bytes(file)),
+      vectors.map(({ trust }) => trust),
+    );
+    const both = vectors.map(({ name, file, trust }, i) => ({ name, typescript: inTypeScript(bytes(file), trust), python: told[i] }));
     expect(both).toEqual(vectors.map(({ name, verdict }) => ({ name, typescript: verdict, python: verdict })));
   });
 

@@ -1,7 +1,7 @@
 """Verifies Assent receipts, proofs of erasure and statements of disclosures. Follows docs/receipt.md; needs nothing but Python 3.8.
 
-verify.py FILE… [--trust VERIFIER-KEY]   one line per file: the verdict, and why
-verify.py --lines                        stdin: one file in base64 per line; stdout: one verdict per line
+verify.py FILE… [--trust VERIFIER-KEY]…  one line per file: the verdict, and why; a checkpoint must be by one of the logs and all of the cosigners among the keys
+verify.py --lines                        stdin: one file in base64 per line, behind it the keys; stdout: one verdict per line
 Exit code: 0 proven, 1 refuted, 2 unreadable, 3 erased; of several files the worst.
 """
 import base64
@@ -122,6 +122,106 @@ def es256_holds(x, y, message, signature):
     w = pow(s, N - 2, N)
     point = p256_add(p256_times(e * w % N, G), p256_times(r * w % N, (x, y, 1)))
     return point is not None and point[0] * pow(point[2], (Q - 2) * 2, Q) % Q % N == r
+
+
+# --- ML-DSA-44 (FIPS 204 §6.3), verification only, with an empty context ---
+
+MQ, D_BITS, TAU, GAMMA1, GAMMA2, BETA, OMEGA, ROWS = 8380417, 13, 39, 2**17, (8380417 - 1) // 88, 78, 80, 4
+ZETAS = [pow(1753, int(format(i, "08b")[::-1], 2), MQ) for i in range(256)]
+
+
+def ntt(polynomial):
+    w, m, length = list(polynomial), 0, 128
+    while length >= 1:
+        for start in range(0, 256, 2 * length):
+            m += 1
+            for j in range(start, start + length):
+                t = ZETAS[m] * w[j + length]
+                w[j], w[j + length] = (w[j] + t) % MQ, (w[j] - t) % MQ
+        length //= 2
+    return w
+
+
+def inverse_ntt(transformed):
+    w, m, length = list(transformed), 256, 1
+    while length < 256:
+        for start in range(0, 256, 2 * length):
+            m -= 1
+            for j in range(start, start + length):
+                a, b = w[j], w[j + length]
+                w[j], w[j + length] = (a + b) % MQ, ZETAS[m] * (b - a) % MQ
+        length *= 2
+    return [each * 8347681 % MQ for each in w]
+
+
+def packed(data, bits):
+    """SimpleBitUnpack."""
+    number = int.from_bytes(data, "little")
+    return [number >> bits * i & (1 << bits) - 1 for i in range(len(data) * 8 // bits)]
+
+
+def uniform(seed):
+    """RejNTTPoly."""
+    stream = hashlib.shake_128(seed).digest(8 * 168)
+    values = (int.from_bytes(stream[i : i + 3], "little") & 0x7FFFFF for i in range(0, len(stream), 3))
+    return [value for value in values if value < MQ][:256]
+
+
+@functools.lru_cache(maxsize=8)
+def matrix(rho):
+    return [[uniform(rho + bytes([column, row])) for column in range(ROWS)] for row in range(ROWS)]
+
+
+def in_ball(seed):
+    stream = hashlib.shake_256(seed).digest(8 + 136 * 8)
+    signs, at, c = int.from_bytes(stream[:8], "little"), 8, [0] * 256
+    for i in range(256 - TAU, 256):
+        while stream[at] > i:
+            at += 1
+        c[i] = c[stream[at]]
+        c[stream[at]] = 1 - 2 * (signs & 1)
+        signs, at = signs >> 1, at + 1
+    return c
+
+
+def hints(data):
+    """HintBitUnpack: for each row the places where a hint stands, or None."""
+    rows, index = [], 0
+    for end in data[OMEGA:]:
+        if not index <= end <= OMEGA:
+            return None
+        places = list(data[index:end])
+        if any(a >= b for a, b in zip(places, places[1:])):
+            return None
+        rows.append(set(places))
+        index = end
+    return rows if not any(data[index:OMEGA]) else None
+
+
+def use_hint(hint, r):
+    r0 = r % (2 * GAMMA2)
+    r0 = r0 - 2 * GAMMA2 if r0 > GAMMA2 else r0
+    r1, r0 = (0, r0 - 1) if r - r0 == MQ - 1 else ((r - r0) // (2 * GAMMA2), r0)
+    return (r1 + (1 if r0 > 0 else -1)) % 44 if hint else r1
+
+
+@functools.lru_cache(maxsize=256)
+def mldsa44_holds(key, message, signature):
+    if len(key) != 1312 or len(signature) != 2420:
+        return False
+    challenge, hint = signature[:32], hints(signature[2336:])
+    z = [[GAMMA1 - each for each in packed(signature[32 + 576 * i : 608 + 576 * i], 18)] for i in range(ROWS)]
+    if hint is None or any(abs(each) >= GAMMA1 - BETA for row in z for each in row):
+        return False
+    mu = hashlib.shake_256(hashlib.shake_256(key).digest(64) + b"\0\0" + message).digest(64)
+    c, z = ntt(in_ball(challenge)), [ntt(row) for row in z]
+    commitment = b""
+    for i, row in enumerate(matrix(key[:32])):
+        t1 = ntt([each << D_BITS for each in packed(key[32 + 320 * i : 352 + 320 * i], 10)])
+        w = inverse_ntt([(sum(a[n] * b[n] for a, b in zip(row, z)) - c[n] * t1[n]) % MQ for n in range(256)])
+        w1 = sum(use_hint(n in hint[i], each) << 6 * n for n, each in enumerate(w))
+        commitment += w1.to_bytes(192, "little")
+    return hashlib.shake_256(mu + commitment).digest(32) == challenge
 
 
 # --- JSON: read strictly, written as §2 says, and canonically (RFC 8785) ---
@@ -366,15 +466,38 @@ def digest_of(text):
 SPACE = "\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 KEY = re.compile(f"([^+{SPACE}]+)[+]([0-9a-f]{{8}})[+]([A-Za-z0-9+/=]+)")
 SIGNATURE = re.compile(f"\u2014 ([^+{SPACE}]+) ([^{SPACE}]+)")
-NOTE, COSIGNATURE = 1, 4
+NOTE, COSIGNATURE, ML_DSA_44 = 1, 4, 6
+KEY_BYTES = {NOTE: 32, COSIGNATURE: 32, ML_DSA_44: 1312}
+LOGS, COSIGNERS = (NOTE,), (COSIGNATURE, ML_DSA_44)
 
 
-def verifier_key(text, use):
+def verifier_key(text, types):
     match = KEY.fullmatch(text)
     data = base64_bytes(match[3]) if match else None
-    good = data is not None and len(data) == 33 and data[0] == use
+    good = data and data[0] in types and len(data) == 1 + KEY_BYTES[data[0]]
     require(good and sha256(match[1].encode() + b"\n" + data)[:4].hex() == match[2], "A verifier key is none.")
-    return {"name": match[1], "id": data and bytes.fromhex(match[2]), "key": data[1:], "use": use}
+    return {"name": match[1], "id": bytes.fromhex(match[2]), "key": data[1:], "type": data[0]}
+
+
+def opaque(text):
+    data = text.encode()
+    require(1 <= len(data) <= 255, "A name is too long to be signed.")
+    return bytes([len(data)]) + data
+
+
+def holds(key, text, signature):
+    """Whether a signature line's bytes are a signature with this key over the text of a checkpoint."""
+    message = text.encode()
+    if key["type"] == NOTE:
+        return ed25519_holds(key["key"], message, signature)
+    time, bare = int.from_bytes(signature[:8], "big"), signature[8:]
+    if len(signature) < 8 or time >= 2**53:
+        return False
+    if key["type"] == COSIGNATURE:
+        return ed25519_holds(key["key"], b"cosignature/v1\ntime %d\n" % time + message, bare)
+    origin, size, root = text.split("\n")[:3]
+    head = b"subtree/v1\n\0" + opaque(key["name"]) + signature[:8] + opaque(origin)
+    return mldsa44_holds(key["key"], head + bytes(8) + int(size).to_bytes(8, "big") + base64_bytes(root), bare)
 
 
 def parse_note(note):
@@ -396,7 +519,7 @@ def read_rotation(piece):
     text, signatures = parse_note(note)
     lines = text.split("\n")
     require(len(lines) == 6 and lines[0] == "assent-key-rotation-1" and lines[5] == "", "A replacement of the log's key is malformed.")
-    old, new, root = verifier_key(lines[1], NOTE), verifier_key(lines[2], NOTE), base64_bytes(lines[4])
+    old, new, root = verifier_key(lines[1], LOGS), verifier_key(lines[2], LOGS), base64_bytes(lines[4])
     require(old["name"] == new["name"] and old["id"] != new["id"], "A replacement is not of one log's key.")
     require(re.fullmatch("0|[1-9][0-9]*", lines[3]) is not None and float(lines[3]) < 2**53, "The size is none.")
     require(root is not None and len(root) == 32, "The root is none.")
@@ -418,11 +541,14 @@ def succession(file):
 
 
 def open_log(file, trusted):
-    key = verifier_key(file["log"], NOTE)
+    key = verifier_key(file["log"], LOGS)
     rotations = succession(file)
     known = [rotation["from"] for rotation in rotations] + [file["log"]]
+    witnesses = file.get("witnesses", [])
+    demanded = [each for each in trusted if verifier_key(each, LOGS + COSIGNERS)["type"] in COSIGNERS]
     require(not trusted or any(each in trusted for each in known), "The log is none of those trusted.")
-    keys = [key] + [verifier_key(text, COSIGNATURE) for text in file.get("witnesses", [])]
+    require(all(each in witnesses for each in demanded), "Those who cosigned are not all that are demanded.")
+    keys = [key] + [verifier_key(text, COSIGNERS) for text in witnesses]
     text, signatures = parse_note(file["checkpoint"])
     lines = text.split("\n")
     require(len(lines) == 4 and lines[3] == "" and lines[0] == key["name"], "The checkpoint is malformed, or of another log.")
@@ -433,12 +559,7 @@ def open_log(file, trusted):
     for name, key_id, signature in signatures:
         by = next((i for i, known in enumerate(keys) if (known["name"], known["id"]) == (name, key_id)), None)
         require(by is not None and by not in signed, "The checkpoint carries a signature of an unknown key, or one twice.")
-        message, bare = text.encode(), signature
-        if keys[by]["use"] == COSIGNATURE:
-            time, bare = int.from_bytes(signature[:8], "big"), signature[8:]
-            require(len(signature) == 72 and time < 2**53, "A cosignature is malformed.")
-            message = b"cosignature/v1\ntime %d\n" % time + message
-        require(ed25519_holds(keys[by]["key"], message, bare), "The checkpoint is forged.")
+        require(holds(keys[by], text, signature), "The checkpoint is forged.")
         signed.add(by)
     require(len(signed) == len(keys), "Who is named did not sign the checkpoint.")
     return size, root, [rotation["entry"] for rotation in rotations]
@@ -836,9 +957,10 @@ def verify(data, trusted=()):
 def main(args):
     if args == ["--lines"]:
         for line in sys.stdin:
-            print(verify(base64.b64decode(line))[0])
+            file, *trusted = line.rstrip("\n").split(" ")
+            print(verify(base64.b64decode(file), trusted)[0])
         return 0
-    trusted = args[args.index("--trust") + 1 :][:1] if "--trust" in args else []
+    trusted = [key for flag, key in zip(args, args[1:]) if flag == "--trust"]
     files = [each for each in args if each != "--trust" and each not in trusted]
     worst, codes = "proven", ["refuted", "unreadable", "erased", "proven"]
     for name in files:

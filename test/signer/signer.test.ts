@@ -155,11 +155,14 @@ describe('a signer of its own', () => {
 describe('killed with kill -9, whenever', () => {
   it('never signs two histories, and remembers whatever it had answered', async () => {
     const folder = newFolder();
-    let size = 1;
+    // From the fourth entry on a fork is one.
+    let size = 10;
     for (let round = 0; round < 4; round++) {
       const process = await launch(folder);
       const { signer } = await asking(process);
-      expect(signer.head()?.size ?? 0).toBeGreaterThanOrEqual(round === 0 ? 0 : size);
+      if (round > 0) expect(signer.head()?.size).toBeGreaterThanOrEqual(size);
+      // Something was answered before it is killed the first time, however busy the machine is.
+      if (round === 0) await signer.sign(await honest.request(size));
       let answered = signer.head()?.size ?? 0;
       const killing = new Promise<void>((resolve) => setTimeout(() => resolve(void process.end('SIGKILL')), 5 + round * 12));
       for (let next = answered + 1; next <= 600; next++) {

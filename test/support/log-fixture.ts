@@ -34,6 +34,7 @@ export type LogFixture = {
 export const noChain: ChainConfig & Omit<TimeStampConfig & AlarmConfig & SignerConfig, 'DATA_DIR'> & Pick<Config, 'ANCHOR_MAX_AGE_HOURS'> = {
   SIGNER: '',
   SIGNER_SECRET_PATH: '',
+  LOG_MLDSA: 'off',
   ALARM_WEBHOOK: '',
   ALARM_SECRET_PATH: '',
   TSA_URL: '',

@@ -1,5 +1,6 @@
 /** Receipts as a server would make them, over a log that holds nothing but one story: for whoever wants them changed, or always the same. */
-import { checkpointText, signCheckpoint } from '../../ledger/checkpoint.ts';
+import { checkpointText } from '../../ledger/checkpoint-text.ts';
+import { signCheckpoint } from '../../ledger/checkpoint.ts';
 import { commitmentOf, type EntryKind, type LogEntry, type PrivateEntry } from '../../ledger/entry.ts';
 import { leafHash, sha256 } from '../../ledger/hash.ts';
 import { createMap } from '../../ledger/map.ts';

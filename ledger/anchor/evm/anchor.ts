@@ -4,7 +4,7 @@
  * Invariants: every step is made from what is kept and what the chain says, so the process may die between any two; nothing counts that not
  * all nodes say; of a backlog only the newest checkpoint is anchored, as the log’s consistency proofs cover the others.
  */
-import { parseCheckpoint } from '../../checkpoint.ts';
+import { parseCheckpoint } from '../../checkpoint-text.ts';
 import { parseNote } from '../../note.ts';
 import type { Anchor, Anchored } from '../port.ts';
 import { type Anchoring, anchorCall, type Head, headCall, isAnchored, readHead } from './contract.ts';

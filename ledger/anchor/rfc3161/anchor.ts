@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Certificate } from 'pkijs';
 import { boundedBytes } from '../../answer.ts';
-import { parseCheckpoint } from '../../checkpoint.ts';
+import { parseCheckpoint } from '../../checkpoint-text.ts';
 import { parseNote } from '../../note.ts';
 import type { Anchor, Anchored } from '../port.ts';
 import { NONCE_BYTES, timeStampRequest, verifyTimeStamp } from './time-stamp.ts';
