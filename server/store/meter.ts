@@ -3,12 +3,12 @@
  * Invariant: a walk that asks before every row does no more work than it was given.
  */
 
-/** Told of the work done so far; ends the walk by throwing. */
-export type Pace = (walked: number) => void;
+/** Told of the work done so far, in rows of which all keys are read, and of the rows; ends the walk by throwing. */
+export type Pace = (effort: number, walked: number) => void;
 
 export type Meter = {
-  /** False: the budget is used up. */
-  charge(rows: number): boolean;
+  /** False: the budget is used up. `effort`: in rows of which all keys are read. */
+  charge(rows: number, effort?: number): boolean;
   /** Work that no budget limits. */
   allow(rows: number): void;
   /** So many rows will have to be looked at: who may not look at so many leaves off at once. */
@@ -21,21 +21,23 @@ export type Meter = {
 /** Rows to walk before a query is refused: some hundred milliseconds. */
 export const DEFAULT_BUDGET = 50_000;
 
-export function createMeter(budget = DEFAULT_BUDGET, pace?: Pace, before = 0): Meter {
+export function createMeter(budget = DEFAULT_BUDGET, pace?: Pace, before = { spent: 0, walked: 0 }): Meter {
   let walked = 0;
-  let allowed = 0;
+  let { spent } = before;
+  const tell = (more = 0): void => pace?.(spent + more, before.walked + walked);
   return {
-    charge: (rows) => {
+    charge: (rows, effort = rows) => {
       walked += rows;
-      pace?.(before + allowed + walked);
+      spent += effort;
+      tell();
       return walked <= budget;
     },
     allow: (rows) => {
-      allowed += rows;
-      pace?.(before + allowed + walked);
+      spent += rows;
+      tell();
     },
-    expect: (rows) => pace?.(before + allowed + walked + rows),
+    expect: tell,
     walked: () => walked,
-    another: (next) => createMeter(next, pace, before + allowed + walked),
+    another: (next) => createMeter(next, pace, { spent, walked: before.walked + walked }),
   };
 }

@@ -32,10 +32,8 @@ function made(expression: Expression): Check {
       return () => false;
     case 'id':
       return (id) => expression.ids.has(id);
-    case 'any': {
-      const { keys } = expression;
-      return someLine(sharedBeginning([...keys]), (key) => keys.has(key));
-    }
+    case 'any':
+      return someOf(expression.keys);
     case 'every': {
       const other = someLine(expression.prefix, (key) => key.startsWith(expression.prefix) && !expression.keys.has(key));
       return (id, packed) => !other(id, packed);
@@ -62,6 +60,15 @@ function made(expression: Expression): Check {
     }
   }
 }
+
+/** Each with what they share: names of patients and a mark of its own have nothing in common, and every line would have to be looked at. */
+function someOf(keys: ReadonlySet<string>): Check {
+  const alike = [...Map.groupBy(keys, ([first]) => first).values()];
+  const checks = (alike.length <= MOST_APART ? alike : [[...keys]]).map((some) => someLine(sharedBeginning(some), (key) => keys.has(key)));
+  return (id, packed) => checks.some((check) => check(id, packed));
+}
+
+const MOST_APART = 3;
 
 function someLine(beginning: string, accept: (key: string) => boolean): Check {
   const lineFrom = startsRarely(beginning) ? rareLine : followingLine;

@@ -76,9 +76,10 @@ export function createPartTraces(thread: string, { explain, budget, parts }: Sev
       const note = kept.trace.pace(undefined);
       return {
         ...meter,
-        charge(rows) {
-          note((kept.walked += rows));
-          return meter.charge(rows);
+        charge(rows, effort) {
+          kept.walked += rows;
+          note(kept.walked, kept.walked);
+          return meter.charge(rows, effort);
         },
       };
     },

@@ -40,9 +40,9 @@ export function createTrace(thread: string, budget = DEFAULT_BUDGET): Trace {
       const began = performance.now();
       return () => void (spent[step] += performance.now() - began);
     },
-    pace: (pace) => (rows) => {
-      if (Number.isFinite(rows)) walked = rows;
-      pace?.(rows);
+    pace: (pace) => (effort, rows) => {
+      walked = rows;
+      pace?.(effort, rows);
     },
     done() {
       const walk = performance.now() - started - spent.plan - spent.load;

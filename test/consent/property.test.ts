@@ -9,6 +9,8 @@ import { facetsOf } from '../../server/consent/facets.ts';
 import type { ImplicitPolicy } from '../../server/consent/model.ts';
 import type { ResourceValue } from '../../server/fhir/resource.ts';
 import { holds } from '../../server/search/expression.ts';
+import { decidingPart, judgeOf } from '../../server/store/deciding-keys.ts';
+import { packKeys } from '../../server/store/packed-keys.ts';
 import { type Json, mayRead } from '../support/reference-consent.ts';
 import { by, callerFor, consentBy, data, labelled, ofClass, purpose } from '../support/consents.ts';
 
@@ -189,7 +191,7 @@ const known = [{ resourceType: 'Medication', id: 'known', code: concept('A') }];
 
 type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
 
-type Answer = { readonly mine: boolean; readonly every: boolean; readonly validUntil: number };
+type Answer = { readonly mine: boolean; readonly every: boolean; readonly validUntil: number; readonly judged: boolean | undefined };
 
 /** By the server's room: as the views ask it, with only the Consents that speak to the caller, and with all of them. */
 function byFacets({ resource: about, consents, directory: around, implicit: otherwise, now, frozen, visible, ...who }: World, as?: Reading): Answer {
@@ -209,10 +211,11 @@ function byFacets({ resource: about, consents, directory: around, implicit: othe
   };
   const answer = (policies: typeof every) => {
     const { where, validUntil } = scopeFor({ ...asked, policies });
-    return { permitted: holds(where, String(about['id'] ?? 'x'), keys), validUntil };
+    const permitted = holds(where, String(about['id'] ?? 'x'), keys);
+    return { permitted, validUntil, judged: judgeOf(where)(decidingPart(packKeys(keys))) };
   };
   const mine = answer(every.filter(({ root }) => everSpeaksTo(root, { caller, closure })));
-  return { mine: mine.permitted, every: answer(every).permitted, validUntil: mine.validUntil };
+  return { mine: mine.permitted, every: answer(every).permitted, validUntil: mine.validUntil, judged: mine.judged };
 }
 
 /** Worlds about patient p1 in which Consents speak of single resources and of little else. */
@@ -256,6 +259,20 @@ describe('the decision', () => {
     // Worlds in which everything is denied would agree with anything.
     expect(answers.permit).toBeGreaterThan(400);
     expect(answers.deny).toBeGreaterThan(500);
+  });
+
+  test('follows from the keys that decide, wherever these settle it', { timeout: 60_000 }, () => {
+    const settled = { permit: 0, deny: 0, open: 0 };
+    fc.assert(
+      fc.property(fc.oneof(world, singled), (any) => {
+        const { mine, judged } = byFacets(any);
+        if (judged === undefined) settled.open += 1;
+        else settled[judged ? 'permit' : 'deny'] += 1;
+        expect(judged ?? mine).toBe(mine);
+      }),
+      { seed: 20_261_127, numRuns: 1500 },
+    );
+    expect(Math.min(settled.permit, settled.deny, settled.open)).toBeGreaterThan(100);
   });
 
   test('is that of the rules where Consents name single resources', () => {

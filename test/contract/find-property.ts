@@ -5,13 +5,13 @@ import { and, type Bounds, compareKeys, encodeInstant, type Expression, holds, n
 import type { Order, Position, Query, SortKey, StoredResource } from '../../server/store/port.ts';
 import { freshType, type OpenSubject, query, resource, type Subject, store } from './subject.ts';
 
-const WORDS = ['a', 'ab', 'abc', 'b', 'b\n', 'b\\n', 'c\u0001x', 'c\u0001y', 'é', '\uFFFD', '\u{1F600}', '~a', '~b', '@p/1', '@p/2'];
+const WORDS = ['a', 'ab', 'abc', 'b', 'b\n', 'b\\n', 'c\u0001x', 'c\u0001y', 'é', '\uFFFD', '\u{1F600}', '~a', '~rank/1', '@patient/1', '@patient/2'];
 const instant = fc.integer({ min: -3, max: 3 }).map((n) => n * 86_400_000);
 const period = fc
   .tuple(fc.constantFrom('d', '~d'), instant, instant)
   .map(([of, a, b]) => of + encodeInstant(Math.min(a, b)) + encodeInstant(Math.max(a, b)));
 const key = fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...WORDS) }, period);
-const prefix = fc.constantFrom('a', 'ab', 'b', 'c\u0001', 'd', '~', '@p/', 'zz', '\u{1F600}');
+const prefix = fc.constantFrom('a', 'ab', 'b', 'c\u0001', 'd', '~', '~rank/', '@patient/', 'zz', '\u{1F600}');
 const words = fc.subarray(WORDS);
 const content = fc.record({
   instant,
@@ -81,7 +81,7 @@ export function findPropertyContract(open: OpenSubject): void {
           expect(pages.map(({ id }) => id)).toEqual(expected.map(({ id }) => id));
           const back = await readPages(query(type, { where, order, limit, reversed: true }));
           expect(back.map(({ id }) => id)).toEqual(expected.map(({ id }) => id).reverse());
-          const counting = i % 2 === 0 ? {} : { naming: '@p/' };
+          const counting = i % 2 === 0 ? {} : { naming: '@patient/' };
           await walksBack(query(type, { where, order, limit, total: counting }), expected);
           const counted = await subject.engine.resources.count({ type, where, scope: 'internal', ...counting });
           expect(counted).toMatchObject({ kind: 'count', total: expected.length });
@@ -159,7 +159,9 @@ export function findPropertyContract(open: OpenSubject): void {
 
 /** Whom they name. */
 function about(rows: readonly StoredResource[]): string[] {
-  return [...new Set(rows.flatMap(({ keys }) => keys.filter((key) => key.startsWith('@p/')).map((key) => key.slice(3))))].sort();
+  return [
+    ...new Set(rows.flatMap(({ keys }) => keys.filter((key) => key.startsWith('@patient/')).map((key) => key.slice('@patient/'.length)))),
+  ].sort();
 }
 
 function compare(a: StoredResource, b: StoredResource, order: Order): number {

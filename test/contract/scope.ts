@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { all, and, any, none, not } from '../../server/search/expression.ts';
+import { all, and, any, encodeInstant, type Expression, holds, none, not, or } from '../../server/search/expression.ts';
 import { freshType, idsFound, type OpenSubject, query, resource, type Subject, store, writes } from './subject.ts';
 
 export function scopeContract(open: OpenSubject): void {
@@ -42,6 +42,59 @@ export function scopeContract(open: OpenSubject): void {
     };
     expect([await permitted(1), await permitted(50)]).toEqual([3, 150]);
     expect(await permitted(333)).toBeGreaterThan(333 * 2);
+  });
+
+  test('what decides is counted by as it is now: written anew, deleted, written again, reindexed, erased', async () => {
+    const type = freshType();
+    const [shown, hidden] = [
+      ['code', '@patient/1', '~rank/2'],
+      ['code', '@patient/1', '~rank/4'],
+    ];
+    const count = async () => {
+      const scope = { epoch: await epoch(), where: and([any(['@patient/1', '@patient/2']), any(['~rank/2'])]) };
+      return subject.engine.resources.count({ type, where: any(['code']), scope, naming: '@patient/' });
+    };
+    const counts = async (total: number) => expect(await count()).toEqual({ kind: 'count', total, named: total === 0 ? [] : ['1'] });
+    await store(subject, resource(type, 'a', { keys: shown }), resource(type, 'b', { keys: hidden }));
+    await counts(1);
+    await store(subject, resource(type, 'b', { keys: shown }));
+    await counts(2);
+    await store(subject, resource(type, 'a', { keys: shown, deleted: true, body: '' }));
+    await counts(1);
+    await store(subject, resource(type, 'a', { keys: shown }));
+    await counts(2);
+    await subject.engine.resources.reindex({ type }, ({ instant }) => ({ keys: hidden, instant }));
+    await counts(0);
+    await subject.engine.resources.reindex({ type }, ({ instant }) => ({ keys: shown, instant: instant + 1 }));
+    await counts(2);
+    await subject.engine.resources.commit(writes([], { erase: [{ type, id: 'a' }] }));
+    await counts(1);
+  });
+
+  test('where the keys that decide settle it for some and others differ by a code, a date or their id, all are counted', async () => {
+    const type = freshType();
+    const rows = Array.from({ length: 60 }, (_, i) =>
+      resource(type, `r${i}`, {
+        keys: ['code', `@patient/${i % 3}`, `~rank/${i % 2}`, `~any/${i % 5}`, '~when/' + encodeInstant(i) + encodeInstant(i)],
+      }),
+    );
+    await store(subject, ...rows);
+    const perhaps: Expression[] = [
+      any(['~any/3']),
+      { kind: 'interval', prefix: '~when/', low: { to: encodeInstant(20) } },
+      { kind: 'id', ids: new Set(['r1', 'r4', 'r7']) },
+      and([any(['~rank/1']), not(any(['~any/1', '~any/3']))]),
+    ];
+    for (const residual of perhaps) {
+      const where = and([any(['@patient/0', '@patient/1']), or([not(any(['@patient/1'])), residual])]);
+      const expected = rows.filter(({ id, keys }) => holds(where, id, keys));
+      expect(expected.length).toBeGreaterThan(20);
+      const scope = { epoch: await epoch(), where };
+      const counted = await subject.engine.resources.count({ type, where: any(['code']), scope, naming: '@patient/' });
+      expect(counted).toEqual({ kind: 'count', total: expected.length, named: expect.arrayContaining(['0', '1']) });
+      const page = await subject.engine.resources.find(query(type, { where: any(['code']), scope, limit: 5, total: {} }));
+      expect(page).toMatchObject({ kind: 'rows', total: { count: expected.length, exact: true } });
+    }
   });
 
   test('an id look-up outside the scope finds nothing, deleted or not', async () => {

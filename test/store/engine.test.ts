@@ -119,6 +119,7 @@ describe('migrations', () => {
       expect(await migrate(config())).toBe(0);
       expect(printed.mock.calls.map(([line]) => line)).toEqual([
         'migrated 0001-first-schema\n',
+        'migrated 0002-deciding-keys\n',
         `The database in ${dataDir} is now at this version.\n`,
         `The database in ${dataDir} is already at this version.\n`,
       ]);

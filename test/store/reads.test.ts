@@ -86,6 +86,18 @@ test('a count of what has to be looked at row by row is handed on', async () => 
   close();
 });
 
+test('a count of rows of which the few keys that decide are read is handed on later', async () => {
+  const { reads, handedOn, close } = watched();
+  const scope = { epoch: await engine.resources.epoch(), where: not(any(['~rank/4'])) };
+  expect(await reads.count({ type: TYPE, where: any(['common']), scope })).toEqual({ kind: 'count', total: ROWS });
+  expect(handedOn).toEqual([]);
+  await store({ engine }, ...Array.from({ length: SHORT * 4 + 1 }, (_, i) => resource('Many', `r${i}`, { keys: ['common'] })));
+  const asked = { type: 'Many', where: any(['common']), scope, explain: true };
+  expect(await reads.count(asked)).toMatchObject({ kind: 'count', total: SHORT * 4 + 1, trace: { walked: SHORT * 4 + 1 } });
+  expect(handedOn).toHaveLength(1);
+  close();
+});
+
 /** Whether a read is answered before the event loop can turn: what another thread says comes with a turn, however soon it is said. */
 async function isAnsweredAtOnce(read: Promise<unknown>): Promise<boolean> {
   let answered = false;

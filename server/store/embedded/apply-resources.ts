@@ -1,4 +1,5 @@
 /** Writes one version: the row, what it supersedes, and the difference between the old and new index entries. Inside the writer's transaction. */
+import { decidingPart } from '../deciding-keys.ts';
 import { isIndexed } from '../driver.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import { type Database, one } from './database.ts';
@@ -70,7 +71,8 @@ export function rewriteKeys(database: Database, type: string, rows: readonly Rei
   return written;
 }
 
-function index({ statement }: Database, { type, id, rid }: Indexed, { before, after }: { before: Content; after: Content }): void {
+function index(database: Database, { type, id, rid }: Indexed, { before, after }: { before: Content; after: Content }): void {
+  const { statement } = database;
   const old = entriesOf(before);
   const fresh = entriesOf(after);
   const moved = before.sort !== after.sort;
@@ -82,6 +84,15 @@ function index({ statement }: Database, { type, id, rid }: Indexed, { before, af
     const some = added.slice(at, at + MOST_TOGETHER);
     statement(INSERTS[some.length] as string).run(type, after.sort, id, rid, ...some);
   }
+  keepDeciding(database, rid, { before, after });
+}
+
+/** Of live resources alone, as in the index. */
+function keepDeciding({ statement }: Database, rid: number, { before, after }: { before: Content; after: Content }): void {
+  const [old, fresh] = [before, after].map(({ deleted, keys }) => (deleted === 1 ? undefined : decidingPart(keys)));
+  if (fresh === old) return;
+  if (fresh === undefined) statement('DELETE FROM deciding WHERE rid = ?').run(rid);
+  else statement('INSERT OR REPLACE INTO deciding VALUES (?, ?)').run(rid, fresh);
 }
 
 const MOST_TOGETHER = 16;

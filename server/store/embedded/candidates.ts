@@ -1,11 +1,12 @@
 /** The entries a query has to look at, through the driver that the shared rule picks, and how each is checked. */
 import { and, type Expression, holds } from '../../search/expression.ts';
 import { type Choice, type Driver, isIndexed, mergeableKeys, MOST_COLLECTED, pickDriver } from '../driver.ts';
+import { isDeciding, judgeOf, mayBeJudged } from '../deciding-keys.ts';
 import { holdsPacked } from '../packed-check.ts';
 import type { Counting, Query, ScopeOrInternal } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import { type Database, one } from './database.ts';
-import { newestOf } from './rows.ts';
+import { newestOf, packedKeys } from './rows.ts';
 import { type Charge, compareEntries, type Entry, merge, OVER_BUDGET, type Place, type Reading, walkKey, walkRange, walkType } from './walk.ts';
 
 /** Index entries that SQLite counts in the time of one row that is looked at. */
@@ -14,6 +15,9 @@ export const COUNTED_AS_ONE = 100;
 /** Reads what `accept` needs, and no more. */
 export type Check = Reading & { readonly accept: (entry: Entry) => boolean };
 
+/** What a row costs of which only the keys that decide are read, or none: one of which all are is 1. */
+export const EFFORT_OF_FEW = 1 / 4;
+
 /** Seeking more keys than this for one entry costs more than reading the resource's own. */
 const MOST_SOUGHT = 4;
 
@@ -21,17 +25,27 @@ export function wholeOf(where: Expression, scope: ScopeOrInternal): Expression {
   return scope === 'internal' ? where : and([where, scope.where]);
 }
 
-/** Criteria of a few indexed keys are sought in the index; what then remains is checked against the packed keys. */
-export function checkOf(rest: Expression, trace?: Trace): Check {
+/**
+ * Criteria of a few indexed keys are sought in the index; what then remains is checked against the keys that decide, and where these do not settle it
+ * against all of them. `needs`: what is read in any case.
+ */
+export function checkOf(database: Database, rest: Expression, needs: Reading['keys'] = 'none'): Check {
   const parts = rest.kind === 'and' ? rest.of : [rest];
   const sought = parts.filter(isSought);
   const having = sought.map((part) => [...part.keys]);
   const remaining = and(parts.filter((part) => !isSought(part)));
-  const accept = ({ id, keys, row }: Entry): boolean => {
-    if (row) return holds(rest, id, row.keys);
-    return keys !== null && (remaining.kind === 'all' || holdsPacked(remaining, id, keys));
-  };
-  return { having, keys: remaining.kind !== 'all', accept: trace ? noting(accept, trace) : accept };
+  const keys = needs === 'all' || !mayBeJudged(remaining) ? 'all' : remaining.kind === 'all' ? needs : 'deciding';
+  const remains = remainsOf(database, remaining, keys);
+  const accept = (entry: Entry): boolean => (entry.row ? holds(rest, entry.id, entry.row.keys) : remains(entry));
+  const { trace } = database;
+  return { having, keys, accept: trace ? noting(accept, trace) : accept };
+}
+
+function remainsOf(database: Database, remaining: Expression, read: Reading['keys']): Check['accept'] {
+  if (remaining.kind === 'all') return ({ keys }) => keys !== null;
+  if (read === 'all') return ({ id, keys }) => keys !== null && holdsPacked(remaining, id, keys);
+  const judge = judgeOf(remaining);
+  return ({ id, rid, keys }) => keys !== null && (judge(keys) ?? holdsPacked(remaining, id, packedKeys(database, rid)));
 }
 
 export function noting(accept: Check['accept'], trace: Trace): Check['accept'] {
@@ -82,7 +96,7 @@ export function inOrder(database: Database, query: Query, { after, charge }: { a
   const backward = (query.order.by === 'instant' && query.order.direction === 'oldest-first') !== (query.reversed ?? false);
   const compare = backward ? (a: Place, b: Place) => compareEntries(b, a) : compareEntries;
   if (choice) {
-    const check = readingFor(query.total, checkOf(choice.rest, database.trace));
+    const check = checkOf(database, choice.rest, readFor(query.total));
     const { accept } = check;
     const through = { choice, all: true };
     const [first, ...others] = mergeableKeys(choice)?.map((key) => walkKey(database, key, { type, backward, after, ...check })) ?? [];
@@ -94,7 +108,7 @@ export function inOrder(database: Database, query: Query, { after, charge }: { a
       return { entries: sorted(found, { after, charge, compare }), accept, charged: true, ...through };
     }
   }
-  const check = readingFor(query.total, checkOf(whole, database.trace));
+  const check = checkOf(database, whole, readFor(query.total));
   database.trace?.chose(undefined);
   database.trace?.way('all of the type walked in order');
   const entries = walkType(database, { type, backward, after, ...check });
@@ -102,8 +116,9 @@ export function inOrder(database: Database, query: Query, { after, charge }: { a
 }
 
 /** Names are in the keys. */
-export function readingFor<Of extends Reading>(counting: Counting | undefined, reading: Of): Of {
-  return counting?.naming === undefined ? reading : { ...reading, keys: true };
+export function readFor(counting: Counting | undefined): Reading['keys'] {
+  const { naming } = counting ?? {};
+  return naming === undefined ? 'none' : isDeciding(naming) ? 'deciding' : 'all';
 }
 
 type Sorting = { readonly after: Place | undefined; readonly charge: Charge; readonly compare: (a: Place, b: Place) => number };

@@ -8,7 +8,19 @@ import { type Choice, type Driver, headsOf, isIndexed } from '../driver.ts';
 import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import { createTally, isMore } from '../tally.ts';
-import { checkOf, collect, COUNTED_AS_ONE, inOrder, type Ordered, pick, readingFor, sizeOf, type Through, wholeOf } from './candidates.ts';
+import {
+  checkOf,
+  collect,
+  COUNTED_AS_ONE,
+  EFFORT_OF_FEW,
+  inOrder,
+  type Ordered,
+  pick,
+  readFor,
+  sizeOf,
+  type Through,
+  wholeOf,
+} from './candidates.ts';
 import { type Database, one } from './database.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
 import { keysAt, resourceAt } from './rows.ts';
@@ -71,24 +83,24 @@ function totalApart(database: Database, { type, where, scope, total }: Query, me
 }
 
 /** So many entries are worth looking at before a walk to see whether it is long. */
-const LOOKED_AHEAD = 2_000;
+const LOOKED_AHEAD = 5_000;
 
 /**
  * Before a walk is gone on with to its end: what turns out long is begun again elsewhere. A choice that was the only one has not been measured: it has
  * at least as many rows as its longest key; several may have the same.
  */
-function expect(database: Database, meter: Meter, { type, choice, counting }: Expected): void {
+function expect(database: Database, meter: Meter, { type, choice, counting, effort = 1 }: Expected): void {
   if (!choice) return;
   const { most = Number.POSITIVE_INFINITY } = counting;
   const least = choice.size > 0 ? choice.size : Math.max(0, ...keysOf(choice).map((key) => sizeOf(database, type, key, LOOKED_AHEAD)));
-  meter.expect(Math.min(least, most));
+  meter.expect(Math.min(least, most) * effort);
 }
 
 function keysOf({ drivers }: Choice): readonly Driver[] {
   return drivers.flatMap((driver): Driver[] => (driver.kind === 'keys' ? driver.keys.map((key) => ({ kind: 'keys', keys: [key] })) : []));
 }
 
-type Expected = { readonly type: string; readonly choice: Choice | undefined; readonly counting: Counting };
+type Expected = { readonly type: string; readonly choice: Choice | undefined; readonly counting: Counting; readonly effort?: number };
 
 function overBudget(database: Database, { type, where, scope }: CountQuery, meter: Meter): OverBudget {
   return { kind: 'budget', walked: meter.walked(), by: headsOf(pick(database, type, wholeOf(where, scope))) };
@@ -107,11 +119,12 @@ export function count(database: Database, query: CountQuery, meter: Meter, cap =
   database.trace?.way(indexed ? 'counted in the index alone' : 'all matches counted');
   if (indexed) return { kind: 'count', total: indexed(cap, meter) };
   const choice = pick(database, type, whole);
-  expect(database, meter, { type, choice, counting: { most: Math.min(cap, query.most ?? cap) } });
-  const check = readingFor(query, checkOf(choice ? choice.rest : whole, database.trace));
+  const check = checkOf(database, choice ? choice.rest : whole, readFor(query));
+  const effort = check.keys === 'all' ? 1 : EFFORT_OF_FEW;
+  expect(database, meter, { type, choice, counting: { most: Math.min(cap, query.most ?? cap) }, effort });
   const everything = { type, backward: false, after: undefined, ...check };
   for (const entry of choice ? collect(database, type, choice, { ...check, deleted: false }) : walkType(database, everything)) {
-    if (!meter.charge(1)) return { ...overBudget(database, query, meter), ...tally.counted() };
+    if (!meter.charge(1, effort)) return { ...overBudget(database, query, meter), ...tally.counted() };
     if (!check.accept(entry)) continue;
     tally.add(entry.row?.keys ?? entry.keys);
     if (tally.count() >= cap) break;

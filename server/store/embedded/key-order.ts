@@ -12,7 +12,8 @@ import { holdsPacked } from '../packed-check.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, SortKey } from '../port.ts';
 import { checkOf, collect, noting, pick, sizeOf, type Through, wholeOf } from './candidates.ts';
-import { type Database, one } from './database.ts';
+import type { Database } from './database.ts';
+import { packedKeys } from './rows.ts';
 import { type Charge, type Entry, OVER_BUDGET, walkIds, walkKey, walkType } from './walk.ts';
 
 export type Found = { readonly entry: Entry; readonly sort: number | readonly (string | null)[] } | typeof OVER_BUDGET;
@@ -30,7 +31,7 @@ export function inKeyOrder(database: Database, query: Query, charge: Charge): { 
   // Packed keys are needed for the sort value even where nothing is left to check.
   if (choice && choice.size <= MOST_SORTED) {
     database.trace?.way('collected and sorted');
-    const check = { ...checkOf(choice.rest, database.trace), keys: true };
+    const check = checkOf(database, choice.rest, 'all');
     const entries = collect(database, query.type, choice, { ...check, deleted: query.deleted ?? false });
     return { found: sorted(entries, { ...ordering, accept: check.accept }), choice, all: true };
   }
@@ -46,7 +47,7 @@ function* alongKeys(database: Database, type: string, { whole, ordering }: Along
   database.trace?.chose(undefined);
   database.trace?.way(lead ? 'walked along the sort parameter' : 'walked by id');
   if (!lead || (isIndexed(lead.prefix) && lead.prefix !== '')) return yield* walkOrder(database, type, { ...ordering, accept });
-  const check = { ...checkOf(whole, database.trace), keys: true };
+  const check = checkOf(database, whole, 'all');
   const entries = walkType(database, { type, backward: false, after: undefined, ...check });
   yield* sorted(entries, { ...ordering, accept: check.accept });
 }
@@ -93,7 +94,7 @@ function* walkGroup(database: Database, { type, lead, key }: Group, ordering: Or
   const { order, after, reversed, charge, accept } = ordering;
   const alone = order.keys.length === 1;
   const isOfGroup = (entry: Entry): boolean => accept(entry) && sortKeyOf(keysOf(entry), lead) === key;
-  const entries = walkKey(database, key, { type, backward: false, after: undefined, keys: !alone, having: [] });
+  const entries = walkKey(database, key, { type, backward: false, after: undefined, keys: alone ? 'none' : 'all', having: [] });
   if (!alone) return yield* sorted(entries, { ...ordering, accept: isOfGroup });
   if (sizeOf(database, type, { kind: 'keys', keys: [key] }, MOST_OF_ONE_KEY) === MOST_OF_ONE_KEY)
     return yield* walkById(database, type, { ...ordering, accept: isOfGroup, sort: [key] });
@@ -152,10 +153,6 @@ function* keysInOrder({ statement }: Database, type: string, { prefix, direction
 
 function only(row: unknown): string | null {
   return (row as [string | null])[0];
-}
-
-function packedKeys({ statement }: Database, rid: number): string {
-  return one<[string]>(statement('SELECT keys FROM resources WHERE rid = ?'), rid)?.[0] ?? '';
 }
 
 function keysOf({ row, keys }: Entry): readonly string[] {

@@ -43,8 +43,8 @@ export function runLong(given: Database, read: LongRead, each: Pace, thread = 'm
 
 /** The pace is told of rows and of what is counted to choose among them. */
 function countingToo(database: Database, pace: Pace): { readonly database: Database; readonly pace: Pace } {
-  let [rows, counted] = [0, 0];
-  const told = (): void => pace(rows + counted);
+  let [spent, rows, counted] = [0, 0, 0];
+  const told = (): void => pace(spent + counted, rows);
   return {
     database: {
       ...database,
@@ -53,8 +53,8 @@ function countingToo(database: Database, pace: Pace): { readonly database: Datab
         told();
       },
     },
-    pace: (walked) => {
-      rows = walked;
+    pace: (effort, walked) => {
+      [spent, rows] = [effort, walked];
       told();
     },
   };
@@ -92,6 +92,6 @@ export function createReads({ database, elsewhere }: { readonly database: Databa
 /** Thrown through a walk to leave it; never leaves this file. */
 const LONG = new Error('A long read.');
 
-function untilLong(walked: number): void {
-  if (walked > SHORT) throw LONG;
+function untilLong(effort: number): void {
+  if (effort > SHORT) throw LONG;
 }

@@ -38,6 +38,11 @@ function rowAt({ statement }: Database, rid: number, columns: string): StoredRes
   return toResource(row);
 }
 
+/** All its keys, packed. */
+export function packedKeys({ statement }: Database, rid: number): string {
+  return one<[string]>(statement('SELECT keys FROM resources WHERE rid = ?'), rid)?.[0] ?? '';
+}
+
 /** Bytes of text that are read without knowing whether they will be told: the time more of them took would say that something is there. */
 const READ_AT_ONCE = 8192;
 

@@ -6,6 +6,7 @@ const tables: Readonly<Record<string, string>> = {
   migrations: 'name',
   resources: 'rid,type,id,version,updated,sort,deleted,keys,body',
   keys: 'type,key,sort,id,rid',
+  deciding: 'rid,keys',
   history: 'hid,type,id,version,updated,sort,deleted,keys,body',
   log: 'idx,key,entry',
   records: 'rid,kind,id,revision,expires,lookup,value',

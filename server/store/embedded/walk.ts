@@ -8,8 +8,8 @@ import type { StoredResource } from '../port.ts';
 import { type Database, many } from './database.ts';
 
 /**
- * One live resource found through an index. `keys` are packed; '' when the walk was told not to read them, null when the resource
- * has none of the keys of one of `having`.
+ * One live resource found through an index. `keys` are packed: those the walk was told to read; null when the resource has none of the keys of one of
+ * `having`.
  */
 export type Entry = { readonly sort: number; readonly id: string; readonly rid: number; readonly keys: string | null; readonly row?: StoredResource };
 
@@ -26,8 +26,8 @@ export type Walk = {
 } & Reading;
 
 export type Reading = {
-  /** Whether the packed keys are needed: reading them costs a look-up of the resource. */
-  readonly keys: boolean;
+  /** Which keys are needed: the few that decide lie close together, to read all costs a look-up of the resource. */
+  readonly keys: 'none' | 'deciding' | 'all';
   /** Criteria to check by seeking in the index: at least one key of each. */
   readonly having: readonly (readonly string[])[];
 };
@@ -52,8 +52,14 @@ export function* walkRange(database: Database, { from, to }: { from: string; to:
   for (const row of database.statement(sql).iterate(...walk.having.flat(), walk.type, from, to)) yield toEntry(row as unknown as EntryRow);
 }
 
+const KEYS = {
+  none: "''",
+  deciding: '(SELECT d.keys FROM deciding d WHERE d.rid = k.rid)',
+  all: '(SELECT r.keys FROM resources r WHERE r.rid = k.rid)',
+} as const;
+
 function keysColumn({ keys, having }: Reading): string {
-  const value = keys ? '(SELECT r.keys FROM resources r WHERE r.rid = k.rid)' : "''";
+  const value = KEYS[keys];
   const seeks = having.map(
     (some) => `EXISTS (SELECT 1 FROM keys h WHERE h.type = k.type AND h.key IN (${some.map(() => '?').join()}) AND h.sort = k.sort AND h.id = k.id)`,
   );

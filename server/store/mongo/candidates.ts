@@ -6,9 +6,9 @@ import { holdsPacked } from '../packed-check.ts';
 import type { Query, ScopeOrInternal } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import type { Aimed } from './aim.ts';
-import { byIds, indexedKey, type ResourceDocument, type Row, resourceId, typeKey } from './documents.ts';
+import { byIds, type DecidingRow, indexedKey, type ResourceDocument, type Row, resourceId, typeKey } from './documents.ts';
 import { KEY_INDEX, type Reader } from './reader.ts';
-import { KEYS_ONLY, keyFilter, type Place, WHOLE, walkKeys } from './walk.ts';
+import { DECIDING_ONLY, KEYS_ONLY, keyFilter, type Place, WHOLE, walkKeys } from './walk.ts';
 
 /** `all`: every candidate is read at once anyway. */
 export type Candidates = { readonly rows: AsyncIterable<Row>; readonly rest: Expression; readonly all: boolean };
@@ -174,6 +174,21 @@ function rowsOf(reader: Reader, type: string, driver: Driver, deleted: boolean):
   const filter = filterOf(type, driver);
   if (driver.kind !== 'ids') return reader.resources(filter, { hint: KEY_INDEX, projection: KEYS_ONLY, batchSize: BATCH });
   return reader.resources(deleted ? filter : { ...filter, del: false }, { hint: '_id_', projection: WHOLE });
+}
+
+/** The live ones of a choice's drivers, or of the type, once, in no order, with nothing but the keys that decide. */
+export async function* decidingRows(reader: Reader, type: string, choice: Choice | undefined): AsyncGenerator<DecidingRow> {
+  const drivers: readonly (Driver | undefined)[] = choice?.drivers ?? [undefined];
+  const seen = drivers.length > 1 ? new Set<string>() : undefined;
+  for (const driver of drivers) {
+    const filter = driver ? filterOf(type, driver) : { k: { $eq: typeKey(type) } };
+    const [live, hint] = driver?.kind === 'ids' ? [{ ...filter, del: false }, '_id_'] : [filter, KEY_INDEX];
+    for await (const row of reader.resources(live, { hint, projection: DECIDING_ONLY, batchSize: BATCH })) {
+      if (seen?.has(row._id)) continue;
+      seen?.add(row._id);
+      yield row;
+    }
+  }
 }
 
 function filterOf(type: string, driver: Driver): Filter<ResourceDocument> {

@@ -7,6 +7,7 @@
 import type { Binary, Timestamp } from 'mongodb';
 import { AssentError } from '../../errors.ts';
 import { bucketOf } from '../../fhir/ids.ts';
+import { decidingPart } from '../deciding-keys.ts';
 import { isIndexed } from '../driver.ts';
 import { packKeys, unpackKeys } from '../packed-keys.ts';
 import type { StoredResource } from '../port.ts';
@@ -26,8 +27,14 @@ type Versioned = {
   readonly b: string;
 };
 
-/** `_id` is Type/id; `s` is the bucket that follows from it: the two are the shard key, so each `_id` has one place. `k`: what the index holds, none for a deletion. `g` is changed by transactions that rely on this version. */
-export type ResourceDocument = Versioned & { readonly _id: string; readonly s: string; readonly k: readonly string[]; readonly g?: number };
+/** `_id` is Type/id; `s` is the bucket that follows from it: the two are the shard key, so each `_id` has one place. `k`: what the index holds, none for a deletion. `c`: of `f` the keys that decide. `g` is changed by transactions that rely on this version. */
+export type ResourceDocument = Versioned & {
+  readonly _id: string;
+  readonly s: string;
+  readonly k: readonly string[];
+  readonly c: string;
+  readonly g?: number;
+};
 /** A superseded version; `_id` is Type/id/version. */
 export type HistoryDocument = Versioned & { readonly _id: string };
 
@@ -55,6 +62,8 @@ export type LeaseDocument = { readonly _id: string; readonly holder: string; rea
 
 /** What a walk needs of a document. */
 export type Row = Pick<ResourceDocument, '_id' | 'i' | 'd' | 'f'>;
+/** What is enough of most to count them. */
+export type DecidingRow = Pick<ResourceDocument, '_id' | 'c'>;
 
 /** Whether it was read with everything else as well. */
 export function isWhole(row: Row): row is ResourceDocument {
@@ -116,9 +125,11 @@ export function typeKey(type: string): string {
 export function toDocument(resource: StoredResource): ResourceDocument {
   const { type, id, version, lastUpdated, instant, deleted, keys, body } = resource;
   const f = packKeys(keys);
+  const c = decidingPart(f);
   const k = deleted ? [] : indexedKeys(type, keys);
-  if (Buffer.byteLength(body) + 3 * Buffer.byteLength(f) > MOST_BYTES) throw new AssentError('too-large', 'A resource may have at most 15 MB.');
-  return { ...byId(resourceId(type, id)), t: type, i: id, v: version, u: lastUpdated, d: instant, del: deleted, k, f, b: body };
+  if (Buffer.byteLength(body) + 3 * Buffer.byteLength(f) + Buffer.byteLength(c) > MOST_BYTES)
+    throw new AssentError('too-large', 'A resource may have at most 15 MB.');
+  return { ...byId(resourceId(type, id)), t: type, i: id, v: version, u: lastUpdated, d: instant, del: deleted, k, c, f, b: body };
 }
 
 export function indexedKeys(type: string, keys: readonly string[]): string[] {
@@ -126,7 +137,7 @@ export function indexedKeys(type: string, keys: readonly string[]): string[] {
   return [typeKey(type), ...indexed];
 }
 
-export function toHistory({ _id, t, i, v, u, d, del, f, b }: Omit<ResourceDocument, 'k' | 's'>): HistoryDocument {
+export function toHistory({ _id, t, i, v, u, d, del, f, b }: Omit<ResourceDocument, 'k' | 's' | 'c'>): HistoryDocument {
   return { _id: `${_id}/${v}`, t, i, v, u, d, del, f, b };
 }
 

@@ -6,18 +6,19 @@
  */
 import { AssentError } from '../../errors.ts';
 import type { Expression } from '../../search/expression.ts';
-import { headsOf } from '../driver.ts';
+import { isDeciding, judgeOf, mayBeJudged } from '../deciding-keys.ts';
+import { type Choice, headsOf } from '../driver.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import type { CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createTally, isMore } from '../tally.ts';
 import { aim, type Aimed } from './aim.ts';
-import { type Charge, collect, everyRow, type Found, inOrder, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
+import { type Charge, collect, decidingRows, everyRow, type Found, inOrder, matches, OVER_BUDGET, pick, wholeOf } from './candidates.ts';
 import { byIds, indexedKey, isWhole, type ResourceDocument, type Row, resourceId, toResource, typeKey } from './documents.ts';
 import { inKeyOrder } from './key-order.ts';
 import type { LookUp } from './look-up.ts';
 import type { Reader } from './reader.ts';
 import type { Trace } from '../trace.ts';
-import { WHOLE } from './walk.ts';
+import { KEYS_ONLY, WHOLE } from './walk.ts';
 
 /** For what is decided by keys alone. */
 const WITHOUT_TEXT = { k: 0, b: 0 } as const;
@@ -145,14 +146,44 @@ export async function count(aimed: Aimed, query: CountQuery, meter: Meter, cap =
   aimed.trace?.way(key === undefined ? 'all matches counted' : 'counted in the index alone');
   if (key !== undefined) return { kind: 'count', total: await aimed.size({ k: { $eq: key } }, cap) };
   const choice = await pick(aimed, type, whole);
-  for await (const row of choice ? collect(aimed, type, choice, false) : everyRow(aimed, type)) {
+  for await (const { held, keys } of candidatesOf(aimed, query, choice)) {
     if (!meter.charge(1)) return { ...(await overBudget(aimed, query, meter)), ...tally.counted() };
-    if (!matches(choice ? choice.rest : whole, row, aimed.trace)) continue;
-    tally.add(row.f);
+    if (!held) continue;
+    tally.add(keys);
     if (tally.count() >= cap) break;
     if (isMore(tally, query)) return { ...(await overBudget(aimed, query, meter)), ...tally.counted() };
   }
   return { kind: 'count', ...tally.counted() };
+}
+
+type Candidate = { readonly held: boolean; readonly keys: string };
+
+/** Whether it is counted, with keys that name whom it is about: the few that decide, where these settle it. */
+async function* candidatesOf(reader: Aimed, { type, where, scope, naming }: CountQuery, choice: Choice | undefined): AsyncGenerator<Candidate> {
+  const rest = choice?.rest ?? wholeOf(where, scope);
+  const look = (row: Row): Candidate => ({ held: matches(rest, row, reader.trace), keys: row.f });
+  if (!mayBeJudged(rest) || (naming !== undefined && !isDeciding(naming))) {
+    for await (const row of choice ? collect(reader, type, choice, false) : everyRow(reader, type)) yield look(row);
+    return;
+  }
+  const judge = judgeOf(rest);
+  const unsettled: string[] = [];
+  for await (const { _id, c } of decidingRows(reader, type, choice)) {
+    const held = judge(c);
+    if (held === undefined) unsettled.push(_id);
+    else {
+      reader.trace?.checked(held);
+      yield { held, keys: c };
+    }
+    if (unsettled.length >= LOOKED_UP) for (const row of await keysOf(reader, unsettled.splice(0))) yield look(row);
+  }
+  if (unsettled.length > 0) for (const row of await keysOf(reader, unsettled)) yield look(row);
+}
+
+const LOOKED_UP = 500;
+
+function keysOf(reader: Reader, ids: readonly string[]): Promise<readonly Row[]> {
+  return reader.resources(byIds(ids), { hint: '_id_', projection: KEYS_ONLY }).toArray();
 }
 
 /** What one index range answers alone, and nothing has to be said of: all of a type, or one key. */

@@ -1,6 +1,7 @@
 /** ResourceStore over MongoDB: what each call reads, and that the epoch is compared after all of it. */
 import type { Clock } from '../../clock.ts';
 import { AssentError } from '../../errors.ts';
+import { decidingPart } from '../deciding-keys.ts';
 import { packKeys } from '../packed-keys.ts';
 import { createTrace, withTrace } from '../trace.ts';
 import type { CountResult, FindResult, Query, Reindexed, ResourceStore, StoredResource } from '../port.ts';
@@ -113,7 +114,8 @@ async function reindex(
 
 /** Only a resource still at the version, and with the packed keys, that the new ones were computed from is changed. */
 function rekey({ type, id, version, keys, instant }: StoredResource, from: string) {
-  const update = { $set: { f: packKeys(keys), k: indexedKeys(type, keys), d: instant } };
+  const f = packKeys(keys);
+  const update = { $set: { f, c: decidingPart(f), k: indexedKeys(type, keys), d: instant } };
   return { updateOne: { filter: { ...byId(resourceId(type, id)), v: version, f: from, del: false }, update } };
 }
 

@@ -21,6 +21,7 @@ export type Walk = {
 };
 
 export const KEYS_ONLY = { _id: 1, i: 1, d: 1, f: 1 } as const;
+export const DECIDING_ONLY = { _id: 1, c: 1 } as const;
 /** Index keys are never read back. */
 export const WHOLE = { k: 0 } as const;
 const BATCH = 256;

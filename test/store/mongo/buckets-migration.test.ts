@@ -37,7 +37,7 @@ describe.skipIf(!findMongod())('a database of before buckets', () => {
     const database = client.db(name);
     await first(database);
     const resources = database.collection<Named>('resources');
-    await resources.insertMany(rows.map(toDocument).map(({ s: _s, ...old }) => old));
+    await resources.insertMany(rows.map(toDocument).map(({ s: _s, c: _c, ...old }) => old));
     await database.collection<Named>('migrations').insertOne({ _id: '0001-first-schema' });
     return { uri: set.uri(name), database, resources };
   }
@@ -63,7 +63,7 @@ describe.skipIf(!findMongod())('a database of before buckets', () => {
       code: 'unavailable',
       message: expect.stringContaining('npm run migrate'),
     });
-    expect(await migrateMongo(old.uri)).toEqual(['0002-buckets']);
+    expect(await migrateMongo(old.uri)).toEqual(['0002-buckets', '0003-deciding-keys']);
     await expectMigrated(old);
     expect(await migrateMongo(old.uri)).toEqual([]);
   });
@@ -85,10 +85,10 @@ describe.skipIf(!findMongod())('a database of before buckets', () => {
     expect(placed).toBeGreaterThan(0);
     expect(placed).toBeLessThan(rows.length);
     expect(await old.database.collection('astray').countDocuments()).toBe(5);
-    const { s: _s, ...late } = toDocument(resource('Observation', 'late'));
+    const { s: _s, c: _c, ...late } = toDocument(resource('Observation', 'late'));
     await expect(old.resources.insertOne(late)).rejects.toMatchObject({ code: 121 });
     await expect(createMongoEngine({ uri: old.uri, clock: () => 0 })).rejects.toMatchObject({ code: 'unavailable' });
-    expect(await migrateMongo(old.uri)).toEqual(['0002-buckets']);
+    expect(await migrateMongo(old.uri)).toEqual(['0002-buckets', '0003-deciding-keys']);
     await expectMigrated(old);
   });
 });

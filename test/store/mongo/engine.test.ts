@@ -116,7 +116,7 @@ describe.skipIf(!findMongod())('the MongoDB engine', () => {
     await database.collection('migrations').deleteMany({});
     await database.collection('resources').dropIndex('k_d_id_s');
     await expect(open()).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('npm run migrate') });
-    expect(await migrateMongo(uri)).toEqual(['0001-first-schema', '0002-buckets']);
+    expect(await migrateMongo(uri)).toEqual(['0001-first-schema', '0002-buckets', '0003-deciding-keys']);
     const again = await open();
     expect(await idsFound({ engine: again }, query('Kept'))).toEqual(['a']);
     expect(await again.resources.epoch()).toBe(epoch);

@@ -89,11 +89,11 @@ describe.skipIf(!found || 'uri' in found)('a first start in the middle of an ele
   test('cut off between two migrations is gone on with at the next start; with data in it only by the command', async () => {
     const [uri, database] = [set.uri('cut-off'), driver.db('cut-off')];
     await (await createMongoEngine({ uri, clock: () => 1_000 })).resources.close();
-    await database.collection<{ _id: string }>('migrations').deleteOne({ _id: '0002-buckets' });
+    await database.collection<{ _id: string }>('migrations').deleteOne({ _id: '0003-deciding-keys' });
     const engine = await createMongoEngine({ uri, clock: () => 1_000 });
     await engine.resources.commit(writes([resource('T', 'a')]));
     await engine.resources.close();
-    await database.collection<{ _id: string }>('migrations').deleteOne({ _id: '0002-buckets' });
+    await database.collection<{ _id: string }>('migrations').deleteOne({ _id: '0003-deciding-keys' });
     await expect(createMongoEngine({ uri, clock: () => 1_000 })).rejects.toThrow(/npm run migrate/);
   });
 });
