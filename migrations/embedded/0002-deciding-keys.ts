@@ -1,4 +1,4 @@
-/** The keys that decide lie apart for each live resource (docs/adr/0050-deciding-keys.md). */
+/** The keys that decide lie apart for each live resource (docs/adr/0051-deciding-keys.md). */
 import type { DatabaseSync } from 'node:sqlite';
 import { decidingPart } from '../../server/store/deciding-keys.ts';
 

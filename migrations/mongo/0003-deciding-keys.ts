@@ -1,5 +1,5 @@
 /**
- * Each resource gets the keys that decide as a field of their own (docs/adr/0050-deciding-keys.md). Every step may be repeated; what has the field is
+ * Each resource gets the keys that decide as a field of their own (docs/adr/0051-deciding-keys.md). Every step may be repeated; what has the field is
  * not touched again.
  *
  * Invariant: from the first step on the database takes no resource without it, so an older server that is still running can add none.

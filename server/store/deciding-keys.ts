@@ -1,7 +1,7 @@
 /**
  * The few keys that nearly every decision rests on: whom a resource names, how it is labelled, who wrote it, what is not known of it. Engines keep
  * them beside the index as well, apart from all the others, so that counting what a caller may see reads a hundred bytes of a row and not thousands.
- * Resources of one patient that are labelled alike have the same: each such text is judged once. docs/adr/0050-deciding-keys.md
+ * Resources of one patient that are labelled alike have the same: each such text is judged once. docs/adr/0051-deciding-keys.md
  *
  * Invariant: a judgement is what the expression says of every resource with these deciding keys, or undefined. What differs from row to row (dates,
  * codes, references, ids) is not among them; where a Consent asks for it, the row's own keys are read.
