@@ -75,7 +75,8 @@ function smallest(parts: readonly Expression[], { cap, measure }: Sizing): Choic
   let best: Choice | undefined;
   let driving: Expression | undefined;
   for (const part of few ? [few] : parts) {
-    if (best && best.size <= ENOUGH) break;
+    // Of none nothing is known where nothing is measured: whoever asks so wants to be told of every driver.
+    if (best && best.size > 0 && best.size <= ENOUGH) break;
     // Of one that is larger than the best it does not matter how much larger.
     const choice = choose(part, { cap: best ? Math.min(cap, best.size + 1) : cap, measure });
     if (!choice || (best && !isBetter(choice, best))) continue;

@@ -34,6 +34,9 @@ test('a criterion of a handful drives without the others being counted', () => {
   const choice = pickDriver(and([any(['some']), any(['rare']), any(['huge']), any(['other'])]), noting);
   expect(choice).toMatchObject({ drivers: [{ kind: 'keys', keys: ['rare'] }], size: 3, rest: and([any(['some']), any(['huge']), any(['other'])]) });
   expect(counted).toEqual(['some', 'rare']);
+  let asked = 0;
+  pickDriver(and([any(['some']), any(['rare']), any(['huge'])]), () => asked++ && 0);
+  expect(asked).toBe(3);
 });
 
 test('among large criteria one that is in result order drives', () => {
