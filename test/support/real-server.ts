@@ -32,7 +32,7 @@ import { createEmbeddedEngine } from '../../server/store/embedded/engine.ts';
 import { createMongoEngine } from '../../server/store/mongo/engine.ts';
 import type { Engine } from '../../server/store/port.ts';
 import { type Hand, handOnFile, handOnReplicaSet } from './hand.ts';
-import { startReplicaSet } from './mongod.ts';
+import { borrowDatabase } from './mongod.ts';
 
 export const HOSPITAL = 'Organization/hospital';
 export const ADMIN_SCOPE = 'system/*.cruds admin';
@@ -63,7 +63,7 @@ export async function startRealServer(
   watching: Pick<Parameters<typeof createApp>[1], 'through'> = {},
 ): Promise<RealServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'assent-real-'));
-  const replicaSet = process.env['ASSENT_TEST_ENGINE'] === 'mongodb' ? await startReplicaSet(1) : undefined;
+  const replicaSet = process.env['ASSENT_TEST_ENGINE'] === 'mongodb' ? await borrowDatabase() : undefined;
   const port = await freePort('127.0.0.1');
   const environment = {
     ASSENT_PORT: String(port),
@@ -71,7 +71,7 @@ export async function startRealServer(
     ASSENT_LOG_LEVEL: 'warn',
     ASSENT_CHECKPOINT_INTERVAL_MS: '10',
     ASSENT_VALIDATION_WORKERS: '1',
-    ...(replicaSet ? { ASSENT_MONGODB_URI: replicaSet.uri('assent') } : {}),
+    ...(replicaSet ? { ASSENT_MONGODB_URI: replicaSet.uri } : {}),
     ...settings,
   };
   let config = readConfig(environment);
@@ -99,9 +99,8 @@ export async function startRealServer(
     config = readConfig({ ...environment, ...changed });
     app = await open();
   };
-  const openEngine = () =>
-    replicaSet ? createMongoEngine({ uri: replicaSet.uri('assent'), clock: now }) : createEmbeddedEngine({ dataDir, clock: now });
-  const hand = replicaSet ? await handOnReplicaSet(replicaSet.uri('assent')) : handOnFile(dataDir);
+  const openEngine = () => (replicaSet ? createMongoEngine({ uri: replicaSet.uri, clock: now }) : createEmbeddedEngine({ dataDir, clock: now }));
+  const hand = replicaSet ? await handOnReplicaSet(replicaSet.uri) : handOnFile(dataDir);
   return {
     bootstrap,
     dataDir,
@@ -112,7 +111,7 @@ export async function startRealServer(
     advance: (ms) => void (offset += ms),
     hand,
     async breakWrites(of) {
-      if (replicaSet) return refuseDocuments(replicaSet.uri('assent'), of);
+      if (replicaSet) return refuseDocuments(replicaSet.uri, of);
       const when = of === 'log' ? '' : "WHEN NEW.type = 'AuditEvent'";
       sql((database) => database.exec(`CREATE TRIGGER broken BEFORE INSERT ON ${of} ${when} BEGIN SELECT RAISE(ABORT, 'disk full'); END`));
       return async () => sql((database) => database.exec('DROP TRIGGER broken'));
