@@ -47,201 +47,241 @@ function require32(...parts: readonly Uint8Array[]): void {
   if (parts.some(({ length }) => length !== HASH_BYTES)) throw new RangeError('Keys and values of a map are 32 bytes.');
 }
 
-/** Numbers of nodes; 0 is the subtree without entries. Flat arrays: 160 to 330 bytes for a key, as full as they are. */
-type Nodes = {
-  hash(node: number): Buffer;
-  isEntry(node: number): boolean;
+/** All entries, by number: 64 bytes each, in pieces that are never copied. */
+type Entries = {
+  add(key: Uint8Array, value: Uint8Array): number;
+  /** Its number is given to another. */
+  release(entry: number): void;
   key(entry: number): Buffer;
   value(entry: number): Buffer;
-  child(node: number, bit: 0 | 1): number;
-  newEntry(key: Uint8Array, value: Uint8Array): number;
-  newNode(): number;
-  /** Nothing leads to it any more: its number is given to another. */
-  release(node: number): void;
-  setValue(entry: number, value: Uint8Array): void;
-  setChild(node: number, bit: 0 | 1, child: number): void;
-  /** Its hash is no longer that of what is below it. */
-  touch(node: number): void;
+  isOf(entry: number, key: Uint8Array): boolean;
+  /** Of its key. */
+  bit(entry: number, depth: number): 0 | 1;
 };
 
-const NOT_HASHED = 0;
-const HASHED = 1;
+const ENTRY_BYTES = 2 * HASH_BYTES;
+/** In a piece: 256 kB. */
+const PIECE_ENTRIES = 4096;
+const none = Buffer.alloc(0);
 
-/** Numbers from `first` on, each in use once at a time. */
-function createNumbers(first: number): { take(): number; giveBack(number: number): void } {
+function createEntries(): Entries {
+  const pieces: Buffer[] = [];
   const free: number[] = [];
-  let next = first;
-  return { take: () => free.pop() ?? next++, giveBack: (number) => void free.push(number) };
-}
-
-function createNodes(): Nodes {
-  let [hashes, entries] = [Buffer.alloc(64 * HASH_BYTES), Buffer.alloc(64 * 2 * HASH_BYTES)];
-  let states = new Uint8Array(64);
-  /** Of a node its two children; of an entry −1 and its place in `entries`. */
-  let links = new Int32Array(2 * 64);
-  const [numbers, places] = [createNumbers(1), createNumbers(0)];
-
-  const next = (): number => {
-    const node = numbers.take();
-    if (node === states.length) {
-      hashes = Buffer.concat([hashes], 2 * hashes.length);
-      states = grown(states, new Uint8Array(2 * node));
-      links = grown(links, new Int32Array(4 * node));
-    }
-    return node;
-  };
-  const placeOf = (entry: number): number => (links[2 * entry + 1] ?? 0) * 2 * HASH_BYTES;
-  const nodes: Nodes = {
-    hash(node) {
-      const stored = hashes.subarray(node * HASH_BYTES, (node + 1) * HASH_BYTES);
-      if (node === 0 || states[node] === HASHED) return stored;
-      // Each half is hashed before the shared input is filled.
-      const [prefix, first, second] = nodes.isEntry(node)
-        ? ([ENTRY, nodes.key(node), nodes.value(node)] as const)
-        : ([NODE, nodes.hash(nodes.child(node, 0)), nodes.hash(nodes.child(node, 1))] as const);
-      stored.set(hashOf(prefix, first, second));
-      states[node] = HASHED;
-      return stored;
-    },
-    isEntry: (node) => links[2 * node] === -1,
-    key: (entry) => entries.subarray(placeOf(entry), placeOf(entry) + HASH_BYTES),
-    value: (entry) => entries.subarray(placeOf(entry) + HASH_BYTES, placeOf(entry) + 2 * HASH_BYTES),
-    child: (node, bit) => links[2 * node + bit] ?? 0,
-    newNode: next,
-    newEntry(key, value) {
-      const entry = next();
-      const place = places.take();
-      if ((place + 1) * 2 * HASH_BYTES > entries.length) entries = Buffer.concat([entries], 2 * entries.length);
-      links[2 * entry] = -1;
-      links[2 * entry + 1] = place;
-      entries.set(key, placeOf(entry));
-      nodes.setValue(entry, value);
+  let next = 0;
+  const pieceOf = (entry: number): Buffer => pieces[Math.floor(entry / PIECE_ENTRIES)] ?? none;
+  const begin = (entry: number): number => (entry % PIECE_ENTRIES) * ENTRY_BYTES;
+  const entries: Entries = {
+    add(key, value) {
+      const entry = free.pop() ?? next++;
+      if (entry === pieces.length * PIECE_ENTRIES) pieces.push(Buffer.allocUnsafeSlow(PIECE_ENTRIES * ENTRY_BYTES));
+      entries.key(entry).set(key);
+      entries.value(entry).set(value);
       return entry;
     },
-    release(node) {
-      if (nodes.isEntry(node)) places.giveBack(links[2 * node + 1] ?? 0);
-      numbers.giveBack(node);
-      links.fill(0, 2 * node, 2 * node + 2);
-      nodes.touch(node);
-    },
-    setValue: (entry, value) => entries.set(value, placeOf(entry) + HASH_BYTES),
-    setChild(node, bit, child) {
-      links[2 * node + bit] = child;
-    },
-    touch(node) {
-      states[node] = NOT_HASHED;
-    },
+    release: (entry) => void free.push(entry),
+    key: (entry) => pieceOf(entry).subarray(begin(entry), begin(entry) + HASH_BYTES),
+    value: (entry) => pieceOf(entry).subarray(begin(entry) + HASH_BYTES, begin(entry) + ENTRY_BYTES),
+    // Keys are hashes: another one differs in its last byte, or else is compared whole.
+    isOf: (entry, key) => pieceOf(entry)[begin(entry) + HASH_BYTES - 1] === key[HASH_BYTES - 1] && sameBytes(entries.key(entry), key),
+    bit: (entry, depth) => (((pieceOf(entry)[begin(entry) + (depth >> 3)] ?? 0) >> (7 - (depth & 7))) & 1) as 0 | 1,
   };
-  return nodes;
+  return entries;
 }
 
-function grown<T extends Uint8Array | Int32Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
+/** On average, at most: what lies on a shelf is hashed anew for each proof and each change. */
+const MOST_ON_SHELF = 32;
+/** Bits of a key that choose its shelf. */
+const MOST_DEPTH = 24;
+const NONE = -1;
+
+/**
+ * The upper part of the tree as a heap: node 1 is the root, 2n and 2n + 1 are the children of n, and the last 2^depth nodes are the shelves, on each of
+ * which lie the entries below it, in no order. Of every node: how many entries are below it, and its hash as far as it is known.
+ */
+type Crown = {
+  readonly depth: number;
+  /** By shelf: the first entry on it. By entry: the next one on its shelf. */
+  readonly first: Int32Array;
+  next: Int32Array;
+  readonly counts: Uint32Array;
+  readonly hashes: Buffer;
+  readonly isKnown: Uint8Array;
+};
+
+function newCrown(depth: number, next: Int32Array): Crown {
+  const [shelves, nodes] = [2 ** depth, 2 ** (depth + 1)];
+  const first = new Int32Array(shelves).fill(NONE);
+  return { depth, first, next, counts: new Uint32Array(nodes), hashes: Buffer.alloc(nodes * HASH_BYTES), isKnown: new Uint8Array(nodes) };
+}
+
+/** Each shelf becomes two; what is known of the nodes above stays true. */
+function deeper(before: Crown, entries: Entries): Crown {
+  const crown = newCrown(before.depth + 1, before.next);
+  crown.counts.set(before.counts);
+  crown.hashes.set(before.hashes);
+  crown.isKnown.set(before.isKnown);
+  // Each entry is laid on one half of its shelf; the next one on its old shelf is read before that.
+  for (let shelf = 0; shelf < before.first.length; shelf++)
+    for (let entry = before.first[shelf] ?? NONE; entry !== NONE; ) {
+      const after = before.next[entry] ?? NONE;
+      const half = 2 * shelf + entries.bit(entry, before.depth);
+      lay(crown, half, entry);
+      const node = crown.first.length + half;
+      crown.counts[node] = (crown.counts[node] ?? 0) + 1;
+      entry = after;
+    }
+  return crown;
+}
+
+function shelfOf({ depth }: Crown, key: Uint8Array): number {
+  const [a = 0, b = 0, c = 0] = key;
+  return ((a << 16) | (b << 8) | c) >>> (MOST_DEPTH - depth);
+}
+
+function onShelf({ first, next }: Crown, shelf: number): number[] {
+  const found: number[] = [];
+  for (let entry = first[shelf] ?? NONE; entry !== NONE; entry = next[entry] ?? NONE) found.push(entry);
+  return found;
+}
+
+function lay(crown: Crown, shelf: number, entry: number): void {
+  if (entry >= crown.next.length) {
+    const longer = new Int32Array(2 * (entry + 1));
+    longer.set(crown.next);
+    crown.next = longer;
+  }
+  crown.next[entry] = crown.first[shelf] ?? NONE;
+  crown.first[shelf] = entry;
+}
+
+function takeOff({ first, next }: Crown, shelf: number, entry: number): void {
+  const before = onShelf({ first, next } as Crown, shelf).find((one) => next[one] === entry);
+  if (before === undefined) first[shelf] = next[entry] ?? NONE;
+  else next[before] = next[entry] ?? NONE;
+}
+
+/** Something on the shelf has changed; `more`: by how many entries. */
+function touch({ first, counts, isKnown }: Crown, shelf: number, more: -1 | 0 | 1): void {
+  for (let node = first.length + shelf; node > 0; node >>= 1) {
+    counts[node] = (counts[node] ?? 0) + more;
+    isKnown[node] = 0;
+  }
+}
+
+type Tree = { readonly crown: Crown; readonly entries: Entries };
+
+/** Those of the entries whose key goes on with this bit. */
+function half(entries: Entries, of: readonly number[], depth: number, bit: 0 | 1): number[] {
+  return of.filter((entry) => entries.bit(entry, depth) === bit);
+}
+
+/** `of`: all entries whose keys have these first `depth` bits. */
+function hashBelow(entries: Entries, of: readonly number[], depth: number): Uint8Array {
+  const [only] = of;
+  if (only === undefined) return emptyMapRoot;
+  if (of.length === 1) return hashOf(ENTRY, entries.key(only), entries.value(only));
+  // Each half is hashed before the shared input is filled.
+  const [left, right] = [hashBelow(entries, half(entries, of, depth, 0), depth + 1), hashBelow(entries, half(entries, of, depth, 1), depth + 1)];
+  return hashOf(NODE, left, right);
+}
+
+function hashOfNode({ crown, entries }: Tree, node: number): Uint8Array {
+  const { depth, first, counts, hashes, isKnown } = crown;
+  if (counts[node] === 0) return emptyMapRoot;
+  const stored = hashes.subarray(node * HASH_BYTES, (node + 1) * HASH_BYTES);
+  if (isKnown[node] === 1) return stored;
+  const shelf = node - first.length;
+  stored.set(shelf >= 0 ? hashBelow(entries, onShelf(crown, shelf), depth) : hashOfChildren({ crown, entries }, node));
+  isKnown[node] = 1;
+  return stored;
+}
+
+/** A subtree of one entry is that entry. */
+function hashOfChildren(tree: Tree, node: number): Uint8Array {
+  const { counts } = tree.crown;
+  if (counts[node] === 1) return hashOfNode(tree, onlyChild(counts, node));
+  const [left, right] = [hashOfNode(tree, 2 * node), hashOfNode(tree, 2 * node + 1)];
+  return hashOf(NODE, left, right);
+}
+
+function onlyChild(counts: Uint32Array, node: number): number {
+  return counts[2 * node] === 1 ? 2 * node : 2 * node + 1;
 }
 
 type Walk = {
-  /** From the root down, without the last. */
-  readonly above: readonly number[];
-  /** Where the key’s bits lead: nothing (0), or an entry, of this key or of another. */
-  readonly last: number;
+  /** Hashes beside the walk, from the root down; undefined: the subtree without entries. */
+  readonly siblings: readonly (Uint8Array | undefined)[];
+  /** Where the key’s bits lead: an entry, of this key or of another, or nothing. */
+  readonly last: number | undefined;
 };
 
-function walk(nodes: Nodes, root: number, key: Uint8Array): Walk {
-  const above: number[] = [];
-  let last = root;
-  while (last !== 0 && !nodes.isEntry(last)) {
-    above.push(last);
-    last = nodes.child(last, bitOf(key, above.length - 1));
+function walk(tree: Tree, key: Uint8Array): Walk {
+  const { crown, entries } = tree;
+  const { first, counts } = crown;
+  const siblings: (Uint8Array | undefined)[] = [];
+  let node = 1;
+  while (node < first.length && (counts[node] ?? 0) > 1) {
+    node = 2 * node + bitOf(key, siblings.length);
+    siblings.push(counts[node ^ 1] === 0 ? undefined : hashOfNode(tree, node ^ 1));
   }
-  return { above, last };
-}
-
-/** What stands in the place of the entry `other` when `key` comes beside it. */
-function split(nodes: Nodes, other: number, key: Uint8Array, place: { readonly entry: number; readonly depth: number }): number {
-  const theirs = Buffer.from(nodes.key(other));
-  const node = nodes.newNode();
-  for (let at = node, { depth } = place; ; depth++) {
+  if (counts[node] === 0) return { siblings, last: undefined };
+  // An entry that stands for its subtree lies on whichever shelf below.
+  while (node < first.length) node = onlyChild(counts, node);
+  let of = onShelf(crown, node - first.length);
+  while (of.length > 1) {
+    const depth = siblings.length;
     const bit = bitOf(key, depth);
-    if (bit !== bitOf(theirs, depth)) {
-      nodes.setChild(at, bit, place.entry);
-      nodes.setChild(at, bit === 0 ? 1 : 0, other);
-      return node;
-    }
-    const below = nodes.newNode();
-    nodes.setChild(at, bit, below);
-    at = below;
+    const beside = half(entries, of, depth, bit === 0 ? 1 : 0);
+    siblings.push(beside.length === 0 ? undefined : hashBelow(entries, beside, depth + 1));
+    of = half(entries, of, depth, bit);
   }
+  return { siblings, last: of[0] };
 }
 
-/** Takes out the entry to which the key leads through `above`; the result is the root from then on. A subtree of one entry is that entry. */
-function unlink(nodes: Nodes, key: Uint8Array, { above, last }: Walk): number {
-  nodes.release(last);
-  let standing = 0;
-  for (let depth = above.length - 1; depth >= 0; depth--) {
-    const parent = above[depth] ?? 0;
-    const bit = bitOf(key, depth);
-    const beside = nodes.child(parent, bit === 0 ? 1 : 0);
-    const only = standing === 0 ? beside : beside === 0 ? standing : 0;
-    if (only === 0 || !nodes.isEntry(only)) {
-      nodes.setChild(parent, bit, standing);
-      for (const node of above.slice(0, depth + 1)) nodes.touch(node);
-      return above[0] ?? 0;
-    }
-    nodes.release(parent);
-    standing = only;
-  }
-  return standing;
-}
-
+/** Some 75 bytes for a key: its entry, its place on the shelf, and a share of the crown. What lies on a shelf is hashed when it is asked for. */
 export function createMap(): VerifiableMap {
-  const nodes = createNodes();
-  let [root, size] = [0, 0];
+  const entries = createEntries();
+  let crown = newCrown(0, new Int32Array(64));
+  const find = (key: Uint8Array): { readonly shelf: number; readonly entry: number | undefined } => {
+    const shelf = shelfOf(crown, key);
+    return { shelf, entry: onShelf(crown, shelf).find((entry) => entries.isOf(entry, key)) };
+  };
 
   return {
     get size() {
-      return size;
+      return crown.counts[1] ?? 0;
     },
     set(key, value) {
       require32(key, value);
-      const { above, last } = walk(nodes, root, key);
-      for (const node of above) nodes.touch(node);
-      if (last !== 0 && sameBytes(nodes.key(last), key)) {
-        nodes.setValue(last, value);
-        nodes.touch(last);
-        return;
-      }
-      const entry = nodes.newEntry(key, value);
-      const placed = last === 0 ? entry : split(nodes, last, key, { entry, depth: above.length });
-      const parent = above.at(-1);
-      if (parent === undefined) root = placed;
-      else nodes.setChild(parent, bitOf(key, above.length - 1), placed);
-      size++;
+      const { shelf, entry } = find(key);
+      if (entry === undefined) lay(crown, shelf, entries.add(key, value));
+      else entries.value(entry).set(value);
+      touch(crown, shelf, entry === undefined ? 1 : 0);
+      if ((crown.counts[1] ?? 0) > MOST_ON_SHELF * crown.first.length && crown.depth < MOST_DEPTH) crown = deeper(crown, entries);
     },
     delete(key) {
       require32(key);
-      const way = walk(nodes, root, key);
-      if (way.last === 0 || !sameBytes(nodes.key(way.last), key)) return;
-      root = unlink(nodes, key, way);
-      size--;
+      const { shelf, entry } = find(key);
+      if (entry === undefined) return;
+      takeOff(crown, shelf, entry);
+      entries.release(entry);
+      touch(crown, shelf, -1);
     },
     get(key) {
       require32(key);
-      const { last } = walk(nodes, root, key);
-      return last !== 0 && sameBytes(nodes.key(last), key) ? Buffer.from(nodes.value(last)) : undefined;
+      const { entry } = find(key);
+      return entry === undefined ? undefined : Buffer.from(entries.value(entry));
     },
-    root: () => Buffer.from(nodes.hash(root)),
+    root: () => Buffer.from(hashOfNode({ crown, entries }, 1)),
     prove(key) {
       require32(key);
-      nodes.hash(root);
-      const { above, last } = walk(nodes, root, key);
-      const siblings = above.map((node, depth) => nodes.child(node, bitOf(key, depth) === 0 ? 1 : 0));
-      const isThis = last !== 0 && sameBytes(nodes.key(last), key);
+      const { siblings, last } = walk({ crown, entries }, key);
+      const isThis = last !== undefined && sameBytes(entries.key(last), key);
       return Buffer.concat([
-        Buffer.from([last === 0 ? ENDS.empty : isThis ? ENDS.present : ENDS.other, above.length & 0xff, above.length >> 8]),
-        bitmapOf(siblings.map((sibling) => sibling !== 0)),
-        ...siblings.flatMap((sibling) => (sibling === 0 ? [] : [nodes.hash(sibling)])),
-        ...(last === 0 ? [] : [...(isThis ? [] : [nodes.key(last)]), nodes.value(last)]),
+        Buffer.from([last === undefined ? ENDS.empty : isThis ? ENDS.present : ENDS.other, siblings.length & 0xff, siblings.length >> 8]),
+        bitmapOf(siblings.map((sibling) => sibling !== undefined)),
+        ...siblings.flatMap((sibling) => sibling ?? []),
+        ...(last === undefined ? [] : [...(isThis ? [] : [entries.key(last)]), entries.value(last)]),
       ]);
     },
   };

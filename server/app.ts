@@ -23,7 +23,7 @@ import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
 import { createKeyLog, type KeyLog } from './authz/key-log.ts';
 import { createLoggedKeys, type LoggedKeys } from './authz/logged-keys.ts';
 import { allows } from './authz/scopes.ts';
-import { alarmOf, logSeries } from './app/alarms.ts';
+import { alarmOf, lateness, logSeries } from './app/alarms.ts';
 import { appPages, consentStands, problemPage } from './app/apps.ts';
 import { consolePlugin } from './app/console.ts';
 import { isErasedIn } from './app/erased.ts';
@@ -422,7 +422,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     { name: 'store', check: () => resources.check() },
     { name: 'signer', check: () => anchoring.check() },
   ];
-  await server.register(createHealthPlugin({ checks: [...checks, { name: 'anchors', check: anchoring.checkAnchors, advisory: true }], metrics }));
+  await server.register(createHealthPlugin({ checks: [...checks, ...lateness(anchoring)], metrics }));
   logSeries(metrics, anchoring);
   await server.register(consolePlugin(server, { ...parts, authenticate, checks, explain, custodians: { keysOf: keys.list, passkeys } }));
 }

@@ -24,6 +24,7 @@ import { type CheckpointRecord, createLogRecords, type LogRecords } from './log-
 import { type LogKeys, openLogKeys } from './log-keys.ts';
 import { openLogSigner } from './log-signer.ts';
 import { createMapRoots, type MapRoots } from './map-roots.ts';
+import { createProofWatch, type ProofAge } from './proof-watch.ts';
 import { createPublicLog, type PublicLog } from './public-log.ts';
 import { createReceipts, type Receipts } from './receipts.ts';
 import type { Repeated } from './repeated.ts';
@@ -63,6 +64,10 @@ export type Anchoring = {
   checkAnchors(): Promise<void>;
   /** As looked at within the last minute. */
   anchorAges(): readonly AnchorAge[];
+  /** Throws AssentError('unavailable') when checkpoints or roots of the map of Consents are late, which stops nothing. */
+  checkProofs(): Promise<void>;
+  /** As looked at within the last quarter of a minute. */
+  proofAges(): readonly ProofAge[];
   readonly history: LogHistory;
   readonly anchorsSeen: AnchorWatch['seen'];
   /** Whoever finds that what is stored is not what was logged, raises it here. */
@@ -105,6 +110,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const map = createConsentMap({ tail, stored });
   const alarm = (logIndex: number): void => alarms.raise('log', logIndex);
   const mapRoots = createMapRoots({ ...deps, stored, tail, map, sealer, alarm });
+  const proofs = createProofWatch({ ...deps, stored, tail });
   const standing = createStanding({ ...deps, stored, tail, map, alarm });
   return {
     sealer: {
@@ -117,13 +123,13 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
           deps.report(new AssentError('unavailable', contradiction));
         }
         await sealer.start();
-        for (const each of [alarms, ...besides]) each.start();
+        for (const each of [alarms, proofs, ...besides]) each.start();
         await hold();
       },
       async stop() {
         await mapRoots.stop();
         await sealer.stop();
-        await Promise.all([witnesses?.stop(), ...[alarms, ...besides].map((each) => each.stop())]);
+        await Promise.all([witnesses?.stop(), ...[alarms, proofs, ...besides].map((each) => each.stop())]);
       },
     },
     tail,
@@ -137,6 +143,8 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     check,
     checkAnchors: watch.check,
     anchorAges: watch.ages,
+    checkProofs: proofs.check,
+    proofAges: proofs.ages,
     anchorsSeen: watch.seen,
     history: createLogHistory({ log, stored }),
     alarms,

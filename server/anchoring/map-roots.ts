@@ -12,7 +12,7 @@ import { mapRootOf, mapRootText } from '../../ledger/map-root.ts';
 import type { Clock } from '../clock.ts';
 import { AssentError } from '../errors.ts';
 import type { ConsentMap } from './consent-map.ts';
-import { type LogStore, rowsBetween, writeMapRoot } from './log-port.ts';
+import { type LogRows, type LogStore, rowsBetween, writeMapRoot } from './log-port.ts';
 import { kinds, type LogRecords, mapRowOf } from './log-records.ts';
 import type { Sealer } from './sealer.ts';
 import type { Tail, TailedRoot } from './tail.ts';
@@ -98,7 +98,10 @@ export function createMapRoots(deps: MapRootsDependencies): MapRoots {
 }
 
 /** Whether anything was logged that the newest root is not about, but for itself. */
-async function hasNews(newest: TailedRoot | undefined, { log, tail }: MapRootsDependencies): Promise<boolean> {
+export async function hasNews(
+  newest: TailedRoot | undefined,
+  { log, tail }: { readonly log: LogRows; readonly tail: Pick<Tail, 'position'> },
+): Promise<boolean> {
   for await (const row of rowsBetween(log, newest?.upTo ?? 0, tail.position())) if (!mapRowOf(row)) return true;
   return false;
 }

@@ -3,6 +3,8 @@ import type { FastifyInstance } from 'fastify';
 import { type AlarmKind, alarmSeries } from '../anchoring/alarms.ts';
 import { anchorSeries } from '../anchoring/anchor-watch.ts';
 import type { Anchoring } from '../anchoring/anchoring.ts';
+import { proofSeries } from '../anchoring/proof-watch.ts';
+import type { Check } from '../http/health.ts';
 import type { Metrics } from '../http/metrics.ts';
 
 const sentences: Readonly<Record<Exclude<AlarmKind, 'log'>, string>> = {
@@ -23,8 +25,12 @@ export function alarmOf(
   };
 }
 
-export function logSeries(metrics: Pick<Metrics, 'series'>, { anchorAges, alarms }: Pick<Anchoring, 'anchorAges' | 'alarms'>): void {
+export function logSeries(
+  metrics: Pick<Metrics, 'series'>,
+  { anchorAges, proofAges, alarms }: Pick<Anchoring, 'anchorAges' | 'proofAges' | 'alarms'>,
+): void {
   for (const [name, help, of] of anchorSeries) metrics.series(name, help, { label: 'anchor', read: () => anchorAges().map(of) });
+  for (const [name, help, of] of proofSeries) metrics.series(name, help, { label: 'of', read: () => proofAges().map(of) });
   for (const [name, help, of] of alarmSeries) metrics.series(name, help, { label: 'kind', read: () => alarms.counts().map(of) });
 }
 
@@ -36,4 +42,12 @@ export function raisedAlarms({ alarms }: Pick<Anchoring, 'alarms'>): readonly st
     const waiting = undelivered > 0 ? `, ${undelivered} not told to the webhook yet` : '';
     return `Raised ${raised === 1 ? 'once' : `${raised} times`} since the start${waiting}: ${words[kind]}.`;
   });
+}
+
+/** What is told and no reason to send anybody away. */
+export function lateness({ checkAnchors, checkProofs }: Pick<Anchoring, 'checkAnchors' | 'checkProofs'>): readonly Check[] {
+  return [
+    { name: 'anchors', check: checkAnchors, advisory: true },
+    { name: 'proofs', check: checkProofs, advisory: true },
+  ];
 }

@@ -16,7 +16,7 @@ import type { Jobs } from '../jobs/jobs.ts';
 import type { Search } from '../search/create-search.ts';
 import type { Cursors } from '../search/page.ts';
 import { type WebDependencies, webPlugin } from '../web/plugin.ts';
-import { raisedAlarms } from './alarms.ts';
+import { lateness, raisedAlarms } from './alarms.ts';
 import { isErasedIn } from './erased.ts';
 
 type Check = { readonly name: string; readonly check: () => Promise<void> };
@@ -74,8 +74,7 @@ function operationsOf({ anchoring, checks, jobs }: Parts): Operations {
       return { log: await anchoring.history.growth({ since, most: MOST_POINTS }), anchors };
     },
     async alarms() {
-      const late = { name: 'anchors', check: anchoring.checkAnchors };
-      return [...(await problemsOf([...checks, late])), ...raisedAlarms(anchoring)];
+      return [...(await problemsOf([...checks, ...lateness(anchoring)])), ...raisedAlarms(anchoring)];
     },
     jobs: () => jobs.list(MOST_JOBS),
   };

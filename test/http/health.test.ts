@@ -15,7 +15,10 @@ afterAll(async () => http.stop());
 describe('health', () => {
   it('is up, and ready while every check passes', async () => {
     expect((await call(http, 'GET', '/healthz', { token: '' })).status).toBe(200);
-    expect((await call(http, 'GET', '/readyz', { token: '' })).json).toEqual({ ready: true, checks: { store: 'ok', signer: 'ok', anchors: 'ok' } });
+    expect((await call(http, 'GET', '/readyz', { token: '' })).json).toEqual({
+      ready: true,
+      checks: { store: 'ok', signer: 'ok', anchors: 'ok', proofs: 'ok' },
+    });
   });
 
   it('is not ready when a check fails, and says why in words of our own only', async () => {
@@ -74,6 +77,8 @@ describe('metrics and logs', () => {
     await expect
       .poll(async () => (await call(http, 'GET', '/metrics', { token: '' })).text)
       .toMatch(/assent_anchor_age_seconds\{anchor="embedded"\} \d/);
+    for (const of of ['checkpoint', 'map-root'])
+      expect((await call(http, 'GET', '/metrics', { token: '' })).text).toContain(`assent_proof_age_seconds{of="${of}"} `);
     const logged = http.server.logs.join('');
     expect(logged).toContain('"interaction":"search-type"');
     for (const page of [text, logged]) expect(page).not.toMatch(/secret/);

@@ -81,6 +81,19 @@ describe('a verifiable map', () => {
     );
   });
 
+  it('has the root of its definition as it grows over many shelves and most of it is taken out again', () => {
+    const all = Array.from({ length: 700 }, (_, i) => [named(i), named(`value ${i}`)] as const);
+    const { map } = mapOf(all);
+    expect(map.root()).toEqual(naiveRoot(all));
+    for (const [key] of all.slice(20)) map.delete(key);
+    const few = all.slice(0, 20);
+    expect([map.size, map.root()]).toEqual([20, naiveRoot(few)]);
+    for (const [key, value] of few) expect(lookUp(map.prove(key), { root: map.root(), key })).toEqual({ kind: 'present', value });
+    for (const [key] of all.slice(20)) expect(lookUp(map.prove(key), { root: map.root(), key })).toEqual({ kind: 'absent' });
+    for (const entry of all.slice(20).toReversed()) map.set(...entry);
+    expect(map.root()).toEqual(naiveRoot(all));
+  });
+
   it('proves what stands under each key, and that nothing stands under any other', () => {
     fc.assert(
       fc.property(entries, keys, (all, key) => {
