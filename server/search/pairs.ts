@@ -22,6 +22,9 @@ const declared: Readonly<Record<string, readonly (Declared & { readonly leads: s
   ],
 };
 
+/** Characters of base64url: as many as tell apart what nobody can make alike. */
+const LEAD = 22;
+
 type Side = { readonly code: string; readonly kinds: string };
 type Pair = { readonly code: string; readonly first: Side; readonly alias: Side & { readonly target: string }; readonly second: Side };
 
@@ -43,6 +46,13 @@ const pairs = new Map(
     }),
   ]),
 );
+
+const ofReferences = [...pairs.values()].flat().flatMap(({ code, first }) => (first.kinds === reference ? [pairPrefix(code)] : []));
+
+/** Whether a key, or where a span of keys begins, is of a pair with one reference: the key of that is not in it, but no other has it. */
+export function hasOneReference(key: string): boolean {
+  return ofReferences.some((prefix) => key.startsWith(prefix) && key.length >= prefix.length + LEAD);
+}
 
 /** Of a resource with these keys. */
 export function pairKeysOf(type: string, keys: ReadonlySet<string>): readonly string[] {
@@ -103,9 +113,6 @@ function moved({ code, second }: Pair, first: string): (key: string) => string {
   const head = pairPrefix(code) + hash('sha256', first, 'base64url').slice(0, LEAD);
   return (key) => head + key.slice(second.code.length);
 }
-
-/** Characters of base64url: as many as tell apart what nobody can make alike. */
-const LEAD = 22;
 
 function along(criterion: Expression, second: Side, move: (key: string) => string): Expression | undefined {
   switch (criterion.kind) {

@@ -6,6 +6,7 @@
  */
 import { all, type Expression } from '../../search/expression.ts';
 import { patientOfKey } from '../../search/keys.ts';
+import { hasOneReference } from '../../search/pairs.ts';
 import type { Counting, FindResult, ResourceStore } from '../../store/port.ts';
 import { PATIENT } from '../facets.ts';
 import type { SearchRequest } from '../gate.ts';
@@ -37,7 +38,7 @@ export async function countingOf(
   return parts.every(({ where }) => namesPatients(where)) || (await seesFew(resources, view, parts)) ? { budget: COUNTED, ...naming } : undefined;
 }
 
-/** One of its criteria holds for what refers to one of a few, patients among them, or for a few ids. */
+/** One of its criteria holds for what refers to one of a few, patients among them, with whatever else was asked along with that; or for a few ids. */
 function namesPatients(where: Expression): boolean {
   switch (where.kind) {
     case 'none':
@@ -45,7 +46,9 @@ function namesPatients(where: Expression): boolean {
     case 'id':
       return where.ids.size <= MOST_NAMED;
     case 'any':
-      return where.keys.size <= MOST_NAMED && [...where.keys].some((key) => patientOfKey(key) !== undefined);
+      return where.keys.size <= MOST_NAMED && [...where.keys].some((key) => patientOfKey(key) !== undefined || hasOneReference(key));
+    case 'range':
+      return hasOneReference(where.from);
     case 'and':
       return where.of.some(namesPatients);
     case 'or':
