@@ -92,13 +92,13 @@ function hidesNow({ adolescence }: Authority, now: number): boolean {
   return adolescence !== undefined && now >= adolescence;
 }
 
-/** Where no Consent applies. What is an adolescent's own no custodian's policy opens to their guardian either. */
+/** Where no Consent applies. What is an adolescent's own, or may be, no custodian's policy opens to their guardian either. */
 export function otherwiseFor(input: DecisionInput): Expression {
   const implicit = implicitExpression(input.implicit, input.caller, input);
   const { actsFor = [], now, hiddenFromGuardians = [] } = input;
-  const theirs = actsFor.filter((authority) => isStanding(authority, now) && hidesNow(authority, now)).map(({ patient }) => facet.patient(patient));
+  const theirs = actsFor.filter((authority) => isStanding(authority, now) && hidesNow(authority, now)).map(({ patient }) => patient);
   if (theirs.length === 0) return implicit;
-  return and([implicit, not(and([any(theirs), labelsDenied(hiddenFromGuardians.map(labelOf), input)]))]);
+  return and([implicit, not(and([anyOrUnknown(theirs), labelsDenied(hiddenFromGuardians.map(labelOf), input)]))]);
 }
 
 /** Instants at which what is read on behalf of others changes by itself. */

@@ -23,9 +23,12 @@ const guardian: Authority = {
   unchanged: { kind: 'record', recordKind: 'authority-event', id: 'a.000001', revision: null },
 };
 
-function sees(authority: Partial<Authority>, { actor = PARENT, provision }: { actor?: string; provision?: object } = {}): readonly boolean[] {
+function sees(
+  authority: Partial<Authority>,
+  { actor = PARENT, provision, more = {} }: { actor?: string; provision?: object; more?: object } = {},
+): readonly boolean[] {
   const consents = provision === undefined ? [] : [consentBy('1', { type: 'permit', ...by(PARENT), ...provision })];
-  return [observation({}, 'N'), observation({}, 'N', 'HIV')].map((resource) => {
+  return [observation({ ...more }, 'N'), observation({ ...more }, 'N', 'HIV')].map((resource) => {
     const asked = { consents, caller: callerFor(actor), implicit: { kind: 'permit-except', labels: [] } } as const;
     const { input, keys } = decisionOn(resource, asked);
     const actsFor = actor === PARENT ? [{ ...guardian, ...authority }] : [];
@@ -43,6 +46,12 @@ describe('under an implicit policy that permits', () => {
       [true, true],
       [true, true],
     ]);
+  });
+
+  test('what is about somebody who cannot be found may be the adolescent’s', () => {
+    const more = { subject: { display: 'a boy' } };
+    expect(sees({}, { more })).toEqual([true, false]);
+    expect(sees({}, { actor: 'Organization/insurer', more })).toEqual([true, true]);
   });
 
   test('what the adolescent permits them by their own Consent they see', () => {
