@@ -12,7 +12,7 @@ import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
 import { systemSchedule } from './anchoring/schedule.ts';
 import { createAuditKeys } from './audit/keys.ts';
 import { createRecorder, type Recorded, type Recorder } from './audit/record.ts';
-import { completingRecoveries, described, expiringRequests, inBackground } from './app/background.ts';
+import { completingRecoveries, described, expiringRequests, inBackground, SERVER } from './app/background.ts';
 import { asClient } from './authz/as-client.ts';
 import { installAuthorization } from './authz/authorization.ts';
 import { ensureBootstrap } from './authz/bootstrap.ts';
@@ -299,8 +299,9 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
   const { tail, receipts, erasure } = anchoring;
   const base = endpoints.fhir;
   const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
-  jobs.handle('purge', purgeJob({ ...engine, clock, recorder, logRow, registrationOf, entries: erasure, dropResults: jobs.dropResults }));
-  return createGateFor({
+  const endRequest = (consent: string) => gateFor(SERVER).endBeforeErasure(consent);
+  jobs.handle('purge', purgeJob({ ...engine, clock, recorder, logRow, registrationOf, entries: erasure, dropResults: jobs.dropResults, endRequest }));
+  const gateFor = createGateFor({
     ...engine,
     clock,
     base,
@@ -343,6 +344,7 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
     },
     alarm: ({ logIndex }) => alarmOf('consent', anchoring, server)(logIndex),
   });
+  return gateFor;
 }
 
 /** Of resources as they are written; with referential integrity also of all they refer to. */

@@ -12,7 +12,16 @@ import { type Ages, type AuthorityCeremony, endAuthority, grantAuthority } from 
 import { concernedBy, explainAccess } from './enforce/access.ts';
 import { type BreakGlassPolicy, breakGlass } from './enforce/break-glass.ts';
 import { type Ceremony, type ConsentRecord, prepareConsent, SIGNED, signConsent, signPrepared } from './enforce/ceremony.ts';
-import { approveConsent, askedStatementOf, expireRequests, narrowRequest, refuseConsent, requestBeside, requestConsent } from './enforce/requests.ts';
+import {
+  approveConsent,
+  askedStatementOf,
+  endBeforeErasure,
+  expireRequests,
+  narrowRequest,
+  refuseConsent,
+  requestBeside,
+  requestConsent,
+} from './enforce/requests.ts';
 import { callerClosure } from './enforce/directory.ts';
 import { type ChainReader, disclosures } from './enforce/disclosures.ts';
 import { type Disclosure, read, readVersion, search } from './enforce/disclose.ts';
@@ -242,6 +251,7 @@ function gateOf(
     refuseConsent: (id, signed, reason) => refuseConsent(ceremony, id, signed, reason),
     narrowRequest: (id, less) => narrowRequest(ceremony, id, less),
     expireRequests: () => expireRequests(ceremony),
+    endBeforeErasure: (id) => endBeforeErasure(ceremony, id),
     breakGlass: (request) => breakGlass(ceremony, deps.breakGlass, request),
     rotateKey: (request) => rotateKey(keyCeremony, request),
     revokeKey: (request) => revokeKey(keyCeremony, request),

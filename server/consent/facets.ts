@@ -20,7 +20,7 @@ export const facet = {
   /** The actor that wrote this version. */
   writer: (actor: string) => `@writer/${actor}`,
   /** The client whose act this AuditEvent or Task records, and that may see it. */
-  own: (client: string) => `@own/${client}`,
+  own: (client: string) => OWN + client,
   /** The party whose Task this is: made by the server, for whoever acts for them. */
   owner: (actor: string) => `@owner/${actor}`,
   /** A patient whom this AuditEvent concerns beside others, none of whom it names. */
@@ -65,6 +65,7 @@ export const facet = {
 } as const;
 
 export const PATIENT = PATIENT_KEY;
+export const OWN = '@own/';
 export const SOURCE = '~src/';
 /** Another source that leads nowhere here. */
 export const UNKNOWN_SOURCE = '~src?';

@@ -405,6 +405,8 @@ export type Gate = {
   ): Promise<PreparedConsent>;
   /** Ends the requests whose deadline has passed; the server does this itself. Resolves with how many. */
   expireRequests(): Promise<number>;
+  /** Before a Consent is erased; the server does this itself. Whoever asked for it keeps their Task and is told as of any other end. */
+  endBeforeErasure(consent: string): Promise<void>;
   /** consent.md §7. Recorded and told to the patient when this resolves. Throws AssentError: forbidden, invalid-request. */
   breakGlass(request: { readonly patient: string; readonly reason: string }): Promise<BrokenGlass>;
   /** consent.md §6. Throw AssentError: invalid-signature, invalid-request, conflict, forbidden (a recovery takes scope admin). */

@@ -23,6 +23,7 @@ import {
   put,
   type RealServer,
   register,
+  settled,
   startRealServer,
   termsOf,
 } from '../support/real-server.ts';
@@ -79,6 +80,12 @@ async function pass(ms: number): Promise<void> {
 
 const refuses = (made: Asked, key: Key) => refuse(admin, made, { key, now: server.now() });
 const withdraws = (made: Asked, key: Key) => withdraw(admin, { ...made, key, now: server.now() });
+/** The whole record of its patient. */
+async function erase({ patient: id }: Made): Promise<void> {
+  const started = await admin.call('POST', `Patient/${id}/$purge`);
+  const at = started.headers.get('content-location') ?? '';
+  expect((await settled(admin, at.slice(server.bootstrap.fhirBaseUrl.length + 1))).status).toBe(200);
+}
 const shown = async ({ own }: Pick<Asked, 'own'>) => (await insurer.call('GET', `Task/${own.id}`)).json as Task;
 const parties = async ({ consent }: Asked) =>
   (await requestTasks(admin)).flatMap(({ focus, status }) => (focus.reference === consent ? [status] : [])).sort();
@@ -91,9 +98,9 @@ async function polled(since: number): Promise<readonly Task[]> {
 }
 
 describe('whoever asks', () => {
-  it('cannot tell a refusal, a withdrawal, silence and nobody apart, by its Tasks, their versions, or a poll', async () => {
-    const made = [await asked(2), await asked(2), await asked(2), await asked(2), await asked(2)] as const;
-    const [byPatient, byCustodian, withdrawn, suspended, silent] = made;
+  it('cannot tell a refusal, a withdrawal, an erased record, silence and nobody apart, by its Tasks, their versions, or a poll', async () => {
+    const made = [await asked(2), await asked(2), await asked(2), await asked(2), await asked(2), await asked(2), await asked(2)] as const;
+    const [byPatient, byCustodian, withdrawn, suspended, silent, erased, refusedAndErased] = made;
     const nobody = { own: (await ask('nobody-at-all', 2)).json as Task };
     const since = server.now();
     for (const answer of [
@@ -101,8 +108,10 @@ describe('whoever asks', () => {
       refuses(byCustodian, custodian),
       withdraws(withdrawn, withdrawn.key),
       withdraws(suspended, custodian),
+      refuses(refusedAndErased, refusedAndErased.key),
     ])
       expect((await answer).status).toBe(200);
+    for (const each of [erased, refusedAndErased]) await erase(each);
     for (const each of [...made, nobody]) {
       expect(await shown(each)).toEqual(each.own);
       const history = await insurer.call('GET', `Task/${each.own.id}/_history`);
@@ -132,6 +141,20 @@ describe('whoever asks', () => {
       [made.own.id, { text: 'The Consent is not in force any more.' }],
     ]);
     expect(await shown(other)).toEqual(other.own);
+  });
+
+  it('is told of a grant that was erased what it is told of one that was withdrawn', async () => {
+    const [withdrawn, erased] = [await asked(2), await asked(2)];
+    for (const made of [withdrawn, erased]) expect((await approve(admin, made, [made.key, custodian])).status).toBe(201);
+    expect((await withdraws(withdrawn, withdrawn.key)).status).toBe(200);
+    await erase(erased);
+    const [one, other] = [await shown(withdrawn), await shown(erased)];
+    const told = ({ status, statusReason, businessStatus }: Task) => ({ status, statusReason, businessStatus });
+    expect(told(other)).toEqual(told(one));
+    expect(told(other)).toMatchObject({ status: 'completed', businessStatus: { text: 'The Consent is not in force any more.' } });
+    // Of what was asked of the parties nothing is left.
+    expect(await parties(erased)).toEqual([]);
+    expect((await admin.call('GET', erased.consent)).status).toBe(404);
   });
 
   it('waits for the place of what was refused as long as for one that nobody answered', async () => {

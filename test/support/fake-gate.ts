@@ -102,6 +102,7 @@ function createFakeGate(store: Store, caller: Caller, sees: (row: Row) => boolea
     refuseConsent: async (id) => rowOf('Consent', id, { body: `{"resourceType":"Consent","id":"${id}"}`, at: store.now() }),
     narrowRequest: async () => ({ consent: '{}', statement: '{}', digest: 'digest', expires: store.now() }),
     expireRequests: async () => 0,
+    endBeforeErasure: async () => undefined,
     completeRecoveries: async () => 0,
     standing: async () => 'as it was',
     permitsNow: async () => true,

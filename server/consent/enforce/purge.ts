@@ -3,6 +3,7 @@
  *
  * Invariants: AuditEvents stay, they hold no content; a Consent goes only after everything that it might deny, in one commit with what the log
  * could confirm of it, and leaves a tombstone in the log that names the entries that say nothing any more; what names another patient as well is not erased on behalf of one; every step is recorded in the commit that makes it.
+ * Whoever asked for a Consent keeps the Task of their request, which holds what they sent: without it they would learn that somebody was there (consent.md §5).
  */
 import type { Recorder } from '../../audit/record.ts';
 import type { Clock } from '../../clock.ts';
@@ -11,11 +12,11 @@ import { resourceTypes } from '../../fhir/resource-types.ts';
 import type { JobContext, JobHandler } from '../../jobs/job.ts';
 import { any } from '../../search/expression.ts';
 import type { Guard, LogRow, NewLogRow, Position, RecordStore, RecordWrite, ResourceStore, StoredResource, VersionPlace } from '../../store/port.ts';
-import { facet, SEALED } from '../facets.ts';
+import { facet, OWN, SEALED } from '../facets.ts';
 import type { Caller } from '../model.ts';
 import { PREPARED, SIGNED } from './ceremony.ts';
 import { actBase, type Disclosure } from './disclose.ts';
-import { REQUESTED } from './requests.ts';
+import { isOpenRequest, REQUESTED } from './requests.ts';
 import { newestFirst, patientsOf } from './view.ts';
 import { RESOLVES_ACTORS } from './write.ts';
 
@@ -38,6 +39,8 @@ type Dependencies = {
   /** Answers that wait to be fetched may hold what is erased. */
   readonly dropResults: () => Promise<void>;
   readonly registrationOf: (client: string) => Promise<string | undefined>;
+  /** Ends what was asked for, before the Consent goes. */
+  readonly endRequest: (consent: string) => Promise<void>;
 };
 
 /** Parts of the commit that erases, and what its tombstones say, by reference. */
@@ -166,9 +169,17 @@ async function purgeEntries(purge: Purge): Promise<void> {
 
 async function eraseTheirs(purge: Purge, rows: readonly StoredResource[]): Promise<void> {
   const { asked, tally } = purge;
-  const { erase: theirs, kept } = partition(rows, asked.id);
+  const { erase: theirs, kept } = partition(
+    rows.filter((row) => !isOfRequester(row)),
+    asked.id,
+  );
   for (const reference of kept) tally.kept.add(reference);
   if (theirs.length > 0) await erase(purge, theirs, [asked.id]);
+}
+
+/** The Task of whoever asked for a Consent: their own act, which nobody but the server can write. */
+function isOfRequester({ type, keys }: StoredResource): boolean {
+  return type === 'Task' && keys.includes(SEALED) && keys.some((key) => key.startsWith(OWN));
 }
 
 function partition(rows: readonly StoredResource[], patient: string): Found {
@@ -181,6 +192,7 @@ async function erase(purge: Purge, rows: readonly StoredResource[], patients: re
   const { deps, context, tally } = purge;
   const references = rows.map(({ type, id }) => `${type}/${id}`);
   const consents = rows.flatMap(({ type, id }) => (type === 'Consent' ? [id] : []));
+  for (const id of consents) await deps.endRequest(id);
   const { acts, tombstones, forgotten } = await preparations(purge, { references, consents, patients });
   const kept = await Promise.all(consents.map((id) => recordsOf(deps, id)));
   await commit(deps, {
@@ -219,7 +231,10 @@ async function commit({ resources }: Dependencies, writes: Writes): Promise<void
 /** Statements and signatures hold the terms of a Consent once more. */
 async function recordsOf({ records }: Dependencies, id: string): Promise<RecordWrite[]> {
   const prepared = await records.list(PREPARED, { lookup: `consent:${id}` });
-  const named = [{ recordKind: SIGNED, id }, { recordKind: REQUESTED, id }, ...prepared.map((record) => ({ recordKind: PREPARED, id: record.id }))];
+  const request = await records.get(REQUESTED, id);
+  // One that still waits for its deadline is what tells whoever asked.
+  const requested = request && isOpenRequest(request.value) ? [] : [{ recordKind: REQUESTED, id }];
+  const named = [{ recordKind: SIGNED, id }, ...requested, ...prepared.map((record) => ({ recordKind: PREPARED, id: record.id }))];
   return named.map((name) => ({ kind: 'delete', ...name }));
 }
 

@@ -215,6 +215,28 @@ export async function expireRequests(deps: Ceremony): Promise<number> {
   return expired;
 }
 
+/**
+ * Of a Consent that is about to be erased: what was asked for is over as by a withdrawal. Whoever asked keeps the Task, which holds what they sent, and is
+ * told at the deadline what they would be told of somebody who never was; of a grant, that it is not in force any more. Throws AssentError('unavailable').
+ */
+export async function endBeforeErasure(deps: Ceremony, id: string): Promise<void> {
+  const request = await requestOf(deps, id);
+  const state = request && afterwards(request.value.state, 'ended');
+  if (!request || !state) return;
+  const indexed = deps.parameters.guard();
+  // Nobody else is left to be told.
+  const value = { ...request.value, tasks: request.value.tasks.filter(({ party }) => party === 'requester') };
+  const ended = await besideOf(deps, { id, request: { ...request, value }, change: { state, by: [] } });
+  const committed = await commitConsents(deps, {
+    patient: value.patient,
+    consents: [],
+    provenance: undefined,
+    guards: [indexed],
+    beside: [ended],
+  });
+  if (!committed) throw new AssentError('unavailable', 'Somebody answers a request that is to be erased; it is tried again.');
+}
+
 const isOver = () => new AssentError('invalid-signature', 'There is no such request, or it is over.');
 
 type Kept<Of> = { readonly value: Of; readonly revision: number };
@@ -324,6 +346,11 @@ function kept(id: string, request: ConsentRequest): RecordPut {
 }
 
 type RecordPut = RecordWrite & { readonly kind: 'put' };
+
+/** Of what is kept of a request: whether its deadline has still to be looked at. */
+export function isOpenRequest(value: unknown): boolean {
+  return isWaiting((value as ConsentRequest).state);
+}
 
 /**
  * A place among the open requests of the client, and one among those about this patient. They are free again once the requester is told what became of
