@@ -1,6 +1,7 @@
 /** The decision over facets against a second reading of the same rules over whole resources, on random worlds. consent.md §2 */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ageReached, type Authority, bases, fitsLife } from '../../server/consent/authority.ts';
 import { closureOf } from '../../server/consent/closure.ts';
 import { ambiguityOf, publishedReadings } from '../../server/consent/ambiguity.ts';
 import { compileConsent, type Reading } from '../../server/consent/compile.ts';
@@ -11,6 +12,7 @@ import type { ResourceValue } from '../../server/fhir/resource.ts';
 import { holds } from '../../server/search/expression.ts';
 import { decidingPart, judgeOf } from '../../server/store/deciding-keys.ts';
 import { packKeys } from '../../server/store/packed-keys.ts';
+import { actingFor, type Granted, majorityOf, type Signing } from '../support/reference-authority.ts';
 import { type Json, mayRead } from '../support/reference-consent.ts';
 import { by, callerFor, consentBy, data, labelled, ofClass, purpose } from '../support/consents.ts';
 
@@ -189,15 +191,81 @@ const world = fc.record({
 
 const known = [{ resourceType: 'Medication', id: 'known', code: concept('A') }];
 
-type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
+type World = (typeof world extends fc.Arbitrary<infer T> ? T : never) & { readonly acting?: Acting };
+
+/** Whoever is let in without a permit, and who signed instead of the patient. `signed`: of each Consent. */
+type Acting = {
+  readonly granted: Granted | undefined;
+  readonly dead: boolean;
+  readonly breakGlass: { readonly patient: string; readonly except: readonly string[] } | undefined;
+  readonly signed: readonly (Signing | undefined)[];
+};
+
+const RELATIVE = 'RelatedPerson/rel';
+const ADOLESCENTS_OWN = ['ADOL', 'SEX', 'STD', 'HIV', 'SUD', 'MH', 'SDV', 'V'];
+/** 6 and 14 years old, come of age on the day that most of it is about, and long before. */
+const birthDate = some('2018-01-01', '2010-01-01', '2006-06-01', '1980-01-01');
+const granted: fc.Arbitrary<Granted> = fc.record({
+  patient: some('p1', 'p1', 'p2'),
+  basis: some(...bases),
+  acts: some(['read'], ['sign', 'read'], ['sign']),
+  purposes: some(['TREAT', 'ETREAT', 'HPAYMT', 'BTG'], ['TREAT', 'ETREAT', 'HPAYMT', 'CLMATTCH', 'BTG'], ['HRESCH']),
+  from: some('2020-01-01', '2020-01-01', '2024-06-01T12:00:00Z').map(firstOf),
+  until: some('2030-01-01', '2030-01-01', '2024-06-02').map(firstOf),
+  ended: some(false, false, false, true),
+  birthDate,
+});
+const signing: fc.Arbitrary<Signing | undefined> = fc.oneof(
+  fc.constant(undefined),
+  fc.record({ by: some('relative' as const), under: fc.record({ basis: some(...bases), birthDate }) }),
+  fc.record({ by: some('stolen key' as const) }),
+);
+const acted = fc
+  .tuple(
+    world,
+    some(RELATIVE, RELATIVE, RELATIVE, 'Practitioner/d1', 'Organization/clinic'),
+    fc.array(signing, { minLength: 4, maxLength: 4 }),
+    fc.option(granted, { nil: undefined, freq: 5 }),
+    some(false, false, true),
+    rarely(fc.record({ patient: some('p1', 'p2'), except: some([], ['V'], ['SUD', 'V']) })),
+  )
+  .map(([any, actor, signed, authority, dead, breakGlass]): World => {
+    const acting = { granted: actor === RELATIVE ? authority : undefined, dead, breakGlass, signed };
+    return { ...any, actor, admin: false, acting };
+  });
+
+/** As the log and the record have it. */
+function authoritiesOf({ granted: grant, dead }: Acting): readonly Authority[] {
+  if (!grant || grant.ended || !fitsLife(grant, { deceased: dead })) return [];
+  const { basis, birthDate: born } = grant;
+  const ages = basis === 'guardian' ? { majority: ageReached(born, 18), adolescence: ageReached(born, 12) } : {};
+  const unchanged = { kind: 'record', recordKind: 'authority-event', id: 'a.000001', revision: null } as const;
+  const { ended: _, birthDate: __, acts, ...terms } = grant;
+  return [{ ...terms, ...ages, acts: acts as Authority['acts'], id: 'a', kids: ['k'], delegate: RELATIVE, logged: { granted: 1 }, unchanged }];
+}
+
+/** What it is worth because of who signed it: enforce/judge.ts. */
+function reachOf(signed: Signing | undefined): { readonly permitsUntil?: number; readonly onBehalf?: true } {
+  if (signed === undefined) return {};
+  if (signed.by === 'stolen key') return { permitsUntil: 0 };
+  return { onBehalf: true, ...(signed.under.basis === 'guardian' ? { permitsUntil: majorityOf(signed.under.birthDate) } : {}) };
+}
 
 type Answer = { readonly mine: boolean; readonly every: boolean; readonly validUntil: number; readonly judged: boolean | undefined };
 
 /** By the server's room: as the views ask it, with only the Consents that speak to the caller, and with all of them. */
-function byFacets({ resource: about, consents, directory: around, implicit: otherwise, now, frozen, visible, ...who }: World, as?: Reading): Answer {
-  const caller = callerFor(who.actor, who.purpose, { admin: who.admin });
+function byFacets(
+  { resource: about, consents, directory: around, implicit: otherwise, now, frozen, visible, acting, ...who }: World,
+  as?: Reading,
+): Answer {
+  const glass = acting?.breakGlass;
+  const opened = glass ? { breakGlass: { patient: glass.patient, until: now + 1 } } : {};
+  const caller = callerFor(who.actor, who.purpose, { admin: who.admin, ...opened });
   const closure = closureOf(caller, around as ResourceValue[], now);
-  const every = consents.map((each) => compileConsent(each, { now: Number.NEGATIVE_INFINITY, related: frozen, ...(as ? { as } : {}) }));
+  const every = consents.map((each, i) => ({
+    ...compileConsent(each, { now: Number.NEGATIVE_INFINITY, related: frozen, ...(as ? { as } : {}) }),
+    ...reachOf(acting?.signed[i]),
+  }));
   const lookup = (reference: string) => known.find(({ id }) => `Medication/${id}` === reference) as ResourceValue | undefined;
   const keys = facetsOf(about as ResourceValue, { writer: who.writer, base: BASE, lookup });
   const asked = {
@@ -208,6 +276,8 @@ function byFacets({ resource: about, consents, directory: around, implicit: othe
     voidPatients: new Set<string>(),
     anchors: new Set(visible),
     now,
+    ...(acting ? { actsFor: authoritiesOf(acting), hiddenFromGuardians: ADOLESCENTS_OWN } : {}),
+    ...(glass ? { beyondBreakGlass: glass.except } : {}),
   };
   const answer = (policies: typeof every) => {
     const { where, validUntil } = scopeFor({ ...asked, policies });
@@ -241,8 +311,13 @@ const timed = fc.tuple(world, period).map(([any, limits]) => {
   return { ...any, consents } as World;
 });
 
-function byReading({ actor, purpose, admin, ...question }: World): boolean {
-  return mayRead({ ...question, caller: { actor, purpose, admin, client: 'client' }, medications: known });
+function byReading({ actor, purpose: code, admin, acting, ...question }: World): boolean {
+  const { consents, now } = question;
+  const breakGlass = acting?.breakGlass;
+  const caller = { actor, purpose: code, admin, client: 'client', ...(breakGlass ? { breakGlass } : {}) };
+  const signings = new Map(consents.flatMap((each, i): [Json, Signing][] => (acting?.signed[i] ? [[each, acting.signed[i]]] : [])));
+  const actsFor = acting?.granted && actingFor(acting.granted, { now, purpose: code, dead: acting.dead });
+  return mayRead({ ...question, caller, signings, actsFor, medications: known });
 }
 
 describe('the decision', () => {
@@ -273,6 +348,25 @@ describe('the decision', () => {
       { seed: 20_261_127, numRuns: 1500 },
     );
     expect(Math.min(settled.permit, settled.deny, settled.open)).toBeGreaterThan(100);
+  });
+
+  test('is that of the rules where somebody acts for a patient, signed in their place, or breaks the glass', () => {
+    const seen = { permit: 0, deny: 0, withoutPermit: 0, glass: 0 };
+    fc.assert(
+      fc.property(acted, (any) => {
+        const expected = byReading(any);
+        seen[expected ? 'permit' : 'deny'] += 1;
+        if (expected && any.acting?.breakGlass) seen.glass += 1;
+        const { acting: _, ...usual } = any;
+        if (expected && !byReading(usual)) seen.withoutPermit += 1;
+        expect(byFacets(any)).toMatchObject({ mine: expected, every: expected });
+      }),
+      { seed: 20_261_127, numRuns: 2000 },
+    );
+    expect(seen.permit).toBeGreaterThan(200);
+    expect(seen.deny).toBeGreaterThan(500);
+    expect(seen.withoutPermit).toBeGreaterThan(15);
+    expect(seen.glass).toBeGreaterThan(10);
   });
 
   test('is that of the rules where Consents name single resources', () => {

@@ -4,6 +4,7 @@
  *
  * Not judged here: records (Consent, AuditEvent, Task, Provenance) and Binary; reference-view.ts judges those, and whole records with their versions.
  */
+import { type Acting, type Signing, worthOf } from './reference-authority.ts';
 import { recordsBeside, whoIn } from './reference-naming.ts';
 
 // oxlint-disable-next-line typescript/no-explicit-any -- FHIR as it comes; what is wrong in it fails the test
@@ -13,10 +14,19 @@ export type Question = {
   readonly resource: Json;
   /** Actor that wrote the current version. */
   readonly writer: string;
-  readonly caller: { readonly actor: string; readonly client: string; readonly purpose: string; readonly admin?: boolean };
+  readonly caller: {
+    readonly actor: string;
+    readonly client: string;
+    readonly purpose: string;
+    readonly admin?: boolean;
+    /** Id of the one patient whose record is open in an emergency; `except`: labels that law keeps closed. */
+    readonly breakGlass?: { readonly patient: string; readonly except: readonly string[] };
+  };
   readonly now: number;
   /** Signed, active and not superseded. */
   readonly consents: readonly Json[];
+  /** Of those that the patient did not sign with a key of their own. */
+  readonly signings?: ReadonlyMap<Json, Signing>;
   /** Organizations, roles, teams, groups. */
   readonly directory: readonly Json[];
   readonly medications: readonly Json[];
@@ -28,8 +38,7 @@ export type Question = {
   readonly frozen?: Readonly<Record<string, readonly string[]>>;
   readonly visible?: readonly string[];
   readonly implicit: { readonly kind: string; readonly labels?: readonly string[] };
-  /** For whom the caller acts, by an authority to read that stands now and is for this purpose. Id of a patient. */
-  readonly actsFor?: string | undefined;
+  readonly actsFor?: Acting | undefined;
 };
 
 const OPEN = ['Organization', 'Practitioner', 'PractitionerRole', 'Location', 'Medication', 'Questionnaire'];
@@ -40,6 +49,7 @@ export function mayRead(question: Question): boolean {
   const open = OPEN.includes(resource['resourceType']);
   if (patients.length === 0 && !unknown && open) return true;
   if (caller.admin) return false;
+  if (caller.breakGlass) return !unknown && inPlaceOfPermit(caller.breakGlass, patients, question);
   if (!unknown && onBehalf(question, patients)) return true;
   // Somebody who cannot be found has no Consents, and may be whoever has.
   if ((patients.length === 0 || unknown) && !implicitSays(question)) return false;
@@ -47,21 +57,35 @@ export function mayRead(question: Question): boolean {
   return [...patients, ...(unknown ? consenting : [])].every((patient) => patientPermits(patient, question));
 }
 
-/** A relative reads what names the patient they act for and nobody else, unless a Consent denies it to them. */
+/** A relative reads in the place of the patient they act for; not what is an adolescent's own. */
 function onBehalf(question: Question, patients: readonly string[]): boolean {
   const { actsFor } = question;
-  if (actsFor === undefined || patients.join(' ') !== actsFor) return false;
-  const theirs = [...consentsOf(actsFor, question), ...consentsBeside(actsFor, question)];
+  return actsFor?.reads === true && inPlaceOfPermit({ patient: actsFor.patient, except: actsFor.hides }, patients, question);
+}
+
+/** What names one patient and nobody else, unless a Consent denies it to this caller or it has an excepted label. */
+function inPlaceOfPermit(
+  { patient, except }: { readonly patient: string; readonly except: readonly string[] },
+  patients: readonly string[],
+  question: Question,
+): boolean {
+  if (patients.join(' ') !== patient || isExcepted(except, question)) return false;
+  const theirs = [...consentsOf(patient, question), ...consentsBeside(patient, question)];
   return theirs.every(({ provision }) => deepest(provision, question) !== 'deny');
 }
 
 function patientPermits(patient: string, question: Question): boolean {
-  if (question.caller.actor === `Patient/${patient}`) return true;
-  const theirs = consentsOf(patient, question);
-  const verdicts = theirs.map((consent) => deepest(consent['provision'], question));
-  if (verdicts.includes('deny') || consentsBeside(patient, question).some(({ provision }) => deepest(provision, question) === 'deny')) return false;
-  if (verdicts.includes('permit')) return true;
-  const replaced = theirs.some(({ provision }) => provision.type === 'permit' && who(provision, 'permit', question));
+  const { caller, now, signings } = question;
+  if (caller.actor === `Patient/${patient}`) return true;
+  const theirs = consentsOf(patient, question).map((consent) => ({
+    root: consent['provision'],
+    verdict: deepest(consent['provision'], question),
+    worth: worthOf(signings?.get(consent), { actor: caller.actor, now }),
+  }));
+  if (theirs.some(({ verdict }) => verdict === 'deny')) return false;
+  if (consentsBeside(patient, question).some(({ provision }) => deepest(provision, question) === 'deny')) return false;
+  if (theirs.some(({ verdict, worth }) => verdict === 'permit' && worth.permits)) return true;
+  const replaced = theirs.some(({ root, worth }) => root.type === 'permit' && who(root, 'permit', question) && worth.closes);
   return replaced ? false : implicitSays(question);
 }
 
@@ -314,14 +338,20 @@ function ends(text: string | undefined): number {
 // What holds where nobody consented.
 
 function implicitSays(question: Question): boolean {
-  const { implicit, caller, writer } = question;
+  const { implicit, caller, writer, actsFor, resource, sections } = question;
+  // Whoever opens it: what is an adolescent's own is not their guardian's.
+  if (actsFor && actsFor.hides.length > 0) {
+    const { named, unknown } = whoIn([resource, ...(sections?.targets ?? [])], question.patients ?? []);
+    if ((unknown || named.includes(actsFor.patient)) && isExcepted(actsFor.hides, question)) return false;
+  }
   if (implicit.kind === 'author-treatment') return caller.purpose === 'TREAT' && caller.actor.startsWith('Organization/') && writer === caller.actor;
-  if (implicit.kind !== 'permit-except') return false;
-  if (question.sections?.unknown && implicit.labels?.length) return false;
+  return implicit.kind === 'permit-except' && !isExcepted(implicit.labels ?? [], question);
+}
+
+/** Has one of these labels, or may have. */
+function isExcepted(labels: readonly string[], question: Question): boolean {
+  if (labels.length === 0) return false;
   const system = (label: string) => (RANKS.includes(label) ? 'Confidentiality' : 'ActCode');
-  return !labelled(
-    (implicit.labels ?? []).map((label) => ({ system: system(label), code: label })),
-    'deny',
-    question,
-  );
+  const coded = labels.map((label) => ({ system: system(label), code: label }));
+  return question.sections?.unknown === true || labelled(coded, 'deny', question);
 }

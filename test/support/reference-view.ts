@@ -9,7 +9,7 @@ import { type Who, whoIn } from './reference-naming.ts';
 export type Version = { readonly type: string; readonly id: string; readonly content: Json; readonly deleted: boolean; readonly writer: string };
 
 /** `frozen`: what each resource that a Consent names as `related` referred to when the Consent was prepared. */
-export type Scene = Pick<Question, 'caller' | 'now' | 'consents' | 'implicit' | 'actsFor'> & {
+export type Scene = Pick<Question, 'caller' | 'now' | 'consents' | 'signings' | 'implicit' | 'actsFor'> & {
   /** Oldest first. */
   readonly versions: readonly Version[];
   readonly frozen: Readonly<Record<string, readonly string[]>>;

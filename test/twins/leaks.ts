@@ -36,7 +36,7 @@ export const leaks: readonly Leak[] = [
   {
     name: 'an unfiltered include',
     key: 'include',
-    world: 8,
+    world: 6,
     changes: [
       [
         'server/consent/enforce/includes.ts',
@@ -65,7 +65,7 @@ export const leaks: readonly Leak[] = [
   {
     name: 'If-Match before the decision',
     key: 'match',
-    world: 4,
+    world: 1,
     changes: [[WRITE, `${looked}operation.id, {`, `${unseen}${looked}operation.id, {`]],
   },
 ];

@@ -1,6 +1,6 @@
 /**
  * Twin servers by command: `npx node test/twins/run.ts --requests 100000 --seed 1 [--mongodb]`. Worlds are numbered from the seed, so that
- * `--seed 1`, `--seed 1001`, … split a long run. The first difference is made small and shown; exit 1.
+ * `--seed 1`, `--seed 1001`, … split a long run; test/twins/full.ts does, over all cores. The first difference is shown, made small and shown again; exit 1.
  */
 import { parseArgs } from 'node:util';
 import { createApp } from '../../server/app.ts';
@@ -38,6 +38,7 @@ const seconds = ((performance.now() - began) / 1000).toFixed(0);
 told(
   `${run.asked} requests in ${run.worlds} worlds, ${run.shown} versions shown and ${run.hidden} hidden, ${run.unsettled} worlds without a twin, ${seconds} s`,
 );
+process.send?.(run);
 if (run.failed !== undefined) {
   told(`World ${run.failed} differs; making it small…`);
   const small = await shrink(caseOf(run.failed, { requests: each, statement }), bench);

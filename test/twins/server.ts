@@ -31,7 +31,13 @@ export type Asked = { readonly method: string; readonly path: string; readonly b
 export type TwinServer = {
   ask(token: string, asked: Asked): Promise<Answered>;
   /** For a client of this actor; `id` is the client's. */
-  tokenOf(client: { readonly id: string; readonly actor: string; readonly purpose: string; readonly scope: string }): Promise<string>;
+  tokenOf(client: {
+    readonly id: string;
+    readonly actor: string;
+    readonly purpose: string;
+    readonly purposes: readonly string[];
+    readonly scope: string;
+  }): Promise<string>;
   enrol(key: Owned): Promise<Key>;
   readonly admin: string;
   restart(changed: Readonly<Record<string, string>>): Promise<void>;
@@ -41,6 +47,11 @@ export type TwinServer = {
 export type Owned = { readonly owner: string; readonly pair: ReturnType<typeof generateKeyPairSync> };
 export function keyOf(owner: string): Owned {
   return { owner, pair: generateKeyPairSync('ec', { namedCurve: 'P-256' }) };
+}
+
+/** Roots of the map of Consents are logged by the clock on the wall (docs/adr/0049-the-root-of-the-map-is-an-entry.md), whoever asks what meanwhile. */
+function isOfRequest({ entry }: { readonly entry: string }): boolean {
+  return (JSON.parse(entry) as Json)['kind'] !== 'map-root';
 }
 
 export type Starting = {
@@ -73,7 +84,7 @@ export async function startTwinServer({ program, clock, settings, mongo }: Start
         resources: {
           ...engine.resources,
           commit: (writes) => {
-            logged += writes.log.length;
+            logged += writes.log.filter(isOfRequest).length;
             return engine.resources.commit(writes);
           },
         },
@@ -120,7 +131,7 @@ export async function startTwinServer({ program, clock, settings, mongo }: Start
   return {
     ask,
     admin,
-    async tokenOf({ id, actor, purpose, scope }) {
+    async tokenOf({ id, actor, purpose, purposes, scope }) {
       const secret = randomBytes(24).toString('base64url');
       const client = {
         client_id: id,
@@ -128,12 +139,12 @@ export async function startTwinServer({ program, clock, settings, mongo }: Start
         client_secret: secret,
         scope,
         actor,
-        purposes: [purpose],
+        purposes,
         grant_types: ['client_credentials'],
       };
       const made = await ask(admin, { method: 'POST', path: '/admin/clients', body: client });
       if (made.status !== 201) throw new Error(`No client: ${made.text}`);
-      return grant(id, secret, { scope });
+      return grant(id, secret, { scope, purpose_of_use: purpose });
     },
     async enrol({ owner, pair }) {
       const made = await ask(admin, {

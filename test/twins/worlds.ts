@@ -1,6 +1,7 @@
 /** Worlds by number, one after the other, until enough was asked. */
 import type { Statement } from '../http/walk/claims.ts';
-import { type Bench, type Case, compare, Unsettled } from './compare.ts';
+import { type Bench, type Case, compare } from './compare.ts';
+import { Unsettled } from './plan.ts';
 import { createRandom } from './random.ts';
 import { dealRequests } from './deal.ts';
 import { claimKinds, searchTable } from './requests.ts';
@@ -32,7 +33,7 @@ type Running = {
   readonly told?: (line: string) => void;
 };
 
-type Ran = {
+export type Ran = {
   asked: number;
   worlds: number;
   unsettled: number;
@@ -59,6 +60,7 @@ export async function runWorlds({ from, requests, each, bench, statement, told }
         ran.failed = seed;
         ran.difference = outcome.difference;
         told?.(`world ${seed}, request ${outcome.difference.at}: ${outcome.difference.asked}`);
+        told?.(differing(outcome.difference));
       }
     } catch (error) {
       if (!(error instanceof Unsettled)) throw error;
@@ -69,6 +71,11 @@ export async function runWorlds({ from, requests, each, bench, statement, told }
   return ran;
 }
 
+/** What the one answered and what the other. */
+function differing({ whole, twin }: Difference): string {
+  return ['--- the server with everything', whole, '--- the server that never held what is hidden', twin].join('\n');
+}
+
 export function describeCase({ case: { world, requests }, difference }: { readonly case: Case; readonly difference: Difference }): string {
   const { steps, consents, ...rest } = world;
   return [
@@ -77,9 +84,6 @@ export function describeCase({ case: { world, requests }, difference }: { readon
     ...consents.map(({ patient, fate, provision }) => `  Consent of ${patient}, ${fate}: ${JSON.stringify(provision)}`),
     ...requests.map((request) => `  ${JSON.stringify(request)}`),
     `At ${difference.asked}`,
-    '--- the server with everything',
-    difference.whole,
-    '--- the server that never held what is hidden',
-    difference.twin,
+    differing(difference),
   ].join('\n');
 }
