@@ -23,7 +23,7 @@ import { type Endpoints, endpointsOf } from './authz/endpoints.ts';
 import { createKeyLog, type KeyLog } from './authz/key-log.ts';
 import { createLoggedKeys, type LoggedKeys } from './authz/logged-keys.ts';
 import { allows } from './authz/scopes.ts';
-import { alarmOf, lateness, logSeries } from './app/alarms.ts';
+import { alarmOf, lateness, logSeries, noticeSeries } from './app/alarms.ts';
 import { appPages, consentStands, problemPage } from './app/apps.ts';
 import { consolePlugin } from './app/console.ts';
 import { isErasedIn } from './app/erased.ts';
@@ -126,7 +126,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const secret = await sharedSecret(engine.records, 'page-links');
   const made = { cursors: createCursors({ secret }), metrics: createMetrics(), profiles: profilesByType(packages.packages) };
-  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, jobs, ...made };
+  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, jobs, notices, ...made };
   await registerAll(server, { engine: nudging, ...parts });
   const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
   await validator.warm(['Patient', 'Observation', 'Consent', 'Organization']);
@@ -362,7 +362,7 @@ async function sharedSecret(records: RecordStore, name: string): Promise<Uint8Ar
   return (await records.get('secret', name))?.value as Uint8Array;
 }
 
-type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters' | 'labelling' | 'notices'> & {
+type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters' | 'labelling'> & {
   readonly engine: Engine;
   readonly gateFor: GateFor;
   readonly validator: Validator;
@@ -426,6 +426,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   ];
   await server.register(createHealthPlugin({ checks: [...checks, ...lateness(anchoring)], metrics }));
   logSeries(metrics, anchoring);
+  noticeSeries(metrics, parts.notices);
   await server.register(consolePlugin(server, { ...parts, authenticate, checks, explain, custodians: { keysOf: keys.list, passkeys } }));
 }
 

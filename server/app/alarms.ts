@@ -6,6 +6,7 @@ import type { Anchoring } from '../anchoring/anchoring.ts';
 import { proofSeries } from '../anchoring/proof-watch.ts';
 import type { Check } from '../http/health.ts';
 import type { Metrics } from '../http/metrics.ts';
+import type { Notices } from './notices.ts';
 
 const sentences: Readonly<Record<Exclude<AlarmKind, 'log'>, string>> = {
   consent: 'a stored Consent is not the one in the log: everything it permitted is closed',
@@ -23,6 +24,11 @@ export function alarmOf(
     log.fatal({ logIndex }, sentences[kind]);
     alarms.raise(kind, logIndex);
   };
+}
+
+export function noticeSeries(metrics: Pick<Metrics, 'series'>, { undelivered }: Pick<Notices, 'undelivered'>): void {
+  const help = 'Notices that have not arrived yet, as of the last look.';
+  metrics.series('assent_notices_undelivered', help, { label: 'channel', read: undelivered });
 }
 
 export function logSeries(

@@ -30,6 +30,8 @@ export type Notices = {
   readonly tell: (told: readonly Told[]) => readonly RecordWrite[];
   /** Empties the outbox. */
   readonly sending: Repeated;
+  /** By way, as of the last look; empty where none is set. */
+  readonly undelivered: () => readonly (readonly [Channel, number])[];
 };
 
 const LOOK_MS = 2_000;
@@ -50,7 +52,8 @@ export async function createNotices(parts: Parts): Promise<Notices> {
   const report = (fault: unknown) => log.error(described(fault), 'notices are not sent');
   const repeated = createRepeated({ once, retryMs: RETRY_MS, sentenceOf }, { schedule: systemSchedule, report });
   const nothing: Repeated = { start: () => undefined, stop: async () => undefined };
-  return { tell: (told) => noticesOf(told, { channels: names, now: clock() }), sending: names.length === 0 ? nothing : repeated };
+  const sending = names.length === 0 ? nothing : repeated;
+  return { tell: (told) => noticesOf(told, { channels: names, now: clock() }), sending, undelivered: outbox.undelivered };
 }
 
 async function channelsOf(parts: Parts): Promise<Partial<Record<Channel, Send>>> {

@@ -44,6 +44,8 @@ export function noticesOf(told: readonly Told[], { channels, now }: { readonly c
 export type Outbox = {
   /** Sends what is due. Resolves with how many were; throws the first fault after everything was tried. */
   send(): Promise<number>;
+  /** How many had not arrived when they were last looked through; those of a way that is not set any more are not among them. */
+  undelivered(): readonly (readonly [Channel, number])[];
 };
 
 type OutboxDependencies = {
@@ -73,18 +75,25 @@ export function createOutbox({ records, clock, channels }: OutboxDependencies): 
     return done;
   }
 
+  let left = new Map<Channel, number>();
   return {
+    undelivered: () => [...left],
     async send() {
       const faults = new Map<Channel, unknown>();
+      const waiting = new Map((Object.keys(channels) as Channel[]).map((channel) => [channel, 0]));
       let sent = 0;
       for (let after: string | undefined; ; ) {
         const page = await records.list(NOTICE, { limit: PAGE, ...(after === undefined ? {} : { after }) });
         for (const record of page) {
           const { channel } = record.value as unknown as Kept;
           const send = channels[channel];
-          if (!send || faults.has(channel)) continue;
+          if (!send) continue;
+          waiting.set(channel, (waiting.get(channel) ?? 0) + 1);
+          if (faults.has(channel)) continue;
           try {
-            if (await sendOne(record, send)) sent++;
+            if (!(await sendOne(record, send))) continue;
+            sent++;
+            waiting.set(channel, (waiting.get(channel) ?? 0) - 1);
           } catch (fault) {
             faults.set(channel, fault);
           }
@@ -92,6 +101,7 @@ export function createOutbox({ records, clock, channels }: OutboxDependencies): 
         after = page.at(-1)?.id;
         if (page.length < PAGE) break;
       }
+      left = waiting;
       for (const fault of faults.values()) throw fault;
       return sent;
     },

@@ -135,12 +135,15 @@ describe('of a request', () => {
     hook.answer = 503;
     await asked();
     await expect.poll(() => hook.received.length).toBe(1);
+    const waiting = async () => /^assent_notices_undelivered\{channel="webhook"\} (\d+)$/m.exec((await admin.call('GET', '/metrics')).text)?.[1];
+    await expect.poll(waiting).toBe('2');
     const [first] = hook.received.splice(0);
     hook.answer = 204;
     server.advance(MINUTE);
     await server.restart();
     await expect.poll(kinds).toEqual(['custodian', 'patient']);
     expect(hook.received.map(({ headers }) => headers['webhook-id'])).toContain(first?.headers['webhook-id']);
+    await expect.poll(waiting).toBe('0');
     expect(server.logs.join('')).toContain('The hook for notices answered 503; it is tried again');
   });
 });

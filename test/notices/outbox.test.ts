@@ -86,8 +86,16 @@ test('one that is to be sent later, and a way that is down, hold up nothing else
   expect(sent.map(({ by }) => by).sort()).toEqual(['mail', 'mail', 'webhook']);
   delete answers.mail;
   pass(30 * SECOND);
+  expect(outbox.undelivered()).toEqual([
+    ['webhook', 2],
+    ['mail', 2],
+  ]);
   await expect(outbox.send()).rejects.toThrow();
   expect(await left()).toBe(2);
+  expect(outbox.undelivered()).toEqual([
+    ['webhook', 2],
+    ['mail', 0],
+  ]);
   delete answers.webhook;
   pass(120 * SECOND);
   await outbox.send();
