@@ -37,6 +37,23 @@ export type CurrentPiece = {
 /** A replacement of the log's key: its exact text. */
 export type RotationPiece = { readonly rotation: string; readonly entry: ReceiptEntry };
 
+/** That a checkpoint of the log is in an aggregate (aggregate.ts), and where that is anchored. */
+export type AggregatePiece = {
+  /** Of the aggregate, with at most one extension line. */
+  readonly checkpoint: string;
+  /** Of the entry in the aggregate. */
+  readonly index: number;
+  /** The entry: the log’s checkpoint, as it signed it. */
+  readonly member: string;
+  /** RFC 6962 §2.1.1, base64. */
+  readonly inclusion: readonly string[];
+  /** base64 of the authority’s reply over the checkpoint’s text without its extension line. RFC 3161 */
+  readonly stamp?: string;
+};
+
+/** `aggregate`: its verifier key; `consistency`: RFC 6962 §2.1.2, base64, between `member` and the checkpoint of the file, whichever is older. */
+export type AnchorPiece = AggregatePiece & { readonly aggregate: string; readonly consistency: readonly string[] };
+
 /** What every file that rests on a checkpoint says of it. */
 export type OnLog = {
   /** The log's verifier key, in signed-note form: the one that signed the checkpoint. */
@@ -63,15 +80,18 @@ export type Receipt = OnLog & {
   readonly authorities?: readonly AuthorityPiece[];
   /** Absent where no root of the map of Consents was at hand that speaks of them. */
   readonly current?: CurrentPiece;
+  /** Where a checkpoint of the log is held outside; absent where nowhere yet. */
+  readonly anchors?: readonly AnchorPiece[];
   /** base64 hashes that lead from all entries of the pieces to the checkpoint's root, from left to right. */
   readonly proof: readonly string[];
 };
 
 export function writeReceipt(receipt: Omit<Receipt, 'format'>): string {
-  const { event, consents, keys, authorities = [], current, proof } = receipt;
+  const { event, consents, keys, authorities = [], current, anchors = [], proof } = receipt;
   const onBehalf = authorities.length > 0 ? { authorities } : {};
   const standing = current ? { current } : {};
-  return JSON.stringify({ format: RECEIPT_FORMAT, ...onLog(receipt), event, consents, keys, ...onBehalf, ...standing, proof });
+  const outside = anchors.length > 0 ? { anchors } : {};
+  return JSON.stringify({ format: RECEIPT_FORMAT, ...onLog(receipt), event, consents, keys, ...onBehalf, ...standing, ...outside, proof });
 }
 
 /** A sentence where the text is not a receipt. */
@@ -148,6 +168,9 @@ export const isEntryWith = (more: Readonly<Record<string, Check>>): Check =>
   shape(ENTRY_MEMBERS, { version: isText, statement: isText, signatures: listOf(isText), ...more });
 const isEntry = isEntryWith({});
 
+const PIECE = { checkpoint: isText, index: isCount, member: isText, inclusion: listOf(isText) } as const;
+export const isAggregatePiece = shape(PIECE, { stamp: isText });
+
 /** Members of every file that rests on a checkpoint. */
 export const ON_LOG = { witnesses: listOf(isText), rotations: listOf(shape({ rotation: isText, entry: isEntry })) } as const;
 
@@ -164,6 +187,7 @@ const isReceiptShape = shape(
   {
     ...ON_LOG,
     authorities: listOf(shape({ authority: isText, entry: isEntry })),
+    anchors: listOf(shape({ ...PIECE, aggregate: isText, consistency: listOf(isText) }, { stamp: isText })),
     current: shape({ upTo: isCount, root: isText, entry: isEntry, proofs: listOf(shape({ proof: isText }, { next: isCount })) }),
   },
 );

@@ -103,8 +103,12 @@ function witnessKey(text: string): VerifierKey {
   return key?.use === 'cosignature' ? key : refute('A witness’s key is not one for cosignatures.');
 }
 
-/** What the checkpoint proves by those who signed it, and what it leaves open: sentences for people. */
-export function logSentences(log: Log, policy: Policy | undefined): { readonly proven: readonly string[]; readonly notProven: readonly string[] } {
+/** What the checkpoint proves by those who signed it, and what it leaves open: sentences for people. `anchored`: others hold it too, and say so themselves. */
+export function logSentences(
+  log: Log,
+  policy: Policy | undefined,
+  anchored = false,
+): { readonly proven: readonly string[]; readonly notProven: readonly string[] } {
   const { cosignatures, besides, keys } = log;
   const when = (time: number) => (time === 0 ? '' : ` (${new Date(time * 1000).toISOString()})`);
   const seen = cosignatures.map(({ name, time }) => `${name}${when(time)}`).join(', ');
@@ -126,11 +130,13 @@ export function logSentences(log: Log, policy: Policy | undefined): { readonly p
       ...besides
         .filter(({ known }) => !known)
         .map(({ key }) => `That the log has a key ${key}, with which the checkpoint is signed as well: it was not pinned (--trust).`),
-      ...(cosignatures.length === 0
-        ? ['That nobody was shown another log: the checkpoint carries no witness’s signature and no anchor outside the server.']
-        : cosignatures.some(({ known }) => known)
-          ? []
-          : ['That nobody was shown another log: none of the witnesses is one you pinned (--trust).']),
+      ...(anchored
+        ? []
+        : cosignatures.length === 0
+          ? ['That nobody was shown another log: the checkpoint carries no witness’s signature and no anchor outside the server.']
+          : cosignatures.some(({ known }) => known)
+            ? []
+            : ['That nobody was shown another log: none of the witnesses is one you pinned (--trust).']),
     ],
   };
 }

@@ -16,10 +16,12 @@ import {
   type EventPiece,
   type KeyPiece,
   type Receipt,
+  RECEIPT_FORMAT,
   type ReceiptEntry,
   readReceipt,
 } from './receipt-format.ts';
 import type { Policy } from './policy.ts';
+import { type Anchor, anchorSentences, readAnchors } from './receipt-anchors.ts';
 import { canonical, logSentences, openLog, Refuted, refute, requireInclusion, requireSalt, type SignedWith } from './receipt-log.ts';
 import {
   type AuthorityWords,
@@ -48,14 +50,19 @@ export type Verdict =
       readonly log?: SignedWith;
       /** What it proves of the chain of entries about one patient. */
       readonly run?: Run;
+      /** Where outside the log it is held. */
+      readonly anchors?: readonly Anchor[];
     }
   /** It is the proof that what a receipt would rest on was erased. */
   | ErasureVerdict
   | { readonly kind: 'refuted'; readonly reason: string }
   | { readonly kind: 'unreadable'; readonly reason: string };
 
-/** `inForceAt`: ms since 1970; the Consents must be shown to have been in force at that instant or later, or it is refuted. */
-export type Demands = { readonly policy?: Policy; readonly inForceAt?: number };
+/**
+ * `inForceAt`: ms since 1970; the Consents must be shown to have been in force at that instant or later, or it is refuted. `aggregate`: the key of
+ * an aggregate, as text, that must hold it.
+ */
+export type Demands = { readonly policy?: Policy; readonly inForceAt?: number; readonly aggregate?: string };
 
 /** `policy`: whom the reader trusts; absent: whatever log the receipt names. */
 export function verifyReceipt(text: string, demands: Demands = {}): Verdict {
@@ -63,6 +70,7 @@ export function verifyReceipt(text: string, demands: Demands = {}): Verdict {
   if (typeof file === 'string') return { kind: 'unreadable', reason: file };
   const { policy, inForceAt } = demands;
   try {
+    if (file.format !== RECEIPT_FORMAT && demands.aggregate !== undefined) refute('No aggregate that you know holds it.');
     if (file.format === ERASURE_FORMAT) return verifyErasureProof(file, policy);
     if (file.format !== DISCLOSURES_FORMAT && file.format !== TRAIL_FORMAT) return verify(file, demands);
     if (inForceAt !== undefined) refute('It shows no Consent.');
@@ -99,7 +107,7 @@ type Consent = ConsentWords & { readonly entry: PrivateEntry; readonly signers: 
 /** Of whom and what signed. */
 type Held = { readonly keys: readonly Key[]; readonly authorities: readonly Authority[] };
 
-function verify(receipt: Receipt, { policy, inForceAt }: Demands): Verdict {
+function verify(receipt: Receipt, { policy, inForceAt, aggregate }: Demands): Verdict {
   const log = openLog(receipt, policy);
   const event = receipt.event && readEvent(receipt.event);
   const keys = receipt.keys.map(readKey);
@@ -116,28 +124,27 @@ function verify(receipt: Receipt, { policy, inForceAt }: Demands): Verdict {
     );
   if (event && current) requireBasisInForce(event, consents, current);
   if (inForceAt !== undefined) requireInForceAt(inForceAt, consents, current);
-  const pieces = [...(event ? [event] : []), ...keys, ...authorities, ...consents, ...(current ? [current] : [])];
-  requireInclusion(
-    receipt.proof,
-    log,
-    pieces.map(({ entry }) => entry),
-    current?.leaves,
-  );
-  const checkpoint = logSentences(log, policy);
+  const basis = [...(event ? [event] : []), ...keys, ...authorities, ...consents].map(({ entry }) => entry);
+  const anchors = readAnchors(receipt.anchors ?? [], log, basis);
+  const outside = anchorSentences(anchors, aggregate);
+  requireInclusion(receipt.proof, log, [...basis, ...(current ? [current.entry] : [])], current?.leaves);
+  const checkpoint = logSentences(log, policy, anchors.length > 0);
   const run =
     event?.patient === undefined ? undefined : runOf([event.entry], { log, patient: event.patient, handle: event.entry.subject, newest: false });
   return {
     kind: 'proven',
     log,
     ...(run ? { run } : {}),
+    ...(anchors.length > 0 ? { anchors } : {}),
     proven: [
       ...(event ? [eventSentence(event)] : []),
       ...consents.flatMap((consent) => [consentSentence(consent), ...consent.under.map(authoritySentence)]),
       ...(current ? consents.map((consent, i) => currentSentence(consent, current, { event, next: current.replacedAt[i] })) : []),
       `All of this stood in the log ${log.origin} when it had ${log.size} entries, under a checkpoint signed by ${log.key}.`,
       ...checkpoint.proven,
+      ...outside.proven,
     ],
-    notProven: [...checkpoint.notProven, ...notProven(event, consents, current)],
+    notProven: [...checkpoint.notProven, ...outside.notProven, ...notProven(event, consents, current)],
   };
 }
 

@@ -254,6 +254,32 @@ const settings = {
     parse: (text: string) => (text === '' ? '' : resolve(text)),
   },
   TSA_INTERVAL_MINUTES: { fallback: '60', type: 'minutes', meaning: 'With TSA_URL: least time between two time-stamps.', parse: integer(0, 10_080) },
+  AGGREGATE_URL: {
+    fallback: '',
+    type: 'URL',
+    meaning: 'Aggregate (`assent anchor aggregate`) that holds this log’s checkpoints among those of others. Empty: none.',
+    parse: url,
+  },
+  AGGREGATE_KEY: { fallback: '', type: 'key', meaning: 'With AGGREGATE_URL: the aggregate’s verifier key, as it prints it.', parse: String },
+  AGGREGATE_PLACES: {
+    fallback: 'evm,rfc3161',
+    type: 'places',
+    meaning: 'With AGGREGATE_URL: where the aggregate must be anchored, of evm and rfc3161; what is late there is reported.',
+    parse: (text: string) => list(text).map(oneOf('evm', 'rfc3161')),
+  },
+  AGGREGATE_EVM_RPC: {
+    fallback: '',
+    type: 'URLs',
+    meaning:
+      'With AGGREGATE_URL: nodes of the aggregate’s EVM chain, comma separated; what it says of the chain counts only if all of them say it too. Empty: it counts.',
+    parse: (text: string): string[] => list(text).map(url),
+  },
+  AGGREGATE_TSA_CERTIFICATES: {
+    fallback: '',
+    type: 'path',
+    meaning: 'With AGGREGATE_URL: PEM file of the certificates that its time-stamps must lead to. Empty: they are kept unread.',
+    parse: (text: string) => (text === '' ? '' : resolve(text)),
+  },
   ANCHOR_MAX_AGE_HOURS: {
     fallback: '24',
     type: 'hours',
@@ -354,6 +380,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if (config.OIDC_ISSUER !== '' && [config.OIDC_CLIENT_ID, config.OIDC_SECRET_PATH].includes(''))
     throw new Error('ASSENT_OIDC_ISSUER needs ASSENT_OIDC_CLIENT_ID and ASSENT_OIDC_SECRET_PATH.');
   if (config.TSA_URL !== '' && config.TSA_CERTIFICATES === '') throw new Error('ASSENT_TSA_URL needs ASSENT_TSA_CERTIFICATES.');
+  if (config.AGGREGATE_URL !== '' && config.AGGREGATE_KEY === '') throw new Error('ASSENT_AGGREGATE_URL needs ASSENT_AGGREGATE_KEY.');
   if (config.SIGNER !== '' && config.SIGNER_SECRET_PATH === '') throw new Error('ASSENT_SIGNER needs ASSENT_SIGNER_SECRET_PATH.');
   if (config.ALARM_WEBHOOK !== '' && config.ALARM_SECRET_PATH === '') throw new Error('ASSENT_ALARM_WEBHOOK needs ASSENT_ALARM_SECRET_PATH.');
   if (config.NOTICE_WEBHOOK !== '' && config.NOTICE_SECRET_PATH === '') throw new Error('ASSENT_NOTICE_WEBHOOK needs ASSENT_NOTICE_SECRET_PATH.');

@@ -37,7 +37,8 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./commands/copy.ts')).copy(readConfig(), args),
   },
   anchor: {
-    meaning: 'give the log a place in a contract of an EVM chain: anchor deploy --rpc URL --admin-key FILE',
+    meaning:
+      'anchor deploy --rpc URL --admin-key FILE: a place in a contract of an EVM chain; anchor aggregate --logs POLICY --name NAME: many logs under one root',
     run: async (args) => (await import('./commands/anchor.ts')).anchor(readConfig(), args),
   },
   witness: {

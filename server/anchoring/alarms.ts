@@ -18,8 +18,11 @@ import { alarmFolder } from './folders.ts';
 import type { Repeated } from './repeated.ts';
 import type { Fetch } from './witnesses.ts';
 
-/** What is not as it was logged; `log`: the signer refuses, or what is read against it was changed before the start. */
-export const alarmKinds = ['consent', 'key', 'authority', 'log'] as const;
+/**
+ * What is not as it was logged; `log`: the signer refuses, or what is read against it was changed before the start; `aggregate`: what an aggregate
+ * signed of this log is not what this log signed, or not what it said before.
+ */
+export const alarmKinds = ['consent', 'key', 'authority', 'log', 'aggregate'] as const;
 export type AlarmKind = (typeof alarmKinds)[number];
 
 export type AlarmCount = { readonly kind: AlarmKind; readonly raised: number; readonly undelivered: number };

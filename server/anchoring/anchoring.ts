@@ -10,9 +10,10 @@ import type { Config } from '../config.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { type AlarmConfig, type Alarms, openAlarms } from './alarms.ts';
+import { type AggregateConfig, type AggregateMember, openAggregate } from './aggregate.ts';
 import { type AnchorAge, type AnchorWatch, createAnchorWatch } from './anchor-watch.ts';
 import { type Chains, createChains } from './chains.ts';
-import { type ChainConfig, openChain } from './evm-anchor.ts';
+import { type ChainConfig, openChain, outboxIn } from './evm-anchor.ts';
 import { createErasureProofs, type ErasureProofs } from './erasure-proofs.ts';
 import { createLogErasure, type LogErasure } from './erasure.ts';
 import { anchorFile } from './folders.ts';
@@ -84,6 +85,7 @@ export type AnchoringDependencies = {
     ChainConfig &
     TimeStampConfig &
     AlarmConfig &
+    AggregateConfig &
     SignerConfig;
   readonly fetch?: Fetch;
   readonly report: (fault: unknown) => void;
@@ -97,9 +99,9 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const stored = createLogRecords(records);
   const outside = { fetch: globalThis.fetch, ...deps };
   const alarms = await openAlarms(config, { ...outside, origin: signer.origin });
-  const { chain, anchors, watch, besides } = await openAnchors(outside, stored);
   const { verifierKey, cosignerKey } = signer;
   const keys = await openLogKeys({ log, stored, verifierKey });
+  const { inChain, aggregate, anchors, watch, besides } = await openAnchors(outside, { stored, keys, raise: alarms.raise });
   const witnesses = await witnessesFor(deps, { stored, verifierKey, keys });
   const signed = (checkpoint: CheckpointRecord): void => {
     witnesses?.offer(checkpoint);
@@ -117,7 +119,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
       ...sealer,
       async start() {
         await signer.renew(createRowChain({ log, stored }));
-        const contradiction = (await witnesses?.contradiction()) ?? (await chain?.contradiction(await stored.head()));
+        const contradiction = await contradictionOf([witnesses, aggregate, inChain]);
         if (contradiction !== undefined) {
           signer.refuse(contradiction);
           deps.report(new AssentError('unavailable', contradiction));
@@ -134,7 +136,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     },
     tail,
     mapRoots,
-    receipts: { ...createReceipts({ log, records, keys, standing, mapRoots }), ...createErasureProofs({ log, records, keys }) },
+    receipts: { ...createReceipts({ log, records, keys, standing, anchored: aggregate, mapRoots }), ...createErasureProofs({ log, records, keys }) },
     chains: createChains({ log, records, keys }),
     trails: createTrails({ verifierKey, lineFor: signer.lineFor }),
     erasure: createLogErasure({ log, records, flush: sealer.flush }),
@@ -151,22 +153,40 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   };
 }
 
+/** Somebody outside who may hold what the stored log has not. */
+type Contradicting = { readonly contradiction: () => Promise<string | undefined> };
+
+/** The first that is found, in this order. */
+async function contradictionOf(places: readonly (Contradicting | undefined)[]): Promise<string | undefined> {
+  for (const place of places) {
+    const sentence = await place?.contradiction();
+    if (sentence !== undefined) return sentence;
+  }
+  return undefined;
+}
+
 type Anchors = {
-  readonly chain: Awaited<ReturnType<typeof openChain>>;
+  readonly inChain: Contradicting | undefined;
+  readonly aggregate: AggregateMember | undefined;
   readonly anchors: readonly Anchor[];
   readonly watch: AnchorWatch;
   /** What runs beside the sealer. */
   readonly besides: readonly Repeated[];
 };
 
-async function openAnchors(outside: AnchoringDependencies & { readonly fetch: Fetch }, stored: LogRecords): Promise<Anchors> {
+type Own = { readonly stored: LogRecords; readonly keys: LogKeys; readonly raise: Alarms['raise'] };
+
+async function openAnchors(outside: AnchoringDependencies & { readonly fetch: Fetch }, own: Own): Promise<Anchors> {
   const { config, clock } = outside;
-  const [chain, timeStamps] = [await openChain(config, outside), await timeStampsFor(config, outside)];
+  const outbox = (name: string) => outboxIn(outside, name);
+  const [chain, timeStamps] = [await openChain(config, { ...outside, outbox }), await timeStampsFor(config, outside)];
   const inFile = createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock });
-  const anchors = [inFile, ...(chain ? [chain.anchor] : []), ...(timeStamps ? [timeStamps.anchor] : [])];
+  const aggregate = config.AGGREGATE_URL === '' ? undefined : openAggregate(config, { ...outside, ...own });
+  const anchors = [inFile, ...(chain ? [chain.anchor] : []), ...(timeStamps ? [timeStamps.anchor] : []), ...(aggregate?.anchors ?? [])];
   const maxAgeMs = config.ANCHOR_MAX_AGE_HOURS * 3_600_000;
-  const watch = createAnchorWatch({ ...outside, anchors, maxAgeMs, size: async () => (await stored.checkpoint())?.size ?? 0 });
-  return { chain, anchors, watch, besides: [watch, ...(chain ? [chain] : []), ...(timeStamps ? [timeStamps] : [])] };
+  const watch = createAnchorWatch({ ...outside, anchors, maxAgeMs, size: async () => (await own.stored.checkpoint())?.size ?? 0 });
+  const inChain = chain && { contradiction: async () => chain.contradiction(await own.stored.head()) };
+  return { inChain, aggregate, anchors, watch, besides: [watch, ...[chain, timeStamps, aggregate].flatMap((each) => each ?? [])] };
 }
 
 async function statusOf(

@@ -14,8 +14,8 @@ import { createRepeated, type Repeated, type RepeatedDependencies } from './repe
 export type ChainConfig = Pick<Config, 'EVM_RPC' | 'EVM_CONTRACT' | 'EVM_LOG_ID' | 'EVM_KEY_PATH' | 'EVM_INTERVAL_MINUTES' | 'EVM_CONFIRMATIONS'>;
 
 export type ChainDependencies = RepeatedDependencies & {
-  readonly log: LogStore;
-  readonly records: RecordStore;
+  /** Of this name, which is that of the log in the contract. */
+  readonly outbox: (name: string) => OutboxStore;
   readonly clock: Clock;
   readonly fetch: Fetch;
 };
@@ -44,7 +44,7 @@ export async function openChain(config: ChainConfig, deps: ChainDependencies): P
     account,
     confirmations: config.EVM_CONFIRMATIONS,
     intervalMs: config.EVM_INTERVAL_MINUTES * MINUTE_MS,
-    store: outboxIn(deps, `${contract}/${logId}`),
+    store: deps.outbox(`${contract}/${logId}`),
     clock: deps.clock,
   });
   const once = async () => ((await anchor.work()) ? SOON_MS : IDLE_MS);
@@ -63,7 +63,8 @@ async function accountIn(file: string): Promise<ReturnType<typeof accountOf>> {
   }
 }
 
-function outboxIn({ log, records }: ChainDependencies, id: string): OutboxStore {
+/** As a record of the database. */
+export function outboxIn({ log, records }: { readonly log: LogStore; readonly records: RecordStore }, id: string): OutboxStore {
   const revisions = new WeakMap<Outbox, number | null>();
   return {
     async read() {

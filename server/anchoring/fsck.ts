@@ -118,7 +118,7 @@ type Claims = {
 
 /** The keys the log has had; none before the first start. */
 async function keysOf(verifierKey: string, parts: { readonly log: LogRows; readonly stored: LogRecords }): Promise<LogKeys | string> {
-  if (verifierKey === '') return { at: () => ({ log: '', rotations: [] }), all: [] };
+  if (verifierKey === '') return { at: () => ({ log: '', rotations: [] }), before: () => [], all: [] };
   return openLogKeys({ ...parts, verifierKey }).catch((fault: unknown) =>
     fault instanceof AssentError ? fault.message : 'The replacements of the log’s key cannot be read.',
   );

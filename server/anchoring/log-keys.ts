@@ -15,6 +15,8 @@ import { openEntry, receiptEntry } from './receipts.ts';
 export type LogKeys = {
   /** What a file says of the key that signed the checkpoint of this size. */
   at(size: number): Required<Pick<OnLog, 'log' | 'rotations'>>;
+  /** The one that signed the checkpoint of this size, and those before it. */
+  before(size: number): readonly VerifierKey[];
   /** From the first one to the present. */
   readonly all: readonly VerifierKey[];
 };
@@ -36,9 +38,11 @@ export async function openLogKeys({ log, stored, verifierKey }: Dependencies): P
   const present = parseVerifierKey(verifierKey);
   if (!present) throw broken();
   const first = rotated[0]?.from ?? present;
+  const replacedIn = (size: number) => rotated.filter(({ piece }) => piece.entry.index < size);
   return {
+    before: (size) => [first, ...replacedIn(size).map(({ to }) => to)],
     at(size) {
-      const until = rotated.filter(({ piece }) => piece.entry.index < size);
+      const until = replacedIn(size);
       return { log: (until.at(-1)?.to ?? first).text, rotations: until.map(({ piece }) => piece) };
     },
     all: [first, ...rotated.map(({ to }) => to)],

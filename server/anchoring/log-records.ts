@@ -4,10 +4,12 @@
  * Invariants: a batch's id is its first index and it is only ever inserted, or written again without the salts of what was erased; a batch never crosses a tile's end; a tile or bundle that is
  * written again begins with what it was before.
  */
+import type { Place } from '../../ledger/anchor/place.ts';
 import { fromBase64Url } from '../../ledger/encoding.ts';
 import { type ErasedEntry, type LogEntry, type PrivateEntry, parseRow, SALT_BYTES } from '../../ledger/entry.ts';
 import { HASH_BYTES } from '../../ledger/hash.ts';
 import { upToOf } from '../../ledger/map-root.ts';
+import type { AggregatePiece } from '../../ledger/receipt-format.ts';
 import { type ReadTile, TILE_WIDTH, tileWidth } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import type { LogRow, RecordStore, StoredRecord } from '../store/port.ts';
@@ -24,6 +26,7 @@ export const kinds = {
   witnessed: 'log-witnessed',
   rotation: 'log-key-rotation',
   map: 'log-map',
+  aggregate: 'log-aggregate',
 } as const;
 
 /** Sealed entries: what is added to the rows to make the private entries of the log. */
@@ -57,6 +60,22 @@ export type MapRecord = { readonly upTo: number };
 
 /** The newest checkpoint that a quorum of witnesses has cosigned. */
 export type WitnessedRecord = CheckpointRecord & { readonly witnesses: readonly string[] };
+
+/** What an aggregate (aggregate.ts) has proven so far: its newest tree, the index there of this log’s newest entry, and for each place the largest tree of this log. */
+export type AggregateRecord = {
+  readonly size: number;
+  /** base64 */
+  readonly root: string;
+  readonly index: number;
+  readonly places: readonly {
+    readonly kind: Place['kind'] | 'none';
+    /** Of this log’s tree. */
+    readonly size: number;
+    /** ms since 1970: when it was known first. */
+    readonly at: number;
+    readonly piece: AggregatePiece;
+  }[];
+};
 
 const DIGITS = 16;
 export const ENTRY_BYTES = 32;
@@ -164,6 +183,7 @@ export type LogRecords = {
   /** The statements by which the log's key was replaced, in order. */
   rotations(): Promise<readonly string[]>;
   keptWitnessed(): Promise<Kept<WitnessedRecord> | undefined>;
+  keptAggregate(): Promise<Kept<AggregateRecord> | undefined>;
   keptMap(): Promise<Kept<MapRecord> | undefined>;
   tile: ReadTile;
   /** The first `width` entries of a bundle; undefined where it is shorter. */
@@ -199,6 +219,7 @@ export function createLogRecords(records: RecordStore): LogRecords {
     witnessed: () => value<WitnessedRecord>(kinds.witnessed, kinds.witnessed),
     rotations: async () => (await records.list(kinds.rotation)).map(({ value: note }) => (typeof note === 'string' ? note : '')),
     keptWitnessed: () => kept<WitnessedRecord>(kinds.witnessed, kinds.witnessed),
+    keptAggregate: () => kept<AggregateRecord>(kinds.aggregate, kinds.aggregate),
     keptMap: () => kept<MapRecord>(kinds.map, kinds.map),
     tile: (level, index, width) => bytes(kinds.tile, tileId(level, index), width * HASH_BYTES),
     bundle: (index, width) => bytes(kinds.bundle, numberId(index), width * BUNDLED_BYTES),

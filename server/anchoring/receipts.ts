@@ -7,7 +7,7 @@
 import { type EntryKind, type LogEntry, type PrivateEntry, parseEntry } from '../../ledger/entry.ts';
 import { digestOf } from '../../ledger/hash.ts';
 import { namesKey } from '../../ledger/receipt.ts';
-import { type ConsentPiece, type CurrentPiece, type ReceiptEntry, writeReceipt } from '../../ledger/receipt-format.ts';
+import { type AnchorPiece, type ConsentPiece, type CurrentPiece, type ReceiptEntry, writeReceipt } from '../../ledger/receipt-format.ts';
 import { jointProof, type ReadTile } from '../../ledger/tree.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
@@ -58,6 +58,8 @@ type Dependencies = {
   readonly keys: Pick<LogKeys, 'at'>;
   /** What the map of Consents says of them under a root with an index below `size`, if it can be told. */
   readonly standing: { readonly of: (consents: readonly PrivateEntry[], size: number) => Promise<CurrentPiece | undefined> };
+  /** Where what is about entries up to this index is anchored. */
+  readonly anchored: { readonly piecesFor: (index: number, checkpoint: CheckpointRecord) => Promise<readonly AnchorPiece[]> } | undefined;
   /** A root about the entry at this index too, not older than a minute; undefined: not yet. */
   readonly mapRoots: { readonly ensure: (index: number) => Promise<{ readonly index: number } | undefined> };
 };
@@ -66,7 +68,7 @@ type Context = { readonly log: LogRows; readonly stored: LogRecords };
 type Wanted = { readonly reference: string; readonly digest: string; readonly lookup: string; readonly kind?: EntryKind };
 type Found = { readonly kind: 'sealed'; readonly entry: PrivateEntry } | { readonly kind: 'pending' } | { readonly kind: 'absent' };
 
-export function createReceipts({ log, records, keys, standing, mapRoots }: Dependencies): Receipts {
+export function createReceipts({ log, records, keys, standing, anchored, mapRoots }: Dependencies): Receipts {
   const context: Context = { log, stored: createLogRecords(records) };
   return {
     async receiptFor(reference, given, { fresh = false } = {}) {
@@ -86,10 +88,9 @@ export function createReceipts({ log, records, keys, standing, mapRoots }: Depen
         checkpoint.size,
       );
       if (fresh && !current) return { kind: 'pending' };
-      return {
-        kind: 'ready',
-        receipt: await assemble({ evidence, entries, current, checkpoint, signed: keys.at(checkpoint.size) }, context.stored.tile),
-      };
+      const anchors = (await anchored?.piecesFor(Math.max(...entries.map(({ index }) => index)), checkpoint)) ?? [];
+      const parts: Parts = { evidence, entries, current, checkpoint, anchors, signed: keys.at(checkpoint.size) };
+      return { kind: 'ready', receipt: await assemble(parts, context.stored.tile) };
     },
   };
 }
@@ -187,11 +188,12 @@ type Parts = {
   readonly entries: readonly PrivateEntry[];
   readonly current: CurrentPiece | undefined;
   readonly checkpoint: CheckpointRecord;
+  readonly anchors: readonly AnchorPiece[];
   readonly signed: ReturnType<LogKeys['at']>;
 };
 
 /** `entries`: in the order of the evidence: event, Consents, keys, authorities. */
-async function assemble({ evidence, entries, current, checkpoint, signed: by }: Parts, tile: ReadTile): Promise<string> {
+async function assemble({ evidence, entries, current, checkpoint, anchors, signed: by }: Parts, tile: ReadTile): Promise<string> {
   const { disclosure, consents, keys, authorities = [] } = evidence;
   const rest = entries.map(receiptEntry);
   const take = (): ReceiptEntry => rest.shift() as ReceiptEntry;
@@ -217,7 +219,7 @@ async function assemble({ evidence, entries, current, checkpoint, signed: by }: 
   const indices = new Set([...shown.map(({ entry }) => entry.index), ...(current?.proofs.flatMap(({ next }) => next ?? []) ?? [])]);
   const proof = (await jointProof([...indices], checkpoint.size, tile)).map((hash) => Buffer.from(hash).toString('base64'));
   const { note, witnesses = [] } = checkpoint;
-  return writeReceipt({ ...by, checkpoint: note, witnesses, ...pieces, ...(current ? { current } : {}), proof });
+  return writeReceipt({ ...by, checkpoint: note, witnesses, ...pieces, ...(current ? { current } : {}), anchors, proof });
 }
 
 export function receiptEntry(entry: PrivateEntry): ReceiptEntry {

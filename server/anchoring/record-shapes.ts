@@ -4,6 +4,7 @@
  */
 import { fromBase64Url } from '../../ledger/encoding.ts';
 import { SALT_BYTES } from '../../ledger/entry.ts';
+import { isAggregatePiece } from '../../ledger/receipt-format.ts';
 import type { RecordValue } from '../store/port.ts';
 
 type Members = Readonly<Record<string, unknown>>;
@@ -23,12 +24,19 @@ function isCheckpoint({ size, note, signedAt }: Members): boolean {
   return isCount(size) && isText(note) && typeof signedAt === 'number';
 }
 
+function isAggregate({ size, root, index, places }: Members): boolean {
+  const isPlace = ({ kind, size: covered, at, piece }: Members): boolean =>
+    isText(kind) && isCount(covered) && typeof at === 'number' && isAggregatePiece(piece);
+  return isCount(size) && isText(root) && isCount(index) && Array.isArray(places) && places.every((place) => isPlace(Object(place) as Members));
+}
+
 const shapes: Readonly<Record<string, (record: Members) => boolean>> = {
   'log-batch': isBatch,
   'log-subject': ({ handle, seq, last }) => isText(handle) && isCount(seq) && (last === null || isCount(last)),
   'log-head': ({ size }) => isCount(size),
   'log-checkpoint': isCheckpoint,
   'log-witnessed': (record) => isCheckpoint(record) && Array.isArray(record['witnesses']) && record['witnesses'].every(isText),
+  'log-aggregate': isAggregate,
   'log-map': ({ upTo }) => isCount(upTo),
 };
 

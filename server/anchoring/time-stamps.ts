@@ -70,6 +70,7 @@ async function stampsIn(folder: string, trusted: Certificates): Promise<StampSto
   }
   return {
     newest: async () => newest,
+    reply: (size) => readFile(join(folder, `${size}.tsr`)),
     async keep({ size, at, text, reply }) {
       await createFile(join(folder, `${size}.checkpoint`), text);
       await createFile(join(folder, `${size}.tsr`), reply);

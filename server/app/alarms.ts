@@ -8,7 +8,7 @@ import type { Check } from '../http/health.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Notices } from './notices.ts';
 
-const sentences: Readonly<Record<Exclude<AlarmKind, 'log'>, string>> = {
+const sentences: Readonly<Record<Exclude<AlarmKind, 'log' | 'aggregate'>, string>> = {
   consent: 'a stored Consent is not the one in the log: everything it permitted is closed',
   key: 'a stored key is not the one in the log: it signs nothing',
   authority: 'a stored authority is not the one in the log: nobody acts under it',
@@ -42,7 +42,11 @@ export function logSeries(
 
 /** Since the start, in words, each kind once. */
 export function raisedAlarms({ alarms }: Pick<Anchoring, 'alarms'>): readonly string[] {
-  const words = { ...sentences, log: 'the log is not the one that was signed: nothing is signed or disclosed' };
+  const words = {
+    ...sentences,
+    log: 'the log is not the one that was signed: nothing is signed or disclosed',
+    aggregate: 'what the aggregate signed of this log is not what this log signed, or not what the aggregate said before',
+  };
   const told = alarms.counts().filter(({ raised }) => raised > 0);
   return told.map(({ kind, raised, undelivered }) => {
     const waiting = undelivered > 0 ? `, ${undelivered} not told to the webhook yet` : '';

@@ -1,5 +1,5 @@
 /**
- * `assent anchor deploy --rpc URL --admin-key FILE`: a contract on an EVM chain for the log in ASSENT_DATA_DIR, or a place for it in one that is there.
+ * `assent anchor aggregate`: aggregate.ts. `assent anchor deploy --rpc URL --admin-key FILE`: a contract on an EVM chain for the log in ASSENT_DATA_DIR, or a place for it in one that is there.
  * Prints the settings with which the server anchors there. ledger.md §5
  */
 import { readFile } from 'node:fs/promises';
@@ -13,17 +13,19 @@ import { sha256 } from '../../ledger/hash.ts';
 import { parseVerifierKey } from '../../ledger/note.ts';
 import { createFile } from '../anchoring/create-file.ts';
 import { readSigned } from '../anchoring/log-signer.ts';
-import type { SignerConfig } from '../anchoring/remote-signer.ts';
+import type { Config } from '../config.ts';
+import { aggregate, aggregateUsage } from './aggregate.ts';
 
 const usage = `Usage: assent anchor deploy --rpc URL --admin-key FILE [--contract ADDRESS] [--rotation-hours HOURS]
   URL: of a node. FILE: 0x and 64 hex digits, the key of the account that pays and may later name another writer; keep it away from the server.
   ADDRESS: of a ConsentAnchor contract that is there already. HOURS: until another writer may take over (48).
 `;
 
-export async function anchor(config: SignerConfig, args: readonly string[]): Promise<number> {
+export async function anchor(config: Config, args: readonly string[]): Promise<number> {
+  if (args[0] === 'aggregate') return aggregate(config, args.slice(1));
   const options = readArguments(args);
   if (!options) {
-    process.stderr.write(usage);
+    process.stderr.write(usage + aggregateUsage);
     return 2;
   }
   const dataDir = config.DATA_DIR;

@@ -1,6 +1,7 @@
 /**
- * `assent verify FILE… [--trust POLICY] [--in-force-at INSTANT]`: proves receipts and statements of disclosures with nothing but the files, and holds those about one patient against each other. interface.md §4
- * Exit code: 0 all proven, 1 one refuted, 2 one unreadable and none refuted, 3 one erased and all others proven. Loads neither the server nor a network.
+ * `assent verify FILE… [--trust POLICY] [--in-force-at INSTANT] [--aggregate KEY] [--rpc URL,…] [--authority PEM]`: proves receipts and statements of disclosures with nothing but the files, and holds those about one patient against each other. interface.md §4
+ * Exit code: 0 all proven, 1 one refuted, 2 one unreadable and none refuted, 3 one erased and all others proven. Loads neither the server nor a network, unless --rpc
+ * names nodes of a chain.
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -9,10 +10,13 @@ import { parseVerifierKey } from '../../ledger/note.ts';
 import { parseTrust, type Policy } from '../../ledger/policy.ts';
 import { Refuted, requireKeys } from '../../ledger/receipt-log.ts';
 import { type Demands, type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
+import type { Places } from './verify-anchors.ts';
 
-const usage = `Usage: assent verify FILE… [--trust POLICY] [--in-force-at INSTANT]
+const usage = `Usage: assent verify FILE… [--trust POLICY] [--in-force-at INSTANT] [--aggregate KEY] [--rpc URL,…] [--authority PEM]
   POLICY: one verifier key of a log, or a file: the keys that must have signed, one to a line (GET /ledger/keys shows those of a log), or a policy
   (c2sp.org/tlog-policy): a line \`log <verifier key>\` for each log you trust, and which witnesses must have cosigned.
+  KEY: verifier key of an aggregate that must hold it (docs/operations/anchors.md). URL,…: nodes of its EVM chain, all of which must say that they hold
+  its root; this asks a network. PEM: certificates of the authority whose time-stamp must hold.
   INSTANT: as in 2026-11-27T12:00:00Z; what does not show that its Consents were in force then, or later, is refuted.
 Exit code: 0 proven, 1 refuted, 2 unreadable, 3 erased: a proof that what a receipt would rest on was erased.
 `;
@@ -28,7 +32,8 @@ export async function verify(args: readonly string[]): Promise<number> {
   }
   const verdicts: Verdict[] = [];
   for (const file of asked.files) {
-    const verdict = await verifyFile(file, { ...asked.demands, ...(policy ? { policy } : {}) });
+    const offline = await verifyFile(file, { ...asked.demands, ...(policy ? { policy } : {}) });
+    const verdict = asked.places ? await (await import('./verify-anchors.ts')).checkAnchors(offline, asked.places) : offline;
     process.stdout.write(report(file, verdict));
     verdicts.push(verdict);
   }
@@ -55,18 +60,27 @@ function holdAllTogether(verdicts: readonly Verdict[]): Verdict | undefined {
   }
 }
 
-type Asked = { readonly files: readonly string[]; readonly trust: string | undefined; readonly demands: Pick<Demands, 'inForceAt'> };
+type Asked = {
+  readonly files: readonly string[];
+  readonly trust: string | undefined;
+  readonly demands: Omit<Demands, 'policy'>;
+  /** Undefined: nothing outside is looked at. */
+  readonly places: Places | undefined;
+};
 
-const options = { trust: { type: 'string' }, 'in-force-at': { type: 'string' } } as const;
+const text = { type: 'string' } as const;
+const options = { trust: text, 'in-force-at': text, aggregate: text, rpc: text, authority: text } as const;
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/;
 
 function readArguments(args: readonly string[]): Asked | undefined {
   try {
     const { values, positionals: files } = parseArgs({ args: [...args], options, allowPositionals: true });
-    const { trust, 'in-force-at': instant } = values;
-    if (instant === undefined) return { files, trust, demands: {} };
+    const { trust, 'in-force-at': instant, aggregate, rpc, authority } = values;
+    const places = rpc === undefined && authority === undefined ? undefined : { rpc: rpc?.split(',') ?? [], authority };
+    const demands = aggregate === undefined ? {} : { aggregate };
+    if (instant === undefined) return { files, trust, demands, places };
     const inForceAt = INSTANT.test(instant) ? Date.parse(instant) : Number.NaN;
-    return Number.isNaN(inForceAt) ? undefined : { files, trust, demands: { inForceAt } };
+    return Number.isNaN(inForceAt) ? undefined : { files, trust, demands: { ...demands, inForceAt }, places };
   } catch {
     return undefined;
   }

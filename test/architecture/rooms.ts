@@ -82,6 +82,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   notices: { files: /^server\/notices\//, mayImport: [...everywhere, 'records'] },
   signer: { files: /^server\/signer\//, mayImport: [...everywhere, 'anchoring', 'ledger', 'ledger/hash'] },
   witness: { files: /^server\/witness\//, mayImport: [...everywhere, 'ledger', 'ledger/hash'] },
+  aggregate: { files: /^server\/aggregate\//, mayImport: [...everywhere, 'ledger', 'ledger/hash'] },
   http: { files: /^server\/http\//, mayImport: [...everywhere, ...handler] },
   bulk: { files: /^server\/bulk\//, mayImport: [...everywhere, ...handler, 'http'] },
   subscriptions: { files: /^server\/subscriptions\//, mayImport: [...everywhere, ...handler, 'http'] },
@@ -98,7 +99,7 @@ export const storeHolders: ReadonlySet<string> = new Set(['top', 'consent/enforc
 /** Packages that live behind one wall. */
 export const walledPackages: Readonly<Record<string, RegExp>> = {
   merkletreejs: /^ledger\/tree\.ts$/,
-  'node:sqlite': /^server\/store\/embedded\/|^server\/witness\/heads\.ts$|^migrations\//,
+  'node:sqlite': /^server\/store\/embedded\/|^server\/witness\/heads\.ts$|^server\/aggregate\/store\.ts$|^migrations\//,
   mongodb: /^server\/store\/mongo\/|^migrations\//,
   'micro-eth-signer': /^ledger\/anchor\/evm\//,
   'micro-eth-signer/abi.js': /^ledger\/anchor\/evm\//,

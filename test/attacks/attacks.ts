@@ -19,7 +19,8 @@ export type Attack = {
     | 'everything but the log’s second key'
     | 'a file'
     | 'the API'
-    | 'an account on the chain';
+    | 'an account on the chain'
+    | 'the aggregate';
   readonly noticedBy: string;
   /** What was seen; '' when nothing was. */
   readonly run: (scene: Scene) => Promise<string>;

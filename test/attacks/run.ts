@@ -1,5 +1,6 @@
 /** `npm run attacks`: every attack on a real system, and who noticed. Exit 1 when one was not noticed, or somebody cried wolf. */
 import { attacks as onTheServer, falseAlarms } from './attacks.ts';
+import { onAggregate } from './on-aggregate.ts';
 import { onChain } from './on-chain.ts';
 import { falseAlarmsAboutStanding, onStanding } from './on-standing.ts';
 import { onSecondKey } from './on-second-key.ts';
@@ -8,7 +9,7 @@ import { setScene } from './scene.ts';
 
 const told = (...columns: readonly string[]) => void process.stdout.write(`| ${columns.join(' | ')} |\n`);
 
-const attacks = [...onTheServer, ...onStanding, ...onSecondKey, ...onChain];
+const attacks = [...onTheServer, ...onStanding, ...onSecondKey, ...onChain, ...onAggregate];
 const scene = await setScene();
 let missed = 0;
 try {

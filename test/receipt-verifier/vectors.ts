@@ -17,6 +17,7 @@ import { writeRotation } from '../../ledger/rotation.ts';
 import { createTree } from '../../ledger/tree.ts';
 import { detached, disclosureStory, type Party } from '../support/log-fixture.ts';
 import { type Parts, receiptByHand } from '../support/receipt-by-hand.ts';
+import { anchorVectors } from './anchor-vectors.ts';
 import { secondKeys } from './second-key.ts';
 
 export type Vector = {
@@ -138,6 +139,13 @@ export async function makeVectors(): Promise<Vectors> {
     ...(await secondKeys({ log: signer.verifierKey.text, seen: SEEN, seedOf, made: (cosigners) => made({ cosigners }) })),
     ...refutedByPieces(plain),
     ...refutedByLog(plain),
+    ...(await anchorVectors({
+      plain,
+      later: await made({ map: { root: 4 } }),
+      signer,
+      aggregate: must(parseSignerKey(noteKey('aggregate.example', 1))),
+      stranger,
+    })),
     ...unreadableOnes(writeReceipt(plain)),
     ...erasures(),
     ...statements(plain),

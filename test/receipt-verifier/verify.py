@@ -372,6 +372,19 @@ is_receipt = shape(
     {
         **WITNESSES,
         "authorities": list_of(shape({"authority": is_text, "entry": is_entry})),
+        "anchors": list_of(
+            shape(
+                {
+                    "aggregate": is_text,
+                    "checkpoint": is_text,
+                    "index": is_count,
+                    "member": is_text,
+                    "inclusion": list_of(is_text),
+                    "consistency": list_of(is_text),
+                },
+                {"stamp": is_text},
+            )
+        ),
         "current": shape({"upTo": is_count, "root": is_text, "entry": is_entry, "proofs": list_of(shape({"proof": is_text}, {"next": is_count}))}),
     },
 )
@@ -563,6 +576,104 @@ def open_log(file, trusted):
         signed.add(by)
     require(len(signed) == len(keys), "Who is named did not sign the checkpoint.")
     return size, root, [rotation["entry"] for rotation in rotations]
+
+
+def tree_in(lines, origin):
+    require(len(lines) >= 4 and lines[-1] == "" and lines[0] == origin, "A checkpoint is malformed, or of another log.")
+    require(re.fullmatch("0|[1-9][0-9]*", lines[1]) is not None and float(lines[1]) < 2**53, "The size is none.")
+    root = base64_bytes(lines[2])
+    require(root is not None and len(root) == 32, "The root is none.")
+    return int(lines[1]), root
+
+
+def signed_text(note, keys):
+    """The text of a note in which each signature is by another of these keys."""
+    text, signatures = parse_note(note)
+    signed = set()
+    for name, key_id, signature in signatures:
+        by = next((i for i, key in enumerate(keys) if (key["name"], key["id"]) == (name, key_id)), None)
+        require(by is not None and by not in signed, "A checkpoint carries a signature of an unknown key, or one twice.")
+        require(ed25519_holds(keys[by]["key"], text.encode(), signature), "A checkpoint is forged.")
+        signed.add(by)
+    return text
+
+
+def hashes_in(texts):
+    hashes = [base64_bytes(text) for text in texts]
+    require(all(each is not None and len(each) == 32 for each in hashes), "A hash of a proof is none.")
+    return hashes
+
+
+def node(left, right):
+    return sha256(b"\x01" + left + right)
+
+
+def require_included(leaf, index, size, root, proof):
+    """RFC 9162 2.1.3.2"""
+    require(index < size, "There is no such entry.")
+    at, last, value = index, size - 1, leaf
+    for sibling in proof:
+        require(last != 0, "An audit path is too long.")
+        if at % 2 == 1 or at == last:
+            value = node(sibling, value)
+            while at % 2 == 0 and at != 0:
+                at, last = at >> 1, last >> 1
+        else:
+            value = node(value, sibling)
+        at, last = at >> 1, last >> 1
+    require(last == 0 and value == root, "An audit path does not lead to the root.")
+
+
+def require_consistent(older, newer, proof):
+    """RFC 9162 2.1.4.2"""
+    (old_size, old_root), (size, root) = older, newer
+    if old_size == size:
+        return require(not proof and old_root == root, "The trees are not one.")
+    require(old_size > 0, "An empty tree proves nothing.")
+    at, last = old_size - 1, size - 1
+    while at % 2 == 1:
+        at, last = at >> 1, last >> 1
+    path = ([old_root] if at == 0 else []) + proof
+    require(path, "A consistency proof is too short.")
+    old, new = path[0], path[0]
+    for sibling in path[1:]:
+        require(last != 0, "A consistency proof is too long.")
+        if at % 2 == 1 or at == last:
+            old, new = node(sibling, old), node(sibling, new)
+            while at % 2 == 0 and at != 0:
+                at, last = at >> 1, last >> 1
+        else:
+            new = node(new, sibling)
+        at, last = at >> 1, last >> 1
+    require(last == 0 and old == old_root and new == root, "The trees are not one.")
+
+
+COUNT = "(0|[1-9][0-9]{0,14})"
+IN_CHAIN = re.compile(f"evm {COUNT} 0x[0-9a-f]{{40}} 0x[0-9a-f]{{64}} {COUNT} 0x[0-9a-f]{{64}} {COUNT}")
+
+
+def require_anchor(anchor, tree, keys, entries):
+    key = verifier_key(anchor["aggregate"], LOGS)
+    lines = signed_text(anchor["checkpoint"], [key]).split("\n")
+    require(len(lines) in (4, 5), "The aggregate's checkpoint is malformed.")
+    size, root = tree_in(lines, key["name"])
+    line, digest = (lines[3], None) if len(lines) == 5 else (None, None)
+    if line is not None and line.startswith("rfc3161 "):
+        digest = base64url_bytes(line[8:])
+        require(digest is not None and len(digest) == 32, "A time-stamp is not named.")
+    else:
+        require(line is None or IN_CHAIN.fullmatch(line) is not None, "The aggregate says something unknown.")
+    require((digest is None) == ("stamp" not in anchor), "A time-stamp is missing, or not named.")
+    if digest is not None:
+        stamp = base64_bytes(anchor["stamp"])
+        require(stamp is not None and sha256(stamp) == digest, "The time-stamp is another one.")
+    member = signed_text(anchor["member"], keys).split("\n")
+    require(len(member) == 4, "What is in the aggregate is no checkpoint.")
+    held = tree_in(member, keys[0]["name"])
+    leaf = sha256(b"\x00" + anchor["member"].encode())
+    require_included(leaf, int(anchor["index"]), size, root, hashes_in(anchor["inclusion"]))
+    require_consistent(*sorted((held, tree), key=lambda each: each[0]), hashes_in(anchor["consistency"]))
+    require(all(entry["index"] < held[0] for entry in entries), "What is in the aggregate is older than what is to be proven.")
 
 
 def leaf_of(entry):
@@ -891,6 +1002,9 @@ def verify_receipt(file, trusted):
     size, root, rotated = open_log(file, trusted)
     pieces = ([event] if event else []) + [each["entry"] for each in keys + authorities + consents]
     root_entry, replaced = read_current(file["current"], consents, event) if "current" in file else (None, [])
+    for anchor in file.get("anchors", []):
+        known = [verifier_key(text, LOGS) for text in [read_rotation(each)["from"] for each in file.get("rotations", [])] + [file["log"]]]
+        require_anchor(anchor, (size, root), known, pieces)
     require_inclusion(file["proof"], size, root, pieces + ([root_entry] if root_entry else []) + rotated, replaced)
     return "proven"
 

@@ -3,6 +3,7 @@ import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:cryp
 import canonicalize from 'canonicalize';
 import type { Schedule } from '../../ledger/batch.ts';
 import { type LogEntry, logRow } from '../../ledger/entry.ts';
+import type { AggregateConfig } from '../../server/anchoring/aggregate.ts';
 import type { AlarmConfig } from '../../server/anchoring/alarms.ts';
 import { type Anchoring, createAnchoring } from '../../server/anchoring/anchoring.ts';
 import type { SignerConfig } from '../../server/anchoring/remote-signer.ts';
@@ -23,6 +24,8 @@ export type LogFixture = {
   readonly faults: unknown[];
   engine: Engine;
   anchoring: Anchoring;
+  /** Of the next opening. */
+  settings: Partial<typeof noChain>;
   append(...entries: readonly LogEntry[]): Promise<void>;
   readonly edit: ChosenEngine['edit'];
   /** Closes the store as kill -9 would leave it, and opens everything anew. */
@@ -31,7 +34,15 @@ export type LogFixture = {
 };
 
 /** The settings of a log that signs by itself, is anchored in no chain, stamped by nobody, and tells nobody what it finds. */
-export const noChain: ChainConfig & Omit<TimeStampConfig & AlarmConfig & SignerConfig, 'DATA_DIR'> & Pick<Config, 'ANCHOR_MAX_AGE_HOURS'> = {
+export const noChain: ChainConfig &
+  AggregateConfig &
+  Omit<TimeStampConfig & AlarmConfig & SignerConfig, 'DATA_DIR'> &
+  Pick<Config, 'ANCHOR_MAX_AGE_HOURS'> = {
+  AGGREGATE_URL: '',
+  AGGREGATE_KEY: '',
+  AGGREGATE_PLACES: ['evm', 'rfc3161'],
+  AGGREGATE_EVM_RPC: [],
+  AGGREGATE_TSA_CERTIFICATES: '',
   SIGNER: '',
   SIGNER_SECRET_PATH: '',
   LOG_MLDSA: 'off',
@@ -66,9 +77,10 @@ export async function createLogFixture({ witnessPolicy = '', chain = {} }: Ancho
   const clock = () => time.now;
   const chosen = await chooseEngine(clock);
   const { dataDir } = chosen;
+  const settings = { now: chain };
   const open = async () => {
     const engine = await chosen.open();
-    const config = { DATA_DIR: dataDir, CHECKPOINT_INTERVAL_MS: 1000, WITNESS_POLICY: witnessPolicy, ...noChain, ...chain };
+    const config = { DATA_DIR: dataDir, CHECKPOINT_INTERVAL_MS: 1000, WITNESS_POLICY: witnessPolicy, ...noChain, ...settings.now };
     const anchoring = await createAnchoring({
       log: engine.resources,
       records: engine.records,
@@ -84,6 +96,12 @@ export async function createLogFixture({ witnessPolicy = '', chain = {} }: Ancho
     time,
     faults,
     edit: chosen.edit,
+    get settings() {
+      return settings.now;
+    },
+    set settings(next) {
+      settings.now = next;
+    },
     ...(await open()),
     async ring() {
       const due = timers.filter(({ at }) => at <= time.now);

@@ -6,9 +6,10 @@
  */
 import { parseCheckpoint } from '../../checkpoint-text.ts';
 import { parseNote } from '../../note.ts';
+import type { EvmPlace } from '../place.ts';
 import type { Anchor, Anchored } from '../port.ts';
 import { type Anchoring, anchorCall, type Head, headCall, isAnchored, readHead } from './contract.ts';
-import { attemptOf, type Included, type Outbox, type OutboxStore, type Sent, feesOf } from './outbox.ts';
+import { attemptOf, type Final, type Included, type Outbox, type OutboxStore, type Sent, feesOf } from './outbox.ts';
 import { bigQuantity, hex, type Nodes, quantity, RpcError } from './rpc.ts';
 import { type Account, chainIdOf, currentFees, dearer } from './transaction.ts';
 
@@ -34,6 +35,8 @@ export type EvmAnchor = Anchor & {
   anchoredSize(): Promise<number>;
   /** wei of the writing account. */
   balance(): Promise<bigint>;
+  /** Where the largest tree that is safe there stands in the chain. */
+  place(): Promise<{ readonly size: number; readonly place: EvmPlace } | undefined>;
 };
 
 /** Something that waiting does not mend: for the operator. */
@@ -66,8 +69,19 @@ export function createEvmAnchor(options: EvmOptions): EvmAnchor {
         running = undefined;
       })),
     anchoredSize: async () => (await headAt(options, await nodes.height())).size,
+    async place() {
+      const { final } = await store.read();
+      return final ? placeOf(final, options) : undefined;
+    },
     balance: async () => bigQuantity(await nodes.agreed('eth_getBalance', options.account.address, hex(await nodes.height()))),
   };
+}
+
+function placeOf(
+  { size, seq, hash: transaction, block, chainId }: Final,
+  { contract, logId }: EvmOptions,
+): { readonly size: number; readonly place: EvmPlace } | undefined {
+  return chainId === undefined ? undefined : { size, place: { kind: 'evm', chainId, contract, logId, seq, transaction, block } };
 }
 
 async function step(options: EvmOptions, wanted: Wanted | undefined): Promise<boolean> {
@@ -111,7 +125,9 @@ async function follow(options: EvmOptions, { outbox, sent, height }: Following):
   if (included) {
     const isFinal = height - included.block >= confirmations;
     const { size, root, seq } = sent;
-    const next: Outbox = isFinal ? { sent: null, final: { ...included, size, root, seq, at: clock() } } : { ...outbox, sent: { ...sent, included } };
+    const next: Outbox = isFinal
+      ? { sent: null, final: { ...included, size, root, seq, at: clock(), chainId: await chainIdOf(nodes) } }
+      : { ...outbox, sent: { ...sent, included } };
     if (isFinal || sent.included?.blockHash !== included.blockHash) await store.replace(outbox, next);
     return !isFinal;
   }

@@ -23,7 +23,8 @@ export type Sent = {
   readonly included: Included | null;
 };
 
-export type Final = Included & { readonly size: number; readonly root: string; readonly seq: number; readonly at: number };
+/** `chainId`: absent where an earlier server kept it. */
+export type Final = Included & { readonly size: number; readonly root: string; readonly seq: number; readonly at: number; readonly chainId?: number };
 
 export type Outbox = { readonly sent: Sent | null; readonly final: Final | null };
 

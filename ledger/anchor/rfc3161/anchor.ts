@@ -7,7 +7,9 @@ import { randomBytes } from 'node:crypto';
 import type { Certificate } from 'pkijs';
 import { boundedBytes } from '../../answer.ts';
 import { parseCheckpoint } from '../../checkpoint-text.ts';
+import { digestOf } from '../../hash.ts';
 import { parseNote } from '../../note.ts';
+import type { StampPlace } from '../place.ts';
 import type { Anchor, Anchored } from '../port.ts';
 import { NONCE_BYTES, timeStampRequest, verifyTimeStamp } from './time-stamp.ts';
 
@@ -17,6 +19,8 @@ export type Stamp = Anchored & { readonly text: string; readonly reply: Uint8Arr
 /** Where stamps are kept. A stamp that is kept is whole, and on the disk. */
 export type StampStore = {
   newest(): Promise<Anchored | undefined>;
+  /** The authority’s reply that is kept for this size. */
+  reply(size: number): Promise<Uint8Array>;
   keep(stamp: Stamp): Promise<void>;
 };
 
@@ -34,6 +38,8 @@ export type TimeStampOptions = {
 export type TimeStampAnchor = Anchor & {
   /** Has the newest checkpoint stamped, if it is time to. Throws TimeStampFault. */
   work(): Promise<void>;
+  /** The stamp of the largest tree, and how it is named. */
+  place(): Promise<{ readonly size: number; readonly place: StampPlace; readonly stamp: Uint8Array } | undefined>;
 };
 
 /** A sentence of ours for the operator. */
@@ -55,6 +61,12 @@ export function createTimeStampAnchor(options: TimeStampOptions): TimeStampAncho
       if (size > (wanted?.size ?? 0)) wanted = { size, text };
     },
     latest: () => store.newest(),
+    async place() {
+      const newest = await store.newest();
+      if (!newest) return undefined;
+      const stamp = await store.reply(newest.size);
+      return { size: newest.size, place: { kind: 'rfc3161', digest: digestOf(stamp) }, stamp };
+    },
     async work() {
       const last = await store.newest();
       if (!wanted || wanted.size <= (last?.size ?? 0) || clock() - (last?.at ?? 0) < intervalMs) return;
