@@ -15,6 +15,7 @@ export function casesOf(resources: number): readonly Case[] {
   const patient = (n: number): number => (n * 37) % permittingIn(resources);
   const common = (n: number): string => `http://loinc.org%7Ccommon-${n % 20}`;
   const rare = (n: number): string => `rare-${(n * 13) % rareCodesIn(resources)}`;
+  const monthOf = (n: number): string => `${2015 + (n % 10)}-${String(1 + (n % 12)).padStart(2, '0')}`;
   return [
     { name: 'identifier', path: (n) => `Observation?identifier=urn:bench%7Co${patient(n)}-${n % 80}` },
     { name: 'patient, newest 20', goal: 1, path: (n) => `Observation?patient=Patient/p${patient(n)}&_count=20` },
@@ -23,6 +24,8 @@ export function casesOf(resources: number): readonly Case[] {
       name: 'code and value range',
       path: (n) => `Observation?code=${common(n)}&value-quantity=gt${100 + (n % 50)}&value-quantity=lt${110 + (n % 50)}&_count=20`,
     },
+    { name: 'a month, newest 20', path: (n) => `Observation?date=${monthOf(n)}&_count=20&_total=none` },
+    { name: 'a code in a year', path: (n) => `Observation?code=${common(n)}&date=${2015 + (n % 10)}&_count=20&_total=none` },
     { name: 'name and birthdate', goal: 0.5, path: (n) => `Patient?name=${familyOf(patient(n))}&birthdate=${birthOf(patient(n))}` },
     { name: 'chained, 20', goal: 1.3, path: (n) => `Observation?patient.identifier=urn:bench:patient%7Cp${patient(n)}&_count=20` },
     { name: 'chained by name, with a code', path: (n) => `Observation?patient.name=${familyOf(patient(n))}&code=${common(n)}&_count=20` },

@@ -1,9 +1,10 @@
 /**
  * What searches cost by the size of the record, with consent checks, audit and log on, for a caller whom most patients permit:
  * `node bench/search.ts [--resources 10000,100000] [--mongodb] [--seconds 1] [--only WORDS]`; a million on its own: `--resources 10000,1000000`.
+ * `--keep DIRECTORY` keeps the embedded worlds there and measures those it finds there, which have to be of today's keys.
  * CPU is of the server process, with eight callers; p50 and p99 are of one caller. Goals are scaled by this run's own bare route.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '1' },
     mongodb: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
+    keep: { type: 'string' },
   },
 });
 const seconds = Number(values.seconds);
@@ -80,15 +82,24 @@ async function measure(target: Target, path: Case['path'], body?: string): Promi
   return { cpu, p50: at(0.5), p99: at(0.99), bytes: bytes / n, refused: refused > 0 };
 }
 
-type Measured = { readonly resources: number; readonly bare: Figure; readonly figures: readonly Figure[]; readonly create: Figure };
+type Measured = {
+  readonly resources: number;
+  readonly bare: Figure;
+  readonly figures: readonly Figure[];
+  /** None in a world that is kept: it would not stay what it is. */
+  readonly create: Figure | undefined;
+};
 
 async function measureSize(resources: number, set: BenchedSet | undefined): Promise<Measured> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'assent-search-'));
+  const { keep } = values;
+  const dataDir = keep === undefined ? mkdtempSync(join(tmpdir(), 'assent-search-')) : join(keep, String(resources));
+  const made = join(dataDir, 'made');
+  const isMade = keep !== undefined && existsSync(made);
   const uri = set?.uri.replace(/(assent_bench_[0-9a-f]+)/, `$1_${resources}`);
   let server: Started | undefined;
   let bare: Started | undefined;
   try {
-    const rate = await seedInto(dataDir, uri, resources);
+    const rate = isMade ? undefined : await seedInto(dataDir, uri, resources);
     server = await start(['server/main.ts', 'serve'], {
       ASSENT_DATA_DIR: dataDir,
       ASSENT_PORT: '0',
@@ -97,12 +108,13 @@ async function measureSize(resources: number, set: BenchedSet | undefined): Prom
     });
     const bootstrap = JSON.parse(readFileSync(String(server.ready['bootstrap']), 'utf8')) as Bootstrap;
     const began = performance.now();
-    await permit(bootstrap, resources, systemClock());
+    if (!isMade) await permit(bootstrap, resources, systemClock());
+    if (keep !== undefined) writeFileSync(made, '');
     const consenting = Math.round((performance.now() - began) / 1000);
     if (set) await new Promise((resolve) => setTimeout(resolve, SETTLES_MS));
     const { admin, insurer } = await permit(bootstrap, 0, systemClock());
     say(
-      `${resources} resources of ${patientsIn(resources)} patients, ${rate}/s; ${permittingIn(resources)} Consents in ${consenting} s; ${residentMb(server.pid)} MB`,
+      `${resources} resources of ${patientsIn(resources)} patients, ${rate ?? 'kept, 0'}/s; ${permittingIn(resources)} Consents in ${consenting} s; ${residentMb(server.pid)} MB`,
     );
     const target = { pid: server.pid, origin: bootstrap.fhirBaseUrl, token: insurer.token };
     bare = await startBare('x'.repeat(1500));
@@ -111,12 +123,13 @@ async function measureSize(resources: number, set: BenchedSet | undefined): Prom
     const figures: Figure[] = [];
     for (const { path } of cases(resources)) figures.push(await measure(target, path));
     const [example] = recordOf(0, resources).filter(({ resourceType }) => resourceType === 'Observation');
-    const create = await measure({ ...target, token: admin.token }, () => 'Observation', JSON.stringify({ ...example, id: undefined }));
+    const creating = { ...target, token: admin.token };
+    const create = keep === undefined ? await measure(creating, () => 'Observation', JSON.stringify({ ...example, id: undefined })) : undefined;
     return { resources, bare: control, figures, create };
   } finally {
     await bare?.stop();
     await server?.stop();
-    rmSync(dataDir, { recursive: true, force: true });
+    if (keep === undefined) rmSync(dataDir, { recursive: true, force: true });
   }
 }
 
@@ -190,12 +203,14 @@ const set = values.mongodb ? await startBenchedSet() : undefined;
 if (values.mongodb && !set) throw new Error('no mongod was found');
 try {
   say(`${set ? `MongoDB: ${set.members}` : 'embedded'}; ! marks what is short of its goal; growth of p50 to the smallest, goal 1.5`);
-  const keys = await indexing(set);
+  if (set && values.keep !== undefined) throw new Error('only embedded worlds are kept');
+  const keys = values.keep === undefined ? await indexing(set) : 0;
   const all: Measured[] = [];
   for (const resources of sizes) {
     const measured = await measureSize(resources, set);
     all.push(measured);
     report(measured, all[0] ?? measured);
+    if (!measured.create) continue;
     const { cpu } = measured.create;
     say(
       `create, validated: ${round(cpu, 2)} ms CPU, of it ${round(keys, 2)} for its index keys: ${round(cpu / (cpu - keys), 2)} of one without, goal 1.3`,

@@ -73,6 +73,13 @@ const members = new Map(
   ]),
 );
 
+/** Whether a date parameter of the type, by its expression, is on the element that is tried first. */
+export function isOnMainDate(type: string, expression: string): boolean {
+  const [first] = mainDates[type] ?? [];
+  const isFirst = (branch: string): boolean => branch.replace(/\.ofType\(\w+\)|[\s()]/g, '') === `${type}.${first}`;
+  return first !== undefined && expression.split('|').every(isFirst);
+}
+
 /** ms since 1970: the low bound of the date, its high bound where the beginning is open; undefined when there is none. */
 export function instantOf(resource: { readonly resourceType: string; readonly [element: string]: unknown }): number | undefined {
   for (const name of members.get(resource.resourceType) ?? []) {

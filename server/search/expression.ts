@@ -27,6 +27,11 @@ export type Expression =
   | { readonly kind: 'tuple'; readonly prefix: string; readonly parts: readonly Expression[] }
   /** Has a key `prefix` with a place (see `packPlace`) at most this far away. */
   | { readonly kind: 'near'; readonly prefix: string; readonly place: Place; readonly metres: number }
+  /**
+   * Always true, and only ever one part of a conjunction: what the other parts hold for is sorted by an instant from..to (ms since 1970, ends
+   * included), or `unless` holds for it. Where to look, not what to find.
+   */
+  | { readonly kind: 'instants'; readonly from: number; readonly to: number; readonly unless: Expression }
   | { readonly kind: 'and'; readonly of: readonly Expression[] }
   | { readonly kind: 'or'; readonly of: readonly Expression[] }
   | { readonly kind: 'not'; readonly of: Expression };
@@ -95,6 +100,7 @@ export function successor(prefix: string): string {
 export function holds(expression: Expression, id: string, keys: readonly string[]): boolean {
   switch (expression.kind) {
     case 'all':
+    case 'instants':
       return true;
     case 'none':
       return false;

@@ -6,7 +6,7 @@
  */
 import { parseReference } from '../fhir/references.ts';
 import { type SearchParameter, searchParameters, type SearchParameters } from '../fhir/search-parameters.ts';
-import { instantOf } from './clinical-date.ts';
+import { instantOf, isOnMainDate } from './clinical-date.ts';
 import { rangeOf } from '../fhir/dates.ts';
 import { type Composite, componentsOf } from './composite.ts';
 import { packPlace, packTuple } from './expression.ts';
@@ -69,6 +69,8 @@ type Row = {
   readonly encode: Encode;
   readonly system: string | undefined;
   readonly once: boolean;
+  /** Whether it is the date that the resource is sorted by, where it has it: what is otherwise is told by the same key. */
+  readonly main: boolean;
   /** Of a composite, in place of values of its own. */
   readonly composite: Composite | undefined;
 };
@@ -86,8 +88,9 @@ const rowsOf = new WeakMap<SearchParameters, Map<string, readonly Row[]>>();
 export function indexKeys(resource: Resource, base = '', parameters: SearchParameters = searchParameters): IndexKeys {
   const keys = new Set<string>();
   const aside = new Set<string>();
+  const instant = instantOf(resource);
   for (const row of rows(resource.resourceType, parameters)) {
-    const { code, extract, encode, system, once, composite } = row;
+    const { code, extract, encode, system, once, main, composite } = row;
     const values = extract(resource);
     if (values.length === 0) continue;
     if (composite) addTuples({ resource, values, composite }, { code, aside, base });
@@ -97,11 +100,12 @@ export function indexKeys(resource: Resource, base = '', parameters: SearchParam
       for (const value of values) encode(value, context);
       if (keys.size === before) keys.add(presentKey(code));
       else if (once && values.length > 1) keys.add(encode === addDate ? oddDateKey(code) : oddKey(code));
+      else if (main && rangeOf(values[0])?.low !== instant) keys.add(oddDateKey(code));
     }
   }
   for (const key of pairKeysOf(resource.resourceType, keys)) keys.add(key);
   if (parameters(resource.resourceType).has('_content')) addWords(resource, { keys, aside });
-  return { keys: aside.size === 0 ? [...keys] : [...keys, ...aside], instant: instantOf(resource) };
+  return { keys: aside.size === 0 ? [...keys] : [...keys, ...aside], instant };
 }
 
 /** Each word once, whatever says it: where it stands is told by what is kept aside, because an index entry costs more. */
@@ -136,7 +140,9 @@ function row(parameter: SearchParameter, type: string): Row[] {
   const { system } = parameter;
   const composite = parameter.components && componentsOf(parameter, type);
   const extract = compileExpression(parameter.expression, type);
-  return [{ code, extract, encode: encoders[parameter.type], system, once: hasWindows(parameter, type), composite }];
+  const once = hasWindows(parameter, type);
+  const main = once && parameter.type === 'date' && isOnMainDate(type, parameter.expression);
+  return [{ code, extract, encode: encoders[parameter.type], system, once, main, composite }];
 }
 
 const encoders: Readonly<Record<SearchParameter['type'], Encode>> = {

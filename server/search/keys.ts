@@ -8,11 +8,11 @@
  */
 import { createHash } from 'node:crypto';
 import { PATIENT_KEY } from '../fhir/compartments.ts';
-import { encodeInstant } from './expression.ts';
+import { encodeInstant, successor } from './expression.ts';
 import { cleanText, foldText, hasCase, ignoresCase } from './text.ts';
 
 /** Which keys a write makes. Keys of lower rules stay valid but answer less: they need a reindex. */
-export const KEY_RULES = 6;
+export const KEY_RULES = 7;
 
 const SEPARATOR = '\u0001';
 const HASHED = '\u0002';
@@ -79,6 +79,11 @@ export function tokenKey(code: string, as: TokenKind, value: string, system: str
 /** Begins every token of this value, whatever its system. */
 export function tokenPrefix(code: string, as: TokenKind, value: string): string {
   return `${code}${kind[as]}${fit(value, 90)}${SEPARATOR}`;
+}
+
+/** Whether a span of keys is that of one token of whatever system. */
+export function isTokenSpan(from: string, to: string): boolean {
+  return from.endsWith(SEPARATOR) && to === successor(from);
 }
 
 /** A token of a system in which case says nothing: of whatever case, under its lower case. */

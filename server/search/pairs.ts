@@ -19,6 +19,7 @@ const declared: Readonly<Record<string, readonly (Declared & { readonly leads: s
   Observation: [
     { first: 'subject', alias: ['patient', 'Patient/'], leads: reference, second: 'code', kinds: token + folded },
     { first: 'code', leads: token + folded, second: 'value-quantity', kinds: number + canonical + coded + ranges + odd },
+    { first: 'code', leads: token + folded, second: 'category', kinds: token + folded },
   ],
 };
 
@@ -85,6 +86,16 @@ function pairUpBy(criteria: readonly Expression[], pair: Pair): readonly Express
     return alternatives(both);
   });
   return found ? paired : criteria;
+}
+
+/** The beginning of the keys that stand for these ones of the second where all criteria hold: of one key of the first that one of them asks. */
+export function pairedPrefix(type: string, criteria: readonly Expression[], prefix: string): string | undefined {
+  for (const pair of pairs.get(type) ?? []) {
+    if (!isOf(pair.second, prefix)) continue;
+    const leads = criteria.map((criterion) => leadingKeys(criterion, pair)).find((keys) => keys?.length === 1);
+    if (leads?.[0] !== undefined) return moved(pair, leads[0])(prefix);
+  }
+  return undefined;
 }
 
 /** As keys of the first; undefined where it asks anything else, or too much. */

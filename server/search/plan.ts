@@ -10,7 +10,7 @@ import { orderOf, type SearchOrder } from './sort.ts';
 import type { Criteria, Formula, JoinCriterion, ParsedQuery } from './query.ts';
 import { allOf, type Condition, type Include, isPlain, noneOf, someOf } from './join.ts';
 import { linkOf } from './links.ts';
-import { pairUp } from './pairs.ts';
+import { pairedPrefix, pairUp } from './pairs.ts';
 import { windowsOf } from './windows.ts';
 
 export type SearchPlan = {
@@ -32,7 +32,7 @@ export type JoinedPlan = Omit<SearchPlan, 'where'> & { readonly where: Condition
 
 /** `current`: false where resources may be stored without all of today's keys: those of pairs (pairs.ts) and of what is long (windows.ts). */
 export function planJoined(query: ParsedQuery, current = true): JoinedPlan {
-  return { ...rest(query), where: conditionOf(query, current), includes: query.includes };
+  return { ...rest(query, current), where: conditionOf(query, current), includes: query.includes };
 }
 
 function conditionOf({ type, criteria, joins }: Criteria, current: boolean): Condition {
@@ -66,14 +66,23 @@ function joinCondition(join: JoinCriterion, { type, current }: { readonly type: 
 export function planSearch(query: ParsedQuery, current = true): SearchPlan {
   const where = conditionOf(query, current);
   if (!isPlain(where)) throw new Error('A join stands where there can be none.'); // parse.ts lets none through without reach
-  return { ...rest(query), where };
+  return { ...rest(query, current), where };
 }
 
-function rest(query: ParsedQuery): Omit<SearchPlan, 'where'> {
+function orderIn({ type, criteria, sort }: ParsedQuery, current: boolean): SearchOrder {
+  const order = orderOf(sort);
+  if (order.by === 'instant' || !current) return order;
+  const [lead, ...others] = order.keys;
+  if (!lead) return order;
+  const within = pairedPrefix(type, criteria.map(criterion), lead.prefix);
+  return within === undefined ? order : { ...order, keys: [{ ...lead, within }, ...others] };
+}
+
+function rest(query: ParsedQuery, current: boolean): Omit<SearchPlan, 'where'> {
   const { warnings, used, cursor, summaryCount, total } = query;
   const countOnly = summaryCount || query.count === 0;
   return {
-    order: orderOf(query.sort),
+    order: orderIn(query, current),
     count: countOnly ? 0 : query.count,
     total: countOnly && total !== 'at-least' ? true : total,
     cursor,

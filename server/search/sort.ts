@@ -30,7 +30,8 @@ export function readSort(value: string, parameters: ReadonlyMap<string, SearchPa
   return sorts;
 }
 
-type SortKey = { readonly prefix: string; readonly direction: Sort['direction'] };
+/** `within`: whoever matches has each key of the prefix with this one in its place as well, and others have none with it. */
+type SortKey = { readonly prefix: string; readonly direction: Sort['direction']; readonly within?: string };
 export type SearchOrder =
   | { readonly by: 'instant'; readonly direction: 'newest-first' | 'oldest-first' }
   | { readonly by: 'keys'; readonly keys: readonly SortKey[]; readonly ids: Sort['direction'] };

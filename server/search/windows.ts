@@ -7,6 +7,7 @@
  */
 import { elementsOf } from '../fhir/elements/elements.ts';
 import type { SearchParameter } from '../fhir/search-parameters.ts';
+import { isOnMainDate } from './clinical-date.ts';
 import { any, encodeInstant, type Expression, none, or, successor } from './expression.ts';
 import { DAY_MS, datePrefix, longDatePrefix, MONTH_MS, oddKey } from './keys.ts';
 import { numberWindow } from './number-criteria.ts';
@@ -33,8 +34,12 @@ export function windowsOf(type: string, criteria: Criteria['criteria']): Express
   const asked = criteria.filter((each): each is Criterion => each.test === 'matches' && hasWindows(each.parameter, type));
   return [...Map.groupBy(asked, ({ parameter }) => parameter)].flatMap(([parameter, some]) => {
     const code = paramCode(parameter);
-    const window = code === undefined ? undefined : windowOf({ code, parameter }, some);
-    return window ? [window] : [];
+    if (code === undefined) return [];
+    const ways = [
+      windowOf({ code, parameter }, some),
+      parameter.type === 'date' && isOnMainDate(type, parameter.expression) && instantsOf(some, code),
+    ];
+    return ways.filter((way) => way !== undefined && way !== false);
   });
 }
 
@@ -42,11 +47,7 @@ type Of = { readonly code: string; readonly parameter: SearchParameter };
 
 /** Undefined: it would lead to no less than one of the criteria does. */
 function windowOf({ code, parameter }: Of, criteria: readonly Criterion[]): Expression | undefined {
-  if (parameter.type === 'date')
-    return dateWindow(
-      criteria.map(({ values }) => values.filter((value) => value.kind === 'date')),
-      code,
-    );
+  if (parameter.type === 'date') return dateWindow(datesOf(criteria), code);
   const numbers = criteria.map(({ values }) => values.filter((value) => value.kind === 'number'));
   const between = numbers.length > 1 ? numberWindow(numbers, code, parameter) : undefined;
   return between && or([between, any([oddKey(code)])]);
@@ -55,20 +56,36 @@ function windowOf({ code, parameter }: Of, criteria: readonly Criterion[]): Expr
 type DateValue = SearchValue & { readonly kind: 'date' };
 type Starts = { readonly from: number; readonly to: number };
 
+function datesOf(criteria: readonly Criterion[]): readonly (readonly DateValue[])[] {
+  return criteria.map(({ values }) => values.filter((value) => value.kind === 'date'));
+}
+
+/**
+ * Of the date that resources are sorted by: what has it is sorted by its beginning, or has a key that says it is longer than a month or odd. One end is
+ * enough to be of use.
+ */
+function instantsOf(criteria: readonly Criterion[], code: string): Expression | undefined {
+  const { from, to } = startsOf(datesOf(criteria), MONTH_MS);
+  if (!Number.isFinite(from) && !Number.isFinite(to)) return undefined;
+  return { kind: 'instants', from, to, unless: begins(longDatePrefix(code, 'month'), { from: Number.NEGATIVE_INFINITY, to }) };
+}
+
+/** Between which instants begins what meets all of the criteria, of what lasts at most so long. */
+function startsOf(criteria: readonly (readonly DateValue[])[], longest: number): Starts {
+  const each = criteria.map((values) => values.map((value) => startsOfOne(value, longest)));
+  return {
+    from: Math.max(...each.map((some) => Math.min(...some.map(({ from }) => from)))),
+    to: Math.min(...each.map((some) => Math.max(...some.map(({ to }) => to)))),
+  };
+}
+
 /** Where those begin that last at most so long, for each length; the longest, and those that are odd, all that begin before the end. */
 function dateWindow(criteria: readonly (readonly DateValue[])[], code: string): Expression | undefined {
-  const starts = (longest: number): Starts => {
-    const each = criteria.map((values) => values.map((value) => startsOf(value, longest)));
-    return {
-      from: Math.max(...each.map((some) => Math.min(...some.map(({ from }) => from)))),
-      to: Math.min(...each.map((some) => Math.max(...some.map(({ to }) => to)))),
-    };
-  };
-  const short = starts(DAY_MS);
+  const short = startsOf(criteria, DAY_MS);
   if (!Number.isFinite(short.from) || !Number.isFinite(short.to)) return undefined;
   return or([
     begins(datePrefix(code), short),
-    begins(longDatePrefix(code, 'day'), starts(MONTH_MS)),
+    begins(longDatePrefix(code, 'day'), startsOf(criteria, MONTH_MS)),
     begins(longDatePrefix(code, 'month'), { from: Number.NEGATIVE_INFINITY, to: short.to }),
   ]);
 }
@@ -78,7 +95,7 @@ function begins(prefix: string, { from, to }: Starts): Expression {
 }
 
 /** Of what ends after it begins and lasts no longer than `longest` ms: between which instants it begins where the criterion holds. */
-function startsOf({ prefix, low, high }: DateValue, longest: number): Starts {
+function startsOfOne({ prefix, low, high }: DateValue, longest: number): Starts {
   const [before, after] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   switch (prefix) {
     case 'eq':

@@ -131,6 +131,7 @@ function judging(expression: Expression): Judging {
 function isWithin(expression: Exclude<Expression, { readonly kind: 'and' | 'or' | 'not' }>): boolean {
   switch (expression.kind) {
     case 'all':
+    case 'instants':
     case 'none':
       return true;
     case 'id':

@@ -35,12 +35,15 @@ const ENOUGH = 16;
 /** Ranges merged in result order; above, the rows are collected and sorted, or another driver is walked. */
 const MOST_MERGED = 50;
 
-/** Undefined: nothing in the expression can drive; walk the type. `measure` counts a driver's entries up to a cap. */
-export function pickDriver(expression: Expression, measure: Measure): Choice | undefined {
+/**
+ * Undefined: nothing in the expression can drive; walk the type. `measure` counts a driver's entries up to a cap. `most`: of a choice with more entries it
+ * does not matter how many more.
+ */
+export function pickDriver(expression: Expression, measure: Measure, most = Number.POSITIVE_INFINITY): Choice | undefined {
   let choice: Choice | undefined;
   for (const cap of CAPS) {
     choice = choose(expression, { cap, measure });
-    if (!choice || choice.size < cap) break;
+    if (!choice || choice.size < cap || cap > most) break;
     // All are large: only walks in result order are of use, and how large the others are does not matter.
     if (cap > MOST_COLLECTED && !mergeableKeys(choice)) break;
   }
@@ -107,7 +110,7 @@ function union(expression: Expression & { kind: 'or' }, { cap, measure }: Sizing
   return { drivers: choices.flatMap(({ drivers }) => drivers), size, rest: exact ? all : expression };
 }
 
-function driverOf(expression: Expression): Driver | undefined {
+export function driverOf(expression: Expression): Driver | undefined {
   switch (expression.kind) {
     case 'none':
       return { kind: 'keys', keys: [] };

@@ -37,7 +37,7 @@ export function createMeter(budget = DEFAULT_BUDGET, pace?: Pace, before = { spe
       tell();
     },
     expect: tell,
-    walked: () => walked,
+    walked: () => Math.ceil(walked),
     another: (next) => createMeter(next, pace, { spent, walked: before.walked + walked }),
   };
 }

@@ -59,7 +59,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   'store/port': { files: /^server\/store\/port\.ts$/, mayImport: ['fhir', 'search/plan'] },
   /** What both engines share: how a query picks what it walks, how keys are packed. */
   'store/shared': {
-    files: /^server\/store\/(deciding-keys|driver|key-order|meter|packed-check|packed-keys|several|tally|trace|transfer)\.ts$/,
+    files: /^server\/store\/(between|deciding-keys|driver|key-order|meter|packed-check|packed-keys|several|tally|trace|transfer)\.ts$/,
     mayImport: ['errors', 'store/port', 'search', 'search/plan'],
   },
   'store/embedded': {

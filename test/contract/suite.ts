@@ -5,6 +5,7 @@ import { eraseContract } from './erase.ts';
 import { findContract } from './find.ts';
 import { findPropertyContract } from './find-property.ts';
 import { findSeveralContract } from './find-several.ts';
+import { findWaysContract } from './find-ways.ts';
 import { historyContract } from './history.ts';
 import { logContract } from './log.ts';
 import { recordContract } from './records.ts';
@@ -19,6 +20,7 @@ export function contractSuite(engine: string, open: OpenSubject): void {
   describe(`${engine} engine`, () => {
     describe('finds', () => findContract(open));
     describe('finds what a naive filter finds', () => findPropertyContract(open));
+    describe('finds the same whichever way', () => findWaysContract(open));
     describe('finds in several types as in one', () => findSeveralContract(open));
     describe('answers searches as the reference matcher', () => searchPropertyContract(open));
     describe('answers searches of several types as the reference matcher', () => searchSeveralContract(open));

@@ -23,7 +23,7 @@ function leads(where: Expression): string[] {
   return [...new Set(heads.map((key) => paramNameOf(codeOfKey(key)) ?? 'id'))];
 }
 
-const asked = ['subject', 'patient', 'code', 'value-quantity'];
+const asked = ['subject', 'patient', 'code', 'category', 'value-quantity'];
 const only = (type: string) => new Map([...searchParameters(type)].filter(([name]) => asked.includes(name)));
 const some = <T>(...values: T[]) => fc.constantFrom(...values);
 
@@ -31,6 +31,9 @@ const some = <T>(...values: T[]) => fc.constantFrom(...values);
 const ucum = 'http://unitsofmeasure.org';
 const dense = fc.record({
   subject: fc.record({ reference: some('Patient/1', 'Patient/2', `${base}/Patient/1`, 'Group/1', 'https://other.example/Patient/1') }),
+  category: fc.array(fc.record({ coding: fc.array(fc.record({ system: some('urn:c', 'urn:d'), code: some('Lab', 'v') }), { maxLength: 2 }) }), {
+    maxLength: 2,
+  }),
   code: fc.record({
     coding: fc.array(fc.record({ system: some('http://loinc.org', 'urn:x'), code: some('Ab', 'b') }), { minLength: 1, maxLength: 3 }),
   }),
@@ -40,6 +43,7 @@ const denseCriteria = fc.array(
   fc.oneof(
     fc.tuple(some('subject', 'patient'), some('Patient/1', '1', 'Patient/1,Patient/2', 'https://other.example/Patient/1')),
     fc.tuple(some('code', 'code:not'), some('http://loinc.org|Ab', 'Ab', 'urn:x|b,http://loinc.org|b', 'urn:x|', '|b')),
+    fc.tuple(some('category', 'category:not'), some('Lab', 'urn:c|lab', 'urn:d|v,urn:c|v', 'urn:c|')),
     fc.tuple(fc.constant('value-quantity'), some('gt2', 'ne5', `1|${ucum}|g`, `lt3|${ucum}|g,gt4000`, 'ap5||mg', `ge1000|${ucum}|mg`)),
   ),
   { minLength: 2, maxLength: 4 },
@@ -86,6 +90,7 @@ test('leads to what is found where both are asked, and only then', () => {
   expect(leads(plan('patient=1&code=8480-6'))).toEqual(['subject code']);
   expect(leads(plan(`${code}&value-quantity=gt5|http://unitsofmeasure.org|mg`))).toEqual(['code value-quantity']);
   expect(leads(plan(`${code}&value-quantity=lt7&_sort=value-quantity`))).toEqual(['code value-quantity']);
+  expect(leads(plan(`${code}&category=vital-signs`))).toEqual(['code category']);
   // Neither a pair nor everything: who else the subject is, or in which printed unit, stands in no key of a pair.
   for (const query of [
     `patient=Patient/1`,
@@ -103,10 +108,11 @@ test('an ordinary observation has a few more keys, and no resource has long ones
     id: '1',
     subject: { reference: 'Patient/1' },
     code: { coding: [{ system: 'http://loinc.org', code: '8480-6' }] },
+    category: [{ coding: [{ system: 'urn:x', code: '1' }] }],
     valueQuantity: { value: 120, system: 'http://unitsofmeasure.org', code: 'mm[Hg]' },
   };
   const pairs = ({ keys }: { keys: readonly string[] }) => keys.filter((key) => paramNameOf(codeOfKey(key))?.includes(' '));
-  expect(pairs(indexKeys(observation))).toHaveLength(3);
+  expect(pairs(indexKeys(observation))).toHaveLength(4);
   const long = 'x'.repeat(300);
   const odd = {
     ...observation,

@@ -8,6 +8,7 @@ import { indexKeys } from '../../server/search/index-values.ts';
 import { match } from '../../server/search/match.ts';
 import { parseSearch } from '../../server/search/parse.ts';
 import { planSearch } from '../../server/search/plan.ts';
+import { instantsOf } from '../../server/store/between.ts';
 import { type Driver, pickDriver } from '../../server/store/driver.ts';
 import { base, terms } from './samples.ts';
 
@@ -76,16 +77,23 @@ const criteria: Readonly<Record<string, fc.Arbitrary<[string, string][]>>> = {
 };
 
 test('what is asked within a window is what is asked without', () => {
-  const counts = { matched: 0, differing: 0, windows: 0 };
+  const counts = { matched: 0, differing: 0, windows: 0, between: 0, beside: 0 };
   const property = fc.property(fc.array(resources, { minLength: 40, maxLength: 40 }), fc.infiniteStream(fc.nat()), (all, seeds) => {
     for (const [type, asked] of Object.entries(criteria)) {
-      const indexed = all.filter(({ resourceType }) => resourceType === type).map((resource) => ({ resource, keys: indexKeys(resource, base).keys }));
+      const indexed = all.filter(({ resourceType }) => resourceType === type).map((resource) => ({ resource, ...indexKeys(resource, base) }));
       for (const each of fc.sample(asked, { numRuns: 12, seed: seeds.next().value as number })) {
         const query = parse(type, each);
         const [{ where }, apart] = [planSearch(query), planSearch(query, false)];
         if (JSON.stringify(where, listed) !== JSON.stringify(apart.where, listed)) counts.windows++;
-        for (const { resource, keys } of indexed) {
+        const instants = instantsOf(where);
+        for (const { resource, keys, instant = Number.NaN } of indexed) {
           const expected = match(resource, query, base);
+          if (expected && instants) {
+            const isBetween = instant >= instants.from && instant <= instants.to;
+            if (!isBetween && !holds(instants.unless, '1', keys))
+              throw new Error(`${JSON.stringify(each)}: ${JSON.stringify(resource)} is not where it says`);
+            counts[isBetween ? 'between' : 'beside']++;
+          }
           counts[expected ? 'matched' : 'differing']++;
           if (holds(where, '1', keys) !== expected) throw new Error(`${JSON.stringify(each)} on ${JSON.stringify(resource)} should be ${expected}`);
         }
@@ -94,6 +102,7 @@ test('what is asked within a window is what is asked without', () => {
   });
   fc.assert(property, { numRuns: Number(process.env['ASSENT_TEST_RUNS'] ?? 150), seed: 20_261_127 });
   expect(counts.windows).toBeGreaterThan(1_000);
+  expect(Math.min(counts.between, counts.beside)).toBeGreaterThan(500);
   expect(Math.min(counts.matched, counts.differing)).toBeGreaterThan(5_000);
 });
 
@@ -147,6 +156,21 @@ test('a window is as narrow as what lies in it, wherever it lies', () => {
   expect(walked(where('Observation', 'value-quantity=gt1800'), observations)).toBe(1_849);
 });
 
+test('of the date that resources are sorted by, each end is told', () => {
+  const instants = (type: string, query: string) => instantsOf(planSearch(parse(type, query)).where);
+  expect(instants('Observation', 'date=ge2015-03-02&date=lt2015-04-02')).toMatchObject({ from: Date.UTC(2015, 0, 31) - 1, to: Date.UTC(2015, 3, 2) });
+  expect(instants('Observation', 'date=lt2015-04-02')).toMatchObject({ from: Number.NEGATIVE_INFINITY, to: Date.UTC(2015, 3, 2) });
+  expect(instants('AuditEvent', 'date=eb2015-04-02&action=R')).toMatchObject({ to: Date.UTC(2015, 3, 2) });
+  // Not of what they are sorted by, nor of more than one value.
+  for (const [type, query] of [
+    ['Patient', 'birthdate=2015'],
+    ['Observation', 'value-date=2015'],
+    ['Condition', 'recorded-date=2015'],
+    ['MedicationRequest', 'date=2015'],
+  ] as const)
+    expect(instants(type, query)).toBeUndefined();
+});
+
 test('an ordinary resource has no key more; one that is long has one', () => {
   const long = ({ keys }: { keys: readonly string[] }) => keys.filter((key) => /^...[cl]/.test(key));
   expect(
@@ -160,5 +184,6 @@ test('is not asked of what may be stored without the keys for it', () => {
   const search = (current: boolean) => createSearch({ base, clock: () => now, current: () => current });
   const asked = (current: boolean) => search(current).plan('Encounter', 'date=ge2015-03-02&date=lt2015-03-03', 'strict').where;
   expect(asked(false)).toMatchObject({ kind: 'and', of: { length: 2 } });
-  expect(asked(true)).toMatchObject({ kind: 'and', of: { length: 3 } });
+  expect(asked(true)).toMatchObject({ kind: 'and', of: { length: 4 } });
+  expect([asked(false), asked(true)].map((where) => instantsOf(where) !== undefined)).toEqual([false, true]);
 });

@@ -8,20 +8,9 @@ import { type Choice, type Driver, headsOf, isIndexed } from '../driver.ts';
 import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import { createTally, isMore } from '../tally.ts';
-import {
-  checkOf,
-  collect,
-  COUNTED_AS_ONE,
-  EFFORT_OF_FEW,
-  inOrder,
-  type Ordered,
-  pick,
-  readFor,
-  sizeOf,
-  type Through,
-  wholeOf,
-} from './candidates.ts';
+import { checkOf, collect, COUNTED_AS_ONE, EFFORT_OF_FEW, pick, readFor, sizeOf, type Through, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
+import { inOrder, type Ordered } from './in-order.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
 import { keysAt, resourceAt } from './rows.ts';
 import { type Charge, OVER_BUDGET, walkType } from './walk.ts';
@@ -71,7 +60,7 @@ export function inOrderOf(database: Database, query: Query, charge: Charge): { r
 
 function* inInstantOrder({ entries, accept, charged }: Omit<Ordered, keyof Through>, charge: Charge): Generator<Found> {
   for (const entry of entries) {
-    if (entry === OVER_BUDGET || (!charged && !charge(1))) yield OVER_BUDGET;
+    if (entry === OVER_BUDGET || (!charged && !charge(entry.passed ?? 1))) yield OVER_BUDGET;
     else if (accept(entry)) yield { entry, sort: 0 - entry.sort };
   }
 }
@@ -124,7 +113,7 @@ export function count(database: Database, query: CountQuery, meter: Meter, cap =
   expect(database, meter, { type, choice, counting: { most: Math.min(cap, query.most ?? cap) }, effort });
   const everything = { type, backward: false, after: undefined, ...check };
   for (const entry of choice ? collect(database, type, choice, { ...check, deleted: false }) : walkType(database, everything)) {
-    if (!meter.charge(1, effort)) return { ...overBudget(database, query, meter), ...tally.counted() };
+    if (!meter.charge(entry.passed ?? 1, effort)) return { ...overBudget(database, query, meter), ...tally.counted() };
     if (!check.accept(entry)) continue;
     tally.add(entry.row?.keys ?? entry.keys);
     if (tally.count() >= cap) break;

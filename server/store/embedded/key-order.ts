@@ -1,12 +1,12 @@
 /**
  * Order by keys: the keys of a parameter are ordered by its value, so either a selective driver is collected and sorted, or the first
  * parameter's own keys are walked and filtered, what is equal there being sorted by the others (storage.md §1). Resources without such a
- * key are walked in id order.
+ * key are walked in id order. Where there are keys of what matches alone, they are walked in place of the parameter's own.
  *
  * Invariant: each resource comes once, at its least (ascending) or greatest (descending) key with the prefix.
  */
 import { compareKeys, type Expression, successor } from '../../search/expression.ts';
-import { isIndexed } from '../driver.ts';
+import { type Choice, isIndexed } from '../driver.ts';
 import { comparePositions, type KeyOrder, type KeyPosition, keyPlace, positionOf, sortKeyOf } from '../key-order.ts';
 import { holdsPacked } from '../packed-check.ts';
 import { unpackKeys } from '../packed-keys.ts';
@@ -20,16 +20,22 @@ export type Found = { readonly entry: Entry; readonly sort: number | readonly (s
 
 /** Above this many entries, walking the parameter's keys beats sorting. */
 const MOST_SORTED = 2_000;
+/** Walking keys of matches alone costs more than sorting so few of them, or so many times fewer than there are such keys. */
+const FEW_SORTED = 100;
+const SOME_SORTED = 900;
+const FEWER = 8;
+/** Of more, those without a value are found sooner by id. */
+const MOST_LACKING = 5_000;
 /** Of more resources with one and the same key, those that follow are found sooner by id than among all of them. */
 const MOST_OF_ONE_KEY = 20_000;
 
 export function inKeyOrder(database: Database, query: Query, charge: Charge): { readonly found: Iterable<Found> } & Through {
   const order = query.order as KeyOrder;
   const whole = wholeOf(query.where, query.scope);
-  const choice = pick(database, query.type, whole, true);
+  const choice = pick(database, query.type, whole, { sized: order.keys[0]?.within === undefined ? MOST_SORTED : SOME_SORTED });
   const ordering = { order, after: keyPlace(query.after), reversed: query.reversed ?? false, charge };
   // Packed keys are needed for the sort value even where nothing is left to check.
-  if (choice && choice.size <= MOST_SORTED) {
+  if (choice && isSorted(database, query.type, { choice, order })) {
     database.trace?.way('collected and sorted');
     const check = checkOf(database, choice.rest, 'all');
     const entries = collect(database, query.type, choice, { ...check, deleted: query.deleted ?? false });
@@ -38,7 +44,16 @@ export function inKeyOrder(database: Database, query: Query, charge: Charge): { 
   return { found: alongKeys(database, query.type, { whole, ordering }), choice, all: false };
 }
 
-type Along = { readonly whole: Expression; readonly ordering: Omit<Ordering, 'accept'> };
+/** Whether all of a choice are sorted. */
+function isSorted(database: Database, type: string, { choice, order }: { readonly choice: Choice; readonly order: KeyOrder }): boolean {
+  const within = order.keys[0]?.within;
+  if (within === undefined) return choice.size <= MOST_SORTED;
+  if (choice.size <= FEW_SORTED || choice.size > SOME_SORTED) return choice.size <= FEW_SORTED;
+  const most = FEWER * choice.size;
+  return sizeOf(database, type, { kind: 'range', from: within, to: successor(within) }, most) === most;
+}
+
+type Along = { readonly whole: Expression; readonly ordering: Omit<Ordering, 'accept' | 'whole'> };
 
 function* alongKeys(database: Database, type: string, { whole, ordering }: Along): Generator<Found> {
   const plainly = ({ id, keys }: Entry): boolean => holdsPacked(whole, id, keys ?? '');
@@ -46,7 +61,7 @@ function* alongKeys(database: Database, type: string, { whole, ordering }: Along
   const [lead] = ordering.order.keys;
   database.trace?.chose(undefined);
   database.trace?.way(lead ? 'walked along the sort parameter' : 'walked by id');
-  if (!lead || (isIndexed(lead.prefix) && lead.prefix !== '')) return yield* walkOrder(database, type, { ...ordering, accept });
+  if (!lead || (isIndexed(lead.prefix) && lead.prefix !== '')) return yield* walkOrder(database, type, { ...ordering, whole, accept });
   const check = checkOf(database, whole, 'all');
   const entries = walkType(database, { type, backward: false, after: undefined, ...check });
   yield* sorted(entries, { ...ordering, accept: check.accept });
@@ -58,13 +73,15 @@ type Ordering = {
   readonly reversed: boolean;
   readonly charge: Charge;
   readonly accept: (entry: Entry) => boolean;
+  /** What `accept` asks; undefined: it may be anything. */
+  readonly whole?: Expression;
 };
 
 function* sorted(entries: Iterable<Entry>, { order, after, reversed, charge, accept }: Ordering): Generator<Found> {
   const compare = comparePositions(order, reversed);
   const found: { entry: Entry; place: KeyPosition }[] = [];
   for (const entry of entries) {
-    if (!charge(1)) return yield OVER_BUDGET;
+    if (!charge(entry.passed ?? 1)) return yield OVER_BUDGET;
     if (!accept(entry)) continue;
     const place = positionOf(entry.id, keysOf(entry), order);
     if (!after || compare(place, after) > 0) found.push({ entry, place });
@@ -81,11 +98,22 @@ function* walkOrder(database: Database, type: string, ordering: Ordering): Gener
   const from = after?.sort[0];
   if (reversed && (from === undefined || from === null)) yield* walkMissing(database, type, ordering);
   if (reversed || from !== null)
-    for (const key of keysInOrder(database, type, { ...lead, from, reversed })) {
+    for (const stored of keysInOrder(database, type, {
+      ...lead,
+      prefix: lead.within ?? lead.prefix,
+      from: from && storedKey(from, lead),
+      reversed,
+    })) {
+      const key = lead.within === undefined ? stored : lead.prefix + stored.slice(lead.within.length);
       const next = key === from ? ordering : { ...ordering, after: undefined };
       yield* walkGroup(database, { type, lead, key }, next);
     }
   if (!reversed) yield* walkMissing(database, type, from === null ? ordering : { ...ordering, after: undefined });
+}
+
+/** Of a key that is sorted by: the one that is walked. */
+function storedKey(key: string, { prefix, within }: SortKey): string {
+  return within === undefined ? key : within + key.slice(prefix.length);
 }
 
 type Group = { readonly type: string; readonly lead: SortKey; readonly key: string };
@@ -94,9 +122,10 @@ function* walkGroup(database: Database, { type, lead, key }: Group, ordering: Or
   const { order, after, reversed, charge, accept } = ordering;
   const alone = order.keys.length === 1;
   const isOfGroup = (entry: Entry): boolean => accept(entry) && sortKeyOf(keysOf(entry), lead) === key;
-  const entries = walkKey(database, key, { type, backward: false, after: undefined, keys: alone ? 'none' : 'all', having: [] });
+  const stored = storedKey(key, lead);
+  const entries = walkKey(database, stored, { type, backward: false, after: undefined, keys: alone ? 'none' : 'all', having: [] });
   if (!alone) return yield* sorted(entries, { ...ordering, accept: isOfGroup });
-  if (sizeOf(database, type, { kind: 'keys', keys: [key] }, MOST_OF_ONE_KEY) === MOST_OF_ONE_KEY)
+  if (sizeOf(database, type, { kind: 'keys', keys: [stored] }, MOST_OF_ONE_KEY) === MOST_OF_ONE_KEY)
     return yield* walkById(database, type, { ...ordering, accept: isOfGroup, sort: [key] });
   const group: Entry[] = [];
   for (const entry of entries) {
@@ -117,6 +146,11 @@ function* walkMissing(database: Database, type: string, ordering: Ordering): Gen
   const { order, accept } = ordering;
   const [lead, ...others] = order.keys;
   const lacks = (entry: Entry): boolean => accept(entry) && (!lead || sortKeyOf(keysOf(entry), lead) === null);
+  const choice = ordering.whole && pick(database, type, ordering.whole, { sized: MOST_LACKING });
+  if (choice && choice.size <= MOST_LACKING) {
+    const found = collect(database, type, choice, { keys: 'all', having: [], deleted: false });
+    return yield* sorted(found, { ...ordering, accept: lacks });
+  }
   if (others.length === 0) return yield* walkById(database, type, { ...ordering, accept: lacks, sort: lead ? [null] : [] });
   yield* sorted(walkIds(database, { type, backward: false, after: undefined }), { ...ordering, accept: lacks });
 }
