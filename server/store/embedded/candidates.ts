@@ -80,7 +80,8 @@ function choose(database: Database, type: string, { expression, sized, within }:
     const unmeasured = pickDriver(expression, () => asked++ && 0);
     if (!unmeasured || (asked === 1 && mergeableKeys(unmeasured))) return unmeasured;
   }
-  return pickDriver(expression, (driver, cap) => measure(database, type, driver, { cap, within }), sized);
+  // What has no entry is as one that has one: what is hidden is looked for as what is absent.
+  return pickDriver(expression, (driver, cap) => Math.max(1, measure(database, type, driver, { cap, within })), sized);
 }
 
 /** `choice`: what was walked. `all`: a walk to its end is the best way to count all matches as well. */

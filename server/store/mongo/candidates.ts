@@ -66,7 +66,7 @@ async function choose(reader: Aimed, type: string, expression: Expression): Prom
       if (driver.kind === 'ids') return sizeOfIds(reader, driver, cap);
       const name = nameOf(driver);
       const measured = known.get(name);
-      if (measured && (measured.size < measured.most || cap <= measured.most)) return Math.min(measured.size, cap);
+      if (measured && (measured.size < measured.most || cap <= measured.most)) return Math.min(Math.max(1, measured.size), cap);
       asked.set(name, () => measure(driver, cap));
       return 0;
     });
