@@ -246,27 +246,32 @@ describe('a log in an aggregate', () => {
     await at(0).log.anchoring.check();
   });
 
-  it('that was set back as a whole is refused by what the aggregate holds of it', { timeout: 120_000 }, async () => {
-    await at(0).grow(3);
-    const aggregate = await startAggregate();
-    await join_(at(0), aggregate, { AGGREGATE_PLACES: [] });
-    const { log } = at(0);
-    await log.anchoring.sealer.stop();
-    await log.engine.resources.close();
-    const old = join(folder, 'old');
-    cpSync(log.dataDir, old, { recursive: true });
-    await log.reopen();
-    await log.anchoring.sealer.start();
-    await at(0).grow(4);
-    await rung(at(0), async () => (await placesIn_(at(0)))?.at(0)?.size === 7);
-    await log.anchoring.sealer.stop();
-    await log.engine.resources.close();
-    rmSync(log.dataDir, { recursive: true });
-    cpSync(old, log.dataDir, { recursive: true });
-    await log.reopen();
-    await log.anchoring.sealer.start();
-    await expect(log.anchoring.check()).rejects.toThrow('The aggregate holds a checkpoint of 7 entries signed by this log: the database is older.');
-  });
+  // The folder is the whole of it on the embedded engine alone.
+  it.runIf(process.env['ASSENT_TEST_ENGINE'] !== 'mongodb')(
+    'that was set back as a whole is refused by what the aggregate holds of it',
+    { timeout: 120_000 },
+    async () => {
+      await at(0).grow(3);
+      const aggregate = await startAggregate();
+      await join_(at(0), aggregate, { AGGREGATE_PLACES: [] });
+      const { log } = at(0);
+      await log.anchoring.sealer.stop();
+      await log.engine.resources.close();
+      const old = join(folder, 'old');
+      cpSync(log.dataDir, old, { recursive: true });
+      await log.reopen();
+      await log.anchoring.sealer.start();
+      await at(0).grow(4);
+      await rung(at(0), async () => (await placesIn_(at(0)))?.at(0)?.size === 7);
+      await log.anchoring.sealer.stop();
+      await log.engine.resources.close();
+      rmSync(log.dataDir, { recursive: true });
+      cpSync(old, log.dataDir, { recursive: true });
+      await log.reopen();
+      await log.anchoring.sealer.start();
+      await expect(log.anchoring.check()).rejects.toThrow('The aggregate holds a checkpoint of 7 entries signed by this log: the database is older.');
+    },
+  );
 
   it('is late where the aggregate is not anchored as it must be', { timeout: 120_000 }, async () => {
     await at(0).grow(3);
