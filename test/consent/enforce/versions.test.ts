@@ -36,7 +36,7 @@ function over(
     views: { current: async () => view, confirm: async () => true },
     record: ({ what }: { what: string[] }) => {
       recorded.push(what);
-      return { id: 'event', resource: {}, entry: {} };
+      return { id: 'event', resource: { type: 'AuditEvent', id: 'event', version: 'v' }, entry: {} };
     },
     logRow: () => ({ key: 'k', entry: 'e' }),
   } as unknown as Disclosure;
@@ -75,8 +75,9 @@ describe('a page of history', () => {
       pages++;
     } while (after);
     expect([shown, pages]).toEqual([['o10', 'o60000', 'o120000'], 3]);
-    // Each as what was disclosed to whom it is about, and in the whole of the answer.
-    expect(new Set(recorded.flat()).size).toBe(3);
+    // Each as what was disclosed to whom it is about, by an event that the one of the whole answer names.
+    const each = (id: string) => [[expect.stringMatching(`^Observation/${id}/`)], [expect.stringMatching('^AuditEvent/event/')]];
+    expect(recorded).toEqual([...each('o10'), ...each('o60000'), ...each('o120000')]);
   });
 
   it('costs as much as it shows, however far back it lies', async () => {
