@@ -48,10 +48,11 @@ export function circumstancesOf(random: Random): Circumstances {
   const dies = birthDate === ADULT && random.chance(0.2);
   const authority = actor === RELATIVE || random.chance(0.15) ? authorityOf(random, { birthDate, dies }) : undefined;
   const breaks = !actor.startsWith('Patient/') && random.chance(0.15);
+  const caller = { actor, purpose, purposes: random.chance(0.5) ? [purpose] : ['HRESCH', purpose, 'HOPERAT'], scope: scopeOf(random, actor) };
   return {
-    caller: { actor, purpose, purposes: random.chance(0.5) ? [purpose] : ['HRESCH', purpose, 'HOPERAT'], scope: scopeOf(random, actor) },
+    caller,
     membership: { team: random.one(memberships), crew: random.one(memberships), role: random.one(memberships) },
-    ...(breaks
+    ...(breaks && READS_PATIENTS.test(caller.scope)
       ? { breakGlass: { patient: random.one([...PATIENTS, PATIENTS[0] ?? '', 'nobody']), except: random.one([[], ['V'], ['SUD', 'V']]) } }
       : {}),
     birthDate,
@@ -70,6 +71,9 @@ function authorityOf(random: Random, { birthDate, dies }: Pick<Circumstances, 'b
     standing: random.one(['standing', 'standing', 'standing', 'standing', 'ended', 'over', 'other purpose']),
   };
 }
+
+/** $break-glass is asked of a Patient. */
+const READS_PATIENTS = /system\/(?:\*|Patient)\.c?r/;
 
 /** The trail of a patient names what they may not see: who did what to it is theirs to know. So a patient asks for the rest. */
 function scopeOf(random: Random, actor: string): string {
