@@ -14,9 +14,14 @@ const HOSPITAL = 'Organization/hospital';
 const FIRST = `Patient/${PATIENTS[0]}`;
 const owners = [HOSPITAL, ...PATIENTS.map((id) => `Patient/${id}`)];
 const keyring = (): ReadonlyMap<string, Owned> => (keys ??= new Map([...owners, RELATIVE].map((owner) => [owner, keyOf(owner)])));
-/** Of each patient, one that somebody else had. */
-let spares: ReadonlyMap<string, FreshKey> | undefined;
-const spareOf = (owner: string): FreshKey => (spares ??= new Map(owners.map((each) => [each, freshKey(each)]))).get(owner) as FreshKey;
+/** Of each owner, those that somebody else had, in turn: the same on both servers, and each is registered once. */
+const spares = new Map<string, FreshKey>();
+function spareOf(owner: string, turn: number): FreshKey {
+  const name = `${owner} ${turn}`;
+  const spare = spares.get(name) ?? freshKey(owner);
+  spares.set(name, spare);
+  return spare;
+}
 
 export type Side = {
   readonly server: TwinServer;
@@ -103,8 +108,8 @@ async function state(server: TwinServer, { operation, kind, said, now }: Stated,
   return JSON.parse(text) as Json;
 }
 
-async function secondKey(server: TwinServer, present: Key): Promise<Key> {
-  const next = spareOf(present.owner);
+async function secondKey(server: TwinServer, present: Key, turn: number): Promise<Key> {
+  const next = spareOf(present.owner, turn);
   const said = { owner: present.owner, jwk: next.jwk, retires: false };
   await state(server, { operation: '$rotate-key', kind: 'key-rotation', said, now: SIGNED }, [present, next]);
   return next;
@@ -138,7 +143,7 @@ async function sign(server: TwinServer, world: World, { enrolled, ids }: Keys): 
     const { patient, provision, fate, onBehalf } = planned;
     ids.at(50_000 + i);
     const own = `Patient/${patient}`;
-    const stolen = fate === 'stolen' ? await secondKey(server, enrolled.get(own) as Key) : undefined;
+    const stolen = fate === 'stolen' ? await secondKey(server, enrolled.get(own) as Key, i) : undefined;
     const by = stolen ?? (enrolled.get(onBehalf ? RELATIVE : own) as Key);
     const terms = termsFor(patient, provision);
     const custodian = enrolled.get(HOSPITAL) as Key;
