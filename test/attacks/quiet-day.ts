@@ -17,23 +17,37 @@ function consentEntry(number: number, at: number): LogEntry {
 const rootsIn = async ({ engine }: LogFixture): Promise<number> =>
   (await engine.resources.readLog(0, 10_000)).filter(({ entry }) => entry.startsWith('{"kind":"map-root"')).length;
 
-/** What a ring leaves to the background is real work on a real disk, waits of 50 ms among it: without that time the day's clock alone would make it late. */
-async function ring(log: LogFixture, ms: number): Promise<void> {
-  await log.ring();
-  await sleep(ms);
+/**
+ * What a ring leaves to the background is real work on a real disk: where no checkpoint or no root has come for three minutes of the day, it is given
+ * real time, or it would be late by the day's clock alone.
+ */
+function createBell(log: LogFixture): () => Promise<void> {
+  const marks = [0, 0];
+  const movedAt = [log.time.now, log.time.now + CONSENT_EVERY * MINUTE_MS];
+  const isBehind = async (): Promise<boolean> => {
+    const now = [(await log.anchoring.status()).checkpoint?.size ?? 0, await rootsIn(log)];
+    for (const [i, mark] of now.entries()) if (mark !== marks[i]) [marks[i], movedAt[i]] = [mark, log.time.now];
+    return movedAt.some((at) => log.time.now - at >= 3 * MINUTE_MS);
+  };
+  return async () => {
+    await log.ring();
+    await sleep(2);
+    for (let turn = 0; turn < 100 && (await isBehind()); turn++) await sleep(10);
+  };
 }
 
-async function untilRooted(log: LogFixture): Promise<void> {
+async function untilRooted(log: LogFixture, ring: () => Promise<void>): Promise<void> {
   const before = await rootsIn(log);
   for (let turn = 0; turn < 1000 && (await rootsIn(log)) === before; turn++) {
     log.time.now += MINUTE_MS / 20;
-    await ring(log, 20);
+    await ring();
   }
 }
 
 /** What was reported in a day of one to three entries a minute, some about Consents, with a restart every four hours as kill -9 leaves it, and an fsck after each. */
 export async function quietDay(): Promise<string[]> {
   const log = await createLogFixture();
+  const ring = createBell(log);
   const said: string[] = [];
   let entries = 0;
   try {
@@ -43,9 +57,9 @@ export async function quietDay(): Promise<string[]> {
       for (let n = minute % 4; n > 0; n--) await log.append(someEntry(entries++, log.time.now));
       if (minute % CONSENT_EVERY === 0) {
         await log.append(consentEntry(entries++, log.time.now));
-        await untilRooted(log);
+        await untilRooted(log, ring);
       }
-      await ring(log, minute < CONSENT_EVERY ? 2 : 60);
+      await ring();
       if (minute % RESTART_EVERY !== 0) continue;
       await log.anchoring.sealer.flush();
       await log.reopen();

@@ -65,11 +65,11 @@ export function circumstancesOf(random: Random): Circumstances {
 function authorityOf(random: Random, { birthDate, dies }: Pick<Circumstances, 'birthDate' | 'dies'>): Authority {
   const institution =
     birthDate !== ADULT ? (['guardian', 'guardian'] as const) : dies ? (['executor', 'executor'] as const) : (['representative'] as const);
-  return {
-    basis: random.one(['patient', ...institution]),
-    acts: random.one([['read'], ['sign', 'read'], ['sign', 'read'], ['sign']]),
-    standing: random.one(['standing', 'standing', 'standing', 'standing', 'ended', 'over', 'other purpose']),
-  };
+  const basis = random.one<Authority['basis']>(['patient', ...institution]);
+  const acts = random.one<Authority['acts']>([['read'], ['sign', 'read'], ['sign', 'read'], ['sign']]);
+  const standing = random.one(['standing', 'standing', 'standing', 'standing', 'ended', 'over', 'other purpose'] as const);
+  // An executor is named when everything else is done: what is over by then is refused.
+  return { basis, acts, standing: basis === 'executor' && standing === 'over' ? 'ended' : standing };
 }
 
 /** $break-glass is asked of a Patient. */
