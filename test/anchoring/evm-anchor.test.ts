@@ -9,7 +9,7 @@ import { headCall, readHead } from '../../ledger/anchor/evm/contract.ts';
 import { newAccountKey, accountOf } from '../../ledger/anchor/evm/transaction.ts';
 import type { AssentError } from '../../server/errors.ts';
 import { type Anvil, startAnvil } from '../support/anvil.ts';
-import { createLogFixture, type LogFixture, someEntry } from '../support/log-fixture.ts';
+import { backUp, createLogFixture, type LogFixture, someEntry } from '../support/log-fixture.ts';
 
 let anvil: Anvil;
 beforeAll(async () => {
@@ -100,21 +100,11 @@ describe('a log with a chain among its anchors', () => {
     await anvil.fund(writer);
     await log.anchoring.sealer.start();
     await log.append(...some(0, 10));
-    await log.anchoring.sealer.stop();
-    await log.engine.resources.close();
-    const old = join(folder, 'old');
-    cpSync(log.dataDir, old, { recursive: true });
-    await log.reopen();
-    await log.anchoring.sealer.start();
+    const setBack = await backUp(log, join(folder, 'old'));
     await log.append(...some(10, 10));
     await log.anchoring.sealer.flush();
     await anchored(20);
-    await log.anchoring.sealer.stop();
-    await log.engine.resources.close();
-    rmSync(log.dataDir, { recursive: true });
-    cpSync(old, log.dataDir, { recursive: true });
-    await log.reopen();
-    await log.anchoring.sealer.start();
+    await setBack();
     await log.append(...some(50, 30));
     await log.anchoring.sealer.stop();
     await expect(log.anchoring.check()).rejects.toThrow(

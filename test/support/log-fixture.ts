@@ -1,5 +1,6 @@
 /** A log over an engine of its own: rows committed, sealed by hand, clock and timers in the test's hands. */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { cpSync, rmSync } from 'node:fs';
 import canonicalize from 'canonicalize';
 import type { Schedule } from '../../ledger/batch.ts';
 import { type LogEntry, logRow } from '../../ledger/entry.ts';
@@ -126,6 +127,23 @@ export async function createLogFixture({ witnessPolicy = '', chain = {} }: Ancho
     },
   };
   return fixture;
+}
+
+/** Keeps a copy of the folder, which is the whole of a log on the embedded engine; the log goes on. Resolves with what sets the log back to it. */
+export async function backUp(log: LogFixture, copy: string): Promise<() => Promise<void>> {
+  const whileClosed = async (work: () => void): Promise<void> => {
+    await log.anchoring.sealer.stop();
+    await log.engine.resources.close();
+    work();
+    await log.reopen();
+    await log.anchoring.sealer.start();
+  };
+  await whileClosed(() => cpSync(log.dataDir, copy, { recursive: true }));
+  return () =>
+    whileClosed(() => {
+      rmSync(log.dataDir, { recursive: true });
+      cpSync(copy, log.dataDir, { recursive: true });
+    });
 }
 
 /** Some row: a disclosure about one of a few patients. */
