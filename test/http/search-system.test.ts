@@ -14,6 +14,7 @@ import {
   startRealServer,
   termsOf,
 } from '../support/real-server.ts';
+import { eventsOf } from '../support/trail.ts';
 
 const INSURER = 'Organization/insurer';
 const NAMED = '_type=Patient,Observation,Condition';
@@ -196,9 +197,9 @@ describe('whoever has no consent', () => {
   });
 
   it('has the search in the trail, for the patient and with its words', async () => {
-    await ask('?_type=Condition,Observation&_id=c2');
-    const [event] = entriesOf(await ask('AuditEvent?_sort=-date&_count=1', server.admin)).map(({ resource }) => JSON.stringify(resource));
-    expect(event).toContain('search-system');
-    expect(event).toContain('Condition/c2');
+    const words = '?_type=Condition%2CObservation&_id=c2';
+    const events = await eventsOf(server.admin, () => ask(words));
+    expect(events.map(({ subtype }) => subtype)).toEqual(Array(2).fill([expect.objectContaining({ code: 'search-system' })]));
+    for (const said of ['Patient/alice', 'Condition/c2', Buffer.from(words).toString('base64')]) expect(JSON.stringify(events)).toContain(said);
   });
 });

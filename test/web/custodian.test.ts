@@ -10,6 +10,7 @@ import { askFor, approve, type Asked, requestTasks, toldOf, type Task } from '..
 import { type ConsoleReader, consoleAs, fieldOf } from '../support/console.ts';
 import { startNamedServer } from '../support/patient-pages.ts';
 import { HOSPITAL, observation, organization, patient, put, register, termsOf } from '../support/real-server.ts';
+import { eventsOf } from '../support/trail.ts';
 
 const INSURER = 'Organization/insurer';
 const CLINIC = 'Organization/clinic';
@@ -81,9 +82,9 @@ describe('the queue', () => {
   });
 
   it('has its reading recorded where the patient sees it', async () => {
-    await requested();
-    const trail = await server.admin.call('GET', 'AuditEvent?patient=alice&agent=Organization/hospital&_count=5&_sort=-date');
-    expect(JSON.stringify(trail.json)).toContain('Task/');
+    const events = await eventsOf(server.admin, requested);
+    const read = events.map((event) => JSON.stringify(event)).filter((event) => event.includes(HOSPITAL) && event.includes('Patient/alice'));
+    expect(read.join()).toContain('Task/');
   });
 });
 

@@ -14,6 +14,7 @@ import {
   startRealServer,
   termsOf,
 } from '../../support/real-server.ts';
+import { eventsOf } from '../../support/trail.ts';
 
 const INSURER = 'Organization/insurer';
 const hidden = { meta: { security: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'HIV' }] } };
@@ -69,7 +70,11 @@ describe('Composition/$document', () => {
     ]);
     expect(answer.json).toMatchObject({ identifier: { system: 'urn:ietf:rfc:3986' }, timestamp: expect.any(String) });
     expect(answer.headers.get('assent-receipt')).toMatch(/AuditEvent/);
-    expect(JSON.stringify((await server.admin.call('GET', 'AuditEvent?_sort=-date&_count=2')).json['entry'])).toContain('Observation/o1');
+  });
+
+  it('leaves its record, with what it is made of', async () => {
+    const events = await eventsOf(server.admin, () => insurer.call('GET', 'Composition/d1/$document'));
+    for (const reference of ['Composition/d1', 'Observation/o1', 'Patient/alice']) expect(JSON.stringify(events)).toContain(reference);
   });
 
   it('what is hidden is not in it', async () => {

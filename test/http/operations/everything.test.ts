@@ -16,6 +16,7 @@ import {
   startRealServer,
   termsOf,
 } from '../../support/real-server.ts';
+import { eventsOf } from '../../support/trail.ts';
 
 const INSURER = 'Organization/insurer';
 const hidden = { meta: { security: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'HIV' }] } };
@@ -172,8 +173,7 @@ describe('Patient/$everything', () => {
   });
 
   it('every page leaves its record: what was shown, and no more', async () => {
-    await insurer.call('GET', 'Patient/alice/$everything?_type=Observation&_count=1');
-    const events = (await server.admin.call('GET', 'AuditEvent?_sort=-date&_count=2')).json['entry'] as { resource: Json }[];
+    const events = await eventsOf(server.admin, () => insurer.call('GET', 'Patient/alice/$everything?_type=Observation&_count=1'));
     const listed = JSON.stringify(events);
     expect(listed).toContain('Observation/o2');
     expect(listed).not.toMatch(/Observation\/o1|o-hidden/);

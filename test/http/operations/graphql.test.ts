@@ -14,6 +14,7 @@ import {
   startRealServer,
   termsOf,
 } from '../../support/real-server.ts';
+import { eventsOf } from '../../support/trail.ts';
 
 const INSURER = 'Organization/insurer';
 const hidden = { meta: { security: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'HIV' }] } };
@@ -226,11 +227,13 @@ describe('what is hidden', () => {
   });
 
   it('every resource that is told leaves its event and receipt', async () => {
-    const answer = await ask('{ Patient(id: "alice") { id ObservationList(_reference: subject) { id } } }');
-    const { receipts } = answer.json['extensions'] as { receipts: string[] };
-    expect(receipts).toHaveLength(2);
-    const events = JSON.stringify((await server.admin.call('GET', 'AuditEvent?_sort=-date&_count=3')).json['entry']);
-    for (const reference of ['Patient/alice/_history', 'Observation/o1/_history', 'Observation/o2/_history']) expect(events).toContain(reference);
+    const events = await eventsOf(server.admin, async () => {
+      const answer = await ask('{ Patient(id: "alice") { id ObservationList(_reference: subject) { id } } }');
+      const { receipts } = answer.json['extensions'] as { receipts: string[] };
+      expect(receipts).toHaveLength(2);
+    });
+    for (const reference of ['Patient/alice/_history', 'Observation/o1/_history', 'Observation/o2/_history'])
+      expect(JSON.stringify(events)).toContain(reference);
   });
 
   it('needs the scopes of what it names', async () => {

@@ -14,6 +14,7 @@ import {
   startRealServer,
   termsOf,
 } from '../../support/real-server.ts';
+import { eventsOf } from '../../support/trail.ts';
 
 const INSURER = 'Organization/insurer';
 const coded = (...codes: string[]) => ({ coding: codes.map((code) => ({ system: 'http://loinc.org', code })) });
@@ -69,11 +70,12 @@ describe('Observation/$lastn', () => {
   });
 
   it('records what it answers and nothing it passed over', async () => {
-    const answer = await insurer.call('GET', 'Observation/$lastn?patient=alice&code=8867-4');
-    expect(answer.headers.get('assent-receipt')).toMatch(/AuditEvent/);
-    const events = JSON.stringify((await server.admin.call('GET', 'AuditEvent?_sort=-date&_count=2')).json['entry']);
-    expect(events).toContain('Observation/pulse-2');
-    expect(events).not.toMatch(/Observation\/pulse-(1|hidden)/);
+    const events = await eventsOf(server.admin, async () => {
+      const answer = await insurer.call('GET', 'Observation/$lastn?patient=alice&code=8867-4');
+      expect(answer.headers.get('assent-receipt')).toMatch(/AuditEvent/);
+    });
+    expect(JSON.stringify(events)).toContain('Observation/pulse-2');
+    expect(JSON.stringify(events)).not.toMatch(/Observation\/pulse-(1|hidden)/);
   });
 
   it.each([
