@@ -4,6 +4,7 @@
  */
 import './global.ts';
 import { parseTrust, type Policy } from '../policy.ts';
+import { textOfFile } from '../receipt-file.ts';
 import { type Verdict, verifyReceipt } from '../receipt.ts';
 import { inChinese } from './words.ts';
 
@@ -125,9 +126,10 @@ function check(text: string): Verdict {
 
 async function verifyFile(file: Blob): Promise<void> {
   try {
-    show(check(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await file.arrayBuffer())));
+    const read = await textOfFile(new Uint8Array(await file.arrayBuffer()));
+    show('text' in read ? check(read.text) : { kind: 'unreadable', ...read });
   } catch {
-    show({ kind: 'unreadable', reason: 'It is not UTF-8.' });
+    show({ kind: 'unreadable', reason: 'The file cannot be read.' });
   }
 }
 

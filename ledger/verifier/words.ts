@@ -157,6 +157,8 @@ const sentences: readonly Row[] = [
   ['What came before entry {0} was left out.', '第 {0} 条之前的条目被遗漏。'],
   ['It is not JSON.', '不是 JSON。'],
   ['It is not UTF-8.', '不是 UTF-8 文本。'],
+  ['It is compressed, but not whole or not by gzip alone.', '文件经过压缩，但不完整，或并非单纯的 gzip 格式。'],
+  ['The file cannot be read.', '无法读取该文件。'],
   ['It is not a receipt of format {0}.', '不是 {0} 格式的凭证。'],
   ['It is too large to be {0}.', '文件过大。'],
   ['It has not exactly the members of {0}.', '其成员与规定的格式不完全一致。'],

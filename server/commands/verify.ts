@@ -10,9 +10,11 @@ import { parseVerifierKey } from '../../ledger/note.ts';
 import { parseTrust, type Policy } from '../../ledger/policy.ts';
 import { Refuted, requireKeys } from '../../ledger/receipt-log.ts';
 import { type Demands, type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
+import { textOfFile } from '../../ledger/receipt-file.ts';
 import type { Places } from './verify-anchors.ts';
 
 const usage = `Usage: assent verify FILE… [--trust POLICY] [--in-force-at INSTANT] [--aggregate KEY] [--rpc URL,…] [--authority PEM]
+  FILE: as it came, plain (receipt.json) or compressed (receipt.json.gz).
   POLICY: one verifier key of a log, or a file: the keys that must have signed, one to a line (GET /ledger/keys shows those of a log), or a policy
   (c2sp.org/tlog-policy): a line \`log <verifier key>\` for each log you trust, and which witnesses must have cosigned.
   KEY: verifier key of an aggregate that must hold it (docs/operations/anchors.md). URL,…: nodes of its EVM chain, all of which must say that they hold
@@ -93,18 +95,8 @@ async function readPolicy(text: string): Promise<Policy | string> {
 
 async function verifyFile(file: string, demands: Demands): Promise<Verdict> {
   const bytes = await readFile(file).catch(() => undefined);
-  const text = bytes && textOf(bytes);
-  if (text === undefined) return { kind: 'unreadable', reason: bytes ? 'It is not UTF-8.' : 'The file cannot be read.' };
-  return verifyReceipt(text, demands);
-}
-
-/** Undefined: it is not UTF-8. Characters put in the place of wrong bytes would be another file than the one given. */
-function textOf(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
+  const read = bytes ? await textOfFile(bytes) : { reason: 'The file cannot be read.' };
+  return 'text' in read ? verifyReceipt(read.text, demands) : { kind: 'unreadable', ...read };
 }
 
 function report(file: string, verdict: Verdict): string {

@@ -51,9 +51,10 @@ export function answerEntry(entry: BundleEntry, answer: Answer): AnswerEntry {
 }
 
 /** An entry holds a resource: what is none (a receipt, the answer of a GraphQL query) stands in a Binary. */
-function resourceIn({ body, mediaType }: Answer): string | undefined {
-  if (body === undefined || mediaType === undefined) return body;
-  return JSON.stringify({ resourceType: 'Binary', contentType: mediaType, data: Buffer.from(body, 'utf8').toString('base64') });
+export function resourceIn({ body, bytes, mediaType }: Answer): string | undefined {
+  const content = bytes ?? body;
+  if (content === undefined || mediaType === undefined) return body;
+  return JSON.stringify({ resourceType: 'Binary', contentType: mediaType, data: Buffer.from(content).toString('base64') });
 }
 
 export function failedEntry(error: unknown): AnswerEntry {

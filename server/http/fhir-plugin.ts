@@ -11,6 +11,7 @@ import { AssentError } from '../errors.ts';
 import { checkAccess } from './access.ts';
 import { binaryOf, givesBytes, takesBytes } from './binary.ts';
 import { discard, readBody } from './body.ts';
+import { givesGzip, wantsGzip } from './compressed.ts';
 import { checkMediaType, mediaTypes, parseBody } from './content.ts';
 import { dispatch } from './dispatch.ts';
 import { faultOf, sendError } from './error-handler.ts';
@@ -99,8 +100,9 @@ async function admit(request: FastifyRequest, reply: FastifyReply, { authenticat
   if (route.takes !== 'form') formWanted(request, route, queryOf(request.raw.url ?? ''));
 }
 
-/** Throws not-acceptable, except where bytes can be the answer: those are of a type the caller may not know before. */
+/** Throws not-acceptable, except where bytes can be the answer: those are of a type the caller may not know before, or that was named. */
 function formWanted(request: FastifyRequest, route: Route, parameters: URLSearchParams): Form {
+  if (givesGzip(route) && wantsGzip(request.headers.accept, parameters.get('_format') ?? undefined)) return { format: 'json', pretty: false };
   try {
     return formOf(request.headers.accept, parameters);
   } catch (error) {

@@ -12,6 +12,7 @@ import type { JobContext, JobHandler } from '../jobs/job.ts';
 import { checkAccess } from './access.ts';
 import { FHIR_JSON } from './content.ts';
 import { locate } from './dispatch.ts';
+import { resourceIn } from './entry-call.ts';
 import { knownError } from './error-handler.ts';
 import type { Answer, Body, Caller, FhirRequest, Method, Route } from './interaction.ts';
 import { acceptJob, answerBundle, inputOf } from './job.ts';
@@ -135,12 +136,13 @@ async function answerTo(asked: Asked, { services, gate }: { readonly services: S
     if (route.scope === 'public') throw new AssentError('not-supported');
     checkAccess(route, target.type, gate.caller, services.allows);
     const headers: Readonly<Record<string, string>> = { accept: FHIR_JSON, prefer: asked.prefer };
-    const { status, body } = await route.handler(
+    const answer = await route.handler(
       { ...target, gate, query, url: asked.url, header: (name) => headers[name], body: bodyOf(asked.body) },
       services,
     );
-    if (route.interaction === 'transaction' && body !== undefined) return body;
-    return answerBundle({ status, ...(body === undefined ? {} : { resourceText: body }) });
+    if (route.interaction === 'transaction' && answer.body !== undefined) return answer.body;
+    const resource = resourceIn(answer);
+    return answerBundle({ status: answer.status, ...(resource === undefined ? {} : { resourceText: resource }) });
   } catch (error) {
     const known = knownError(error);
     if (known.status >= 500) throw error;

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logRow } from '../../ledger/entry.ts';
 import type { Vectors } from '../receipt-verifier/vectors.ts';
@@ -31,7 +32,7 @@ function assent(...args: string[]): { code: number | null; out: string } {
   });
   return { code: status, out: stdout + stderr };
 }
-const file = (name: string, text: string): string => {
+const file = (name: string, text: string | Uint8Array): string => {
   const path = join(log.dataDir, name);
   writeFileSync(path, text);
   return path;
@@ -42,6 +43,17 @@ describe('assent verify', () => {
     const { code, out } = assent('verify', file('good.json', receipt));
     expect(code).toBe(0);
     expect(out).toMatch(/PROVEN[^]*Organization\/insurer[^]*Patient\/q3v5k2m8x1 \(patient[^]*Not proven:[^]*not pinned/);
+  });
+
+  it('takes it compressed as well, and no more of it than a receipt can have', () => {
+    const { code, out } = assent('verify', file('good.json.gz', gzipSync(receipt, { level: 9 })));
+    expect([code, out.replace('.gz', '')]).toEqual([0, assent('verify', file('good.json', receipt)).out]);
+    const bomb = assent('verify', file('bomb.json.gz', gzipSync(Buffer.alloc(100_000_000, ' '))));
+    expect(bomb).toMatchObject({ code: 2, out: expect.stringContaining('too large to be a receipt') });
+    expect(assent('verify', file('cut.json.gz', gzipSync(receipt).subarray(0, -9)))).toMatchObject({
+      code: 2,
+      out: expect.stringContaining('not whole'),
+    });
   });
 
   it('exits 1 for a changed receipt, 2 for none, and the worse of several', () => {

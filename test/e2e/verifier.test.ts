@@ -4,10 +4,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { prepareWorld } from '../../bench/world.ts';
-import { type Vectors, vectorsFile } from '../receipt-verifier/vectors.ts';
+import { bytesOf, type Vector, type Vectors, vectorsFile } from '../receipt-verifier/vectors.ts';
 import { launchBrowser } from '../support/browser.ts';
 import { type RealServer, settled, startRealServer } from '../support/real-server.ts';
 
@@ -53,8 +54,20 @@ async function verdictOf(page: Page, text: string, trust?: string): Promise<stri
   if (trust !== undefined) await page.getByLabel('Whom you trust').fill(trust);
   await page.getByLabel('Or its text').fill(text);
   await page.getByRole('button', { name: 'Verify' }).click();
-  return page.locator('#result .verdict').evaluate((box) => box.className.replace('verdict ', ''));
+  return shownVerdict(page);
 }
+
+const shownVerdict = (page: Page): Promise<string> => page.locator('#result .verdict').evaluate((box) => box.className.replace('verdict ', ''));
+
+/** As a file: what it says is there when another verdict took the place of the last. */
+async function verdictOfFile(page: Page, buffer: Buffer): Promise<string> {
+  await page.locator('#result').evaluate((result) => result.replaceChildren());
+  await page.locator('#file').setInputFiles({ name: 'receipt.json.gz', mimeType: 'application/gzip', buffer });
+  await page.locator('#result .verdict').waitFor();
+  return shownVerdict(page);
+}
+
+const isText = ({ encoding }: Vector): boolean => encoding === undefined;
 
 /** For whoever wants to look: ASSENT_PICTURES names a folder. */
 async function picture(page: Page, name: string): Promise<void> {
@@ -65,7 +78,7 @@ async function picture(page: Page, name: string): Promise<void> {
 describe('the page that proves receipts', () => {
   test('gives every vector its verdict, asks nothing of anyone and reports no error', { timeout: 300_000 }, async () => {
     const { context, page, outside } = await open();
-    for (const { name, verdict, file: text, trust = '' } of vectors) {
+    for (const { name, verdict, file: text, trust = '' } of vectors.filter(isText)) {
       // A text area holds no other newlines than the reader’s; these are for files.
       if (/newline/.test(name)) continue;
       expect([name, await verdictOf(page, text, trust)]).toEqual([name, verdict]);
@@ -74,9 +87,24 @@ describe('the page that proves receipts', () => {
     await context.close();
   });
 
+  test('opens compressed files as they are, gives each its verdict in two languages, and gives up one that grows without end', async () => {
+    const { context, page, outside } = await open();
+    const compressed = vectors.filter((vector) => !isText(vector));
+    expect(compressed.length).toBeGreaterThan(5);
+    for (const vector of compressed) {
+      expect([vector.name, await verdictOfFile(page, bytesOf(vector))]).toEqual([vector.name, vector.verdict]);
+      for (const said of await page.locator('#result [lang=zh]').allTextContents()) expect(said).toMatch(/\p{Script=Han}/u);
+    }
+    expect(await verdictOfFile(page, gzipSync(genuine, { level: 9 }))).toBe('proven');
+    expect(await verdictOfFile(page, gzipSync(Buffer.alloc(800_000_000, ' ')))).toBe('unreadable');
+    expect(await page.locator('#result').innerText()).toContain('too large');
+    expect(outside).toEqual([]);
+    await context.close();
+  });
+
   test('says in Chinese all that it says of the vectors, and nothing in two languages at once', { timeout: 300_000 }, async () => {
     const { context, page } = await open({ locale: 'zh-CN' });
-    for (const { file: text } of vectors) {
+    for (const { file: text } of vectors.filter(isText)) {
       await page.locator('#text').fill(text);
       await page.getByRole('button', { name: '验证' }).click();
       for (const said of await page.locator('#result [lang=zh]').allTextContents()) expect(said).toMatch(/\p{Script=Han}/u);

@@ -18,12 +18,15 @@ import { createTree } from '../../ledger/tree.ts';
 import { detached, disclosureStory, type Party } from '../support/log-fixture.ts';
 import { type Parts, receiptByHand } from '../support/receipt-by-hand.ts';
 import { anchorVectors } from './anchor-vectors.ts';
+import { compressedOnes } from './compressed-vectors.ts';
 import { secondKeys } from './second-key.ts';
 
 export type Vector = {
   readonly name: string;
   readonly verdict: 'proven' | 'erased' | 'refuted' | 'unreadable';
   readonly file: string;
+  /** `file` is base64 of the bytes; absent: it is the text. */
+  readonly encoding?: 'base64';
   /** The keys that the reader pinned, one to a line; absent: none. */
   readonly trust?: string;
 };
@@ -147,6 +150,7 @@ export async function makeVectors(): Promise<Vectors> {
       stranger,
     })),
     ...unreadableOnes(writeReceipt(plain)),
+    ...compressedOnes(writeReceipt(plain)),
     ...erasures(),
     ...statements(plain),
   ];
@@ -486,6 +490,8 @@ function statements({ event, consents, keys, log, checkpoint }: Open): Vector[] 
   ];
 }
 
+/** Of a vector, as a reader has it. */
+export const bytesOf = ({ file, encoding }: Vector): Buffer => Buffer.from(file, encoding ?? 'utf8');
 export const vectorsFile = new URL('vectors.json', import.meta.url);
 export const writtenVectors = async (): Promise<string> => `${JSON.stringify(await makeVectors(), null, 2)}\n`;
 

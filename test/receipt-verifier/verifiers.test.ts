@@ -4,14 +4,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parsePolicy, parseTrust } from '../../ledger/policy.ts';
-import { verifyReceipt } from '../../ledger/receipt.ts';
+import { textOfFile } from '../../ledger/receipt-file.ts';
+import { type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
 import { prepareWorld } from '../../bench/world.ts';
 import { enrolKey } from '../../server/commands/demo/session.ts';
 import { grant, relative } from '../support/authorities.ts';
 import { agree, HOSPITAL, organization, patient, put, type RealServer, settled, startRealServer, termsOf } from '../support/real-server.ts';
-import { type Vectors, vectorsFile, writtenVectors } from './vectors.ts';
+import { bytesOf, type Vectors, vectorsFile, writtenVectors } from './vectors.ts';
 
 const { steps, vectors } = JSON.parse(readFileSync(vectorsFile, 'utf8')) as Vectors;
 const script = fileURLToPath(new URL('verify.py', import.meta.url));
@@ -28,15 +30,11 @@ const inPython = (files: readonly Uint8Array[], trust: readonly (string | undefi
     .split('\n');
 
 /** As `assent verify` reads a file. */
-function inTypeScript(file: Uint8Array, trust?: string): string {
+async function inTypeScript(file: Uint8Array, trust?: string): Promise<string> {
   const policy = trust === undefined ? undefined : parseTrust(trust);
   if (typeof policy === 'string') expect.fail(policy);
-  try {
-    return verifyReceipt(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(file), policy ? { policy } : {}).kind;
-  } catch (error) {
-    if (error instanceof TypeError) return 'unreadable';
-    throw error;
-  }
+  const read = await textOfFile(file);
+  return 'text' in read ? verifyReceipt(read.text, policy ? { policy } : {}).kind : 'unreadable';
 }
 
 const APART = 7;
@@ -51,6 +49,21 @@ const spoilt = (file: Uint8Array): Uint8Array[] =>
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
+async function refusedByBoth(files: readonly Uint8Array[]): Promise<void> {
+  const [told, ours] = [inPython(files), await Promise.all(files.map((file) => inTypeScript(file)))];
+  expect(files.flatMap((file, i) => (ours[i] === told[i] ? [] : [[Buffer.from(file).toString(), ours[i], told[i]]]))).toEqual([]);
+  expect(new Set(told)).toEqual(new Set(['refuted', 'unreadable']));
+}
+
+/** What the verifier says of a file, word for word. */
+async function saidOf(file: Uint8Array): Promise<Verdict> {
+  const read = await textOfFile(file);
+  return 'text' in read ? verifyReceipt(read.text) : { kind: 'unreadable', ...read };
+}
+
+/** More than anybody's memory, in a megabyte. */
+const BOMB = gzipSync(Buffer.alloc(800_000_000, ' '));
+
 describe('the vectors', () => {
   it('are those that the generator writes, and there are some of each verdict', async () => {
     expect(readFileSync(vectorsFile, 'utf8')).toBe(await writtenVectors());
@@ -58,33 +71,41 @@ describe('the vectors', () => {
     expect(new Set(vectors.map(({ verdict }) => verdict))).toEqual(new Set(['proven', 'erased', 'refuted', 'unreadable']));
   });
 
-  it('get their verdict from both verifiers', () => {
+  it('get their verdict from both verifiers', async () => {
     const told = inPython(
-      vectors.map(({ file }) => bytes(file)),
+      vectors.map(bytesOf),
       vectors.map(({ trust }) => trust),
     );
-    const both = vectors.map(({ name, file, trust }, i) => ({ name, typescript: inTypeScript(bytes(file), trust), python: told[i] }));
+    const ours = await Promise.all(vectors.map((vector) => inTypeScript(bytesOf(vector), vector.trust)));
+    const both = vectors.map(({ name }, i) => ({ name, typescript: ours[i], python: told[i] }));
     expect(both).toEqual(vectors.map(({ name, verdict }) => ({ name, typescript: verdict, python: verdict })));
   });
 
-  it('with one bit turned are never believed by either, and both agree why', () => {
+  it('with one bit turned are never believed by either, and both agree why', async () => {
     const files = [/^a proof of erasure$/, /witness/, /first entry was erased/]
       .map((name) => vectors.find((vector) => name.test(vector.name)))
       .flatMap((vector) => spoilt(bytes(vector?.file ?? expect.fail())));
-    const told = inPython(files);
     expect(files.length).toBeGreaterThan(500);
-    expect(files.flatMap((file, i) => (inTypeScript(file) === told[i] ? [] : [[Buffer.from(file).toString(), told[i]]]))).toEqual([]);
-    expect(new Set(told)).toEqual(new Set(['refuted', 'unreadable']));
+    await refusedByBoth(files);
   });
 
-  it('nested too deep, or holding what has no canonical form, are told from genuine ones, not stumbled over', () => {
+  it('nested too deep, or holding what has no canonical form, are told from genuine ones, not stumbled over', async () => {
     const deep = (vectors[0]?.file ?? '').replace('"terms":{', `"terms":{"deep":${'['.repeat(100_000)}${']'.repeat(100_000)},`);
     const endless = (vectors[0]?.file ?? '').replace('\\"status\\":\\"active\\"', '\\"status\\":\\"active\\",\\"n\\":1e999');
     for (const file of [deep, endless]) {
       expect(file).not.toBe(vectors[0]?.file);
-      expect(['refuted', 'unreadable']).toContain(inTypeScript(bytes(file)));
+      expect(['refuted', 'unreadable']).toContain(await inTypeScript(bytes(file)));
       expect(['refuted', 'unreadable']).toContain(inPython([bytes(file)])[0]);
     }
+  });
+});
+
+describe('a file that would be larger than any receipt', () => {
+  it('is given up by both before it is whole', async () => {
+    const before = process.memoryUsage().arrayBuffers;
+    expect(await textOfFile(BOMB)).toEqual({ reason: 'It is too large to be a receipt.' });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(200_000_000);
+    expect(inPython([BOMB])).toEqual(['unreadable']);
   });
 });
 
@@ -114,8 +135,29 @@ describe('what a running server hands out', () => {
     const other = (JSON.parse(vectors[0]?.file ?? '{}') as { log: string }).log;
     expect(() => python([file, '--trust', other])).toThrow('Command failed');
     const statement = (await admin.call('GET', `${seen}/$disclosures`)).text;
-    expect([inTypeScript(bytes(statement)), ...inPython([bytes(statement)])]).toEqual(['proven', 'proven']);
-    refusedByBoth(text);
+    expect([await inTypeScript(bytes(statement)), ...inPython([bytes(statement)])]).toEqual(['proven', 'proven']);
+    await refusedByBoth(spoilt(bytes(text)));
+  });
+
+  it('is a file of at most 4 kB where it is of a plain disclosure, of the very same text; with any bit turned it says the same or nothing', async () => {
+    const { base, insurer, patient: seen } = await prepareWorld(server.bootstrap);
+    const url = (await insurer.call('GET', seen)).headers.get('assent-receipt') ?? '';
+    await settled(insurer, url);
+    const headers = { authorization: `Bearer ${insurer.token}`, accept: 'application/gzip' };
+    const answer = await fetch(url.startsWith('http') ? url : `${base}/${url}`, { headers });
+    const told = ['content-type', 'content-disposition', 'content-encoding'].map((name) => answer.headers.get(name));
+    expect([answer.status, ...told]).toEqual([200, 'application/gzip', 'attachment; filename="receipt.json.gz"', null]);
+    const file = Buffer.from(await answer.arrayBuffer());
+    expect(file.length).toBeGreaterThan(2000);
+    expect(file.length).toBeLessThanOrEqual(4096);
+    const text = gunzipSync(file).toString();
+    const said = await saidOf(file);
+    expect([said, ...inPython([file])]).toEqual([verifyReceipt(text), 'proven']);
+    const changed = spoilt(file);
+    const ours = await Promise.all(changed.map(saidOf));
+    expect(ours.map(({ kind }) => kind)).toEqual(inPython(changed));
+    for (const verdict of ours) if (verdict.kind === 'proven') expect(verdict).toEqual(said);
+    expect(new Set(ours.map(({ kind }) => kind))).toContain('unreadable');
   });
 
   it('of a Consent signed on behalf of a patient is proven by both, and by neither with one bit turned or the authority another', async () => {
@@ -127,17 +169,10 @@ describe('what a running server hands out', () => {
     await grant(server, { patient: reference, delegate: parent.reference, by: key, said: { acts: ['sign'], purposes: ['TREAT'] } });
     const { consent } = await agree(server, termsOf(server, { patient: reference, grantee: HOSPITAL }), [parent.key, custodian]);
     const { text } = await settled(server.admin, `${consent}/$receipt`);
-    expect([inTypeScript(bytes(text)), inPython([bytes(text)])[0]]).toEqual(['proven', 'proven']);
-    refusedByBoth(text);
+    expect([await inTypeScript(bytes(text)), inPython([bytes(text)])[0]]).toEqual(['proven', 'proven']);
+    await refusedByBoth(spoilt(bytes(text)));
     const { authorities, ...without } = JSON.parse(text) as { authorities: unknown[] };
     for (const file of [without, { ...without, authorities: [...authorities, ...authorities] }].map((each) => bytes(JSON.stringify(each))))
-      expect([inTypeScript(file), inPython([file])[0]]).toEqual(['refuted', 'refuted']);
+      expect([await inTypeScript(file), inPython([file])[0]]).toEqual(['refuted', 'refuted']);
   });
-
-  function refusedByBoth(text: string): void {
-    const files = spoilt(bytes(text));
-    const told = inPython(files);
-    expect(files.flatMap((changed, i) => (inTypeScript(changed) === told[i] ? [] : [[Buffer.from(changed).toString(), told[i]]]))).toEqual([]);
-    expect(new Set(told)).toEqual(new Set(['refuted', 'unreadable']));
-  }
 });

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import sys
+import zlib
 
 # --- Ed25519 (RFC 8032 §5.1.7) and ECDSA over P-256 with SHA-256 (FIPS 186-5), verification only: nothing here is secret ---
 
@@ -417,7 +418,25 @@ def statement_in(text):
     return statement if isinstance(statement, str) else None
 
 
+MOST_BYTES = 60_000_000
+
+
+def inflated(data):
+    """One member of gzip, whole, with nothing behind it, and never more than a byte beyond the most."""
+    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        plain = stream.decompress(data, MOST_BYTES + 1)
+    except zlib.error:
+        raise Unreadable("It is not gzip, or damaged.")
+    if len(plain) > MOST_BYTES:
+        raise Unreadable("It is too large.")
+    if not stream.eof or stream.unused_data:
+        raise Unreadable("It is cut off, or something stands behind it.")
+    return plain
+
+
 def read_file(data):
+    data = inflated(data) if data[:2] == b"\x1f\x8b" else data
     try:
         text = data.decode("utf-8")
         text = statement_in(text) or text

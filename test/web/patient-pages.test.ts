@@ -101,6 +101,11 @@ describe('the pages of a signed-in patient', () => {
     while (receipt.status === 202);
     expect([receipt.status, receipt.headers.get('content-disposition')]).toEqual([200, 'attachment; filename="receipt.json"']);
     expect(receipt.text).toContain('Observation/pulse');
+    const small = await send(alice, '/patient/receipt', { id, as: 'gzip' });
+    expect(['content-type', 'content-disposition'].map((name) => small.headers.get(name))).toEqual([
+      'application/gzip',
+      'attachment; filename="receipt.json.gz"',
+    ]);
     const [foreign, absent] = [await send(bob, '/patient/receipt', { id }), await send(bob, '/patient/receipt', { id: 'absent' })];
     expect([foreign.status, foreign.text]).toEqual([404, absent.text]);
   });

@@ -1,7 +1,8 @@
-/** GET {Consent|AuditEvent}/{id}/$receipt and Consent/{id}/$ledger-proof: the proof, 202 until it is in a signed checkpoint, 410 with the tombstone’s proof where its ground was erased. interface.md §4 */
+/** GET {Consent|AuditEvent}/{id}/$receipt and Consent/{id}/$ledger-proof: the proof, as JSON or compressed, 202 until it is in a signed checkpoint, 410 with the tombstone’s proof where its ground was erased. interface.md §4 */
 import type { ReceiptResult } from '../../consent/gate.ts';
 import { AssentError } from '../../errors.ts';
 import { informed, json, notFound } from '../answer.ts';
+import { receiptAnswer } from '../compressed.ts';
 import type { Answer, FhirRequest } from '../interaction.ts';
 import { refuseUnknownQuery } from '../parameters.ts';
 import type { Services } from '../services.ts';
@@ -14,21 +15,21 @@ export async function receipt(request: FhirRequest, _services: Services): Promis
   refuseUnknownQuery(request, []);
   checkId(request.id);
   if (request.type !== 'Consent' && request.type !== 'AuditEvent') throw new AssentError('not-supported');
-  return answered(await request.gate.receipt(request.type, request.id));
+  return answered(request, await request.gate.receipt(request.type, request.id));
 }
 
 export async function ledgerProof(request: FhirRequest, _services: Services): Promise<Answer> {
   refuseUnknownQuery(request, []);
   checkId(request.id);
-  return answered(await request.gate.ledgerProof(request.id));
+  return answered(request, await request.gate.ledgerProof(request.id));
 }
 
-function answered(found: ReceiptResult): Answer {
+async function answered(request: FhirRequest, found: ReceiptResult): Promise<Answer> {
   if (found.kind === 'absent') throw notFound();
   if (found.kind === 'erased') throw erased(found.proofs);
   if (found.kind === 'pending')
     return json(202, informed('The entry is not yet in a signed checkpoint; ask again.'), { 'retry-after': RETRY_SECONDS });
-  return { status: 200, headers: {}, body: found.receipt, mediaType: 'application/json' };
+  return receiptAnswer(found.receipt, request);
 }
 
 /** Each proof is a file for `assent verify`, as it stands in the diagnostics of an issue of its own. */
