@@ -13,7 +13,7 @@ import { distance } from './expression.ts';
 import { LONG_TEXT } from './keys.ts';
 import { type Measure, measureOf } from './measures.ts';
 import { textsOf } from './resource-text.ts';
-import { canonicalUnit, UCUM } from './units.ts';
+import { type Bounds, canonicalUnit, convertBounds, UCUM } from './units.ts';
 import { cleanText, CONTACTS, foldText, hasCase, ignoresCase, isAbove, wordsOf } from './text.ts';
 
 type Element = { readonly [element: string]: unknown };
@@ -203,10 +203,8 @@ function isNumber(element: unknown, value: SearchValue & { kind: 'number' }): bo
   return meaning[value.prefix];
 }
 
-type Numbers = { readonly exact: number; readonly low: number; readonly high: number };
-
 /** Both in one unit, or undefined where they cannot be compared. */
-function inUnit(measure: Measure, value: SearchValue & { kind: 'number' }): readonly [Omit<Measure, 'unit'>, Numbers] | undefined {
+function inUnit(measure: Measure, value: SearchValue & { kind: 'number' }): readonly [Omit<Measure, 'unit'>, Bounds] | undefined {
   const { unit: asked } = value;
   const { code, printed, system } = measure.unit;
   if (asked === undefined) return [measure, value];
@@ -214,8 +212,7 @@ function inUnit(measure: Measure, value: SearchValue & { kind: 'number' }): read
   const [mine, theirs] = [code, asked.code].map((one) => (one === undefined ? undefined : canonicalUnit(one)));
   if (asked.system === UCUM && system === UCUM && mine && theirs) {
     if (mine.unit !== theirs.unit) return undefined;
-    const numbers = { exact: theirs.convert(value.exact), low: theirs.convert(value.low), high: theirs.convert(value.high) };
-    return [{ low: mine.convert(measure.low), high: mine.convert(measure.high) }, numbers];
+    return [{ low: mine.convert(measure.low), high: mine.convert(measure.high) }, convertBounds(value, theirs)];
   }
   return code === asked.code && system === asked.system ? [measure, value] : undefined;
 }

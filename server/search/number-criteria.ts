@@ -6,7 +6,7 @@ import type { SearchParameter } from '../fhir/search-parameters.ts';
 import { and, type Expression, none, or, successor } from './expression.ts';
 import { canonicalPrefix, codedPrefix, encodeNumber, numberPrefix, rangeEndPrefix, rangePrefix, unitPrefix } from './keys.ts';
 import type { SearchValue } from './query.ts';
-import { canonicalUnit, UCUM } from './units.ts';
+import { canonicalUnit, convertBounds, UCUM } from './units.ts';
 
 type NumberCriterion = SearchValue & { kind: 'number' };
 type NumberValue = Pick<SearchValue & { kind: 'number' }, 'prefix' | 'exact' | 'low' | 'high'>;
@@ -53,8 +53,7 @@ function formsOf(value: SearchValue & { kind: 'number' }, code: string): Form[] 
   const asked = { head: codedPrefix(code, unit.system, unit.code), value };
   const canonical = unit.system === UCUM ? canonicalUnit(unit.code) : undefined;
   if (!canonical) return [asked];
-  const [exact, low, high] = [value.exact, value.low, value.high].map(canonical.convert) as [number, number, number];
-  return [asked, { head: canonicalPrefix(code, canonical.unit), value: { prefix: value.prefix, exact, low, high } }];
+  return [asked, { head: canonicalPrefix(code, canonical.unit), value: { prefix: value.prefix, ...convertBounds(value, canonical) } }];
 }
 
 /** Most parameters never are: for them nothing more is asked. */

@@ -15,13 +15,19 @@ export type Canonical = {
 };
 
 type Base = { readonly status: string; readonly magnitude: number; readonly unitToExp: Readonly<Record<string, number>> };
-type Library = { readonly UcumLhcUtils: { getInstance(): { convertToBaseUnits(unit: string, value: number): Base } } };
+/** Powers of the mole and of the equivalent: UCUM says both are plain numbers, and that an equivalent is a mole. */
+type Substance = { readonly moleExp_: number; readonly equivalentExp_: number };
+type Utilities = {
+  convertToBaseUnits(unit: string, value: number): Base;
+  getSpecifiedUnit(unit: string, use: 'validate'): { readonly unit: Substance | null };
+};
+type Library = { readonly UcumLhcUtils: { getInstance(): Utilities } };
 
 const require = createRequire(import.meta.url);
 const LONGEST = 60;
 const MOST_KNOWN = 10_000;
 const known = new Map<string, Canonical | undefined>();
-let library: ReturnType<Library['UcumLhcUtils']['getInstance']> | undefined;
+let library: Utilities | undefined;
 
 /** Undefined: no UCUM unit, or one that is not converted (arbitrary units, logarithms). */
 export function canonicalUnit(code: string): Canonical | undefined {
@@ -41,9 +47,18 @@ function derive(code: string): Canonical | undefined {
   const factor = one.magnitude - offset;
   const isStraight = factor > 0 && Math.abs((hundred.magnitude - offset) / factor - 100) < 1e-9;
   if (!isStraight || !Number.isFinite(offset)) return undefined;
-  const exponents = Object.entries(one.unitToExp).sort(([a], [b]) => (a < b ? -1 : 1));
+  const exponents = Object.entries({ ...one.unitToExp, ...substanceOf(code) }).sort(([a], [b]) => (a < b ? -1 : 1));
   const unit = exponents.map(([base, exponent]) => `${base}${exponent}`).join('.') || '1';
   return { unit, convert: (value) => rounded(value * factor + offset) };
+}
+
+/**
+ * What no number of particles is compared with: millimoles in a litre are not cells in it, and how many equivalents there are to a mole depends
+ * on the charge.
+ */
+function substanceOf(code: string): Readonly<Record<string, number>> {
+  const { moleExp_: mol = 0, equivalentExp_: eq = 0 } = library?.getSpecifiedUnit(code, 'validate').unit ?? {};
+  return { ...(mol !== 0 && { mol }), ...(eq !== 0 && { eq }) };
 }
 
 function inBase(code: string, value: number): Base | undefined {
@@ -59,4 +74,15 @@ function inBase(code: string, value: number): Base | undefined {
 /** Twelve digits: what the arithmetic of two ways to the same quantity may differ by is cut off. */
 function rounded(value: number): number {
   return Number.isFinite(value) ? Number(value.toPrecision(12)) : value;
+}
+
+export type Bounds = { readonly exact: number; readonly low: number; readonly high: number };
+
+/** `low` is within, `high` beyond. So many digits that none of a double lies between the two, or none that conversion keeps, still mean the number itself. */
+export function withItself({ exact, low, high }: Bounds): Bounds {
+  return { exact, low: Math.min(low, exact), high: Math.max(high, exact + Math.max(Math.abs(exact) * Number.EPSILON, Number.MIN_VALUE)) };
+}
+
+export function convertBounds({ exact, low, high }: Bounds, { convert }: Canonical): Bounds {
+  return withItself({ exact: convert(exact), low: convert(low), high: convert(high) });
 }

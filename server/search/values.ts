@@ -13,7 +13,7 @@ import type { Prefix, SearchValue } from './query.ts';
 import { STRING_BYTES } from './keys.ts';
 import { foldText } from './text.ts';
 import { readTextQuery } from './text-query.ts';
-import { canonicalUnit } from './units.ts';
+import { canonicalUnit, withItself } from './units.ts';
 
 /** Why a value cannot be used; shown to the caller, so it does not repeat the value. */
 export type Problem = { readonly kind: 'problem'; readonly text: string };
@@ -177,7 +177,7 @@ function readNumber(text: string): (SearchValue & { kind: 'number' }) | Problem 
   // Half a unit of the last digit to each side, exactly: 5.4 means 5.35 ≤ x < 5.45.
   const tenths = BigInt(`${whole}${fraction}0`) * (sign === '-' ? -1n : 1n);
   const scale = Number(exponent) - fraction.length - 1;
-  return { kind: 'number', prefix, exact, low: Number(`${tenths - 5n}e${scale}`), high: Number(`${tenths + 5n}e${scale}`) };
+  return { kind: 'number', prefix, ...withItself({ exact, low: Number(`${tenths - 5n}e${scale}`), high: Number(`${tenths + 5n}e${scale}`) }) };
 }
 
 function readQuantity(raw: string): SearchValue | Problem {

@@ -154,6 +154,29 @@ describe('quantities', () => {
     });
   });
 
+  test.each([
+    ['mmol/L', 'umol/mL', ['10*3/uL', '/L', 'meq/L', 'osm/kg']],
+    ['meq/L', 'eq/m3', ['mmol/L', '10*3/uL']],
+    ['10*3/uL', '10*9/L', ['mmol/L', 'meq/L']],
+    ['U/L', 'umol/min/L', ['/s/L', 'eq/s/L']],
+  ])('amounts of substance are no numbers of particles, and equivalents no moles: %s', (unit, same, others) => {
+    check(
+      { resourceType: 'Observation', valueQuantity: quantity(5, unit) },
+      { found: [unit, same].map((code) => `value-quantity=5|${ucum}|${code}`), missed: others.map((code) => `value-quantity=gt0|${ucum}|${code}`) },
+    );
+  });
+
+  test.each(['9.29201659573075', '7.292828528195381', '0.12345678901234567', '-0.1234567890123456789', '123456789012345678901', '1e-300', '0'])(
+    'more digits than a double keeps, or a conversion, still mean the number itself: %s',
+    (digits) => {
+      const found = ['', `|${ucum}|mg/dL`, '||mg/dL'].flatMap((unit) =>
+        ['', 'ge', 'le', 'ap'].map((prefix) => `value-quantity=${prefix}${digits}${unit}`),
+      );
+      const missed = ['', `|${ucum}|mg/dL`].flatMap((unit) => ['ne', 'gt', 'lt'].map((prefix) => `value-quantity=${prefix}${digits}${unit}`));
+      check({ resourceType: 'Observation', valueQuantity: quantity(Number(digits), 'mg/dL') }, { found, missed });
+    },
+  );
+
   test('stored before there were keys in base units: found by the unit they were written in', () => {
     const { where } = search.plan('Observation', `value-quantity=5|${ucum}|mg`, 'strict');
     expect(holds(where, 'x', [`0vrqmg\u0001${ucum}\u0001c014000000000000`])).toBe(true);
