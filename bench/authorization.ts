@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { importJWK, type JWK, SignJWT } from 'jose';
-import { freePort } from '../server/commands/serve.ts';
+import { freePort } from '../test/support/ports.ts';
 import { type Bootstrap, createSession } from '../server/commands/demo/session.ts';
 import { startBare } from './measured.ts';
 import { cpuMs, start } from './processes.ts';
@@ -52,7 +52,7 @@ async function measure(
 }
 
 const dataDir = mkdtempSync(join(tmpdir(), 'assent-authorization-'));
-const port = String(await freePort('127.0.0.1'));
+const port = String(await freePort());
 const origin = `http://localhost:${port}`;
 const server = await start(['server/main.ts', 'serve'], { ASSENT_DATA_DIR: dataDir, ASSENT_PORT: port, ASSENT_PUBLIC_URL: origin });
 const bare = await startBare('x'.repeat(1500));

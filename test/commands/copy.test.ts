@@ -22,7 +22,7 @@ import {
   submit,
   withdraw,
 } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { openDump } from '../../server/store/embedded/dump.ts';
 import { markMoved } from '../../server/store/embedded/moved.ts';
 import { nameOf, openLoad } from '../../server/store/mongo/load.ts';
@@ -59,7 +59,7 @@ describe.skipIf(!findMongod())('a copied data set', () => {
 
   beforeAll(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'assent-copy-'));
-    port = String(await freePort('127.0.0.1'));
+    port = String(await freePort());
     const [replicas, launched] = await Promise.all([startReplicaSet(), launchServer(dataDir, settings())]);
     [set, server] = [replicas, launched];
     driver = await new MongoClient(set.uri('admin')).connect();

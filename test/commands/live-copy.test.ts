@@ -24,7 +24,7 @@ import {
   submit,
   withdraw,
 } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
 import { type LaunchedServer, launchServer } from '../support/server-process.ts';
 
@@ -49,7 +49,7 @@ describe.skipIf(!found || 'uri' in found)('a data set that moves while it is use
 
   beforeAll(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'assent-live-copy-'));
-    settings = { ASSENT_PORT: String(await freePort('127.0.0.1')), ASSENT_CHECKPOINT_INTERVAL_MS: '10' };
+    settings = { ASSENT_PORT: String(await freePort()), ASSENT_CHECKPOINT_INTERVAL_MS: '10' };
     [set, server] = await Promise.all([startReplicaSet(), launchServer(dataDir, settings)]);
     uri = set.uri('live');
     world = await settle(server);

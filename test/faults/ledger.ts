@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { type Answer, type Bootstrap, createSession, enrolKey, type Key, type Session } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { assent } from '../attacks/scene.ts';
 import {
   ADMIN_SCOPE,
@@ -92,7 +92,7 @@ export async function runLedgerFaults({ kills, seed, uri }: LedgerPlan, say: (li
 }
 
 async function setStage(folder: string, uri: string | undefined): Promise<Stage> {
-  const port = String(await freePort('127.0.0.1'));
+  const port = String(await freePort());
   const [data, apart] = [join(folder, 'data'), join(folder, 'signer')];
   const signer = await launchSigner(apart);
   const settings = {

@@ -91,7 +91,9 @@ test('depth is limited, and a depth bomb costs next to nothing', () => {
   expect(() => parseJson('['.repeat(64) + ']'.repeat(64), limits)).not.toThrow();
   expect(failure('['.repeat(65) + ']'.repeat(65)).message).toMatch(/deeper than 64/);
   for (const bomb of ['['.repeat(100_000), '{"a":'.repeat(100_000), `${'['.repeat(100_000)}${']'.repeat(100_000)}`]) {
-    expect(cpuMs(() => expect(failure(bomb).code).toBe('invalid-json'))).toBeLessThan(100);
+    // Twice, as a collection of the garbage of other suites may come in between.
+    const costs = [1, 2].map(() => cpuMs(() => expect(failure(bomb).code).toBe('invalid-json')));
+    expect(Math.min(...costs)).toBeLessThan(100);
   }
 });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { systemClock } from '../../server/clock.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { createSession, enrolKey, type Key, type Session } from '../../server/commands/demo/session.ts';
 import { startReplicaSet } from '../support/mongod.ts';
 import {
@@ -213,7 +213,7 @@ describe('$reindex', () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'assent-jobs-'));
     const uri = set?.uri('jobs');
     const launch = () => launchServer(dataDir, { ASSENT_PORT: port, ...(uri === undefined ? {} : { ASSENT_MONGODB_URI: uri }) });
-    const port = String(await freePort('127.0.0.1'));
+    const port = String(await freePort());
     const first = await launch();
     const admin = await createSession(first.bootstrap, first.bootstrap.admin, ADMIN_SCOPE);
     const entry = Array.from({ length: 1_500 }, (_, i) => ({

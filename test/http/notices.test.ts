@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createApp } from '../../server/app.ts';
 import { systemClock } from '../../server/clock.ts';
 import { type Client, createSession, enrolKey, type Json, type Key, type Session, withdraw } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { readConfig } from '../../server/config.ts';
 import { approve, askFor, type Asked, refuse, type Task, toldOf } from '../support/consent-requests.ts';
 import { freshKey, rotate } from '../support/key-ceremony.ts';
@@ -157,7 +157,7 @@ describe('kill -9', () => {
 
   it('while one is being sent: it is sent again under the same id, and so is what waited', async () => {
     const dataDir = mkdtempSync(join(folder, 'killed-'));
-    const port = await freePort('127.0.0.1');
+    const port = await freePort();
     const set = process.env['ASSENT_TEST_ENGINE'] === 'mongodb' ? await startReplicaSet(1) : undefined;
     if (set) stops.push(() => set.stop());
     const environment = {

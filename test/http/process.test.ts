@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { patientBundle, seededRandom } from '../../server/commands/demo/generator.ts';
 import { createSession, enrolKey, type Json } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { systemClock } from '../../server/clock.ts';
 import { ADMIN_SCOPE, agree, HOSPITAL, organization, put, register, termsOf } from '../support/real-server.ts';
 import { type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
@@ -22,7 +22,7 @@ let port: string;
 beforeAll(async () => {
   if (process.env['ASSENT_TEST_ENGINE'] === 'mongodb') set = await startReplicaSet();
   dataDir = await mkdtemp(join(tmpdir(), 'assent-process-'));
-  port = String(await freePort('127.0.0.1'));
+  port = String(await freePort());
 });
 afterAll(async () => {
   await set?.stop();

@@ -21,7 +21,7 @@ import {
   submit,
 } from '../../server/commands/demo/session.ts';
 import { fsck } from '../../server/commands/fsck.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { systemClock } from '../../server/clock.ts';
 import { readConfig } from '../../server/config.ts';
 import { type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
@@ -54,7 +54,7 @@ let client: Client;
 beforeAll(async () => {
   dataDir = mkdtempSync(join(tmpdir(), 'assent-purge-killed-'));
   if (process.env['ASSENT_TEST_ENGINE'] === 'mongodb') set = await startReplicaSet(1);
-  settings = { ASSENT_PORT: String(await freePort('127.0.0.1')), ...(set ? { ASSENT_MONGODB_URI: set.uri('killed') } : {}) };
+  settings = { ASSENT_PORT: String(await freePort()), ...(set ? { ASSENT_MONGODB_URI: set.uri('killed') } : {}) };
   server = await launchServer(dataDir, settings);
   probe = set ? await probeOfSet(set.uri('killed')) : probeOfFile();
   await fill(await adminOf(server));

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type App, createApp } from '../../server/app.ts';
 import { type Client, createSession, enrolKey, type Key, type Session } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { readConfig } from '../../server/config.ts';
 import type { Engine } from '../../server/store/port.ts';
 import { approve, askFor, type Asked, refuse, type Task, toldOf } from '../support/consent-requests.ts';
@@ -138,7 +138,7 @@ describe.skipIf(!findMongod())('two servers', () => {
     const made = await prepared(server);
     custodian = made.custodian;
     client = made.client;
-    port = await freePort('127.0.0.1');
+    port = await freePort();
     other = await openOther();
     sides = [await signedIn(new URL(server.bootstrap.fhirBaseUrl).origin), await signedIn(originOf(port))];
   });

@@ -24,7 +24,7 @@ import {
   submit,
   withdraw,
 } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
 import { type LaunchedServer, launchServer } from '../support/server-process.ts';
 
@@ -60,7 +60,7 @@ describe.skipIf(!findMongod())('two servers on one database', () => {
 
   beforeAll(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'assent-several-'));
-    ports = [await freePort('127.0.0.1'), await freePort('127.0.0.1')];
+    ports = [await freePort(), await freePort()];
     set = await startReplicaSet();
     driver = await new MongoClient(set.uri('admin')).connect();
     const servers = await Promise.all(ports.map(launch));

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSession, type Json, type Session } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { findMongod, type ReplicaSet, startReplicaSet } from '../support/mongod.ts';
 import { ADMIN_SCOPE } from '../support/real-server.ts';
 import { type LaunchedServer, launchServer } from '../support/server-process.ts';
@@ -24,7 +24,7 @@ describe.skipIf(!findMongod())('two servers on one database', () => {
   beforeAll(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'assent-parameters-'));
     set = await startReplicaSet();
-    const ports = [await freePort('127.0.0.1'), await freePort('127.0.0.1')];
+    const ports = [await freePort(), await freePort()];
     const launch = (port: number) =>
       launchServer(dataDir, {
         ASSENT_PORT: String(port),

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createSession } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { temporaryInMemory } from '../support/in-memory.ts';
 import { startReplicaSet } from '../support/mongod.ts';
 import { ADMIN_SCOPE, put, register } from '../support/real-server.ts';
@@ -20,7 +20,7 @@ const ROUND_MS = 240_000;
 const races = Number(values.races);
 const set = values.mongodb ? await startReplicaSet(1) : undefined;
 const dataDir = mkdtempSync(join(tmpdir(), 'assent-races-'));
-const ports = [await freePort('127.0.0.1'), ...(set ? [await freePort('127.0.0.1')] : [])];
+const ports = [await freePort(), ...(set ? [await freePort()] : [])];
 const servers: LaunchedServer[] = [];
 for (const port of ports) {
   const own = { ASSENT_PORT: String(port), ASSENT_PUBLIC_URL: `http://127.0.0.1:${ports[0]}`, ASSENT_MAX_JOBS: '4' };

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { deployAnchor, openLogAt, perform, type Receipt } from '../../ledger/anchor/evm/perform.ts';
 import { createNodes, hex } from '../../ledger/anchor/evm/rpc.ts';
 import { type Account, accountOf, newAccountKey } from '../../ledger/anchor/evm/transaction.ts';
-import { freePort } from './mongod.ts';
+import { freePort } from './ports.ts';
 import { sha256 } from '../../ledger/hash.ts';
 
 export type Anvil = {

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from './ports.ts';
 import type { Forged, SoftPasskey } from './authenticator.ts';
 import { IDP_CLIENT, type IdentityProvider, startIdentityProvider } from './identity-provider.ts';
 import { type RealServer, startRealServer } from './real-server.ts';
@@ -19,7 +19,7 @@ export type LaunchBench = {
 };
 
 export async function startLaunchBench(settings: Readonly<Record<string, string>> = {}): Promise<LaunchBench> {
-  const port = String(await freePort('127.0.0.1'));
+  const port = String(await freePort());
   const origin = `http://localhost:${port}`;
   const idp = await startIdentityProvider(`${origin}/authorize/return`);
   const folder = mkdtempSync(join(tmpdir(), 'assent-idp-'));

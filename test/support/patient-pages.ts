@@ -1,12 +1,12 @@
 /** The passkey pages over HTTP as a browser asks them: forms with an Origin, cookies kept. */
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from './ports.ts';
 import type { Json, Session } from '../../server/commands/demo/session.ts';
 import { createPasskey, type SoftPasskey } from './authenticator.ts';
 import { type RealServer, startRealServer } from './real-server.ts';
 
 /** A server with a host name, which passkeys need. */
 export async function startNamedServer(settings: Readonly<Record<string, string>> = {}): Promise<RealServer & { readonly origin: string }> {
-  const port = String(await freePort('127.0.0.1'));
+  const port = String(await freePort());
   const origin = `http://localhost:${port}`;
   const server = await startRealServer({ ASSENT_PORT: port, ASSENT_PUBLIC_URL: origin, ...settings });
   return { ...server, origin };

@@ -26,7 +26,7 @@ import {
   submit,
   withdraw,
 } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from './ports.ts';
 import { readConfig } from '../../server/config.ts';
 import { createEmbeddedEngine } from '../../server/store/embedded/engine.ts';
 import { createMongoEngine } from '../../server/store/mongo/engine.ts';
@@ -64,7 +64,7 @@ export async function startRealServer(
 ): Promise<RealServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'assent-real-'));
   const replicaSet = process.env['ASSENT_TEST_ENGINE'] === 'mongodb' ? await borrowDatabase() : undefined;
-  const port = await freePort('127.0.0.1');
+  const port = await freePort();
   const environment = {
     ASSENT_PORT: String(port),
     ASSENT_DATA_DIR: dataDir,

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { createApp } from '../../server/app.ts';
 import type { Bootstrap, Key } from '../../server/commands/demo/session.ts';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import { readConfig } from '../../server/config.ts';
 import type { Json } from '../support/reference-consent.ts';
 import { createRandom } from './random.ts';
@@ -64,7 +64,7 @@ export type Starting = {
 
 export async function startTwinServer({ program, clock, settings, mongo }: Starting): Promise<TwinServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'assent-twin-'));
-  const port = await freePort('127.0.0.1');
+  const port = await freePort();
   const own = {
     ASSENT_PORT: String(port),
     ASSENT_PUBLIC_URL: PUBLIC,

@@ -1,6 +1,6 @@
 /** A patient gets a passkey by a one-time code and signs in with it, over HTTP against the whole server; and what a thief or forger tries. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../server/commands/serve.ts';
+import { freePort } from '../support/ports.ts';
 import type { Json } from '../../server/commands/demo/session.ts';
 import { createPatientCookies } from '../../server/web/patient/sessions.ts';
 import { createPasskey, type Forged, type SoftPasskey } from '../support/authenticator.ts';
@@ -242,7 +242,7 @@ describe('two processes, and none with a name', () => {
   });
 
   it('a server whose public URL is a bare address says that passkeys need a name', async () => {
-    const port = String(await freePort('127.0.0.1'));
+    const port = String(await freePort());
     const bare: RealServer = await startRealServer({ ASSENT_PORT: port });
     const asked = await postForm(`http://127.0.0.1:${port}`, '/patient/sign-in/options', {});
     expect([asked.status, asked.text.includes('ASSENT_PUBLIC_URL')]).toEqual([404, true]);
