@@ -8,21 +8,31 @@ import { temporaryInMemory } from './test/support/in-memory.ts';
 import { LongestFirst } from './test/support/longest-first.ts';
 import { findMongod } from './test/support/mongod.ts';
 
+/** Of the suites that run on either engine, those that `npm test` runs on MongoDB as well. */
+const ON_BOTH = ['test/http/{consent-ceremony,edited-database}.test.ts', 'test/twins/twins.test.ts'];
 const temporary = temporaryInMemory();
 const embedded = { extends: true as const, test: { name: 'assent', include: ['test/**/*.test.ts'], env: temporary } };
 const mongodb = {
   extends: true as const,
   test: {
     name: 'on MongoDB',
-    include: ['test/http/{consent-ceremony,edited-database}.test.ts', 'test/twins/twins.test.ts'],
+    include: ON_BOTH,
     env: { ...temporary, ASSENT_TEST_ENGINE: 'mongodb' },
   },
 };
 
-/** With MongoDB chosen, not again: those that take a replica set whichever is chosen, and whether twin servers find what is planted. */
+/**
+ * With MongoDB chosen, not again: those that take a replica set or no store whichever is chosen, and whether twin servers find what is planted. With
+ * ASSENT_TEST_AFTER_NPM_TEST neither what `npm test` has just run there.
+ */
 const onceOnly =
   process.env['ASSENT_TEST_ENGINE'] === 'mongodb'
-    ? ['test/http/{several-servers,stored-parameters-processes}.test.ts', 'test/twins/leaks.test.ts']
+    ? [
+        'test/http/{several-servers,stored-parameters-processes}.test.ts',
+        'test/{http/above-the-gate,matrix/decision-lines}.test.ts',
+        'test/twins/leaks.test.ts',
+        ...(process.env['ASSENT_TEST_AFTER_NPM_TEST'] ? ON_BOTH : []),
+      ]
     : [];
 
 export default defineConfig({
