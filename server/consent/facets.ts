@@ -31,13 +31,15 @@ export const facet = {
   primaryCode: (system: string, code: string) => `~code/${system}|${code}`,
   /** What a deny by code looks at. */
   anyCode: (system: string, code: string) => `${ANY_CODE}${system}|${code}`,
-  /** Type of a contained resource or Bundle entry. */
-  part: (type: string) => `~part/${type}`,
-  author: (reference: string) => `~author/${reference}`,
+  /** Type of a contained resource or of one it holds. */
+  part: (type: string) => PART + type,
+  author: (reference: string) => AUTHOR + reference,
   /** Who wrote a part of it. */
-  partAuthor: (reference: string) => `~pauthor/${reference}`,
-  /** What it, or a part of it, refers to: `Type/id`. */
+  partAuthor: (reference: string) => PART_AUTHOR + reference,
+  /** What it, or a part within it, refers to: `Type/id`. */
   refersTo: (reference: string) => REFERS_TO + reference,
+  /** What a part that lives elsewhere refers to. */
+  partRefersTo: (reference: string) => PART_REFERS_TO + reference,
   /** A part that has an id elsewhere: a Bundle's entry, what a Composition's section speaks of. */
   partIs: (reference: string) => PART_IS + reference,
   /** What decides about it besides itself: what a Composition's section speaks of, a Binary's securityContext, a Provenance's target. */
@@ -60,6 +62,10 @@ export const facet = {
   labelledBy: (rules: string) => LABELLED_BY + rules,
   /** Labelled by what this refers to, which is not known to be about the same patients. */
   restsOn: (reference: string) => RESTS_ON + reference,
+  /** Lends no label: whoever wrote that this refers to it did not see it. */
+  unlent: (reference: string) => UNLENT + reference,
+  /** A key of an earlier version that is not its own any more, and still one of what it is a part of. */
+  was: (key: string) => WAS + key,
   /** Which sources, as one key. */
   sources: (references: readonly string[]) => `~srcs/${hash('sha256', [...references].sort().join(' '), 'base64url')}`,
 } as const;
@@ -75,6 +81,8 @@ export const ASSIGNED = '~given/';
 export const STATED = '~stated/';
 export const LABELLED_BY = '~labelled/';
 export const RESTS_ON = '@rests/';
+export const UNLENT = '~unlent/';
+export const WAS = '~was/';
 export const LINKED = '@link/';
 export const IDENTITY = '@identity/';
 export const SUBJECT = '@subject/';
@@ -86,7 +94,11 @@ export const FOUND = '~found/';
 export const NOBODY = '~nobody';
 export const ANY_CODE = '~any/';
 export const REFERS_TO = '~ref/';
+export const PART_REFERS_TO = '~pref/';
 export const PART_IS = '~is/';
+export const AUTHOR = '~author/';
+export const PART_AUTHOR = '~pauthor/';
+export const PART = '~part/';
 /** Followed by two encoded instants. */
 export const WHEN = '~when/';
 export const UNDATED = '~undated';
@@ -160,7 +172,18 @@ export function facetsOf(resource: ResourceValue, context: FacetContext): string
   for (const reference of authorsOf(resource)) keys.add(facet.author(relativeToBase(reference, context.base)));
   // No Consent reaches what the server records or has had signed.
   if (!context.sealed) addReferences(keys, parts, context);
+  addBefore(keys, context.keep ?? []);
   return [...keys];
+}
+
+/** Where one of another patient's documents is denied by a date, an author or a reference of what a section speaks of: who takes it away opens nothing. */
+const KEPT_AS_PART = [WHEN, REFERS_TO, AUTHOR, PART_AUTHOR, PART, PART_IS];
+
+function addBefore(keys: Set<string>, keep: readonly string[]): void {
+  const before = keep.flatMap((key) =>
+    key.startsWith(WAS) ? [key.slice(WAS.length)] : KEPT_AS_PART.some((each) => key.startsWith(each)) ? [key] : [],
+  );
+  for (const key of before) if (!keys.has(key)) keys.add(facet.was(key));
 }
 
 /** With those that addCodes finds on its walk. */
@@ -175,16 +198,23 @@ function addReferences(keys: Set<string>, parts: readonly Element[], { base }: F
 }
 
 function entriesOf(parts: readonly Element[]): Element[] {
-  return parts
-    .flatMap((part) => (part['resourceType'] === 'Bundle' ? list(part['entry']) : []))
-    .flatMap(({ resource }) => (isObject(resource) ? [resource] : []));
+  return parts.flatMap(heldBy);
 }
 
-/** The resource itself, what it contains and, of a Bundle, its entries, at any depth. */
+/** The resource itself, what it contains and what it holds, at any depth. */
 function partsOf(resource: Element): Element[] {
-  const contained = list(resource['contained']);
-  const entries = resource['resourceType'] === 'Bundle' ? list(resource['entry']).map((entry) => entry['resource']) : [];
-  return [resource, ...[...contained, ...entries].filter(isObject).flatMap(partsOf)];
+  return [resource, ...[...list(resource['contained']), ...heldBy(resource)].flatMap(partsOf)];
+}
+
+/** Of a Bundle its entries and what was answered to them, of Parameters the resources among them. */
+function heldBy(resource: Element): Element[] {
+  if (resource['resourceType'] === 'Parameters') return list(resource['parameter']).flatMap(resourcesIn);
+  if (resource['resourceType'] !== 'Bundle') return [];
+  return list(resource['entry']).flatMap((entry) => [...list(entry['resource']), ...list(entry['response']).flatMap(({ outcome }) => list(outcome))]);
+}
+
+function resourcesIn(parameter: Element): Element[] {
+  return [...list(parameter['resource']), ...list(parameter['part']).flatMap(resourcesIn)];
 }
 
 /**

@@ -21,6 +21,7 @@ import {
   SEALED,
   SENSITIVITY,
   STATED,
+  UNLENT,
 } from './facets.ts';
 
 /** Codes of v3-ActCode, and what carries them. `pattern`: of whole codes. */
@@ -111,12 +112,13 @@ export function followsReferences(type: string): boolean {
   return !APART.has(type);
 }
 
-/** `Type/id` of what else says what this is about; entries of a Bundle have been looked at as its parts. */
+/** `Type/id` of what else says what this is about, as far as it lends labels; entries of a Bundle have been looked at as its parts. */
 export function restsOn(type: string, keys: readonly string[]): readonly string[] {
   if (!followsReferences(type) || keys.includes(SEALED)) return nothing;
   const referred = keys.filter((key) => key.startsWith(REFERS_TO)).map((key) => key.slice(REFERS_TO.length));
   const parts = new Set(referred.length === 0 ? [] : keys.filter((key) => key.startsWith(PART_IS)).map((key) => key.slice(PART_IS.length)));
-  return referred.filter((reference) => TELLING.has(reference.slice(0, reference.indexOf('/'))) && !parts.has(reference));
+  const unlent = new Set(keys.filter((key) => key.startsWith(UNLENT)).map((key) => key.slice(UNLENT.length)));
+  return referred.filter((reference) => TELLING.has(reference.slice(0, reference.indexOf('/'))) && !parts.has(reference) && !unlent.has(reference));
 }
 
 /** Sensitivities that the codes of a resource stand for, without those of what it refers to. */

@@ -9,12 +9,17 @@ import { all, and, any, type Expression, holds, not, startsWith } from '../searc
 import { type DecisionInput, notDenied } from './decide.ts';
 import {
   ANY_CODE,
+  AUTHOR,
   facet,
   HAS_CONTEXT,
   LABELLED_BY,
+  PART,
+  PART_AUTHOR,
   PART_IS,
+  PART_REFERS_TO,
   PATIENT,
   RANK,
+  REFERENCES_KEPT,
   REFERS_TO,
   SEALED,
   SENSITIVITY,
@@ -23,6 +28,7 @@ import {
   UNKNOWN_PART,
   UNKNOWN_PATIENT,
   UNKNOWN_SOURCE,
+  WAS,
   WHEN,
 } from './facets.ts';
 
@@ -103,7 +109,7 @@ function sourcesOf({ keys }: Row, sources: Sources): readonly Row[] | undefined 
 }
 
 /** Of a source that is a part: what a deny looks at. */
-const INHERITED = [SENSITIVITY, WHEN, ANY_CODE, REFERS_TO, '~part/', PART_IS, '~pauthor/'];
+const INHERITED = [SENSITIVITY, WHEN, ANY_CODE, PART_REFERS_TO, PART, PART_IS, PART_AUTHOR];
 
 /** The keys of a container with those of its parts, as far as they are known; of anything else its own. What was deleted is no part any more. */
 export function withParts(own: readonly string[], sources: Sources): readonly string[] {
@@ -113,8 +119,9 @@ export function withParts(own: readonly string[], sources: Sources): readonly st
   const parts = found.filter((source) => source !== undefined).filter(({ deleted }) => !deleted);
   const about = parts.flatMap((part) => part.keys.filter(isAboutWhom));
   if (own.includes(UNKNOWN_SOURCE) || found.some((source) => !source)) return [...own, ...about];
-  // Labelled by the rules that all of its parts are labelled by.
-  const isKept = (key: string) => !key.startsWith(LABELLED_BY) || parts.every((part) => part.keys.includes(key) || part.keys.includes(SEALED));
+  // Labelled by the rules that all of its parts are labelled by, and of known references where theirs are.
+  const isShared = (key: string) => key.startsWith(LABELLED_BY) || key === REFERENCES_KEPT;
+  const isKept = (key: string) => !isShared(key) || parts.every((part) => part.keys.includes(key) || part.keys.includes(SEALED));
   const keys = new Set([...own, ...about].filter((key) => key !== UNKNOWN_PART && !key.startsWith(RANK) && isKept(key)));
   for (const part of parts) for (const key of part.keys) for (const inherited of inheritedFrom(key)) keys.add(inherited);
   const ranks = [own, ...parts.map((part) => part.keys)].flatMap((all) => all.filter((key) => key.startsWith(RANK)));
@@ -123,7 +130,9 @@ export function withParts(own: readonly string[], sources: Sources): readonly st
 }
 
 function inheritedFrom(key: string): readonly string[] {
-  if (key.startsWith('~author/')) return [facet.partAuthor(key.slice('~author/'.length))];
+  if (key.startsWith(WAS)) return inheritedFrom(key.slice(WAS.length));
+  if (key.startsWith(AUTHOR)) return [facet.partAuthor(key.slice(AUTHOR.length))];
+  if (key.startsWith(REFERS_TO)) return [facet.partRefersTo(key.slice(REFERS_TO.length))];
   // A part whose own parts are not known is not known.
   return key === UNKNOWN_CODE || key === UNKNOWN_PART || INHERITED.some((prefix) => key.startsWith(prefix)) ? [key] : [];
 }

@@ -64,7 +64,7 @@ function dataPermitted(data: Data, { type, anchors }: About): Expression {
       return isOneOf(anchors.has(reference) ? [reference, ...data.reaches] : [reference], type);
     case 'dependents':
       // What one entry of a Bundle refers to says nothing of the others.
-      return or([isOneOf([reference], type), type === 'Bundle' ? none : any([facet.refersTo(reference)])]);
+      return or([isOneOf([reference], type), type === 'Bundle' || type === 'Parameters' ? none : any([facet.refersTo(reference)])]);
     case 'authoredby':
       return any([facet.author(reference)]);
   }
@@ -79,7 +79,7 @@ function dataDenied(data: Data, type: string, how: Sureness): Expression {
     case 'related':
       return holdsOneOf([reference, ...data.reaches], type, how);
     case 'dependents':
-      return or([holdsOneOf([reference], type, how), any([facet.refersTo(reference)]), unknown]);
+      return or([holdsOneOf([reference], type, how), any([facet.refersTo(reference), facet.partRefersTo(reference)]), unknown]);
     case 'authoredby':
       return or([any([facet.author(reference), facet.partAuthor(reference)]), unknown]);
   }

@@ -156,6 +156,38 @@ describe('what refers to a sensitive resource', () => {
     expect(await keysOf('MedicationRequest', 'of-bob')).not.toContain('~sens/HIV');
   });
 
+  it('tells its writer nothing of what they do not see: hidden and absent lend it nothing, now or later', async () => {
+    await put(server, condition('shown', COLD));
+    await put(server, condition('unseen', HIV));
+    const post = async (reason: string): Promise<string> => {
+      const { id: _, ...body } = request('', reason);
+      const made = await exceptHiv.call('POST', 'MedicationRequest', body);
+      expect(made.status, made.text).toBe(201);
+      return `MedicationRequest/${String(made.json['id'])}`;
+    };
+    const [hidden, absent, shown] = [await post('Condition/unseen'), await post('Condition/not-yet'), await post('Condition/shown')];
+    const seen = async () => [await sees(exceptHiv, hidden), await sees(exceptHiv, absent), await sees(exceptHiv, shown)];
+    expect(await seen()).toEqual([true, true, true]);
+    await put(server, condition('unseen', { ...HIV, note: [{ text: 'again' }] }));
+    await put(server, condition('not-yet', HIV));
+    expect(await seen()).toEqual([true, true, true]);
+    // What they saw becomes sensitive before their eyes.
+    await put(server, condition('shown', HIV));
+    expect(await seen()).toEqual([true, true, false]);
+  });
+
+  it('that a custodian wrote stays as sensitive when somebody else writes it again', async () => {
+    await put(server, condition('lends', COLD));
+    await put(server, condition('lends-later', HIV));
+    await server.admin.call('DELETE', 'Condition/lends-later');
+    await put(server, request('lent', 'Condition/lends', { supportingInformation: [{ reference: 'Condition/lends-later' }] }));
+    expect(await sees(exceptHiv, 'MedicationRequest/lent')).toBe(true);
+    const { json } = await exceptHiv.call('GET', 'MedicationRequest/lent');
+    expect((await exceptHiv.call('PUT', 'MedicationRequest/lent', { ...json, note: [{ text: 'seen' }] })).status).toBe(200);
+    await put(server, condition('lends-later', HIV));
+    expect(await sees(exceptHiv, 'MedicationRequest/lent')).toBe(false);
+  });
+
   it('is told in one transaction as well', async () => {
     const entry = [condition('t', HIV), request('t', 'Condition/t')].map((resource) => ({
       resource,

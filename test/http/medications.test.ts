@@ -7,6 +7,8 @@ const INSURER = 'Organization/insurer';
 const denied = { coding: [{ system: 'http://loinc.org', code: 'A' }] };
 const other = { coding: [{ system: 'http://loinc.org', code: 'B' }] };
 const forBob = { extension: [{ url: 'urn:made-for', valueReference: { reference: 'Patient/bob' } }] };
+/** Whoever that is: no identifier here leads to them. */
+const forUnknown = { extension: [{ url: 'urn:made-for', valueReference: { type: 'Patient', identifier: { system: 'urn:test', value: 'nobody' } } }] };
 let server: RealServer;
 let custodian: Key;
 let insurer: Session;
@@ -20,6 +22,8 @@ beforeAll(async () => {
     ['open-b', other, {}],
     ['hidden-a', denied, forBob],
     ['hidden-b', other, forBob],
+    ['unknown-a', denied, forUnknown],
+    ['unknown-b', other, forUnknown],
   ] as const)
     await put(server, { resourceType: 'Medication', id, code, ...more });
   insurer = (await register(server, { actor: INSURER })).session;
@@ -57,8 +61,10 @@ it('is denied by the code of its Medication, and by any code where that is not k
 });
 
 it('tells nothing of a hidden Medication: it is as one that is not there', async () => {
-  expect((await insurer.call('GET', 'Medication/hidden-b')).status).toBe(404);
-  expect([await readBack('hidden-a'), await readBack('hidden-b')]).toEqual([404, 404]);
+  for (const whose of ['hidden', 'unknown']) {
+    expect((await insurer.call('GET', `Medication/${whose}-b`)).status).toBe(404);
+    expect([await readBack(`${whose}-a`), await readBack(`${whose}-b`)], whose).toEqual([404, 404]);
+  }
 });
 
 it('follows its Medication when that is coded otherwise, made for somebody, or only then stored, from the next read on', async () => {

@@ -1,7 +1,7 @@
 /** Resources about which others decide: sections of a Composition, the securityContext of a Binary, targets of a Provenance. consent.md §2 rules 8, 17, 18 */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrolKey, type Json, type Key, type Session } from '../../server/commands/demo/session.ts';
-import { labelled, ofClass } from '../support/consents.ts';
+import { data, labelled, ofClass } from '../support/consents.ts';
 import {
   agree,
   HOSPITAL,
@@ -120,6 +120,81 @@ describe('a Composition', () => {
     expect(await sees(session, reference)).toBe(true);
     // A custodian’s may speak of anything.
     await put(server, composition('custodians', ['Observation/never-was'], meta('N')));
+  });
+
+  it('within a document or another Composition speaks of what its writer sees, too', async () => {
+    const session = await grant({ provision: [{ type: 'deny', ...labelled('HIV') }] });
+    await put(server, observation('known', 'Patient/alice'));
+    await put(server, observation('unknown', 'Patient/alice', meta('HIV')));
+    const document = (part: string, beside: readonly Json[] = []): Json => ({
+      resourceType: 'Bundle',
+      type: 'document',
+      identifier: { system: 'urn:test', value: 'inner' },
+      timestamp: '2024-05-01T08:00:00Z',
+      entry: [composition('c', [part]), ...beside].map((resource) => ({
+        fullUrl: `${server.bootstrap.fhirBaseUrl}/${String(resource['resourceType'])}/${String(resource['id'])}`,
+        resource,
+      })),
+    });
+    const outer = (part: string): Json => ({ ...composition('', ['#inner'], { id: undefined }), contained: [composition('inner', [part])] });
+    for (const make of [document, outer]) {
+      const post = (part: string) => session.call('POST', String(make(part)['resourceType']), make(part));
+      const [hidden, absent] = [await post('Observation/unknown'), await post('Observation/never-was')];
+      expect([hidden.status, normalised(hidden, 'unknown')]).toEqual([422, normalised(absent, 'never-was')]);
+      expect(hidden.text).toContain('names no resource that is here');
+      const told = await post('Observation/known');
+      expect(told.status, told.text).toBe(201);
+    }
+    // What it holds itself is there.
+    const whole = document('Observation/own', [observation('own', 'Patient/alice')]);
+    const held = await session.call('POST', 'Bundle', whole);
+    expect(held.status, held.text).toBe(201);
+    expect((await server.admin.call('PUT', 'Bundle/of-anything', { ...document('Observation/never-was'), id: 'of-anything' })).status).toBe(201);
+  });
+
+  it('that is denied by a date or a reference of a part stays denied when somebody else writes the part again', async () => {
+    const ofCompositions = (more: Json): Json => ({ provision: [{ type: 'deny', ...ofClass('Composition'), ...more }] });
+    await put(server, observation('anchor', 'Patient/alice'));
+    const byDate = await grant(ofCompositions({ dataPeriod: { start: '2024-01-01', end: '2024-12-31' } }));
+    const byReference = await grant(ofCompositions({ data: [data('dependents', 'Observation/anchor')] }));
+    const whole = await grant({});
+    for (const [n, session] of [byDate, byReference].entries()) {
+      await put(server, observation(`moved-${n}`, 'Patient/alice', { derivedFrom: [{ reference: 'Observation/anchor' }] }));
+      await put(server, composition(`of-moved-${n}`, [`Observation/moved-${n}`], { date: '2020-05-01' }));
+      const seen = async () => [await sees(session, `Composition/of-moved-${n}`), await sees(session, `Observation/moved-${n}`)];
+      expect(await seen()).toEqual([false, true]);
+      const again = observation(`moved-${n}`, 'Patient/alice', { effectiveDateTime: '2020-05-01T08:00:00Z' });
+      expect((await session.call('PUT', `Observation/moved-${n}`, again)).status).toBe(200);
+      expect((await session.call('PUT', `Observation/moved-${n}`, again)).status).toBe(200);
+      expect(await seen()).toEqual([false, true]);
+      expect(await sees(whole, `Composition/of-moved-${n}`)).toBe(true);
+      await put(server, again);
+      expect(await seen()).toEqual([true, true]);
+    }
+  });
+
+  it('is no dependent of what only its parts refer to, where that is permitted, and is where it is denied', async () => {
+    await put(server, observation('start', 'Patient/alice'));
+    await put(server, observation('follows', 'Patient/alice', { derivedFrom: [{ reference: 'Observation/start' }] }));
+    await put(server, composition('speaks', ['Observation/follows']));
+    await put(server, composition('names', ['Observation/start']));
+    await put(server, {
+      resourceType: 'Provenance',
+      id: 'of-speaks',
+      target: [{ reference: 'Composition/speaks' }],
+      recorded: '2024-05-01T08:00:00Z',
+      agent: [{ who: { reference: HOSPITAL } }],
+    });
+    const dependents = { data: [data('dependents', 'Observation/start')] };
+    const [permitted, denied] = [await grant(dependents), await grant({ provision: [{ type: 'deny', ...dependents }] })];
+    const seen = async (session: Session) => [
+      await sees(session, 'Observation/follows'),
+      await sees(session, 'Composition/names'),
+      await sees(session, 'Composition/speaks'),
+      await sees(session, 'Provenance/of-speaks'),
+    ];
+    expect(await seen(permitted)).toEqual([true, true, false, false]);
+    expect(await seen(denied)).toEqual([false, false, false, false]);
   });
 
   it('that speaks of what is not here is what it may be', async () => {

@@ -159,6 +159,15 @@ export const channels: readonly Row[] = [
     ],
   },
   {
+    channel: 'what becomes of what is written',
+    answer: 'what its writer does not see lends it no label, code or patient: hidden and absent leave it alike',
+    tests: [
+      ['http/labelling.test.ts', 'tells its writer nothing of what they do not see: hidden and absent lend it nothing, now or later'],
+      ['http/sources.test.ts', 'within a document or another Composition speaks of what its writer sees, too'],
+      ['http/medications.test.ts', 'tells nothing of a hidden Medication: it is as one that is not there'],
+    ],
+  },
+  {
     channel: 'batch, transaction',
     answer: 'the same rules and the same words for each entry',
     tests: [['http/patch.test.ts', 'of a transaction: versions, scopes, hidden records and one patch for each'], [ACCESS, '$name'], TWINS],

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createSession, enrolKey } from '../../server/commands/demo/session.ts';
+import { createSession, enrolKey, type Json } from '../../server/commands/demo/session.ts';
 import { systemClock } from '../../server/clock.ts';
 import { startReplicaSet } from '../support/mongod.ts';
 import { ADMIN_SCOPE, agree, HOSPITAL, observation, organization, patient, put, register, termsOf } from '../support/real-server.ts';
@@ -39,7 +39,7 @@ async function fill(): Promise<void> {
   const note = [{ text: 'x'.repeat(200_000) }];
   for (let n = 0; n < MANY; n++) {
     for (const kind of ['hidden', 'permit']) await put({ admin }, patient(padded(kind, n)));
-    await put({ admin }, observation(padded('hidden', n), `Patient/${padded('hidden', n)}`));
+    versions.set(padded('hidden', n), await put({ admin }, observation(padded('hidden', n), `Patient/${padded('hidden', n)}`)));
     await put(
       { admin },
       observation(padded('coupled', n), `Patient/${padded('hidden', n)}`, { performer: [{ reference: `Patient/${padded('permit', n)}` }] }),
@@ -82,6 +82,15 @@ const get =
   (path: (id: string) => string): Asked =>
   (id) => ({ method: 'GET', path: path(id) });
 
+/** Of what is hidden; any other is as long. */
+const versions = new Map<string, string>();
+const NO_VERSION = 'x'.repeat(25);
+
+function create(more: Json, headers: Readonly<Record<string, string>> = {}): Probe {
+  const { id: _id, identifier: _identifier, ...body } = observation('', `Patient/${padded('permit', 0)}`, more);
+  return { method: 'POST', path: 'Observation', body: JSON.stringify(body), headers: { 'content-type': 'application/fhir+json', ...headers } };
+}
+
 const questions: readonly Question[] = [
   { name: 'read', sides: ['hidden', 'absent'], ask: get((id) => `Observation/${id}`), status: 404 },
   { name: 'read, of two patients', sides: ['coupled', 'absent0'], ask: get((id) => `Observation/${id}`), status: 404 },
@@ -94,6 +103,26 @@ const questions: readonly Question[] = [
     status: 404,
   },
   { name: '$everything', sides: ['hidden', 'absent'], ask: get((id) => `Patient/${id}/$everything`), status: 404 },
+  { name: 'vread', sides: ['hidden', 'absent'], ask: get((id) => `Observation/${id}/_history/${versions.get(id) ?? NO_VERSION}`), status: 404 },
+  { name: '$graphql', sides: ['hidden', 'absent'], ask: get((id) => `Observation/${id}/$graphql?query=%7Bid%7D`), status: 404 },
+  {
+    name: 'PATCH',
+    sides: ['hidden', 'absent'],
+    ask: (id) => ({ method: 'PATCH', path: `Observation/${id}`, body: '[]', headers: { 'content-type': 'application/json-patch+json' } }),
+    status: 404,
+  },
+  {
+    name: 'conditional create',
+    sides: ['hidden', 'absent'],
+    ask: (id) => create({}, { 'if-none-exist': `identifier=urn:test|${id}` }),
+    status: 201,
+  },
+  {
+    name: 'create of what refers to it',
+    sides: ['hidden', 'absent'],
+    ask: (id) => create({ derivedFrom: [{ reference: `Observation/${id}` }] }),
+    status: 201,
+  },
   { name: 'search by id', sides: ['hidden', 'absent'], ask: get((id) => `Observation?_id=${id}`), status: 200 },
   { name: 'search by identifier', sides: ['hidden', 'absent'], ask: get((id) => `Observation?identifier=urn:test|${id}`), status: 200 },
   { name: 'search of a patient: denied, permitted but empty', sides: ['hidden', 'permit'], ask: get((id) => `Condition?patient=${id}`), status: 200 },

@@ -10,8 +10,9 @@ import { parseReference } from '../../fhir/references.ts';
 import { opensByScopeAlone } from '../../fhir/resource-types.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { Query, ResourceStore, StoredResource } from '../../store/port.ts';
+import { PATIENT, UNKNOWN_PATIENT } from '../facets.ts';
 import type { WriteOperation } from '../gate.ts';
-import { newestFirst, patientsOf } from './view.ts';
+import { newestFirst } from './view.ts';
 
 export type Concepts = {
   /** By `Type/id`. */
@@ -38,12 +39,16 @@ export async function referencedConcepts(deps: Deps, operations: readonly WriteO
   const epoch = elsewhere.length > 0 ? await deps.resources.epoch() : undefined;
   const stored = await storedAt(deps.resources, elsewhere, { bodies: true });
   for (const [reference, row] of stored) {
-    // Made for somebody, it may be hidden from who writes, who could tell from what becomes of this resource which code it has.
-    if (row.type === 'Medication' && patientsOf([row]).length > 0) continue;
+    if (row.type === 'Medication' && isForSomebody(row)) continue;
     values.set(reference, JSON.parse(row.body) as ResourceValue);
     keys.set(reference, row.keys);
   }
   return { values, keys, epoch };
+}
+
+/** A Medication that was made for somebody may be hidden from who writes, who could tell from what becomes of a prescription of it which code it has. */
+export function isForSomebody({ keys }: Pick<StoredResource, 'keys'>): boolean {
+  return keys.some((key) => key.startsWith(PATIENT) || key === UNKNOWN_PATIENT);
 }
 
 /** Keys of the stored targets of a Provenance. */
@@ -88,8 +93,13 @@ export async function storedAt(
 export function byType(references: Iterable<string>): Map<string, Set<string>> {
   const ids = new Map<string, Set<string>>();
   for (const reference of references) {
-    const [type = '', id = ''] = reference.split('/');
+    const { type, id } = typeAndId(reference);
     ids.set(type, (ids.get(type) ?? new Set()).add(id));
   }
   return ids;
+}
+
+export function typeAndId(reference: string): { readonly type: string; readonly id: string } {
+  const [type = '', id = ''] = reference.split('/');
+  return { type, id };
 }

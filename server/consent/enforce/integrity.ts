@@ -11,11 +11,13 @@ import { type LiteralReference, literalReferences } from '../../fhir/literal-ref
 import { resourceTypes } from '../../fhir/resource-types.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
 import { and, any, type Expression, not } from '../../search/expression.ts';
-import type { Allowed, Guard, StoredResource } from '../../store/port.ts';
+import type { Allowed, Guard, ResourceStore, StoredResource } from '../../store/port.ts';
 import { SEALED } from '../facets.ts';
 import type { WriteOperation } from '../gate.ts';
+import { sourceReferences } from '../sources.ts';
+import { typeAndId } from './concepts.ts';
 import { type Disclosure, recordDisclosure } from './disclose.ts';
-import { inView, newestFirst, patientsOf, type View } from './view.ts';
+import { inView, newestFirst, patientsOf, type View, type Views } from './view.ts';
 
 /** By type and id. Kept apart from the keys of search parameters, which do not know every reference. */
 const referrerKey = (target: string): string => `@ref/${target}`;
@@ -40,8 +42,8 @@ export type Change = {
 };
 
 /**
- * That what decides about the resource besides itself is there for its writer, whatever else integrity asks: a Binary's securityContext, what a
- * Composition's sections speak of. Who could name anything would learn from how their own is decided what is there, and how it is labelled (rules 8, 18,
+ * That what decides about the resource besides itself is there for its writer, whatever else integrity asks: a Binary's securityContext, what the
+ * sections of a Composition speak of, also of one within a document, where that does not hold it (https://hl7.org/fhir/R4/documents.html#content). Who could name anything would learn from how their own is decided what is there, and how it is labelled (rules 8, 18,
  * 21). Throws broken-reference: absent and hidden are one answer.
  */
 export async function sourceGuards(deps: Deps, operations: readonly WriteOperation[], changes: readonly Change[]): Promise<readonly Guard[]> {
@@ -50,19 +52,27 @@ export async function sourceGuards(deps: Deps, operations: readonly WriteOperati
     : [];
 }
 
-/** Types about which others decide as well. Not Bundle: a document is made of what its maker saw. A Provenance is looked after where its targets’ patients are found. */
-export const HAS_SOURCES: ReadonlySet<string> = new Set(['Binary', 'Composition']);
+/** Types about which others decide as well. A Provenance is looked after where its targets’ patients are found. */
+export const HAS_SOURCES: ReadonlySet<string> = new Set(['Binary', 'Bundle', 'Composition']);
 
 const SOURCES = /^(?:Binary\.securityContext|Composition(?:\.section\[\d+\])+\.entry\[\d+\])$/;
 
-type ReferencesOf = typeof literalReferences;
+type ReferencesOf = (resource: ResourceValue, row: StoredResource, base: string) => readonly LiteralReference[];
 
-const sourcesNamed: ReferencesOf = (resource, base) => literalReferences(resource, base).filter(({ expression }) => SOURCES.test(expression));
+const everyReference: ReferencesOf = (resource, _row, base) => literalReferences(resource, base);
+
+/** What stands within others (the Composition of a document, one that is contained) is blamed as a whole. */
+const sourcesNamed: ReferencesOf = (resource, { type: expression, keys }, base) => {
+  const placed = literalReferences(resource, base).filter((reference) => SOURCES.test(reference.expression));
+  const named = new Set(placed.map(({ target }) => target));
+  const within = sourceReferences(keys).filter((target) => !named.has(target));
+  return [...placed, ...within.map((target) => ({ target, ...typeAndId(target), expression }))];
+};
 
 /** What the write rests on. Throws broken-reference or still-referenced. */
 export async function integrityGuards(deps: Deps, operations: readonly WriteOperation[], changes: readonly Change[]): Promise<readonly Guard[]> {
   const written = changes.flatMap(({ stored }) => (stored ? [stored] : []));
-  const targets = await targetGuards(deps, operations, { changes, referencesOf: literalReferences });
+  const targets = await targetGuards(deps, operations, { changes, referencesOf: everyReference });
   const guards: Guard[] = [...targets];
   for (const [i, { stored }] of changes.entries()) {
     if (!stored?.deleted) continue;
@@ -85,7 +95,7 @@ async function targetGuards(deps: Deps, operations: readonly WriteOperation[], {
   for (const [operation, change] of changes.entries()) {
     const made = operations[operation];
     if (!change.stored || !made || !('resource' in made)) continue;
-    const references = referencesOf(made.resource.value, deps.base).filter(({ target }) => beside.get(target) !== true);
+    const references = referencesOf(made.resource.value, change.stored, deps.base).filter(({ target }) => beside.get(target) !== true);
     for (const reference of await newOf(deps, { references, referencesOf }, change)) asked.push({ ...reference, operation });
   }
   if (asked.length === 0) return [];
@@ -104,13 +114,17 @@ async function newOf(
 ): Promise<readonly LiteralReference[]> {
   const previous = references.length > 0 ? await before() : undefined;
   if (!previous || previous.deleted) return references;
-  const known = new Set(referencesOf(JSON.parse(previous.body) as ResourceValue, deps.base).map(({ target }) => target));
+  const known = new Set(referencesOf(JSON.parse(previous.body) as ResourceValue, previous, deps.base).map(({ target }) => target));
   return references.filter(({ target }) => !known.has(target));
 }
 
 type Targets = { readonly found: ReadonlyMap<string, StoredResource>; readonly epoch: number };
 
-async function targetsInView({ resources, views }: Deps, asked: readonly LiteralReference[]): Promise<Targets> {
+/** Those of the references that lead to what the caller sees, without its text. */
+export async function targetsInView(
+  { resources, views }: { readonly resources: Pick<ResourceStore, 'find'>; readonly views: Views },
+  asked: Iterable<Pick<LiteralReference, 'type' | 'id'>>,
+): Promise<Targets> {
   const ids = new Map<string, Set<string>>();
   for (const { type, id } of asked) ids.set(type, (ids.get(type) ?? new Set()).add(id));
   return inView(views, {
@@ -118,7 +132,7 @@ async function targetsInView({ resources, views }: Deps, asked: readonly Literal
       const rows: StoredResource[] = [];
       for (const [type, named] of ids) {
         const where = { kind: 'id' as const, ids: named };
-        const found = await resources.find({ type, where, scope: view.scope(type), order: newestFirst, limit: named.size });
+        const found = await resources.find({ type, where, scope: view.scope(type), order: newestFirst, limit: named.size, bodies: false });
         if (found.kind !== 'rows') return found;
         rows.push(...found.rows);
       }

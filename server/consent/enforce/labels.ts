@@ -4,7 +4,8 @@
  * server/consent/labelling.ts, consent.md §3 (propagated on write and on relabel)
  *
  * Invariants: what refers to something is labelled before that becomes sensitive, never after; a write that looked at labels which have changed since is
- * planned again; who is no custodian closes what refers to what they write and never opens it (rule 21); nothing here tells anybody what is stored.
+ * planned again; who is no custodian closes what refers to what they write and never opens it (rule 21); nothing here tells anybody what is stored: what
+ * somebody else writes takes no label of what they do not see, now or later, so that hidden and absent leave it as it is.
  */
 import { AssentError } from '../../errors.ts';
 import { resourceTypes } from '../../fhir/resource-types.ts';
@@ -13,28 +14,49 @@ import { and, any } from '../../search/expression.ts';
 import type { Guard, Rekeyed, ResourceStore, StoredResource } from '../../store/port.ts';
 import { facet, PATIENT } from '../facets.ts';
 import { followsReferences, isTelling, keepingLabels, type Labelling, labelsByCode, type Referred, restsOn, withLabels } from '../labelling.ts';
-import { storedAt } from './concepts.ts';
+import { storedAt, typeAndId } from './concepts.ts';
+import { targetsInView } from './integrity.ts';
 import { recoded, recodes } from './recoding.ts';
-import { newestFirst } from './view.ts';
+import { newestFirst, type Views } from './view.ts';
 
 type Deps = { readonly resources: Pick<ResourceStore, 'find' | 'carriers' | 'reindex' | 'epoch'>; readonly labelling: Labelling };
+/** A version, and the one it replaces. */
+type Written = { readonly row: StoredResource; readonly replaced?: StoredResource | undefined };
 type Labelled = { readonly rows: readonly StoredResource[]; readonly guards: readonly Guard[] };
 
-/** With labels by their own codes and those of what they refer to: beside them in the same write, or stored, whoever may see it. */
-export async function labelledRows(deps: Deps, rows: readonly StoredResource[]): Promise<Labelled> {
+type LabellingDeps = Deps & { readonly views: Views; readonly isCustodian: () => Promise<boolean> };
+
+/** With labels by their own codes and those of what they refer to: beside them in the same write, or stored. */
+export async function labelledRows(deps: LabellingDeps, written: readonly Written[]): Promise<Labelled> {
   const { resources, labelling } = deps;
-  const beside = new Map(rows.map((row) => [nameOf(row), row.keys]));
-  const elsewhere = new Set(rows.flatMap((row) => (row.deleted ? [] : restsOn(row.type, row.keys))).filter((reference) => !beside.has(reference)));
-  // The epoch moves with every label that others may have looked at.
-  const guards: Guard[] = elsewhere.size > 0 ? [{ kind: 'epoch', epoch: await resources.epoch() }] : [];
-  const stored = await storedAt(resources, elsewhere, { bodies: false });
+  const beside = new Map(written.map(({ row }) => [nameOf(row), row.keys]));
+  const { rows, guards } = await lentRows(deps, written, beside);
+  const stored = await storedAt(resources, elsewhereIn(rows, beside), { bodies: false });
   const referred: Referred = (reference) => beside.get(reference) ?? stored.get(reference)?.keys;
   const labelled = rows.map((row) => (row.deleted ? row : { ...row, keys: withLabels(row.type, row.keys, { labelling, referred }) }));
   return { rows: labelled, guards };
 }
 
-/** A version, and the one it replaces, if others may refer to it already. */
-type Change = { readonly row: StoredResource; readonly replaced: StoredResource | undefined };
+type Beside = ReadonlyMap<string, unknown>;
+
+function elsewhereIn(rows: readonly StoredResource[], beside: Beside): ReadonlySet<string> {
+  return new Set(rows.flatMap((row) => (row.deleted ? [] : restsOn(row.type, row.keys))).filter((reference) => !beside.has(reference)));
+}
+
+/** Less what lends them nothing: what a custodian refers to does, of what anybody else does what they see, and what lent to the version before. */
+async function lentRows(deps: LabellingDeps, written: readonly Written[], beside: Beside): Promise<Labelled> {
+  const rows = written.map(({ row }) => row);
+  if (elsewhereIn(rows, beside).size === 0) return { rows, guards: [] };
+  // The epoch moves with every label that others may have looked at.
+  if (await deps.isCustodian()) return { rows, guards: [{ kind: 'epoch', epoch: await deps.resources.epoch() }] };
+  const before = written.map(({ row, replaced }) => new Set(replaced ? restsOn(row.type, replaced.keys) : []));
+  const asked = rows.map((row, i) => [...elsewhereIn([row], beside)].filter((reference) => before[i]?.has(reference) !== true));
+  const named = new Set(asked.flat());
+  const { found, epoch } = await targetsInView(deps, [...named].map(typeAndId));
+  const unlent = asked.map((references) => references.filter((reference) => !found.has(reference)).map(facet.unlent));
+  return { rows: rows.map((row, i) => ({ ...row, keys: [...row.keys, ...(unlent[i] ?? [])] })), guards: [{ kind: 'epoch', epoch }] };
+}
+
 export type Spreading = {
   /** Whether what others looked at has become more sensitive. */
   readonly raises: boolean;
@@ -47,11 +69,13 @@ export type Spreading = {
 type SpreadingDeps = Deps & { readonly base: string; readonly isCustodian: () => Promise<boolean> };
 type How = 'closing' | 'as-stored';
 
-export function spreadingOf(deps: SpreadingDeps, changes: readonly Change[]): Spreading {
+export function spreadingOf(deps: SpreadingDeps, changes: readonly Written[]): Spreading {
   const changed = changes.flatMap(({ row, replaced }) => {
     // What was deleted leaves what named it as it was.
     if (row.deleted || !isTelling(row.type)) return [];
-    const [old, now] = [labelsByCode(replaced?.keys ?? [], deps.labelling), labelsByCode(row.keys, deps.labelling)];
+    // What was deleted lent nothing to what was written meanwhile.
+    const before = replaced && !replaced.deleted ? replaced.keys : [];
+    const [old, now] = [labelsByCode(before, deps.labelling), labelsByCode(row.keys, deps.labelling)];
     const raises = [...now].some((label) => !old.has(label));
     const codes = recodes(row, replaced);
     return raises || codes || now.size < old.size ? [{ row, replaced, codes, raises: raises || codes }] : [];
@@ -68,7 +92,7 @@ export function spreadingOf(deps: SpreadingDeps, changes: readonly Change[]): Sp
 }
 
 /** `closing`: it counts with its keys of before and after, and what refers to it loses nothing; otherwise as it is stored. */
-async function relabelReferrers(deps: SpreadingDeps, { row, replaced, codes }: Change & { readonly codes: boolean }, how: How): Promise<void> {
+async function relabelReferrers(deps: SpreadingDeps, { row, replaced, codes }: Written & { readonly codes: boolean }, how: How): Promise<void> {
   const name = nameOf(row);
   const shown = how === 'closing' ? [...row.keys, ...(replaced?.keys ?? [])] : undefined;
   const relabel = rekeyer(deps, (reference) => (reference === name ? shown : undefined));

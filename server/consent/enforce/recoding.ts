@@ -6,9 +6,8 @@
  */
 import type { ResourceValue } from '../../fhir/resource.ts';
 import type { ResourceStore, StoredResource } from '../../store/port.ts';
-import { ANY_CODE, facetsOf, PATIENT, REFERS_TO, SEALED, UNKNOWN_CODE } from '../facets.ts';
-import { storedAt } from './concepts.ts';
-import { patientsOf } from './view.ts';
+import { ANY_CODE, facetsOf, PATIENT, REFERS_TO, SEALED, UNKNOWN_CODE, UNKNOWN_PATIENT } from '../facets.ts';
+import { isForSomebody, storedAt } from './concepts.ts';
 
 type Deps = { readonly resources: Pick<ResourceStore, 'find'>; readonly base: string };
 
@@ -23,7 +22,7 @@ function isCode(key: string): boolean {
 export function recodes(row: StoredResource, replaced: StoredResource | undefined): boolean {
   if (row.type !== 'Medication') return false;
   const codes = ({ keys, deleted }: Pick<StoredResource, 'keys' | 'deleted'>) =>
-    deleted ? undefined : keys.filter((key) => isCode(key) || key.startsWith(PATIENT)).sort();
+    deleted ? undefined : keys.filter((key) => isCode(key) || key.startsWith(PATIENT) || key === UNKNOWN_PATIENT).sort();
   return JSON.stringify(replaced && codes(replaced)) !== JSON.stringify(codes(row));
 }
 
@@ -36,7 +35,7 @@ export async function recoded({ resources, base }: Deps, stored: StoredResource,
   const lookup = (reference: string): ResourceValue | undefined => {
     const medication = found.get(reference);
     // One that was made for somebody is not known here: referencedConcepts.
-    return medication && patientsOf([medication]).length === 0 ? (JSON.parse(medication.body) as ResourceValue) : undefined;
+    return medication && !isForSomebody(medication) ? (JSON.parse(medication.body) as ResourceValue) : undefined;
   };
   const fresh = facetsOf(JSON.parse(stored.body) as ResourceValue, { writer: '', base, lookup }).filter(isCode);
   const before = stored.keys.filter(isCode);

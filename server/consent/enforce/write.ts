@@ -86,7 +86,7 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
     const links = await linkGuards(deps, operations, steps);
     const labelled = await labelledRows(
       deps,
-      steps.flatMap((step) => (step.stored ? [step.stored] : [])),
+      steps.flatMap(({ stored, replaced }) => (stored ? [{ row: stored, replaced }] : [])),
     );
     const stored = labelled.rows;
     const parameters = changedParameters(deps, steps);
@@ -143,12 +143,16 @@ function changedParameters(deps: Writing, steps: readonly Step[]): ParameterChan
 }
 
 async function linkGuards(deps: Writing, operations: readonly WriteOperation[], steps: readonly Step[]): Promise<readonly Guard[]> {
-  if (!deps.integrity && (!steps.some(({ stored }) => stored && HAS_SOURCES.has(stored.type)) || (await deps.isCustodian()))) return [];
+  const sourced = steps.some(({ stored }) => stored && HAS_SOURCES.has(stored.type)) && !(await deps.isCustodian());
+  if (!deps.integrity && !sourced) return [];
   const changes = steps.map(({ stored, replaced, result: { kind, row } }): Change => {
     const kept = kind === 'unchanged' && !row.deleted ? `${row.type}/${row.id}` : undefined;
     return { stored, kept, before: async () => (replaced && (await isSeen(deps, replaced)) ? replaced : undefined) };
   });
-  return deps.integrity ? integrityGuards(deps, operations, changes) : sourceGuards(deps, operations, changes);
+  return [
+    ...(deps.integrity ? await integrityGuards(deps, operations, changes) : []),
+    ...(sourced ? await sourceGuards(deps, operations, changes) : []),
+  ];
 }
 
 /** Who may choose ids may replace what it never saw. */
