@@ -1,5 +1,5 @@
 /**
- * `npx node test/timing/run.ts [--probes 10000] [--mongodb]`: whether a stopwatch tells what is hidden from what is absent, or a denied search from
+ * `npx node test/timing/run.ts [--probes 10000] [--mongodb] [--only 'create|vread']`: whether a stopwatch tells what is hidden from what is absent, or a denied search from
  * one that is permitted and finds nothing. The two sides of each question are asked in random order on one connection, and compared by Welch's t of
  * the times below their 90th percentile, as dudect does (Reparaz, Balasch, Verbauwhede 2017): beyond 4.5 they differ. Exit 1 where they do.
  */
@@ -16,7 +16,9 @@ import { launchServer } from '../support/server-process.ts';
 import { createRandom } from '../twins/random.ts';
 import { compared, type Compared } from './statistic.ts';
 
-const { values } = parseArgs({ options: { probes: { type: 'string', default: '10000' }, mongodb: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: { probes: { type: 'string', default: '10000' }, mongodb: { type: 'boolean', default: false }, only: { type: 'string', default: '' } },
+});
 const PROBES = Number(values.probes);
 const INSURER = 'Organization/insurer';
 /** Of each kind, so that no single row is warm. */
@@ -91,7 +93,7 @@ function create(more: Json, headers: Readonly<Record<string, string>> = {}): Pro
   return { method: 'POST', path: 'Observation', body: JSON.stringify(body), headers: { 'content-type': 'application/fhir+json', ...headers } };
 }
 
-const questions: readonly Question[] = [
+const every: readonly Question[] = [
   { name: 'read', sides: ['hidden', 'absent'], ask: get((id) => `Observation/${id}`), status: 404 },
   { name: 'read, of two patients', sides: ['coupled', 'absent0'], ask: get((id) => `Observation/${id}`), status: 404 },
   { name: 'read, of 200 kB', sides: ['bigger', 'absent'], ask: get((id) => `Observation/${id}`), status: 404 },
@@ -128,6 +130,9 @@ const questions: readonly Question[] = [
   { name: 'search of a patient: denied, permitted but empty', sides: ['hidden', 'permit'], ask: get((id) => `Condition?patient=${id}`), status: 200 },
   { name: 'search of a patient: denied and stored, absent', sides: ['hidden', 'absent'], ask: get((id) => `Observation?patient=${id}`), status: 200 },
 ];
+
+const questions = every.filter(({ name }) => new RegExp(values.only).test(name));
+if (questions.length === 0) throw new Error(`No question is called ${values.only}.`);
 
 async function measure({ sides, ask, status }: Question): Promise<Compared> {
   const random = createRandom(PROBES);
