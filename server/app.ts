@@ -66,6 +66,7 @@ import { loadPackages, type Package, profilesByType } from './validation/package
 import { createSearchTerms } from './validation/search-terms.ts';
 import { sensitiveCodes } from './validation/sensitive-codes.ts';
 import { createValidator, type Validator } from './validation/validator.ts';
+import { showMissing } from './web/patient/errors.ts';
 
 export type App = {
   readonly fhir: string;
@@ -375,7 +376,7 @@ type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters' |
 async function registerAll(server: FastifyInstance, parts: Parts): Promise<void> {
   const { engine, anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics, jobs } = parts;
   const { resources, records } = engine;
-  installErrorHandling(server);
+  installErrorHandling(server, showMissing);
   installDraining(server);
   installObservation(server, { metrics });
   const authenticator = await installAuthorization(server, {
@@ -413,10 +414,10 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   const explain = createExplain({ search, clock, gateFor, allows, callerAs: (client, purpose) => asClient(registry.clients, client, purpose) });
   const secret = await sharedSecret(records, 'passkeys');
   const patients = createPatients({ ...parts, ...registry, secret });
-  const { enrolments, recoveries, sessions, passkeys } = patients;
+  const { enrolments, recoveries, sessions, passkeys, clientName } = patients;
   const { interactions, launches, appConsents } = authenticator;
   const { keys, keyLog, clients } = registry;
-  const apps = appPages({ config, records, interactions, appConsents, sessions, passkeys, keys, search, gateFor, endpoints, clock });
+  const apps = appPages({ config, records, interactions, appConsents, sessions, passkeys, keys, clientName, search, gateFor, endpoints, clock });
   for (const pages of [...patients.pages, ...apps]) await server.register(pages);
   await server.register(adminPlugin, { callerOf: authenticate, clients, keys: keyLog, enrolments, recoveries, explain, launches });
   await server.register(ledgerPlugin({ log: anchoring.publicLog, verifier: await verifierPage() }), { prefix: '/ledger' });

@@ -14,8 +14,11 @@ import type { GateFor } from '../consent/gate.ts';
 import type { Search } from '../search/create-search.ts';
 import type { RecordStore } from '../store/port.ts';
 import { authorizePages } from '../web/authorize/plugin.ts';
+import { authorizeWords } from '../web/authorize/words.ts';
 import { createStaffCookies, type StaffPages, staffPages } from '../web/authorize/staff.ts';
 import { html } from '../web/html.ts';
+import { patientWords } from '../web/patient/words.ts';
+import { languageOf } from '../web/language.ts';
 import { page, pageHeaders } from '../web/layout.ts';
 import type { PatientCookies } from '../web/patient/sessions.ts';
 
@@ -27,6 +30,7 @@ type Parts = {
   readonly sessions: PatientCookies;
   readonly passkeys: StaffPages['passkeys'];
   readonly keys: Pick<LoggedKeys, 'get' | 'list'>;
+  readonly clientName: (id: string) => Promise<string | undefined>;
   readonly search: Pick<Search, 'plan'>;
   readonly gateFor: GateFor;
   readonly endpoints: Endpoints;
@@ -59,7 +63,12 @@ function upstreamOf({ config, records, endpoints, clock }: Parts): Upstream | un
   return createUpstream({ settings, records, clock, fhir: endpoints.fhir, returnTo: `${endpoints.issuer}${authPaths.page}/return` });
 }
 
-export const problemPage: ProblemPage = ({ title, text }) => ({
-  headers: pageHeaders,
-  body: page(title, html`<p class="bad" role="alert">${text}</p><p>Nothing was sent to the app.</p>`),
-});
+export const problemPage: ProblemPage = ({ error, text, headers }) => {
+  const language = languageOf(headers);
+  const { titles, other, says, nothingSent } = authorizeWords[language].problems;
+  const content = html`<p class="bad" role="alert">${says}</p><p>${nothingSent}</p><p class="soft" lang="en"><code>${text}</code></p>`;
+  return {
+    headers: { ...pageHeaders, vary: 'Accept-Language, Cookie' },
+    body: page(titles[error] ?? other, content, { language, words: patientWords[language] }),
+  };
+};

@@ -1,6 +1,7 @@
 /** Patients at the door: one-time codes, passkeys, sessions and the pages for them. */
 import type { FastifyPluginAsync } from 'fastify';
 import { createChallenges } from '../authz/challenges.ts';
+import type { Clients } from '../authz/clients.ts';
 import type { RecordCommit } from '../authz/commit.ts';
 import type { Endpoints } from '../authz/endpoints.ts';
 import { createEnrolments, type Enrolments } from '../authz/enrolments.ts';
@@ -27,6 +28,8 @@ export type Patients = {
   readonly passkeys: PasskeyPages['passkeys'];
   /** Who is signed in, from a Cookie header: for every plugin that shows pages to patients. */
   readonly sessions: PatientCookies;
+  /** What a client was registered as. */
+  readonly clientName: (id: string) => Promise<string | undefined>;
   /** Plugins, to be registered. */
   readonly pages: readonly FastifyPluginAsync[];
 };
@@ -34,6 +37,7 @@ export type Patients = {
 type Parts = {
   readonly engine: Pick<Engine, 'resources' | 'records'>;
   readonly keyLog: KeyLog;
+  readonly clients: Pick<Clients, 'find'>;
   readonly keys: LoggedKeys;
   readonly commit: RecordCommit;
   readonly clock: Clock;
@@ -47,7 +51,7 @@ type Parts = {
 };
 
 export function createPatients(parts: Parts): Patients {
-  const { engine, keyLog, keys, commit, clock, secret, gateFor, search, cursors, config, endpoints } = parts;
+  const { engine, keyLog, clients, keys, commit, clock, secret, gateFor, search, cursors, config, endpoints } = parts;
   const { origin } = new URL(endpoints.issuer);
   const base = endpoints.fhir;
   const { records, resources } = engine;
@@ -64,11 +68,12 @@ export function createPatients(parts: Parts): Patients {
     secure: origin.startsWith('https:'),
   });
   const shared = { sessions, keysOf: keys.list, recoveriesOf: keys.recoveries, gateFor, origin, base, clock };
-  const reading = { ...shared, search };
+  const clientName = async (id: string) => (await clients.find(id))?.client_name;
+  const reading = { ...shared, search, clientName };
   const pages = [
     passkeyPages({ ...shared, passkeys, recoveryHours: config.KEY_RECOVERY_HOURS }),
     consentPages(reading),
     recordPages({ ...reading, cursors }),
   ];
-  return { enrolments, recoveries, passkeys, sessions, pages };
+  return { enrolments, recoveries, passkeys, sessions, clientName, pages };
 }

@@ -31,7 +31,13 @@ const ONLINE_SECONDS = 12 * 3600;
 export const GRANT_SECONDS = 90 * 86_400;
 
 /** What went wrong where there is nowhere to send the person back to. */
-export type ProblemPage = (problem: { readonly title: string; readonly text: string }) => {
+export type ProblemPage = (problem: {
+  /** Of OAuth, e.g. invalid_client. */
+  readonly error: string;
+  /** For whoever makes the app. */
+  readonly text: string;
+  readonly headers: { readonly cookie?: string | undefined; readonly 'accept-language'?: string | undefined };
+}) => {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 };
@@ -179,11 +185,6 @@ function features({ endpoints }: ProviderDeps): NonNullable<Configuration['featu
   };
 }
 
-const titles: Readonly<Record<string, string>> = {
-  invalid_client: 'This app is not known here',
-  invalid_redirect_uri: 'This app cannot be answered',
-};
-
 function renderError(
   { problemPage }: ProviderDeps,
   ctx: KoaContextWithOIDC,
@@ -194,7 +195,7 @@ function renderError(
     ctx.body = out;
     return;
   }
-  const { headers, body } = problemPage({ title: titles[out.error] ?? 'This cannot be done', text: out.error_description ?? out.error });
+  const { headers, body } = problemPage({ error: out.error, text: out.error_description ?? out.error, headers: ctx.req.headers });
   ctx.set(headers);
   ctx.body = body;
 }

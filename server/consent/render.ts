@@ -3,9 +3,12 @@
  * Invariant: everything the Consent decides is said; a language that is not spoken here is answered in English.
  */
 import { type Difference, type Example, OTHER } from './ambiguity.ts';
-import { type CompiledConsent, type Data, type Provision, SEMANTICS, type Span } from './compile.ts';
-import { withCode } from './displays.ts';
+import { compileConsent, type CompiledConsent, type Data, type Provision, SEMANTICS, type Span } from './compile.ts';
+import { digestOf } from '../../ledger/hash.ts';
+import { AssentError } from '../errors.ts';
 import { escapeXml } from '../fhir/xml/entities.ts';
+import { withCode } from './displays.ts';
+import type { Statement } from './statement.ts';
 
 type Words = {
   readonly language: string;
@@ -95,6 +98,24 @@ export function renderTerms(
   const words = /^zh\b/i.test(language) ? chinese : english;
   const lines = [`${words.title} Patient/${patient}`, ...provisionLines(root, words, []), `${words.held}${words.colon}${organizations.join(', ')}`];
   return { language: words.language, lines };
+}
+
+export type SaidTerms = Pick<Statement, 'consent' | 'shown' | 'created'>;
+
+/**
+ * The words of a consent statement in another language, for whoever does not read the one they were made in: what is signed stays what was shown.
+ * Undefined where they cannot be made: its own words, made anew, are not those that it says were shown.
+ */
+export function translateTerms({ consent, shown, created }: SaidTerms, language: string): readonly string[] | undefined {
+  try {
+    const compiled = compileConsent(consent, { now: Date.parse(created) });
+    const own = renderTerms(compiled, shown.language).lines.join('\n');
+    return digestOf(own) === shown.digest ? renderTerms(compiled, language).lines : undefined;
+  } catch (error) {
+    // What `related` reaches stands beside a statement, not in it.
+    if (error instanceof AssentError) return undefined;
+    throw error;
+  }
 }
 
 /** One provision without those below it, in the words in which it was signed. `path`: its place in the tree, from 0. */

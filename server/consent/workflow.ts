@@ -17,6 +17,7 @@ import { isSignedBy, type ParsedSignature, parseSignature, payloadText } from '.
 import type { Statement } from './statement.ts';
 
 export { displayOf } from './displays.ts';
+export { type SaidTerms, translateTerms } from './render.ts';
 export { webauthnSignature } from './signature.ts';
 
 export type ConsentState = 'proposed' | 'active' | 'withdrawn' | 'suspended' | 'superseded' | 'rejected';

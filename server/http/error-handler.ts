@@ -62,10 +62,19 @@ export function faultOf(error: unknown): { readonly name: string; readonly code?
   return { name: error.name, ...(typeof code === 'string' ? { code } : {}), at };
 }
 
-/** For the composition root: every plugin below inherits these. */
-export function installErrorHandling(app: FastifyInstance): void {
+type Answering = (request: FastifyRequest, reply: FastifyReply) => unknown;
+
+/** For the composition root: every plugin below inherits these. `missingPage`: for a person in a browser at an address where nothing is. */
+export function installErrorHandling(app: FastifyInstance, missingPage?: Answering): void {
   app.setErrorHandler(sendError);
-  app.setNotFoundHandler((request, reply) => sendError(new AssentError('not-supported'), request, reply));
+  app.setNotFoundHandler((request, reply) =>
+    missingPage && isBrowsing(request) ? missingPage(request, reply) : sendError(new AssentError('not-supported'), request, reply),
+  );
+}
+
+/** Browsers ask for HTML by name where somebody opens an address; programs do not. */
+function isBrowsing({ method, headers }: FastifyRequest): boolean {
+  return method === 'GET' && /\btext\/html\b/.test(headers.accept ?? '');
 }
 
 /** URLs that cannot be decoded and parameters longer than any id: Fastify finds them before any route. */

@@ -15,6 +15,7 @@ const style = `
 body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 header,main,footer{max-width:46rem;margin:0 auto;padding:1rem}
 header{border-bottom:1px solid var(--line)}
+footer{border-top:1px solid var(--line);margin-top:2rem}
 .bar{display:flex;justify-content:space-between;align-items:center;gap:1rem}
 .bar button{margin:0}
 h1{font-size:1.5rem;line-height:1.25;margin:.25rem 0}
@@ -31,6 +32,7 @@ a{color:var(--accent)}
 dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.25rem 1rem;margin:.5rem 0}
 dt{color:var(--soft)}
 .card dl{grid-template-columns:5.5rem 1fr}
+dl.names{grid-template-columns:repeat(2,minmax(0,max-content))}
 dd{margin:0}
 .card{background:var(--card);border-left:4px solid var(--line);padding:.75rem 1rem;margin:.75rem 0}
 .card.refused{border-color:var(--bad)}
@@ -43,18 +45,18 @@ ol,ul{padding:0;margin:0;list-style:none}
 .ways a{display:inline-flex;align-items:center;min-height:2.75rem}
 .menu{display:flex;flex-wrap:wrap;gap:0 1.25rem}
 .fields{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:0 1rem}
-time{white-space:nowrap}
+time:not(.said){white-space:nowrap}
 .steps{list-style:decimal;padding-left:1.5rem}
 .steps li{margin:.5rem 0}
 .card h2 a{display:inline-flex;align-items:center;min-height:2.75rem}
-.menu a{display:inline-flex;align-items:center;min-height:2.25rem}
+.menu a,.way a{display:inline-flex;align-items:center;min-height:2.75rem;min-width:2.75rem}
 fieldset{border:0;margin:0;padding:0}
 legend{padding:0;color:var(--soft)}
 details ul{margin:.25rem 0}
 summary{cursor:pointer;min-height:2.75rem;padding:.6rem 0;color:var(--accent);font-weight:600}
 label{display:block;font-weight:600;margin:.75rem 0 .25rem}
 input,select,textarea{font:inherit;width:100%;min-height:2.75rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:4px}
-label.choice{display:flex;gap:.75rem;align-items:flex-start;font-weight:400;min-height:2rem}
+label.choice{display:flex;gap:.75rem;align-items:center;font-weight:400;min-height:2.75rem;margin:0}
 input[type=checkbox]{flex:none;width:1.5rem;min-height:1.5rem;margin:0}
 input::placeholder{color:var(--soft);opacity:1}
 button{font:inherit;font-weight:600;min-height:2.75rem;padding:.5rem 1.25rem;margin:1rem 0 0;color:var(--on-accent);background:var(--accent);border:0;border-radius:4px;cursor:pointer}

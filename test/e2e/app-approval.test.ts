@@ -69,7 +69,7 @@ describe('a patient lets an app in', () => {
     expect(await violationsOn(page)).toEqual([]);
     expect(await page.getByText('Little Apps').isVisible()).toBe(true);
     expect(await page.getByText(`${said.observations} 1`).isVisible()).toBe(true);
-    await page.getByLabel(/Condition/).uncheck();
+    await page.locator('input[value="patient/Condition.rs"]').uncheck();
     await page.getByRole('button', { name: said.go }).click();
     await page.getByRole('button', { name: said.sign }).waitFor();
     expect(await violationsOn(page)).toEqual([]);

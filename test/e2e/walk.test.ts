@@ -36,7 +36,7 @@ afterAll(async () => {
 
 async function enrolAndSignIn(page: Page, code: string): Promise<void> {
   await page.goto(`${server.origin}/patient`);
-  await page.getByRole('link', { name: 'register one' }).click();
+  await page.getByRole('link', { name: 'I have a code' }).click();
   await page.getByLabel('The code you were given').fill(code);
   await page.getByRole('button', { name: 'Register a passkey' }).click();
   await page.getByText('Your passkey is registered.').waitFor();

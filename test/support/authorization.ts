@@ -79,7 +79,7 @@ export async function createAuthorizationBench({
     privateHosts,
     cookieKey: 'a key for cookies of the bench',
     consentStands: async () => true,
-    problemPage: ({ title, text }) => ({ headers: { 'content-type': 'text/html; charset=utf-8' }, body: `${title}: ${text}` }),
+    problemPage: ({ error: title, text }) => ({ headers: { 'content-type': 'text/html; charset=utf-8' }, body: `${title}: ${text}` }),
   });
   const enrolments = createEnrolments({ ...store, clock: now, kids: keyLog.kids });
   await app.register(adminPlugin, {

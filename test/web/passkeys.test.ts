@@ -53,7 +53,7 @@ describe('a passkey by a one-time code', () => {
     for (const act of ['enrolment code issued', `key registered: ${String(key?.['kid'])}`])
       expect(trail).toContain(Buffer.from(act).toString('base64'));
     const page = await getPage(origin, '/patient/passkeys', await signedIn(passkey));
-    expect(page.text).toContain(`<code>${owner}</code>`);
+    expect(page.text).toContain(`<code>${owner.slice('Patient/'.length)}</code>`);
   });
 
   it('is asked for as a discoverable credential with the person verified, and the patient is not named to the device', async () => {

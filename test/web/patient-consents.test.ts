@@ -64,9 +64,14 @@ describe('a patient’s consents', () => {
     const id = await proposed(who);
     const list = await getPage(origin, '/patient/consents', who.cookie);
     expect((await getPage(origin, '/patient', who.cookie)).text).toContain('as your record’s keeper proposes');
-    expect(list.text).toMatch(new RegExp(`<h2>${INSURER} <span class="soft">not in force yet`));
+    expect(list.text).toMatch(new RegExp(`<h2>${INSURER} <span class="soft">waits for your answer`));
     const page = await review(who, id);
     expect(page.text).toMatch(/查阅者 Organization\/insurer; 用途 治疗（TREAT）/);
+    // Signed in the language they were made in; told in the reader's.
+    expect(page.text).toContain('<div class="card" lang="zh">');
+    expect(page.text).toContain('in Chinese they are signed');
+    expect(page.text).toContain(`I allow the reading of my record; by ${INSURER}; for treatment (TREAT)`);
+    expect(page.text).toContain(`<dt>Patient/${who.id}</dt><dd>you</dd>`);
     expect(page.text).toContain(`data-credentials="${who.passkey.id}"`);
     expect(page.text).toContain('data-rp-id="localhost"');
     expect(await reads(who)).toBe(404);

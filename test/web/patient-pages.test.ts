@@ -73,6 +73,16 @@ describe('the pages of a signed-in patient', () => {
     expect((await postForm(origin, '/patient/data', { token: bob.token }, { cookie: alice.cookie })).status).toBe(403);
   });
 
+  it('an address where nothing is answers a browser with a page that leads on, and a program with an OperationOutcome', async () => {
+    for (const path of ['/patient/nowhere', '/console/nowhere', '/nowhere']) {
+      const page = await fetch(origin + path, { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8', 'accept-language': 'zh-CN' } });
+      expect([path, page.status, page.headers.get('content-type')]).toEqual([path, 404, 'text/html; charset=utf-8']);
+      expect(await page.text()).toMatch(/没有这个页面。[^]*href="\/patient"/);
+      expect((await (await fetch(origin + path)).json()) as object).toMatchObject({ resourceType: 'OperationOutcome' });
+    }
+    expect((await fetch(`${origin}/fhir/Nothing/1`, { headers: { accept: 'text/html' } })).headers.get('content-type')).not.toContain('text/html');
+  });
+
   it('run no script, ask nobody else for anything, and are small', async () => {
     for (const path of PAGES) {
       const { status, text, headers } = await get(alice, path);
@@ -114,8 +124,8 @@ describe('the pages of a signed-in patient', () => {
     const { text } = await get(alice, '/patient/record/results');
     expect(text).toContain('<h2>Pulse &lt;b&gt;at rest&lt;/b&gt;</h2>');
     expect(text).toContain('<dd>72 /min</dd>');
-    expect(text).toContain('<dd>2024-05-01 08:00 UTC</dd>');
-    expect(text).toContain('<dd>2024-05</dd>');
+    expect(text).toContain('<dd>1 May 2024, 08:00 UTC</dd>');
+    expect(text).toContain('<dd>May 2024</dd>');
     expect((await get(bob, '/patient/record/results')).text).toContain('There is nothing here.');
     expect((await get(alice, '/patient/record/constructor')).status).toBe(404);
   });

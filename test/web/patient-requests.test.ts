@@ -85,7 +85,7 @@ describe('a request for a consent', () => {
     expect(text).toContain('<h3>Fair &amp; Square Insurance</h3>');
     expect(text).toContain('<dd>payment</dd>');
     expect(text).toContain('<dd>Results and measurements, Conditions</dd>');
-    expect(text).toMatch(/<dd>from <time>2024-01-01<\/time> until <time>\d{4}-12-31<\/time><\/dd>/);
+    expect(text).toMatch(/<dd>from <time [^>]+>1 January 2024<\/time> until <time [^>]+>31 December \d{4}<\/time><\/dd>/);
     expect(text).toContain('<dd>Riverside Hospital</dd>');
     expect(text).toMatch(/<dt>Answer by<\/dt><dd><time/);
     expect(text.length).toBeLessThan(60_000);
@@ -137,7 +137,7 @@ describe('a request that the patient narrows', () => {
     expect((await approve(server.admin, asked, [custodian])).status).toBe(202);
     const page = await narrow(who, request, { types: ['Observation'], until: dayFromNow(10) });
     expect(page.text).toContain('<dd>Results and measurements</dd>');
-    expect(page.text).toContain(`until <time>${dayFromNow(10)}</time>`);
+    expect(page.text).toContain(`until <time class="said" datetime="${dayFromNow(10)}">`);
     expect((await send(who, 'sign', signed(page, 'sign', who.passkey))).text).toContain('once the other signature is there');
     const anew = await toldOf(request, server.admin);
     expect(anew.statement).toContain(dayFromNow(10));

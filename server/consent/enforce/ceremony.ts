@@ -399,9 +399,16 @@ function movesEpoch({ record: { state, approvals } }: ConsentStep): boolean {
   return state !== 'rejected' && (state !== 'proposed' || approvals.length > 0);
 }
 
+/** What became of a Consent by a signature, for whoever reads the trail. Of what nobody signed nothing is said: it tells no more than where no patient is. */
+function saidOf([first]: readonly ConsentStep[]): { readonly query?: string } {
+  if (!first || (first.record.state === 'proposed' && first.record.approvals.length === 0)) return {};
+  return { query: `consent ${first.record.state === 'proposed' ? 'signed' : first.record.state}` };
+}
+
 export async function commitConsents(deps: Ceremony, { patient, consents, provenance, guards, beside = [] }: Commit): Promise<boolean> {
   const resources = [...consents.map(({ row }) => row), ...(provenance ? [provenance] : []), ...beside.flatMap((each) => each.resources)];
-  const audit = deps.record({ ...actBase(deps.caller, 'operation'), patient, what: resources.map(versionReference), basis: [] }, { own: true });
+  const act = { ...actBase(deps.caller, 'operation'), patient, what: resources.map(versionReference), basis: [], ...saidOf(consents) };
+  const audit = deps.record(act, { own: true });
   const outcome = await deps.resources.commit({
     guards: [
       ...guards,

@@ -10,6 +10,7 @@ import { type Html, html } from '../html.ts';
 import { time } from '../layout.ts';
 import { type ListedKey, passkeyProblem, SCRIPT_PATH } from '../patient/passkeys.ts';
 import { termsOf } from '../patient/sign.ts';
+import { patientWords } from '../patient/words.ts';
 import type { Session } from './sessions.ts';
 
 export const KEY_SCRIPT_PATH = '/assets/key-file.js';
@@ -65,7 +66,7 @@ export function reviewPage(session: Session, { waiting, keys, now }: Reviewing):
   const { consent, patient, requester, until, statement, digest } = waiting;
   const refusal = refusalStatement({ consent: `Consent/${consent}`, digest, now });
   return html`<dl><dt>Asked by</dt><dd>${requester}</dd><dt>About</dt><dd>${patient}</dd><dt>Until</dt><dd>${time(until)}</dd></dl>
-${termsOf(statement)}
+${termsOf(statement, { language: 'en', words: patientWords.en })}
 <h2>Approve</h2>
 ${waysToSign(session, keys, { name: 'approve', statement, consent, button: 'Approve', how: 'detached' })}
 <h2>Refuse</h2>

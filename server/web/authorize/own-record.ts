@@ -12,7 +12,7 @@ import type { Search } from '../../search/create-search.ts';
 import type { Form } from '../forms.ts';
 import { type Html, html } from '../html.ts';
 import type { Language } from '../language.ts';
-import { namesOf } from '../patient/names.ts';
+import { namesOf, type Naming } from '../patient/names.ts';
 import type { ListedKey } from '../patient/passkeys.ts';
 import { type Kind, kinds } from '../patient/record.ts';
 import type { PatientSession } from '../patient/sessions.ts';
@@ -41,6 +41,7 @@ export type OwnRecord = {
   };
   readonly gateFor: GateFor;
   readonly search: Pick<Search, 'plan'>;
+  readonly clientName: Naming['clientName'];
   readonly keysOf: (owner: string) => Promise<readonly ListedKey[]>;
   /** Whose signatures a Consent needs. */
   readonly approvals: 'both' | 'patient';
@@ -56,8 +57,8 @@ export type Step =
   | { readonly kind: 'shown'; readonly title: string; readonly content: Html };
 
 /** What the organization that runs the app is called in the directory. */
-export async function runBy({ gateFor, search }: OwnRecord, { asked: { client }, session }: Asked): Promise<string | undefined> {
-  return (await namesOf(gateFor(session.caller), search, [client.actor])).get(client.actor);
+export async function runBy(own: OwnRecord, { asked: { client }, session }: Asked): Promise<string | undefined> {
+  return (await namesOf(own.gateFor(session.caller), own, [client.actor])).get(client.actor);
 }
 
 /** How much of each kind there is that the app asks for. */
@@ -161,11 +162,12 @@ async function ask(own: OwnRecord, patient: Asked, narrowed: Narrowed): Promise<
   await own.appConsents.show(asked.uid, { ...termsFor(patient, narrowed), consent: id, digest: sha256(statement), until });
   const asking = { statement, action: `/authorize/${asked.uid}`, button: words.signAndAllow, fields: { answer: 'sign' } };
   const form = signForm(session, await own.keysOf(session.patient), asking, patientWords[language]);
+  const names = await namesOf(own.gateFor(session.caller), own, [deviceOf(client), custodian]);
   const content = html`${whoAsks({ asked, user: session.patient, language, runBy: await runBy(own, patient) })}
-<p>${words.youSign} ${words.called} <code>${deviceOf(client)}</code>.</p>
-${termsOf(statement)}
+<p>${words.youSign}</p>
+${termsOf(statement, { language, words: patientWords[language], patient: session.patient }, names)}
 <p>${words.narrower}</p>
-<ul>${narrowed.scopes.map((scope) => html`<li>${scopeWords(scope, language)}</li>`)}</ul>
+<ul>${narrowed.scopes.map((scope) => html`<li>${scopeWords(scope, language, 'own')}</li>`)}</ul>
 ${form}
 <p><a href="/authorize/${asked.uid}">${words.back}</a></p>
 ${denyForm(asked.uid, language)}`;

@@ -2,7 +2,7 @@
 import { type Html, html } from '../html.ts';
 import type { Language } from '../language.ts';
 import type { Kind } from '../patient/record.ts';
-import { kindOfType } from '../patient/record.ts';
+import { kindOfType, typeName } from '../patient/record.ts';
 import { patientWords } from '../patient/words.ts';
 import { daysOffered, spansOffered } from './terms.ts';
 import { authorizeWords } from './words.ts';
@@ -44,7 +44,7 @@ ${problem === undefined ? undefined : html`<p class="bad" role="alert">${problem
 ${signs ? undefined : html`<dt>${words.howLong}</dt><dd>${durationOf(contexts, language)}</dd>`}
 <dt>${words.goesTo}</dt><dd>${new URL(asked.redirectUri).origin}</dd></dl>
 <h2>${words.sees}</h2>
-${scopes.length === 0 ? html`<p>${words.nothing}</p>` : html`<p>${words.takeAway}</p>${scopes.map((scope) => choice(scope, language))}`}
+${scopes.length === 0 ? html`<p>${words.nothing}</p>` : html`<p>${words.takeAway}</p>${scopes.map((scope) => choice(scope, language, signs ? 'own' : 'any'))}`}
 ${contexts.includes('openid') ? html`<p>${words.learns}</p>` : undefined}
 ${signs ? ownTerms(asked, counts ?? [], language) : isPatient ? undefined : patientField(asked, entered, language)}
 <button name="answer" value="allow">${signs ? words.go : words.allow}</button>
@@ -54,28 +54,30 @@ ${signs ? ownTerms(asked, counts ?? [], language) : isPatient ? undefined : pati
 
 export function whoAsks({ asked: { client }, user, language, runBy }: Pick<Shown, 'asked' | 'user' | 'language' | 'runBy'>): Html {
   const words = authorizeWords[language];
-  const who = runBy === undefined ? client.actor : `${runBy} (${client.actor})`;
-  return html`<p><strong>${client.name}</strong> ${words.asks} ${who}. ${words.signedInAs} ${user}.</p>`;
+  return html`<p><strong>${client.name}</strong> ${words.asks} <strong>${runBy ?? client.actor}</strong>${words.stop}</p>
+<p class="soft">${user.startsWith('Patient/') ? patientWords[language].signedInAs : words.signedInAs} <code>${user.replace(/^Patient\//, '')}</code></p>`;
 }
 
 export function purposeWords({ purpose }: AppRequest, language: Language): string {
   return authorizeWords[language].purposes[purpose] ?? purpose;
 }
 
-function choice(scope: string, language: Language): Html {
-  return html`<label class="choice"><input type="checkbox" name="scope" value="${scope}" checked> ${scopeWords(scope, language)}</label>`;
+function choice(scope: string, language: Language, reader: 'own' | 'any'): Html {
+  return html`<label class="choice"><input type="checkbox" name="scope" value="${scope}" checked> ${scopeWords(scope, language, reader)}</label>`;
 }
 
-/** A scope in plain words, e.g. "Observation, of this one patient: read and search". */
-export function scopeWords(scope: string, language: Language): string {
+/** A scope in plain words, e.g. "Observation, of this one patient: read and search"; to whom it is their own record, "Results and measurements". */
+export function scopeWords(scope: string, language: Language, reader: 'own' | 'any' = 'any'): string {
   const words = authorizeWords[language];
   const [, context = '', type = '', letters = '', query] = /^(\w+)\/([\w*]+)\.([\w*]+)(?:\?(.+))?$/.exec(scope) ?? [];
   const kind = kindOfType(type);
+  const limits = query === undefined ? '' : `, ${words.onlyWhere} ${query.replaceAll('&', words.and)}`;
+  if (reader === 'own') return `${type === '*' ? words.everything : typeName(patientWords[language], type)}${limits}`;
   const named = kind === undefined ? type.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ') : `${patientWords[language].kinds[kind]} (${type})`;
   const what = type === '*' ? words.everything : named;
   const whose = context === 'patient' ? words.ofPatient : words.ofAll;
   const how = letters === 'r' ? words.how.r : letters === 's' ? words.how.s : words.how.rs;
-  return `${what}, ${whose}: ${how}${query === undefined ? '' : `, ${words.onlyWhere} ${query.replaceAll('&', words.and)}`}`;
+  return `${what}, ${whose}: ${how}${limits}`;
 }
 
 function durationOf(contexts: readonly string[], language: Language): string {

@@ -9,6 +9,7 @@ type Codes = Readonly<Record<string, string>>;
 const english = {
   title: 'An app asks for access',
   asks: 'asks for access. It is run by',
+  stop: '.',
   signedInAs: 'You are signed in as',
   purpose: 'Purpose',
   purposes: {
@@ -63,7 +64,6 @@ const english = {
   passkeyNeeded: 'To let an app see your record you sign a consent with your passkey. Sign in with it first.',
   signTitle: 'Read and sign',
   youSign: 'This is what you sign:',
-  called: 'In it the app is called',
   narrower: 'Of this, the app gets only:',
   signAndAllow: 'Sign with your passkey and allow',
   back: 'Change it',
@@ -75,6 +75,13 @@ const english = {
   notGranted: 'It was not granted: the consent for this app is over. Open the app again to ask anew.',
   inForce: 'Both have signed. The consent is in force.',
   yourConsents: 'Your consents',
+  /** Where there is nowhere to send the person back to. */
+  problems: {
+    titles: { invalid_client: 'This app is not known here', invalid_redirect_uri: 'This app cannot be answered' } as Codes,
+    other: 'This cannot be done',
+    says: 'The app asked for access in a way that cannot be answered. Open it again; if this page comes again, tell whoever runs the app what it says below.',
+    nothingSent: 'Nothing was sent to the app.',
+  },
 };
 
 export type AuthorizeWords = typeof english;
@@ -82,6 +89,7 @@ export type AuthorizeWords = typeof english;
 const chinese: AuthorizeWords = {
   title: '一个应用请求访问',
   asks: '请求访问。运营者是',
+  stop: '。',
   signedInAs: '您的登录身份是',
   purpose: '用途',
   purposes: {
@@ -136,7 +144,6 @@ const chinese: AuthorizeWords = {
   passkeyNeeded: '要让应用看到您的病历，需要您用通行密钥签署同意书。请先用它登录。',
   signTitle: '阅读并签名',
   youSign: '您签署的内容如下：',
-  called: '其中该应用的名称是',
   narrower: '其中应用只得到：',
   signAndAllow: '用通行密钥签名并允许',
   back: '修改',
@@ -148,6 +155,12 @@ const chinese: AuthorizeWords = {
   notGranted: '未获批准：针对该应用的同意书已经结束。请重新打开应用再次请求。',
   inForce: '双方都已签名，同意书已生效。',
   yourConsents: '您的同意书',
+  problems: {
+    titles: { invalid_client: '本服务器不认识这个应用', invalid_redirect_uri: '无法答复这个应用' },
+    other: '无法完成',
+    says: '应用请求访问的方式无法得到答复。请重新打开应用；若再次出现本页，请把下面的文字告诉应用的运营者。',
+    nothingSent: '没有向应用发送任何内容。',
+  },
 };
 
 export const authorizeWords: Readonly<Record<Language, AuthorizeWords>> = { en: english, zh: chinese };

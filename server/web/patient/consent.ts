@@ -5,8 +5,8 @@
 import type { ConsentStatement, Gate } from '../../consent/gate.ts';
 import { refusalStatement, withdrawalStatement } from '../../consent/workflow.ts';
 import { type Html, html } from '../html.ts';
-import { time } from '../layout.ts';
 import type { ConsentPages } from './consents.ts';
+import { moment } from './dates.ts';
 import type { Reader } from './frame.ts';
 import { type Asked, askedOf, askerOf, isWaiting } from './inbox.ts';
 import { namesOf } from './names.ts';
@@ -21,27 +21,29 @@ type Opened = { readonly id: string; readonly known: ConsentStatement; readonly 
 type View = { readonly asked: Asked; readonly names: Names; readonly keys: readonly ListedKey[]; readonly now: number };
 
 export async function consentPage(
-  { search, keysOf, clock }: ConsentPages,
+  { keysOf, clock, ...naming }: ConsentPages,
   reader: Reader,
   { id, known, gate }: Opened,
 ): Promise<{ readonly title: string; readonly content: Html }> {
   const asked = askedOf(id, known);
-  const names = await namesOf(gate, search, [...partiesOf(asked.terms), ...(known.asked ? [known.asked.by] : [])]);
+  const names = await namesOf(gate, naming, [...partiesOf(asked.terms), ...(known.asked ? [known.asked.by] : [])]);
   const view = { asked, names, keys: await keysOf(reader.session.patient), now: clock() };
   const waits = isWaiting(known, { until: asked.until, now: view.now });
   const content = html`${waits ? waitingPart(reader, view) : settledPart(reader, view)}${passkeyScript(reader.words)}`;
   return { title: waits && known.asked ? reader.words.inbox.request : reader.words.consents.one, content };
 }
 
+const whose = ({ language, words, session }: Reader) => ({ language, words, patient: session.patient });
+
 /** What would be signed, in short and exactly. */
 function toSign(reader: Reader, { asked, names }: View): Html {
   const { words } = reader;
   const { known, terms, until } = asked;
-  const more = html`<dt>${words.inbox.until}</dt><dd>${time(until, 'minute')}</dd>`;
+  const more = html`<dt>${words.inbox.until}</dt><dd>${moment(until, reader.language)}</dd>`;
   const custodians = custodiansOf(reader, terms, names);
   return html`${termsList(reader, terms, { names, more })}
 <h2>${words.consents.exact}</h2>
-${termsOf(known.statement)}
+${termsOf(known.statement, whose(reader), names)}
 ${custodians === '' ? undefined : html`<p class="soft">${custodians} ${words.inbox.besides}</p>`}`;
 }
 
@@ -71,10 +73,10 @@ ${signatureForm(session, keys, asking, words)}</details>`;
 }
 
 /** Narrower terms, to be signed in the place of those that are asked for. */
-export async function narrowedPage({ search, keysOf, clock }: ConsentPages, reader: Reader, { id, known, gate }: Opened): Promise<Html> {
+export async function narrowedPage({ keysOf, clock, ...naming }: ConsentPages, reader: Reader, { id, known, gate }: Opened): Promise<Html> {
   const { words, session } = reader;
   const asked = askedOf(id, known);
-  const names = await namesOf(gate, search, partiesOf(asked.terms));
+  const names = await namesOf(gate, naming, partiesOf(asked.terms));
   const view = { asked, names, keys: await keysOf(session.patient), now: clock() };
   return html`<p><strong>${readersOf(reader, asked.terms, names)}</strong></p>
 ${toSign(reader, view)}
@@ -99,5 +101,5 @@ function settledPart(reader: Reader, { asked, names, keys, now }: View): Html {
 ${known.state === 'active' ? undefined : html`<p role="status">${ends ? consents.mine : consents.over}</p>`}
 ${ends ? html`<p>${consents.withdrawSays}</p>${signatureForm(session, keys, asking, words)}` : undefined}
 <h2>${consents.signed}</h2>
-${termsOf(known.statement)}`;
+${termsOf(known.statement, whose(reader), names)}`;
 }

@@ -6,24 +6,22 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import type { Gate, GateFor, Row } from '../../consent/gate.ts';
 import { AssentError } from '../../errors.ts';
-import type { Search } from '../../search/create-search.ts';
 import { acceptForms, type Form, requireFormOf } from '../forms.ts';
 import { type Html, html } from '../html.ts';
-import { time } from '../layout.ts';
 import { consentPage, LONGEST_REASON, narrowedPage } from './consent.ts';
+import { moment } from './dates.ts';
 import { showErrorsTo } from './errors.ts';
 import { type Reader, readerOf, showTo } from './frame.ts';
-import { askedOf } from './inbox.ts';
-import { namesOf } from './names.ts';
+import { askedOf, isWaiting } from './inbox.ts';
+import { namesOf, type Naming } from './names.ts';
 import { narrowingIn } from './narrow.ts';
 import { type ListedKey, SCRIPT_PATH } from './passkeys.ts';
 import type { PatientCookies } from './sessions.ts';
 import { signedIn, SIGNED_FORM_BYTES } from './sign.ts';
 import { type ConsentTerms, type Names, partiesOf, readersOf, termsList } from './terms.ts';
 
-export type ConsentPages = {
+export type ConsentPages = Naming & {
   readonly gateFor: GateFor;
-  readonly search: Pick<Search, 'plan'>;
   readonly sessions: PatientCookies;
   readonly keysOf: (owner: string) => Promise<readonly ListedKey[]>;
   /** Of our pages, as browsers see it. */
@@ -107,50 +105,61 @@ function reasonIn(form: Form): string | undefined {
 function showDone(reader: Reader, reply: FastifyReply, done: keyof Reader['words']['consents']['done']): FastifyReply {
   const { consents, pages } = reader.words;
   const content = html`<p class="good" role="status">${consents.done[done]}</p>
-<p><a href="${PAGE}">${pages[PAGE].title}</a></p>`;
+<p class="way"><a href="${PAGE}">${pages[PAGE].title}</a></p>`;
   return showTo(reader, reply, { title: consents.one, content, here: PAGE });
 }
 
-async function showList({ gateFor, search }: ConsentPages, reader: Reader, reply: FastifyReply): Promise<FastifyReply> {
+async function showList(pages: ConsentPages, reader: Reader, reply: FastifyReply): Promise<FastifyReply> {
+  const { gateFor, search, clock } = pages;
   const { caller, patient } = reader.session;
   const gate = gateFor(caller);
   const query = `patient=${patient}&_sort=-_lastUpdated&_count=${MOST}&_total=none`;
   const { where, order, count, total } = search.plan('Consent', new URLSearchParams(query), 'strict');
   const { rows } = await gate.search({ type: 'Consent', where, order, count, total, query: `Consent?${query}` });
   const parties = new Set(rows.flatMap((row) => partiesOf(consentIn(row))));
-  const content = listPage(reader, rows, await namesOf(gate, search, [...parties]));
+  const listed = await Promise.all(rows.map(async (row) => ({ row, state: await stateOf(gate, row, clock()) })));
+  const content = listPage(reader, listed, await namesOf(gate, pages, [...parties]));
   return showTo(reader, reply, { title: reader.words.pages[PAGE].title, content });
 }
 
-type Listed = ConsentTerms & { readonly status?: string };
+type Stored = ConsentTerms & { readonly status?: string };
+/** `state`: the status of the Consent; `waits` where the patient has not answered yet. */
+type Listed = { readonly row: Row; readonly state: string };
 
-const consentIn = ({ body }: Row): Listed => JSON.parse(body) as Listed;
+const consentIn = ({ body }: Row): Stored => JSON.parse(body) as Stored;
 
-const isOpen = (row: Row): boolean => ['proposed', 'active'].includes(consentIn(row).status ?? '');
+const isOpen = ({ state }: Listed): boolean => ['waits', 'proposed', 'active'].includes(state);
 
-function listPage(reader: Reader, rows: readonly Row[], names: Names): Html {
+async function stateOf(gate: Gate, row: Row, now: number): Promise<string> {
+  const { status = '' } = consentIn(row);
+  const known = status === 'proposed' ? await gate.statementOf(row.id) : undefined;
+  if (!known || known.signed) return status;
+  return isWaiting(known, { until: askedOf(row.id, known).until, now }) ? 'waits' : 'inactive';
+}
+
+function listPage(reader: Reader, listed: readonly Listed[], names: Names): Html {
   const { words } = reader;
-  const [open, past] = [rows.filter(isOpen), rows.filter((row) => !isOpen(row))];
-  const cards = (of: readonly Row[]) => html`<ol>${of.map((row) => card(reader, row, names))}</ol>`;
+  const [open, past] = [listed.filter(isOpen), listed.filter((each) => !isOpen(each))];
+  const cards = (of: readonly Listed[]) => html`<ol>${of.map((each) => card(reader, each, names))}</ol>`;
   return html`${open.length === 0 ? html`<p role="status">${words.consents.none}</p>` : cards(open)}
 ${past.length === 0 ? undefined : html`<details><summary>${words.consents.past} ${past.length}</summary>${cards(past)}</details>`}`;
 }
 
-function card(reader: Reader, row: Row, names: Names): Html {
+function card(reader: Reader, listed: Listed, names: Names): Html {
+  const { row, state } = listed;
   const { words, session } = reader;
   const { consents } = words;
   const consent = consentIn(row);
-  const { status = '' } = consent;
-  const state = html`<span class="${status === 'active' ? 'good' : 'soft'}">${consents.states[status] ?? status}</span>`;
-  const more = html`<dt>${consents.since}</dt><dd>${time(row.lastUpdated, 'minute')}</dd>`;
-  return html`<li class="card"><h2>${readersOf(reader, consent, names)} ${state}</h2>
+  const told = html`<span class="${state === 'active' ? 'good' : 'soft'}">${consents.states[state] ?? state}</span>`;
+  const more = html`<dt>${consents.since}</dt><dd>${moment(row.lastUpdated, reader.language)}</dd>`;
+  return html`<li class="card${state === 'waits' ? ' waits' : ''}"><h2>${readersOf(reader, consent, names)} ${told}</h2>
 ${termsList(reader, consent, { names, more })}
 ${
-  isOpen(row)
+  isOpen(listed)
     ? html`<form method="post" action="${PAGE}/review">
 <input type="hidden" name="id" value="${row.id}">
 <input type="hidden" name="token" value="${session.formToken}">
-<button class="plain">${status === 'active' ? consents.open : consents.read}</button>
+<button class="plain">${state === 'waits' ? consents.read : consents.open}</button>
 </form>`
     : undefined
 }

@@ -65,7 +65,7 @@ ${others.map(([code, name]) => html`<button class="plain" name="language" value=
 
 function foot({ patient, formToken }: PatientSession, words: PatientWords): Html {
   return html`<form method="post" action="/patient/sign-out">
-<p class="soft">${words.signedInAs} <code>${patient}</code></p>
+<p class="soft">${words.signedInAs} <code>${patient.slice('Patient/'.length)}</code></p>
 <input type="hidden" name="token" value="${formToken}">
 <button class="plain">${words.signOut}</button>
 </form>`;

@@ -4,10 +4,12 @@ import { paths, type Reader } from './frame.ts';
 import { type Waiting, waitingCard } from './inbox.ts';
 import { type ListedRecovery, recoveryNotice } from './recovery.ts';
 
-export function homePage(reader: Reader, waiting: Waiting, recovery?: ListedRecovery): Html {
-  const { inbox, pages } = reader.words;
+export type Home = { readonly name: string | undefined; readonly waiting: Waiting; readonly recovery: ListedRecovery | undefined };
+
+export function homePage(reader: Reader, { name, waiting, recovery }: Home): Html {
+  const { inbox, pages, yours } = reader.words;
   const { asked } = waiting;
-  return html`${recovery && recoveryNotice(reader, recovery)}<h2>${inbox.title}${asked.length === 0 ? undefined : html` <span class="count">${asked.length}</span>`}</h2>
+  return html`${name && html`<p>${yours} <strong>${name}</strong></p>`}${recovery && recoveryNotice(reader, recovery)}<h2>${inbox.title}${asked.length === 0 ? undefined : html` <span class="count">${asked.length}</span>`}</h2>
 ${asked.length === 0 ? html`<p role="status">${inbox.none}</p>` : html`<ol>${asked.map((each) => waitingCard(reader, each, waiting.names))}</ol>`}
 <ul class="ways">${paths.map((path) => html`<li><h2><a href="${path}">${pages[path].title}</a></h2><p class="soft">${pages[path].says}</p></li>`)}</ul>`;
 }

@@ -5,10 +5,9 @@
  * Invariant: shown is what would be signed: the Consent is the one of the statement, never the one that is stored beside it.
  */
 import type { ConsentStatement } from '../../consent/gate.ts';
-import type { Search } from '../../search/create-search.ts';
 import { type Html, html } from '../html.ts';
-import { time } from '../layout.ts';
 import type { ConsentPages } from './consents.ts';
+import { moment } from './dates.ts';
 import type { Reader } from './frame.ts';
 import { namesOf } from './names.ts';
 import { type ConsentTerms, type Names, partiesOf, readersOf, termsList } from './terms.ts';
@@ -19,13 +18,13 @@ export type Waiting = { readonly asked: readonly Asked[]; readonly names: Names 
 
 const MOST = 20;
 
-export type InboxParts = Pick<ConsentPages, 'gateFor' | 'clock'> & { readonly search: Pick<Search, 'plan'> };
+export type InboxParts = Pick<ConsentPages, 'gateFor' | 'clock' | 'search' | 'clientName'>;
 
 /** Newest first. */
-export async function waitingFor({ gateFor, search, clock }: InboxParts, { session }: Reader): Promise<Waiting> {
+export async function waitingFor({ gateFor, clock, ...naming }: InboxParts, { session }: Reader): Promise<Waiting> {
   const gate = gateFor(session.caller);
   const query = `patient=${session.patient}&status=proposed&_sort=-_lastUpdated&_count=${MOST}&_total=none`;
-  const { where, order, count, total } = search.plan('Consent', new URLSearchParams(query), 'strict');
+  const { where, order, count, total } = naming.search.plan('Consent', new URLSearchParams(query), 'strict');
   const { rows } = await gate.search({ type: 'Consent', where, order, count, total, query: `Consent?${query}` });
   const found = await Promise.all(rows.map(async ({ id }) => ({ id, known: await gate.statementOf(id) })));
   const asked = found
@@ -35,7 +34,7 @@ export async function waitingFor({ gateFor, search, clock }: InboxParts, { sessi
     asked,
     names: await namesOf(
       gate,
-      search,
+      naming,
       asked.flatMap(({ known, terms }) => [...partiesOf(terms), ...(known.asked ? [known.asked.by] : [])]),
     ),
   };
@@ -57,7 +56,7 @@ export function askerOf(reader: Reader, { known, terms }: Asked, names: Names): 
 
 export function waitingCard(reader: Reader, asked: Asked, names: Names): Html {
   const { words, session } = reader;
-  const more = html`<dt>${words.inbox.until}</dt><dd>${time(asked.until, 'minute')}</dd>`;
+  const more = html`<dt>${words.inbox.until}</dt><dd>${moment(asked.until, reader.language)}</dd>`;
   return html`<li class="card waits"><h3>${askerOf(reader, asked, names)}</h3>
 <p>${asked.known.asked ? words.inbox.asks : words.inbox.prepared}</p>
 ${termsList(reader, asked.terms, { names, more })}

@@ -85,7 +85,7 @@ export function ownKeyRoutes(app: FastifyInstance, { sessions, keysOf, gateFor, 
     const content = html`<p><code>${kid}</code></p>
 <p>${words.keys.lostSays}</p>
 ${signForm(session, others, asking, words)}
-<p><a href="${PAGE}">${words.pages[PAGE].title}</a></p>`;
+<p class="way"><a href="${PAGE}">${words.pages[PAGE].title}</a></p>`;
     return showTo(reader, reply, { title: words.keys.lostTitle, content, script: origin + SCRIPT_PATH, here: PAGE });
   });
   app.post('/patient/passkeys/stop', logged, async (request, reply) => {

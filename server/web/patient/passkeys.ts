@@ -3,7 +3,7 @@
  * Invariant: every form here names, in `data-passkey`, what `passkey.js` does with it.
  */
 import { type Html, html } from '../html.ts';
-import { time } from '../layout.ts';
+import { moment } from './dates.ts';
 import type { Reader, Visitor } from './frame.ts';
 import { type PatientWords, patientWords } from './words.ts';
 
@@ -53,7 +53,8 @@ ${next === undefined ? undefined : html`<input type="hidden" name="next" value="
 ${passkeyProblem(words)}
 <button>${signIn.button}</button>
 </form>
-<p>${signIn.none} <a href="/patient/enrol">${signIn.register}</a>${signIn.stop}</p>
+<p>${signIn.none}</p>
+<p class="way"><a href="/patient/enrol">${signIn.register}</a></p>
 ${passkeyScript(words)}`;
 }
 
@@ -79,13 +80,17 @@ ${passkeyProblem(words)}
 ${passkeyScript(words)}`;
 }
 
-function keyCard({ session, words }: Reader, { kid, registeredAt, passkey, revoked }: ListedKey, { others }: { readonly others: boolean }): Html {
+function keyCard(
+  { session, words, language }: Reader,
+  { kid, registeredAt, passkey, revoked }: ListedKey,
+  { others }: { readonly others: boolean },
+): Html {
   const { keys } = words;
   return html`<li class="card">
 <h2>${passkey ? keys.passkey : keys.signingKey} ${revoked ? html`<span class="bad">${keys.revoked}</span>` : html`<span class="good">${keys.inUse}</span>`}</h2>
 <dl>
-<dt>${keys.since}</dt><dd>${time(Date.parse(registeredAt), 'minute')}</dd>
-${revoked ? html`<dt>${keys.until}</dt><dd>${time(Date.parse(revoked.at), 'minute')}</dd>` : undefined}
+<dt>${keys.since}</dt><dd>${moment(Date.parse(registeredAt), language)}</dd>
+${revoked ? html`<dt>${keys.until}</dt><dd>${moment(Date.parse(revoked.at), language)}</dd>` : undefined}
 <dt>${keys.key}</dt><dd><code>${kid}</code></dd>
 </dl>
 ${

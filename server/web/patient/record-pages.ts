@@ -21,7 +21,7 @@ import { isKind, kindPage, kinds, recordPage } from './record.ts';
 import { type ListedRecovery, openRecovery } from './recovery.ts';
 import { actorsOf, trailPage } from './trail.ts';
 
-export type RecordPages = Pick<ConsentPages, 'gateFor' | 'search' | 'sessions' | 'origin' | 'clock'> & {
+export type RecordPages = Pick<ConsentPages, 'gateFor' | 'search' | 'clientName' | 'sessions' | 'origin' | 'clock'> & {
   readonly cursors: Cursors;
   readonly recoveriesOf: (owner: string) => Promise<readonly ListedRecovery[]>;
   /** Of the FHIR API, e.g. https://fhir.example.org/fhir: what the file's entries are named by. */
@@ -40,7 +40,11 @@ export function recordPages(pages: RecordPages): FastifyPluginAsync {
     page(HOME, async (reader, reply) =>
       showTo(reader, reply, {
         title: reader.words.home,
-        content: homePage(reader, await waitingFor(pages, reader), openRecovery(await pages.recoveriesOf(reader.session.patient))),
+        content: homePage(reader, {
+          name: (await namesOf(pages.gateFor(reader.session.caller), pages, [reader.session.patient])).get(reader.session.patient),
+          waiting: await waitingFor(pages, reader),
+          recovery: openRecovery(await pages.recoveriesOf(reader.session.patient)),
+        }),
       }),
     );
     page('/patient/record', async (reader, reply) => shown(reader, reply, '/patient/record', recordPage(reader)));
@@ -114,7 +118,7 @@ function asFile(reply: FastifyReply, name: string, type: string): FastifyReply {
 
 async function showTrail(pages: RecordPages, reader: Reader, reply: FastifyReply, page?: string): Promise<FastifyReply> {
   const found = await listed(pages, reader, { type: 'AuditEvent', sort: '-date', page });
-  const names = await namesOf(pages.gateFor(reader.session.caller), pages.search, actorsOf(found.rows));
+  const names = await namesOf(pages.gateFor(reader.session.caller), pages, actorsOf(found.rows));
   return shown(reader, reply, '/patient/trail', trailPage(reader, { ...found, names }));
 }
 

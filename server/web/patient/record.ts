@@ -4,6 +4,8 @@
  */
 import type { Row } from '../../consent/gate.ts';
 import { type Html, html } from '../html.ts';
+import type { Language } from '../language.ts';
+import { dateWords } from './dates.ts';
 import { olderForm, type Reader } from './frame.ts';
 import type { PatientWords } from './words.ts';
 
@@ -44,9 +46,9 @@ export function recordPage({ words }: Reader): Html {
 
 export function kindPage(reader: Reader, kind: Kind, { rows, next }: { readonly rows: readonly Row[]; readonly next: string | undefined }): Html {
   const { words } = reader;
-  return html`<p><a href="/patient/record">${words.record.all}</a></p>
+  return html`<p class="way"><a href="/patient/record">${words.record.all}</a></p>
 ${rows.length === 0 ? html`<p role="status">${words.none}</p>` : undefined}
-<ol>${rows.map((row) => card(words, elementsOf(row)))}</ol>
+<ol>${rows.map((row) => card(reader, elementsOf(row)))}</ol>
 ${next === undefined ? undefined : olderForm(reader, `/patient/record/${kind}`, next)}`;
 }
 
@@ -58,8 +60,8 @@ function elementsOf({ body }: Row): Elements {
   return JSON.parse(body, asWritten as (this: unknown, key: string, value: unknown) => unknown) as Elements;
 }
 
-function card(words: PatientWords, elements: Elements): Html {
-  const [value, parts, date, status] = [valueOf(elements), list(elements['component']), dateOf(elements), statusOf(elements)];
+function card({ words, language }: Reader, elements: Elements): Html {
+  const [value, parts, date, status] = [valueOf(elements), list(elements['component']), dateOf(elements, language), statusOf(elements)];
   const lines: readonly (readonly [string, string | undefined])[] = [
     [words.record.value, value],
     ...parts.map((part) => [titleOf(part) ?? words.record.unnamed, valueOf(part)] as const),
@@ -96,10 +98,10 @@ function valueOf(elements: Elements): string | undefined {
   return first(values, elements, (element) => (isElements(element) ? (quantity(element) ?? ratio(element) ?? concept(element)) : String(element)));
 }
 
-function dateOf(elements: Elements): string | undefined {
+function dateOf(elements: Elements, language: Language): string | undefined {
   return first([...dates, ...otherDates], elements, (element) => {
-    if (!isElements(element)) return dateText(String(element));
-    return [element['start'], element['end']].map((end) => dateText(textOf(end) ?? '')).join(' – ');
+    if (!isElements(element)) return dateWords(String(element), language);
+    return [element['start'], element['end']].map((end) => dateWords(textOf(end) ?? '', language)).join(' – ');
   });
 }
 
@@ -145,12 +147,6 @@ function ratio({ numerator, denominator, low, high }: Elements): string | undefi
   const [from, to, between] = numerator === undefined ? [low, high, '–'] : [numerator, denominator, '/'];
   const ends = [from, to].map((end) => (isElements(end) ? quantity(end) : undefined));
   return ends.every((end) => end === undefined) ? undefined : ends.map((end) => end ?? '').join(` ${between} `);
-}
-
-/** As precise as it was written, with its own zone, without seconds. */
-function dateText(written: string): string {
-  const [, day, minute, zone] = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(Z|[+-]\d\d:\d\d)$/.exec(written) ?? [];
-  return day === undefined ? written : `${day} ${minute} ${zone === 'Z' ? 'UTC' : zone}`;
 }
 
 const isElements = (value: unknown): value is Elements => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -4,7 +4,7 @@
  */
 import { keyStatement } from '../../consent/workflow.ts';
 import { type Html, html } from '../html.ts';
-import { time } from '../layout.ts';
+import { moment } from './dates.ts';
 import type { Reader } from './frame.ts';
 import type { ListedKey } from './passkeys.ts';
 import { signatureForm } from './sign.ts';
@@ -16,19 +16,19 @@ export function openRecovery(recoveries: readonly ListedRecovery[]): ListedRecov
   return recoveries.find(({ state }) => state === 'open');
 }
 
-export function recoveryNotice({ words }: Reader, { dueAt }: ListedRecovery): Html {
-  return html`<div class="card refused" role="alert"><p><strong>${words.recovery.notice}</strong> ${time(Date.parse(dueAt))}</p>
+export function recoveryNotice({ words, language }: Reader, { dueAt }: ListedRecovery): Html {
+  return html`<div class="card refused" role="alert"><p><strong>${words.recovery.notice}</strong> ${moment(Date.parse(dueAt), language)}</p>
 <p><a href="/patient/passkeys">${words.recovery.look}</a></p></div>`;
 }
 
 type Stopping = { readonly open: ListedRecovery; readonly keys: readonly ListedKey[]; readonly base: string; readonly now: number };
 
 /** `base`: our FHIR base URL. `now`: ms since 1970. */
-export function stopForm({ session, words }: Reader, { open, keys, base, now }: Stopping): Html {
+export function stopForm({ session, words, language }: Reader, { open, keys, base, now }: Stopping): Html {
   const { kid, dueAt } = open;
   const statement = keyStatement('key-recovery-stop', { owner: session.patient, kid }, { audience: base, now });
   const asking = { statement, action: '/patient/passkeys/stop', button: words.recovery.stop };
-  return html`<div class="card refused" role="alert"><p><strong>${words.recovery.notice}</strong> ${time(Date.parse(dueAt))}</p>
+  return html`<div class="card refused" role="alert"><p><strong>${words.recovery.notice}</strong> ${moment(Date.parse(dueAt), language)}</p>
 <p>${words.recovery.says}</p>
 <p>${words.keys.key} <code>${kid}</code></p>
 ${signatureForm(session, keys, asking, words)}</div>`;

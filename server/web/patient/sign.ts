@@ -5,12 +5,15 @@
  * Invariants: the words shown are those whose digest the patient signs, or the page is not shown; what comes back is judged by the Gate, never here.
  */
 import { createHash } from 'node:crypto';
-import { webauthnSignature } from '../../consent/workflow.ts';
+import { type SaidTerms, translateTerms, webauthnSignature } from '../../consent/workflow.ts';
 import { AssentError } from '../../errors.ts';
 import type { Form } from '../forms.ts';
 import { type Html, html } from '../html.ts';
+import type { Language } from '../language.ts';
 import { type ListedKey, passkeyProblem, passkeyScript } from './passkeys.ts';
+import { typeName } from './record.ts';
 import type { PatientSession } from './sessions.ts';
+import type { ConsentTerms, Names } from './terms.ts';
 import { type PatientWords, patientWords } from './words.ts';
 
 /** For acceptForms: a statement goes there and back. */
@@ -19,17 +22,37 @@ export const SIGNED_FORM_BYTES = 262_144;
 /** base64url, as statements are named by. */
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
-/** The words of a consent statement, as they were prepared. Throws AssentError('invalid-signature') unless they are those that it says were shown. */
-export function termsOf(statement: string): Html {
-  const { consent, shown } = JSON.parse(statement) as {
-    readonly consent?: { readonly text?: { readonly div?: string } };
-    readonly shown?: { readonly digest?: string; readonly language?: string };
-  };
-  const paragraphs = [...(consent?.text?.div ?? '').matchAll(/<p>([^<]*)<\/p>/g)].map(([, line = '']) => line);
+type Shown = { readonly language: Language; readonly words: PatientWords /** Whose page it is. */; readonly patient?: string | undefined };
+
+/**
+ * The words of a consent statement, as they were prepared; in another language for whoever reads that one, and what the names in them stand for.
+ * Throws AssentError('invalid-signature') unless they are those that it says were shown.
+ */
+export function termsOf(statement: string, { language, words, patient }: Shown, names: Names = new Map()): Html {
+  const said = JSON.parse(statement) as SaidTerms;
+  const { consent, shown } = said;
+  const { text } = consent as { readonly text?: { readonly div?: string } };
+  const paragraphs = [...(text?.div ?? '').matchAll(/<p>([^<]*)<\/p>/g)].map(([, line = '']) => line);
   const lines = paragraphs.map((line) => line.replaceAll(/&#(\d+);/g, (_all, code: string) => String.fromCodePoint(Number(code))));
   if (lines.length === 0 || sha256(lines.join('\n')) !== shown?.digest)
     throw new AssentError('invalid-signature', 'The words of this Consent are not those that would be signed.');
-  return html`<div class="card" lang="${shown.language}">${lines.map((line) => html`<p>${line}</p>`)}</div>`;
+  const other = shown.language === language ? undefined : translateTerms(said, language);
+  return html`${shown.language === language ? undefined : html`<p>${words.terms.signedIn[shown.language as Language]}</p>`}
+<div class="card" lang="${shown.language}">${lines.map((line) => html`<p>${line}</p>`)}</div>
+${other && html`<p>${words.terms.inYours}</p><div class="card">${other.map((line) => html`<p>${line}</p>`)}</div>`}
+${glossary(lines.join(' '), { words, patient, names, terms: consent as ConsentTerms })}`;
+}
+
+type Named = { readonly words: PatientWords; readonly patient: string | undefined; readonly names: Names; readonly terms: ConsentTerms };
+
+/** What is named in the words by a reference or by its kind. */
+function glossary(text: string, { words, patient, names, terms }: Named): Html | undefined {
+  const kinds = terms.provision?.class?.map(({ code = '' }) => [code, typeName(words, code)] as const) ?? [];
+  const meant = [...(patient === undefined ? [] : [[patient, words.terms.you] as const]), ...names, ...kinds];
+  const used = meant.filter(([name, means]) => name !== means && text.includes(name));
+  if (used.length === 0) return undefined;
+  return html`<p class="soft">${words.terms.meaning}</p>
+<dl class="names">${used.map(([name, means]) => html`<dt>${name}</dt><dd>${means}</dd>`)}</dl>`;
 }
 
 export type Asking = {

@@ -4,6 +4,7 @@
  */
 import { displayOf } from '../../consent/workflow.ts';
 import { type Html, html } from '../html.ts';
+import { day } from './dates.ts';
 import type { Visitor } from './frame.ts';
 import { typeName } from './record.ts';
 
@@ -59,10 +60,10 @@ ${custodians === '' ? undefined : html`<dt>${consents.keeper}</dt><dd>${custodia
 ${furthers ? html`<p class="soft">${consents.further}</p>` : undefined}`;
 }
 
-/** Dates as they were written, without the time of day. */
-function spanOf({ words }: Visitor, { start, end }: NonNullable<Provision['period']> = {}): Html {
+/** Dates without the time of day. */
+function spanOf({ words, language }: Visitor, { start, end }: NonNullable<Provision['period']> = {}): Html {
   const { from, until, endless } = words.consents;
-  const [first, last] = [start, end].map((date) => date?.slice(0, 'YYYY-MM-DD'.length));
-  const begins = first === undefined ? undefined : html`${from} <time>${first}</time> `;
-  return html`${begins}${last === undefined ? endless : html`${until} <time>${last}</time>`}`;
+  const [first, last] = [start, end].map((date) => date && day(date, language));
+  const begins = first === undefined ? undefined : html`${from} ${first} `;
+  return html`${begins}${last === undefined ? endless : html`${until} ${last}`}`;
 }

@@ -5,7 +5,7 @@
 import type { Row } from '../../consent/gate.ts';
 import { displayOf } from '../../consent/workflow.ts';
 import { type Html, html } from '../html.ts';
-import { time } from '../layout.ts';
+import { moment } from './dates.ts';
 import { olderForm, type Reader } from './frame.ts';
 import { typeName } from './record.ts';
 import { patientWords } from './words.ts';
@@ -49,7 +49,8 @@ export function actorsOf(rows: readonly Row[]): readonly string[] {
 
 export function trailPage(reader: Reader, { rows, next, names }: Trail): Html {
   const { words, session } = reader;
-  return html`<p class="soft">${words.trail.intro} <a href="/ledger/verify.html">${words.trail.verify}</a></p>
+  return html`<p class="soft">${words.trail.intro}</p>
+<p class="way"><a href="/ledger/verify.html">${words.trail.verify}</a></p>
 ${rows.length === 0 ? html`<p role="status">${words.none}</p>` : undefined}
 <ol>${inRuns(rows, session.patient).map((run) => (Array.isArray(run) ? ownLooks(reader, run) : card(reader, run, names)))}</ol>
 ${next === undefined ? undefined : olderForm(reader, '/patient/trail', next)}`;
@@ -81,7 +82,7 @@ function isOwnLook(row: Row, patient: string): boolean {
 function ownLooks(reader: Reader, rows: readonly Row[]): Html {
   const { words } = reader;
   return html`<li class="card"><details><summary>${words.trail.yourLooks} ${rows.length}</summary>
-<ul>${rows.map((row) => html`<li>${time(row.lastUpdated)} ${receiptForm(reader, row)}</li>`)}</ul></details></li>`;
+<ul>${rows.map((row) => html`<li>${moment(row.lastUpdated, reader.language)} ${receiptForm(reader, row)}</li>`)}</ul></details></li>`;
 }
 
 function card(reader: Reader, row: Row, names: ReadonlyMap<string, string>): Html {
@@ -97,7 +98,7 @@ function card(reader: Reader, row: Row, names: ReadonlyMap<string, string>): Htm
   return html`<li class="card${refused ? ' refused' : ''}">
 <h2>${name}: ${act} ${refused ? html`<span class="bad">${words.trail.refused}</span>` : html`<span class="good">${words.trail.done}</span>`}</h2>
 <dl>
-<dt>${words.trail.when}</dt><dd>${time(row.lastUpdated, 'minute')}</dd>
+<dt>${words.trail.when}</dt><dd>${moment(row.lastUpdated, language)}</dd>
 <dt>${words.trail.why}</dt><dd>${words.purposes[code] ?? displayOf('purposes', code, language)} ${purpose?.text}</dd>
 <dt>${words.trail.what}</dt><dd>${what(reader, event)}</dd>
 </dl>
