@@ -150,6 +150,7 @@ async function verifiedRegistration(answer: unknown, { isOpen, origin, rpId }: E
   const { verifyRegistrationResponse } = await import('@simplewebauthn/server');
   type Response = Parameters<typeof verifyRegistrationResponse>[0]['response'];
   try {
+    if (isFramed(answer as Response)) throw new AssentError('forbidden', NOT_MADE);
     const { registrationInfo } = await verifyRegistrationResponse({
       response: answer as Response,
       expectedChallenge: isOpen,
@@ -165,6 +166,15 @@ async function verifiedRegistration(answer: unknown, { isOpen, origin, rpId }: E
     // Whatever an answer holds that the library chokes on, it is the sender's.
     throw new AssentError('forbidden', NOT_MADE, { cause: error });
   }
+}
+
+/** On a page that another site shows as a part of its own, where the person does not see whose it is: the library does not look. §7.1 steps 10, 11 */
+function isFramed({ response }: { readonly response: { readonly clientDataJSON: string } }): boolean {
+  const said = JSON.parse(Buffer.from(response.clientDataJSON, 'base64url').toString('utf8')) as {
+    readonly crossOrigin?: unknown;
+    readonly topOrigin?: unknown;
+  };
+  return (said.crossOrigin !== undefined && said.crossOrigin !== false) || said.topOrigin !== undefined;
 }
 
 /** COSE_Key → JWK. https://www.rfc-editor.org/rfc/rfc9053 §7 */

@@ -101,6 +101,9 @@ describe('a passkey by a one-time code', () => {
     ['without the person verified', { flags: 0x01 }],
     ['to another challenge', { challenge: Buffer.alloc(54, 1).toString('base64url') }],
     ['that is an assertion', { type: 'webauthn.get' }],
+    ['without the person there', { flags: 0x04 }],
+    ['in a frame of another page', { clientData: { crossOrigin: true, topOrigin: 'https://evil.example' } }],
+    ['in a frame that says no more', { clientData: { crossOrigin: true } }],
   ])('refuses a registration %s, and the code stays good', async (_name, forged) => {
     const owner = await person();
     const code = await issueCode(server.admin, owner);
