@@ -7,7 +7,8 @@ export default defineConfig({
     pool: 'threads',
     isolate: false,
     fileParallelism: false,
-    testTimeout: 60_000,
+    // Nothing here measures time by it: what a busy machine slows down is not told at all.
+    testTimeout: 240_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 30_000, interval: 20 } },
     passWithNoTests: false,

@@ -40,7 +40,10 @@ function routes(method: 'get' | 'post'): readonly string[] {
 }
 
 /** Made of a common beginning there. */
-const built = ['review', 'narrow', 'sign', 'refuse', 'withdraw'].map((act) => `/patient/consents/${act}`);
+const built = [
+  ...['review', 'narrow', 'sign', 'refuse', 'withdraw'].map((act) => `/patient/consents/${act}`),
+  ...['/patient', '/staff'].flatMap((door) => ['enrol/options', 'enrol', 'sign-in/options', 'sign-in'].map((act) => `${door}/${act}`)),
+];
 
 test('no form is taken from elsewhere', async () => {
   const paths = [...routes('post'), ...built];

@@ -9,6 +9,7 @@ import { webauthnSignature } from '../../consent/workflow.ts';
 import { html } from '../html.ts';
 import type { Form } from '../forms.ts';
 import { createGuessLimit } from '../guess-limit.ts';
+import { answerIn, told } from '../passkey-door.ts';
 import { type ListedKey, SCRIPT_PATH } from '../patient/passkeys.ts';
 import type { WebDependencies } from '../plugin.ts';
 import { type ConsolePage, logged, type Opened, sendFile, showTo } from './frame.ts';
@@ -68,18 +69,6 @@ export function queueScripts(app: FastifyInstance, page: ConsolePage, { custodia
     await guarded(() => passkeys.enrol(form.get('code') ?? '', answerIn(form)));
     return told(reply, { location: '/console/queue' });
   });
-}
-
-function told(reply: Opened['reply'], body: object): Opened['reply'] {
-  return reply.header('cache-control', 'no-store').type('application/json').send(JSON.stringify(body));
-}
-
-function answerIn(form: Form): unknown {
-  try {
-    return JSON.parse(form.get('answer') ?? '');
-  } catch {
-    throw new AssentError('invalid-request', 'The answer of the authenticator is not JSON.');
-  }
 }
 
 /** A passkey's assertion, or a compact JWS. */

@@ -4,14 +4,13 @@
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
-import { acceptForms, type Form } from '../forms.ts';
+import { acceptForms } from '../forms.ts';
 import { createGuessLimit } from '../guess-limit.ts';
 import { type Html, html } from '../html.ts';
 import { languageOf } from '../language.ts';
 import { page, scriptedHeaders } from '../layout.ts';
 import { tellErrorsTo } from '../patient/errors.ts';
-import { answerIn, told } from '../patient/own-keys.ts';
-import { ownPath } from '../patient/plugin.ts';
+import { MOST_GUESSES, openDoor, ownPath } from '../passkey-door.ts';
 import { passkeyProblem, passkeyScript, SCRIPT_PATH } from '../patient/passkeys.ts';
 import { type PatientWords, patientWords } from '../patient/words.ts';
 import { createSessionCookie } from '../session-cookie.ts';
@@ -54,7 +53,6 @@ export type StaffPages = {
 
 const logged = { config: { interaction: 'authorize' } };
 const FORM_BYTES = 32_768;
-const MOST_GUESSES = 60;
 
 export function staffPages(pages: StaffPages): FastifyPluginAsync {
   return async (app) => {
@@ -117,17 +115,17 @@ ${passkeyScript(shared)}`;
 
 /** What the script asks for: JSON, errors as OperationOutcome. */
 function scriptRoutes(app: FastifyInstance, { passkeys, staff, origin, clock }: StaffPages): void {
-  const guarded = createGuessLimit(clock, MOST_GUESSES).around;
-  app.post<{ Body: Form }>('/staff/enrol/options', logged, async ({ body }, reply) =>
-    told(reply, await guarded(() => passkeys.creation(body.get('code') ?? ''))),
-  );
-  app.post<{ Body: Form }>('/staff/enrol', logged, async ({ body }, reply) => {
-    await guarded(() => passkeys.enrol(body.get('code') ?? '', answerIn(body)));
-    return told(reply, { location: '/staff/sign-in?enrolled' });
-  });
-  app.post('/staff/sign-in/options', logged, async (_request, reply) => told(reply, passkeys.request()));
-  app.post<{ Body: Form }>('/staff/sign-in', logged, async ({ body }, reply) => {
-    const cookie = await guarded(async () => staff.start(await passkeys.signIn(answerIn(body), 'practitioner')));
-    return told(reply.header('set-cookie', cookie), { location: ownPath(body.get('next'), origin) ?? '/' });
+  openDoor(app, {
+    path: '/staff',
+    passkeys,
+    guarded: createGuessLimit(clock, MOST_GUESSES).around,
+    logged,
+    origin,
+    home: '/',
+    async enrol(code, answer) {
+      await passkeys.enrol(code, answer);
+      return { location: '/staff/sign-in?enrolled' };
+    },
+    signIn: async (answer) => staff.start(await passkeys.signIn(answer, 'practitioner')),
   });
 }

@@ -3,11 +3,12 @@
  * Invariant: an open session changes no key: a passkey signs for it, and the Gate judges that like any statement about keys.
  */
 import { createHash } from 'node:crypto';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { keyStatement, webauthnSignature } from '../../consent/workflow.ts';
 import { AssentError } from '../../errors.ts';
 import { type Form, requireFormOf } from '../forms.ts';
 import { html } from '../html.ts';
+import { answerIn, told } from '../passkey-door.ts';
 import { readerOf, showTo } from './frame.ts';
 import { type ListedKey, SCRIPT_PATH } from './passkeys.ts';
 import type { PasskeyPages } from './plugin.ts';
@@ -15,19 +16,6 @@ import { signedIn, signForm } from './sign.ts';
 
 const logged = { config: { interaction: 'patient' } };
 const PAGE = '/patient/passkeys';
-
-export function told(reply: FastifyReply, body: object): FastifyReply {
-  return reply.header('cache-control', 'no-store').type('application/json').send(JSON.stringify(body));
-}
-
-/** The authenticator's answer, as JSON. Throws AssentError('invalid-request'). */
-export function answerIn(form: Form): unknown {
-  try {
-    return JSON.parse(form.get('answer') ?? '');
-  } catch {
-    throw new AssentError('invalid-request', 'The answer of the authenticator is not JSON.');
-  }
-}
 
 /** PublicKeyCredentialRequestOptionsJSON to sign a statement with one of these credentials. */
 export function askedOf(statement: string, rpId: string, ids: readonly string[]): object {

@@ -14,9 +14,10 @@ import { acceptForms, type Form, requireFormOf } from '../forms.ts';
 import { html } from '../html.ts';
 import { createGuessLimit } from '../guess-limit.ts';
 import { languageCookie } from '../language.ts';
+import { MOST_GUESSES, openDoor, ownPath, told } from '../passkey-door.ts';
 import { showErrorsTo, tellErrorsTo } from './errors.ts';
 import { HOME, readerOf, showTo, visitorOf } from './frame.ts';
-import { addingRoutes, answerIn, askedOf, ownKeyRoutes, told } from './own-keys.ts';
+import { addingRoutes, askedOf, ownKeyRoutes } from './own-keys.ts';
 import { enrolPage, type ListedKey, passkeysPage, proposedPage, SCRIPT_PATH, signInPage } from './passkeys.ts';
 import { type ListedRecovery, openRecovery, stopForm } from './recovery.ts';
 import type { PatientCookies } from './sessions.ts';
@@ -53,8 +54,6 @@ export type PasskeyPages = {
 const logged = { config: { interaction: 'patient' } };
 /** An attestation that some authenticators send although none was asked for is some kilobytes. */
 const FORM_BYTES = 32_768;
-/** A code has 60 bits: this many guesses a minute find none, and lock nobody out for long. */
-const MOST_GUESSES = 60;
 const script = readFileSync(new URL('../assets/passkey.js', import.meta.url), 'utf8');
 
 export function passkeyPages(pages: PasskeyPages): FastifyPluginAsync {
@@ -110,30 +109,25 @@ function doorRoutes(app: FastifyInstance, { sessions, keysOf, recoveriesOf, reco
 /** What the script asks for: JSON, errors as OperationOutcome. */
 function scriptRoutes(app: FastifyInstance, { passkeys, sessions, origin, base, clock }: PasskeyPages): void {
   const guarded = createGuessLimit(clock, MOST_GUESSES).around;
-  app.post<{ Body: Form }>('/patient/enrol/options', logged, async ({ body }, reply) =>
-    told(reply, await guarded(() => passkeys.creation(body.get('code') ?? ''))),
-  );
-  app.post<{ Body: Form }>('/patient/enrol', logged, async ({ body }, reply) => {
-    const made = await guarded(() => passkeys.register(body.get('code') ?? '', answerIn(body)));
-    if (made.kind === 'registered') return told(reply, { location: '/patient/sign-in?enrolled' });
-    const { owner, reason, jwk, passkey } = made;
-    const statement = keyStatement('key-recovery', { owner, jwk, passkey, reason }, { audience: base, now: clock() });
-    return told(reply, { statement, made: askedOf(statement, passkey.rpId, [passkey.credentialId]) });
+  openDoor(app, {
+    path: '/patient',
+    passkeys,
+    guarded,
+    logged,
+    origin,
+    home: HOME,
+    async enrol(code, answer) {
+      const made = await passkeys.register(code, answer);
+      if (made.kind === 'registered') return { location: '/patient/sign-in?enrolled' };
+      const { owner, reason, jwk, passkey } = made;
+      const statement = keyStatement('key-recovery', { owner, jwk, passkey, reason }, { audience: base, now: clock() });
+      return { statement, made: askedOf(statement, passkey.rpId, [passkey.credentialId]) };
+    },
+    signIn: async (answer) => sessions.start(await passkeys.signIn(answer)),
   });
   app.post<{ Body: Form }>('/patient/enrol/recovery', logged, async ({ body }, reply) => {
     const signed = { statement: body.get('statement') ?? '', signature: webauthnSignature(body.get('made') ?? '') };
     await guarded(() => passkeys.propose(body.get('code') ?? '', signed));
     return told(reply, { location: '/patient/enrol?proposed' });
   });
-  app.post('/patient/sign-in/options', logged, async (_request, reply) => told(reply, passkeys.request()));
-  app.post<{ Body: Form }>('/patient/sign-in', logged, async ({ body }, reply) => {
-    const cookie = await guarded(async () => sessions.start(await passkeys.signIn(answerIn(body))));
-    return told(reply.header('set-cookie', cookie), { location: ownPath(body.get('next'), origin) ?? HOME });
-  });
-}
-
-/** A path on this server; anything else leads nowhere, so that nobody is sent away from here by a link they trust. */
-export function ownPath(path: unknown, origin: string): string | undefined {
-  if (typeof path !== 'string' || !/^\/[A-Za-z0-9]/.test(path)) return undefined;
-  return URL.parse(path, origin)?.origin === origin ? path : undefined;
 }
