@@ -2,6 +2,7 @@
  * Whom a reader trusts: logs, witnesses, and how many of which witnesses must have cosigned. https://c2sp.org/tlog-policy
  * Invariant: a line that is not understood makes the whole policy unreadable: half a policy would trust more than was meant.
  */
+import type { Place } from './anchor/place.ts';
 import { parseVerifierKey, type VerifierKey } from './note.ts';
 
 export type KnownLog = { readonly key: VerifierKey; readonly url?: string };
@@ -12,14 +13,40 @@ export type Policy = {
   readonly witnesses: readonly KnownWitness[];
   /** Whether cosignatures by these keys (in their text form) are enough. */
   readonly quorum: (keys: ReadonlySet<string>) => boolean;
+  /** Places in each of which a receipt must be anchored. A line of ours: `anchor evm <chain id> <contract> <log id>`, or `anchor rfc3161`. */
+  readonly anchors: readonly AnchorPin[];
 };
 
+/** A log in a contract of a chain, in lower case; or any time-stamp, whose authority is known by its certificates. */
+export type AnchorPin =
+  | { readonly kind: 'evm'; readonly chainId: number; readonly contract: string; readonly logId: string }
+  | { readonly kind: 'rfc3161' };
+
+export function isPinned(place: Place, pin: AnchorPin): boolean {
+  if (place.kind !== 'evm' || pin.kind !== 'evm') return place.kind === pin.kind;
+  return place.chainId === pin.chainId && place.contract === pin.contract && place.logId === pin.logId;
+}
+
 type Member = (keys: ReadonlySet<string>) => boolean;
-type Draft = { logs: KnownLog[]; witnesses: KnownWitness[]; members: Map<string, Member>; grouped: Set<string>; quorum: Member | undefined };
+type Draft = {
+  logs: KnownLog[];
+  witnesses: KnownWitness[];
+  members: Map<string, Member>;
+  grouped: Set<string>;
+  quorum: Member | undefined;
+  anchors: AnchorPin[];
+};
 
 /** The policy, or a sentence about the first line that is wrong. Where no witness is named the quorum line may be left out. */
 export function parsePolicy(text: string): Policy | string {
-  const draft: Draft = { logs: [], witnesses: [], members: new Map([['none', () => true]]), grouped: new Set(['none']), quorum: undefined };
+  const draft: Draft = {
+    logs: [],
+    witnesses: [],
+    members: new Map([['none', () => true]]),
+    grouped: new Set(['none']),
+    quorum: undefined,
+    anchors: [],
+  };
   for (const [at, line] of text.split('\n').entries()) {
     const [word = '', ...rest] = line.split(/[ \t]+/).filter((part) => part !== '');
     if (word === '' || word.startsWith('#')) continue;
@@ -27,9 +54,9 @@ export function parsePolicy(text: string): Policy | string {
     const problem = hasControls(line) ? 'holds a control character' : take ? take(draft, rest) : 'is of no known kind';
     if (problem !== undefined) return `Line ${at + 1} of the policy ${problem}.`;
   }
-  const { logs, witnesses } = draft;
+  const { logs, witnesses, anchors } = draft;
   const quorum = draft.quorum ?? (witnesses.length === 0 ? () => true : undefined);
-  return quorum ? { logs, witnesses, quorum } : 'The policy names witnesses, but no quorum.';
+  return quorum ? { logs, witnesses, quorum, anchors } : 'The policy names witnesses, but no quorum.';
 }
 
 /**
@@ -43,7 +70,7 @@ export function parseTrust(text: string): Policy | string {
   if (policy.logs.length === 0) return 'It names no log.';
   const demanded = lines.flatMap(({ key }) => (key?.use === 'cosignature' ? [{ name: key.name, key }] : []));
   const quorum = (keys: ReadonlySet<string>) => policy.quorum(keys) && demanded.every(({ key }) => keys.has(key.text));
-  return { logs: policy.logs, witnesses: [...policy.witnesses, ...demanded], quorum };
+  return { ...policy, witnesses: [...policy.witnesses, ...demanded], quorum };
 }
 
 function hasControls(line: string): boolean {
@@ -59,6 +86,7 @@ const lines = new Map<string, Line>([
   ['witness', takeWitness],
   ['group', takeGroup],
   ['quorum', takeQuorum],
+  ['anchor', takeAnchor],
 ]);
 
 function takeLog({ logs }: Draft, [vkey = '', url, ...more]: readonly string[]): string | undefined {
@@ -95,6 +123,15 @@ function takeQuorum(draft: Draft, [name = '', ...more]: readonly string[]): stri
   if (!member || more.length > 0) return 'names nothing that stands above it';
   if (draft.quorum) return 'is a second quorum';
   draft.quorum = member;
+  return undefined;
+}
+
+function takeAnchor({ anchors }: Draft, [kind, chainId = '', contract = '', logId = '', ...more]: readonly string[]): string | undefined {
+  const named = `${chainId} ${contract} ${logId}`.toLowerCase();
+  if (kind === 'rfc3161' && chainId === '') anchors.push({ kind });
+  else if (kind === 'evm' && more.length === 0 && /^[1-9]\d{0,14} 0x[0-9a-f]{40} 0x[0-9a-f]{64}$/.test(named))
+    anchors.push({ kind, chainId: Number(chainId), contract: contract.toLowerCase(), logId: logId.toLowerCase() });
+  else return 'is not `anchor evm <chain id> <contract> <log id>` or `anchor rfc3161`';
   return undefined;
 }
 

@@ -52,7 +52,12 @@ export type AggregatePiece = {
 };
 
 /** `aggregate`: its verifier key; `consistency`: RFC 6962 §2.1.2, base64, between `member` and the checkpoint of the file, whichever is older. */
-export type AnchorPiece = AggregatePiece & { readonly aggregate: string; readonly consistency: readonly string[] };
+export type AggregateAnchorPiece = AggregatePiece & { readonly aggregate: string; readonly consistency: readonly string[] };
+
+/** `anchor`: the log’s own word where a tree of it is anchored (anchor/anchor-note.ts); `consistency` and `stamp`: as above, of that tree. */
+export type OwnAnchorPiece = { readonly anchor: string; readonly consistency: readonly string[]; readonly stamp?: string };
+
+export type AnchorPiece = AggregateAnchorPiece | OwnAnchorPiece;
 
 /** What every file that rests on a checkpoint says of it. */
 export type OnLog = {
@@ -170,6 +175,8 @@ const isEntry = isEntryWith({});
 
 const PIECE = { checkpoint: isText, index: isCount, member: isText, inclusion: listOf(isText) } as const;
 export const isAggregatePiece = shape(PIECE, { stamp: isText });
+const isAggregateAnchor = shape({ ...PIECE, aggregate: isText, consistency: listOf(isText) }, { stamp: isText });
+const isOwnAnchor = shape({ anchor: isText, consistency: listOf(isText) }, { stamp: isText });
 
 /** Members of every file that rests on a checkpoint. */
 export const ON_LOG = { witnesses: listOf(isText), rotations: listOf(shape({ rotation: isText, entry: isEntry })) } as const;
@@ -187,7 +194,7 @@ const isReceiptShape = shape(
   {
     ...ON_LOG,
     authorities: listOf(shape({ authority: isText, entry: isEntry })),
-    anchors: listOf(shape({ ...PIECE, aggregate: isText, consistency: listOf(isText) }, { stamp: isText })),
+    anchors: listOf(either(isAggregateAnchor, isOwnAnchor)),
     current: shape({ upTo: isCount, root: isText, entry: isEntry, proofs: listOf(shape({ proof: isText }, { next: isCount })) }),
   },
 );

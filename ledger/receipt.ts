@@ -21,7 +21,7 @@ import {
   readReceipt,
 } from './receipt-format.ts';
 import type { Policy } from './policy.ts';
-import { type Anchor, anchorSentences, readAnchors } from './receipt-anchors.ts';
+import { type Anchor, anchorSentences, readAnchors, requirePinned } from './receipt-anchors.ts';
 import { canonical, logSentences, openLog, Refuted, refute, requireInclusion, requireSalt, type SignedWith } from './receipt-log.ts';
 import {
   type AuthorityWords,
@@ -71,6 +71,7 @@ export function verifyReceipt(text: string, demands: Demands = {}): Verdict {
   const { policy, inForceAt } = demands;
   try {
     if (file.format !== RECEIPT_FORMAT && demands.aggregate !== undefined) refute('No aggregate that you know holds it.');
+    if (file.format !== RECEIPT_FORMAT) requirePinned(policy?.anchors ?? [], []);
     if (file.format === ERASURE_FORMAT) return verifyErasureProof(file, policy);
     if (file.format !== DISCLOSURES_FORMAT && file.format !== TRAIL_FORMAT) return verify(file, demands);
     if (inForceAt !== undefined) refute('It shows no Consent.');
@@ -126,7 +127,7 @@ function verify(receipt: Receipt, { policy, inForceAt, aggregate }: Demands): Ve
   if (inForceAt !== undefined) requireInForceAt(inForceAt, consents, current);
   const basis = [...(event ? [event] : []), ...keys, ...authorities, ...consents].map(({ entry }) => entry);
   const anchors = readAnchors(receipt.anchors ?? [], log, basis);
-  const outside = anchorSentences(anchors, aggregate);
+  const outside = anchorSentences(anchors, { aggregate, policy, witnessed: log.cosignatures.some(({ known }) => known) });
   requireInclusion(receipt.proof, log, [...basis, ...(current ? [current.entry] : [])], current?.leaves);
   const checkpoint = logSentences(log, policy, anchors.length > 0);
   const run =

@@ -22,6 +22,8 @@ export type StampPlace = { readonly kind: 'rfc3161'; readonly digest: string };
 
 export type Place = EvmPlace | StampPlace;
 
+export const placeKinds: readonly Place['kind'][] = ['evm', 'rfc3161'];
+
 const NUMBER = '(0|[1-9]\\d{0,14})';
 const EVM = new RegExp(`^evm ${NUMBER} (0x[0-9a-f]{40}) (0x[0-9a-f]{64}) ${NUMBER} (0x[0-9a-f]{64}) ${NUMBER}$`);
 

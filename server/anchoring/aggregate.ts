@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { type Aggregated, aggregateKey, openPiece, proofName, readAggregateProof } from '../../ledger/aggregate.ts';
-import { isOnChain } from '../../ledger/anchor/evm/check.ts';
+import { timeOnChain } from '../../ledger/anchor/evm/check.ts';
 import { createNodes } from '../../ledger/anchor/evm/rpc.ts';
 import { type Place } from '../../ledger/anchor/place.ts';
 import type { Anchor } from '../../ledger/anchor/port.ts';
@@ -14,7 +14,7 @@ import { type Checkpoint, checkpointText } from '../../ledger/checkpoint-text.ts
 import { sameBytes } from '../../ledger/hash.ts';
 import type { VerifierKey } from '../../ledger/note.ts';
 import { verifyConsistency } from '../../ledger/proof.ts';
-import type { AggregatePiece, AnchorPiece } from '../../ledger/receipt-format.ts';
+import type { AggregateAnchorPiece, AggregatePiece } from '../../ledger/receipt-format.ts';
 import { createRemoteLog, readText, type RemoteLog, Unanswered } from '../../ledger/remote-log.ts';
 import { consistencyProof, rootAt } from '../../ledger/tree.ts';
 import type { Clock } from '../clock.ts';
@@ -45,7 +45,7 @@ export type AggregateMember = Repeated & {
   /** One for each place where the aggregate must be anchored. */
   readonly anchors: readonly Anchor[];
   /** For a file that rests on this checkpoint and is about entries up to this index: where that is anchored. */
-  piecesFor(index: number, checkpoint: Pick<CheckpointRecord, 'size'>): Promise<readonly AnchorPiece[]>;
+  piecesFor(index: number, checkpoint: Pick<CheckpointRecord, 'size'>): Promise<readonly AggregateAnchorPiece[]>;
   /** A sentence when the aggregate holds this log’s own signature under a history that is not the stored one. */
   contradiction(): Promise<string | undefined>;
 };
@@ -180,7 +180,10 @@ type Claimed = Pick<Aggregated, 'stamp' | 'aggregate'> & Pick<Context, 'config' 
 
 /** As far as the operator wants it to be looked at. */
 async function isThere(place: Place, { stamp, aggregate, config, fetch }: Claimed): Promise<boolean> {
-  if (place.kind === 'evm') return config.AGGREGATE_EVM_RPC.length === 0 || isOnChain(createNodes(config.AGGREGATE_EVM_RPC, fetch), place, aggregate);
+  if (place.kind === 'evm') {
+    const rpc = config.AGGREGATE_EVM_RPC;
+    return rpc.length === 0 || (await timeOnChain(createNodes(rpc, fetch), place, aggregate)) !== undefined;
+  }
   if (config.AGGREGATE_TSA_CERTIFICATES === '' || !stamp) return true;
   const { certificatesIn, verifyTimeStamp } = await import('../../ledger/anchor/rfc3161/time-stamp.ts');
   const trusted = certificatesIn(await readFile(config.AGGREGATE_TSA_CERTIFICATES, 'utf8'));
@@ -192,7 +195,11 @@ async function keptPlaces({ stored }: Pick<Context, 'stored'>): Promise<Aggregat
   return (await stored.keptAggregate().catch(() => undefined))?.value.places ?? [];
 }
 
-async function piecesFor(index: number, { size }: Pick<CheckpointRecord, 'size'>, { stored, key, keys }: Context): Promise<readonly AnchorPiece[]> {
+async function piecesFor(
+  index: number,
+  { size }: Pick<CheckpointRecord, 'size'>,
+  { stored, key, keys }: Context,
+): Promise<readonly AggregateAnchorPiece[]> {
   const places = await keptPlaces({ stored });
   const covering = places.flatMap(({ kind, piece }) => {
     const held = openPiece(piece, key, keys.before(size));

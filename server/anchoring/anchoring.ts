@@ -25,6 +25,7 @@ import { type CheckpointRecord, createLogRecords, type LogRecords } from './log-
 import { type LogKeys, openLogKeys } from './log-keys.ts';
 import { openLogSigner } from './log-signer.ts';
 import { createMapRoots, type MapRoots } from './map-roots.ts';
+import { createOwnAnchors, type OwnAnchors } from './own-anchors.ts';
 import { createProofWatch, type ProofAge } from './proof-watch.ts';
 import { createPublicLog, type PublicLog } from './public-log.ts';
 import { createReceipts, type Receipts } from './receipts.ts';
@@ -32,6 +33,7 @@ import type { Repeated } from './repeated.ts';
 import { createRowChain } from './row-chain.ts';
 import { createSealer, type Sealer } from './sealer.ts';
 import type { SignerConfig } from './remote-signer.ts';
+import type { Signer } from './signer.ts';
 import { createStanding } from './standing.ts';
 import { createTail, type Tail } from './tail.ts';
 import { createTrails, type Trails } from './trails.ts';
@@ -101,7 +103,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
   const alarms = await openAlarms(config, { ...outside, origin: signer.origin });
   const { verifierKey, cosignerKey } = signer;
   const keys = await openLogKeys({ log, stored, verifierKey });
-  const { inChain, aggregate, anchors, watch, besides } = await openAnchors(outside, { stored, keys, raise: alarms.raise });
+  const { inChain, aggregate, anchored, anchors, watch, besides } = await openAnchors(outside, { stored, keys, signer, raise: alarms.raise });
   const witnesses = await witnessesFor(deps, { stored, verifierKey, keys });
   const signed = (checkpoint: CheckpointRecord): void => {
     witnesses?.offer(checkpoint);
@@ -136,7 +138,7 @@ export async function createAnchoring(deps: AnchoringDependencies): Promise<Anch
     },
     tail,
     mapRoots,
-    receipts: { ...createReceipts({ log, records, keys, standing, anchored: aggregate, mapRoots }), ...createErasureProofs({ log, records, keys }) },
+    receipts: { ...createReceipts({ log, records, keys, standing, anchored, mapRoots }), ...createErasureProofs({ log, records, keys }) },
     chains: createChains({ log, records, keys }),
     trails: createTrails({ verifierKey, lineFor: signer.lineFor }),
     erasure: createLogErasure({ log, records, flush: sealer.flush }),
@@ -168,25 +170,30 @@ async function contradictionOf(places: readonly (Contradicting | undefined)[]): 
 type Anchors = {
   readonly inChain: Contradicting | undefined;
   readonly aggregate: AggregateMember | undefined;
+  /** What receipts carry: of the log by itself, and of the aggregate. */
+  readonly anchored: readonly (OwnAnchors | AggregateMember | undefined)[];
   readonly anchors: readonly Anchor[];
   readonly watch: AnchorWatch;
   /** What runs beside the sealer. */
   readonly besides: readonly Repeated[];
 };
 
-type Own = { readonly stored: LogRecords; readonly keys: LogKeys; readonly raise: Alarms['raise'] };
+type Own = { readonly stored: LogRecords; readonly keys: LogKeys; readonly signer: Signer; readonly raise: Alarms['raise'] };
 
-async function openAnchors(outside: AnchoringDependencies & { readonly fetch: Fetch }, own: Own): Promise<Anchors> {
+async function openAnchors(outside: AnchoringDependencies & { readonly fetch: Fetch }, parts: Own): Promise<Anchors> {
   const { config, clock } = outside;
   const outbox = (name: string) => outboxIn(outside, name);
   const [chain, timeStamps] = [await openChain(config, { ...outside, outbox }), await timeStampsFor(config, outside)];
   const inFile = createEmbeddedAnchor({ file: anchorFile(config.DATA_DIR), clock });
-  const aggregate = config.AGGREGATE_URL === '' ? undefined : openAggregate(config, { ...outside, ...own });
+  const aggregate = config.AGGREGATE_URL === '' ? undefined : openAggregate(config, { ...outside, ...parts });
   const anchors = [inFile, ...(chain ? [chain.anchor] : []), ...(timeStamps ? [timeStamps.anchor] : []), ...(aggregate?.anchors ?? [])];
   const maxAgeMs = config.ANCHOR_MAX_AGE_HOURS * 3_600_000;
-  const watch = createAnchorWatch({ ...outside, anchors, maxAgeMs, size: async () => (await own.stored.checkpoint())?.size ?? 0 });
-  const inChain = chain && { contradiction: async () => chain.contradiction(await own.stored.head()) };
-  return { inChain, aggregate, anchors, watch, besides: [watch, ...[chain, timeStamps, aggregate].flatMap((each) => each ?? [])] };
+  const watch = createAnchorWatch({ ...outside, anchors, maxAgeMs, size: async () => (await parts.stored.checkpoint())?.size ?? 0 });
+  const inChain = chain && { contradiction: async () => chain.contradiction(await parts.stored.head()) };
+  const places = async () => [await chain?.anchor.place(), await timeStamps?.anchor.place()].flatMap((place) => place ?? []);
+  const own = createOwnAnchors({ ...outside, ...parts, places });
+  const besides = [watch, ...[chain, timeStamps, aggregate].flatMap((each) => each ?? []), ...(chain || timeStamps ? [own] : [])];
+  return { inChain, aggregate, anchored: [own, aggregate], anchors, watch, besides };
 }
 
 async function statusOf(

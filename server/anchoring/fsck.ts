@@ -5,6 +5,8 @@
  * Invariant: reads only, so that it may run beside a server; what is compared was read in an order in which the log can only be ahead.
  */
 import { type AnchorLine, readAnchorFile } from '../../ledger/anchor/embedded.ts';
+import { readAnchorNote } from '../../ledger/anchor/anchor-note.ts';
+import { placeKinds } from '../../ledger/anchor/place.ts';
 import { parseCheckpoint } from '../../ledger/checkpoint-text.ts';
 import { openCheckpoint, type OpenedCheckpoint } from '../../ledger/checkpoint.ts';
 import { parseNote } from '../../ledger/note.ts';
@@ -60,7 +62,7 @@ export async function checkStoredLog(deps: FsckDependencies): Promise<FsckResult
   const keys = await keysOf(verifierKey, { log, stored });
   const { checkpoint, witnessed } = kept;
   const size = kept.size ?? checkpoint?.size ?? state?.size ?? 0;
-  const known = knownRoots({ anchors, stamped, checkpoint, witnessed, keys });
+  const known = knownRoots({ anchors, stamped, checkpoint, witnessed, notes: kept.notes, keys });
   if (state) known.roots.push({ name: 'The signer', ...state });
   const entries = (index: number, width: number) => bundleEntries(stored, index, width);
   const problems = [...kept.problems, ...known.problems, ...(await checkLog({ size, tile: stored.tile, entries, roots: known.roots }, seen))];
@@ -83,8 +85,12 @@ type Kept = {
   readonly checkpoint: CheckpointRecord | undefined;
   readonly witnessed: CheckpointRecord | undefined;
   readonly mapUpTo: number;
+  readonly notes: readonly AnchorNote[];
   readonly problems: readonly string[];
 };
+
+/** Where the log is anchored by itself, as its key signed it. */
+type AnchorNote = { readonly name: string; readonly note: string };
 
 /** Before the rows, which can then only be ahead; how much is sealed comes last, since all the others are about what is. */
 async function readKept(stored: LogRecords): Promise<Kept> {
@@ -97,8 +103,14 @@ async function readKept(stored: LogRecords): Promise<Kept> {
   const checkpoint = await read('the checkpoint', stored.checkpoint);
   const witnessed = await read('the witnessed checkpoint', stored.witnessed);
   const map = await read('the newest root of the map of Consents', stored.keptMap);
+  const notes: AnchorNote[] = [];
+  for (const kind of placeKinds) {
+    const name = `note of the anchor (${kind})`;
+    const note = await read(`the ${name}`, () => stored.keptAnchorNote(kind));
+    if (note) notes.push({ name: `The ${name}`, note: note.value.note });
+  }
   const size = await read('how many entries are sealed', stored.head);
-  return { size, checkpoint, witnessed, mapUpTo: map?.value.upTo ?? -1, problems };
+  return { size, checkpoint, witnessed, mapUpTo: map?.value.upTo ?? -1, notes, problems };
 }
 
 /** What stamps are read by is loaded where there is something to check them with. */
@@ -112,6 +124,7 @@ type Claims = {
   readonly stamped: StampsFound;
   readonly checkpoint: CheckpointRecord | undefined;
   readonly witnessed: CheckpointRecord | undefined;
+  readonly notes: readonly AnchorNote[];
   /** A sentence: what is wrong with them. */
   readonly keys: LogKeys | string;
 };
@@ -134,7 +147,10 @@ function openByTurn(note: string, keys: LogKeys): OpenedCheckpoint {
   );
 }
 
-function knownRoots({ anchors, stamped, checkpoint, witnessed, keys }: Claims): { readonly roots: KnownRoot[]; readonly problems: string[] } {
+function knownRoots({ anchors, stamped, checkpoint, witnessed, notes: anchorNotes, keys }: Claims): {
+  readonly roots: KnownRoot[];
+  readonly problems: string[];
+} {
   if (typeof keys === 'string') return { roots: [], problems: [keys, ...stamped.problems] };
   const [roots, problems]: [KnownRoot[], string[]] = [[], [...stamped.problems]];
   const notes = [
@@ -147,6 +163,11 @@ function knownRoots({ anchors, stamped, checkpoint, witnessed, keys }: Claims): 
     if (opened.kind === 'signed') roots.push({ name, size: opened.checkpoint.size, root: opened.checkpoint.root });
     else problems.push(`${name} is ${opened.kind}.`);
     if (opened.kind === 'signed' && opened.checkpoint.size !== size) problems.push(`${name} is of another size than its record says.`);
+  }
+  for (const { name, note } of anchorNotes) {
+    const anchored = readAnchorNote(note, keys.all);
+    if (anchored) roots.push({ name, ...anchored });
+    else problems.push(`${name} is none that the log signed.`);
   }
   for (const { size, text } of stamped.stamps) {
     const checkpoint = parseCheckpoint(text);

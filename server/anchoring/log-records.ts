@@ -27,6 +27,7 @@ export const kinds = {
   rotation: 'log-key-rotation',
   map: 'log-map',
   aggregate: 'log-aggregate',
+  anchorNote: 'log-anchor-note',
 } as const;
 
 /** Sealed entries: what is added to the rows to make the private entries of the log. */
@@ -76,6 +77,9 @@ export type AggregateRecord = {
     readonly piece: AggregatePiece;
   }[];
 };
+
+/** Where the log is anchored by itself, as its key signed it (ledger/anchor/anchor-note.ts): one for each kind of place. `stamp`: base64 of an authority’s reply. */
+export type AnchorNoteRecord = { readonly note: string; readonly stamp?: string };
 
 const DIGITS = 16;
 export const ENTRY_BYTES = 32;
@@ -185,6 +189,9 @@ export type LogRecords = {
   keptWitnessed(): Promise<Kept<WitnessedRecord> | undefined>;
   keptAggregate(): Promise<Kept<AggregateRecord> | undefined>;
   keptMap(): Promise<Kept<MapRecord> | undefined>;
+  /** `kind`: of a place. */
+  keptAnchorNote(kind: Place['kind']): Promise<Kept<AnchorNoteRecord> | undefined>;
+  anchorNoteRevision(kind: Place['kind']): Promise<number | null>;
   tile: ReadTile;
   /** The first `width` entries of a bundle; undefined where it is shorter. */
   bundle(index: number, width: number): Promise<Uint8Array | undefined>;
@@ -221,6 +228,8 @@ export function createLogRecords(records: RecordStore): LogRecords {
     keptWitnessed: () => kept<WitnessedRecord>(kinds.witnessed, kinds.witnessed),
     keptAggregate: () => kept<AggregateRecord>(kinds.aggregate, kinds.aggregate),
     keptMap: () => kept<MapRecord>(kinds.map, kinds.map),
+    keptAnchorNote: (kind) => kept<AnchorNoteRecord>(kinds.anchorNote, kind),
+    anchorNoteRevision: async (kind) => (await records.get(kinds.anchorNote, kind))?.revision ?? null,
     tile: (level, index, width) => bytes(kinds.tile, tileId(level, index), width * HASH_BYTES),
     bundle: (index, width) => bytes(kinds.bundle, numberId(index), width * BUNDLED_BYTES),
     batch: (first) => value<BatchRecord>(kinds.batch, numberId(first)),

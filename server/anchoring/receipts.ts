@@ -59,7 +59,10 @@ type Dependencies = {
   /** What the map of Consents says of them under a root with an index below `size`, if it can be told. */
   readonly standing: { readonly of: (consents: readonly PrivateEntry[], size: number) => Promise<CurrentPiece | undefined> };
   /** Where what is about entries up to this index is anchored. */
-  readonly anchored: { readonly piecesFor: (index: number, checkpoint: CheckpointRecord) => Promise<readonly AnchorPiece[]> } | undefined;
+  readonly anchored: readonly (
+    | { readonly piecesFor: (index: number, checkpoint: CheckpointRecord) => Promise<readonly AnchorPiece[]> }
+    | undefined
+  )[];
   /** A root about the entry at this index too, not older than a minute; undefined: not yet. */
   readonly mapRoots: { readonly ensure: (index: number) => Promise<{ readonly index: number } | undefined> };
 };
@@ -88,7 +91,8 @@ export function createReceipts({ log, records, keys, standing, anchored, mapRoot
         checkpoint.size,
       );
       if (fresh && !current) return { kind: 'pending' };
-      const anchors = (await anchored?.piecesFor(Math.max(...entries.map(({ index }) => index)), checkpoint)) ?? [];
+      const newestEntry = Math.max(...entries.map(({ index }) => index));
+      const anchors = (await Promise.all(anchored.map(async (each) => (await each?.piecesFor(newestEntry, checkpoint)) ?? []))).flat();
       const parts: Parts = { evidence, entries, current, checkpoint, anchors, signed: keys.at(checkpoint.size) };
       return { kind: 'ready', receipt: await assemble(parts, context.stored.tile) };
     },

@@ -37,6 +37,7 @@ const shapes: Readonly<Record<string, (record: Members) => boolean>> = {
   'log-checkpoint': isCheckpoint,
   'log-witnessed': (record) => isCheckpoint(record) && Array.isArray(record['witnesses']) && record['witnesses'].every(isText),
   'log-aggregate': isAggregate,
+  'log-anchor-note': ({ note, stamp }) => isText(note) && (stamp === undefined || isText(stamp)),
   'log-map': ({ upTo }) => isCount(upTo),
 };
 

@@ -2,6 +2,7 @@
  * What a server and the process that signs its log say to each other: JSON over HTTP, on a socket of one machine. ledger.md §2
  * Invariant: whatever does not have exactly this form is none: the signer signs nothing for it, the server believes nothing of it.
  */
+import { parseAnchorText } from '../../ledger/anchor/anchor-note.ts';
 import { fromBase64 } from '../../ledger/encoding.ts';
 import { HASH_BYTES } from '../../ledger/hash.ts';
 import { isSize } from '../../ledger/proof.ts';
@@ -14,7 +15,7 @@ import type { SignedHead } from './signer.ts';
 export const HEAD_PATH = '/head';
 /** POST: more to be signed. */
 export const SIGN_PATH = '/sign';
-/** POST {text}: the line for a trail's text, {line}. */
+/** POST {text}: the line for a text of which isSignedAlone, {line}. */
 export const LINE_PATH = '/line';
 /** Entries of one request; the rest of a longer stretch is signed by further ones. */
 export const MOST_ENTRIES = 100_000;
@@ -93,7 +94,12 @@ export function readLine(value: unknown): string | undefined {
 
 export function readText(value: unknown): string | undefined {
   const { text: asked } = fields(value);
-  return typeof asked === 'string' && isTrailText(asked) ? asked : undefined;
+  return typeof asked === 'string' && isSignedAlone(asked) ? asked : undefined;
+}
+
+/** What the log’s key signs besides checkpoints, whatever it says: neither can be taken for one. */
+export function isSignedAlone(text: string): boolean {
+  return isTrailText(text) || parseAnchorText(text) !== undefined;
 }
 
 function headFields({ size, root, chain }: SignedHead): object {

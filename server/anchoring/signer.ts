@@ -12,11 +12,11 @@ import { type Cosigner, type NoteSigner } from '../../ledger/note.ts';
 import { commitmentOf, type PrivateEntry } from '../../ledger/entry.ts';
 import { digestOf, leafHash, sameBytes } from '../../ledger/hash.ts';
 import { readRotation, rotationReference } from '../../ledger/rotation.ts';
-import { isTrailText } from '../../ledger/trail.ts';
 import { createFrontier, type Frontier } from '../../ledger/tree.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { AssentError } from '../errors.ts';
 import { emptyChain, type RowChain } from './row-chain.ts';
+import { isSignedAlone } from './signer-protocol.ts';
 import { cosignerDigest, type KeptState, openSignerFiles, type SignerFiles, type SignerState } from './signer-files.ts';
 
 export type SignRequest = {
@@ -53,7 +53,7 @@ export type Signer = {
   sign(request: SignRequest): Promise<SignResult>;
   /** Brings a state kept by an earlier server into today’s form, once its rows were found to be those it knew. */
   renew(rows: RowChain): Promise<void>;
-  /** The signature line for a trail's text (ledger/trail.ts), and for no other. Throws AssentError('unavailable') once the signer refused. */
+  /** The signature line for a trail's text (ledger/trail.ts) or for where the log is anchored (ledger/anchor/anchor-note.ts), and for no other. Throws AssentError('unavailable') once the signer refused. */
   lineFor(text: string): Promise<string>;
   /** Once it has refused, it refuses until the server is started again. */
   refuse(reason: string): void;
@@ -209,7 +209,7 @@ function createQueue(): <T>(work: () => Promise<T>) => Promise<T> {
 
 function lineFor(text: string, { line }: NoteSigner, refused: string | undefined): string {
   if (refused !== undefined) throw new AssentError('unavailable', refused);
-  if (!isTrailText(text)) throw new AssentError('internal', 'What is no trail is not signed so.');
+  if (!isSignedAlone(text)) throw new AssentError('internal', 'What is neither a trail nor a place is not signed so.');
   return line(text);
 }
 

@@ -16,9 +16,10 @@ import type { Places } from './verify-anchors.ts';
 const usage = `Usage: assent verify FILE… [--trust POLICY] [--in-force-at INSTANT] [--aggregate KEY] [--rpc URL,…] [--authority PEM]
   FILE: as it came, plain (receipt.json) or compressed (receipt.json.gz).
   POLICY: one verifier key of a log, or a file: the keys that must have signed, one to a line (GET /ledger/keys shows those of a log), or a policy
-  (c2sp.org/tlog-policy): a line \`log <verifier key>\` for each log you trust, and which witnesses must have cosigned.
-  KEY: verifier key of an aggregate that must hold it (docs/operations/anchors.md). URL,…: nodes of its EVM chain, all of which must say that they hold
-  its root; this asks a network. PEM: certificates of the authority whose time-stamp must hold.
+  (c2sp.org/tlog-policy): a line \`log <verifier key>\` for each log you trust, and which witnesses must have cosigned; beyond that, a line
+  \`anchor evm <chain id> <contract> <log id>\` or \`anchor rfc3161\` for each place that it must be anchored in.
+  KEY: verifier key of an aggregate that must hold it (docs/operations/anchors.md). URL,…: nodes of the EVM chain, all of which must say that they hold
+  the root; this asks a network. PEM: certificates of the authority whose time-stamp must hold.
   INSTANT: as in 2026-11-27T12:00:00Z; what does not show that its Consents were in force then, or later, is refuted.
 Exit code: 0 proven, 1 refuted, 2 unreadable, 3 erased: a proof that what a receipt would rest on was erased.
 `;

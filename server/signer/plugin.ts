@@ -1,7 +1,7 @@
 /**
  * The log's signer over HTTP: GET /head, POST /sign, POST /line, for those who know its secret. ledger.md §2
  *
- * Invariants: whoever has the secret gets a signature under what continues the tree signed last, under the digest of a trail, and under nothing else; what was signed is on
+ * Invariants: whoever has the secret gets a signature under what continues the tree signed last, under the digest of a trail, under a place where a tree is anchored, and under nothing else; what was signed is on
  * the disk before the answer leaves (server/anchoring/signer.ts).
  */
 import { timingSafeEqual } from 'node:crypto';

@@ -25,7 +25,7 @@ function python(args: readonly string[], input = ''): string {
 
 /** `trust`: the keys pinned for each of them. */
 const inPython = (files: readonly Uint8Array[], trust: readonly (string | undefined)[] = []): string[] =>
-  python(['--lines'], files.map((file, i) => `${[Buffer.from(file).toString('base64'), ...(trust[i]?.split('\n') ?? [])].join(' ')}\n`).join(''))
+  python(['--lines'], files.map((file, i) => `${[Buffer.from(file).toString('base64'), ...(trust[i]?.split('\n') ?? [])].join('\t')}\n`).join(''))
     .trimEnd()
     .split('\n');
 

@@ -1,7 +1,8 @@
 """Verifies Assent receipts, proofs of erasure and statements of disclosures. Follows docs/receipt.md; needs nothing but Python 3.8.
 
-verify.py FILE… [--trust VERIFIER-KEY]…  one line per file: the verdict, and why; a checkpoint must be by one of the logs and all of the cosigners among the keys
-verify.py --lines                        stdin: one file in base64 per line, behind it the keys; stdout: one verdict per line
+verify.py FILE… [--trust TRUSTED]…  one line per file: the verdict, and why; a checkpoint must be by one of the logs and all of the cosigners among the
+verifier keys that are trusted, and a receipt be anchored as each `anchor …` among them says
+verify.py --lines                        stdin: one file in base64 per line, behind it what is trusted, all divided by tabs; stdout: one verdict per line
 Exit code: 0 proven, 1 refuted, 2 unreadable, 3 erased; of several files the worst.
 """
 import base64
@@ -374,16 +375,19 @@ is_receipt = shape(
         **WITNESSES,
         "authorities": list_of(shape({"authority": is_text, "entry": is_entry})),
         "anchors": list_of(
-            shape(
-                {
-                    "aggregate": is_text,
-                    "checkpoint": is_text,
-                    "index": is_count,
-                    "member": is_text,
-                    "inclusion": list_of(is_text),
-                    "consistency": list_of(is_text),
-                },
-                {"stamp": is_text},
+            either(
+                shape(
+                    {
+                        "aggregate": is_text,
+                        "checkpoint": is_text,
+                        "index": is_count,
+                        "member": is_text,
+                        "inclusion": list_of(is_text),
+                        "consistency": list_of(is_text),
+                    },
+                    {"stamp": is_text},
+                ),
+                shape({"anchor": is_text, "consistency": list_of(is_text)}, {"stamp": is_text}),
             )
         ),
         "current": shape({"upTo": is_count, "root": is_text, "entry": is_entry, "proofs": list_of(shape({"proof": is_text}, {"next": is_count}))}),
@@ -572,7 +576,18 @@ def succession(file):
     return rotations
 
 
+def pinned(trusted):
+    return [each[len("anchor ") :].lower() for each in trusted if each.startswith("anchor ")]
+
+
+def require_pinned(trusted, lines):
+    places = list(lines)
+    for pin in pinned(trusted):
+        require(any(line.startswith(pin + " ") for line in places), "It is not anchored where that is demanded.")
+
+
 def open_log(file, trusted):
+    trusted = [each for each in trusted if not each.startswith("anchor ")]
     key = verifier_key(file["log"], LOGS)
     rotations = succession(file)
     known = [rotation["from"] for rotation in rotations] + [file["log"]]
@@ -671,21 +686,46 @@ COUNT = "(0|[1-9][0-9]{0,14})"
 IN_CHAIN = re.compile(f"evm {COUNT} 0x[0-9a-f]{{40}} 0x[0-9a-f]{{64}} {COUNT} 0x[0-9a-f]{{64}} {COUNT}")
 
 
-def require_anchor(anchor, tree, keys, entries):
-    key = verifier_key(anchor["aggregate"], LOGS)
-    lines = signed_text(anchor["checkpoint"], [key]).split("\n")
-    require(len(lines) in (4, 5), "The aggregate's checkpoint is malformed.")
-    size, root = tree_in(lines, key["name"])
-    line, digest = (lines[3], None) if len(lines) == 5 else (None, None)
+def require_place(line, anchor):
+    digest = None
     if line is not None and line.startswith("rfc3161 "):
         digest = base64url_bytes(line[8:])
         require(digest is not None and len(digest) == 32, "A time-stamp is not named.")
     else:
-        require(line is None or IN_CHAIN.fullmatch(line) is not None, "The aggregate says something unknown.")
+        require(line is None or IN_CHAIN.fullmatch(line) is not None, "A place is unknown.")
     require((digest is None) == ("stamp" not in anchor), "A time-stamp is missing, or not named.")
     if digest is not None:
         stamp = base64_bytes(anchor["stamp"])
         require(stamp is not None and sha256(stamp) == digest, "The time-stamp is another one.")
+
+
+def place_of_anchor(anchor):
+    lines = (anchor["anchor"] if "anchor" in anchor else anchor["checkpoint"]).split("\n\n")[0].split("\n")
+    return lines[3] if len(lines) > 3 else ""
+
+
+def require_own_anchor(anchor, tree, keys, entries):
+    text, signatures = parse_note(anchor["anchor"])
+    require(len(signatures) == 1, "Where the log is anchored is signed more than once.")
+    lines = signed_text(anchor["anchor"], keys).split("\n")
+    require(len(lines) == 5 and lines[0] == "assent-anchor-1" and lines[4] == "", "Where the log is anchored is malformed.")
+    require(re.fullmatch("[1-9][0-9]*", lines[1]) is not None and float(lines[1]) < 2**53, "The size is none.")
+    root = base64_bytes(lines[2])
+    require(root is not None and len(root) == 32, "The root is none.")
+    require_place(lines[3], anchor)
+    held = (int(lines[1]), root)
+    require_consistent(*sorted((held, tree), key=lambda each: each[0]), hashes_in(anchor["consistency"]))
+    require(all(entry["index"] < held[0] for entry in entries), "What is anchored is older than what is to be proven.")
+
+
+def require_anchor(anchor, tree, keys, entries):
+    if "anchor" in anchor:
+        return require_own_anchor(anchor, tree, keys, entries)
+    key = verifier_key(anchor["aggregate"], LOGS)
+    lines = signed_text(anchor["checkpoint"], [key]).split("\n")
+    require(len(lines) in (4, 5), "The aggregate's checkpoint is malformed.")
+    size, root = tree_in(lines, key["name"])
+    require_place(lines[3] if len(lines) == 5 else None, anchor)
     member = signed_text(anchor["member"], keys).split("\n")
     require(len(member) == 4, "What is in the aggregate is no checkpoint.")
     held = tree_in(member, keys[0]["name"])
@@ -1024,11 +1064,13 @@ def verify_receipt(file, trusted):
     for anchor in file.get("anchors", []):
         known = [verifier_key(text, LOGS) for text in [read_rotation(each)["from"] for each in file.get("rotations", [])] + [file["log"]]]
         require_anchor(anchor, (size, root), known, pieces)
+    require_pinned(trusted, map(place_of_anchor, file.get("anchors", [])))
     require_inclusion(file["proof"], size, root, pieces + ([root_entry] if root_entry else []) + rotated, replaced)
     return "proven"
 
 
 def verify_erasure(file, trusted):
+    require_pinned(trusted, [])
     entry = file["entry"]
     require(entry["kind"] == "erasure", "The log entry is of something else.")
     require(entry["digest"] == digest_of(write_json(entry["erases"], canonical)), "It names other entries than the log.")
@@ -1055,6 +1097,7 @@ def opened(link, patient):
 
 
 def verify_disclosures(file, trusted):
+    require_pinned(trusted, [])
     links = file["links"]
     entries = [opened(link, file["patient"]) for link in links if "entry" in link]
     require(len({entry["subject"] for entry in entries} | {None}) <= 2, "The entries are not all about one subject.")
@@ -1090,7 +1133,7 @@ def verify(data, trusted=()):
 def main(args):
     if args == ["--lines"]:
         for line in sys.stdin:
-            file, *trusted = line.rstrip("\n").split(" ")
+            file, *trusted = line.rstrip("\n").split("\t")
             print(verify(base64.b64decode(file), trusted)[0])
         return 0
     trusted = [key for flag, key in zip(args, args[1:]) if flag == "--trust"]

@@ -226,16 +226,28 @@ describe('who may ask, and what for', () => {
     expect(opened(await signer.sign(await honest.request(5)), process.key)).toMatchObject({ size: 5 });
   });
 
-  it('the digest of a trail is signed, and no other text: no checkpoint, nothing under another name', async () => {
+  it('the digest of a trail and the place of a tree are signed, and no other text: no checkpoint, nothing under another name', async () => {
     const process = await launch(newFolder(), '--port', '0');
     const { signer } = await asking(process);
     const trail = `assent-trail-1\n${sha256('a trail').toString('base64url')}\n`;
     const key = parseVerifierKey(process.key) ?? expect.fail();
-    const signatures = parseSignatures(await signer.lineFor(trail)) ?? expect.fail();
-    expect(verifyNote({ text: trail, signatures }, [key]).kind).toBe('signed');
+    const place = `assent-anchor-1\n9\n${sha256('a root').toString('base64')}\nrfc3161 ${sha256('a reply').toString('base64url')}\n`;
+    for (const text of [trail, place]) {
+      const signatures = parseSignatures(await signer.lineFor(text)) ?? expect.fail();
+      expect(verifyNote({ text, signatures }, [key]).kind).toBe('signed');
+    }
     const headers = { authorization: `Bearer ${readFileSync(process.secret, 'utf8').trim()}`, 'content-type': 'application/json' };
     const root = Buffer.from(await forked.root(9)).toString('base64');
-    for (const text of [`${key.name}\n9\n${root}\n`, `${trail}\n`, `${trail}${trail}`, 'assent-trail-1\n', ''])
+    for (const text of [
+      `${key.name}\n9\n${root}\n`,
+      `${trail}\n`,
+      `${trail}${trail}`,
+      'assent-trail-1\n',
+      '',
+      `${place}\n`,
+      place.replace('assent-anchor-1', key.name),
+      place.replace('rfc3161', 'x'),
+    ])
       expect((await ask(process, '/line', { method: 'POST', headers, body: JSON.stringify({ text }) }))[0]).toBe(400);
   });
 

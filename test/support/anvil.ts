@@ -69,9 +69,9 @@ async function until(what: string, held: () => Promise<boolean>): Promise<void> 
 
 export type Deployed = { readonly contract: string; readonly logId: string; readonly admin: Account; readonly writer: Account };
 
-/** `delay`: seconds until another writer may take over. */
-export async function deploy(anvil: Anvil, origin: string, delay = 3600): Promise<Deployed> {
-  const [admin, writer] = [accountOf(newAccountKey()), accountOf(newAccountKey())];
+/** `delay`: seconds until another writer may take over. `writerKey`: 0x and 64 hex digits. */
+export async function deploy(anvil: Anvil, origin: string, delay = 3600, writerKey = newAccountKey()): Promise<Deployed> {
+  const [admin, writer] = [accountOf(newAccountKey()), accountOf(writerKey)];
   for (const { address } of [admin, writer]) await anvil.fund(address);
   const acting = { nodes: createNodes([anvil.url], fetch), admin, pause: sleep };
   const contract = await deployAnchor(acting, delay);
