@@ -428,7 +428,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
   await server.register(createHealthPlugin({ checks: [...checks, ...lateness(anchoring)], metrics }));
   logSeries(metrics, anchoring);
   noticeSeries(metrics, parts.notices);
-  await server.register(consolePlugin(server, { ...parts, authenticate, checks, explain, custodians: { keysOf: keys.list, passkeys } }));
+  await server.register(consolePlugin(server, { ...parts, authenticate, checks, explain, custodians: { keysOf: keys.list, passkeys }, clientName }));
 }
 
 function limitsOf(config: Config): Parameters<typeof createFhirPlugin>[0]['limits'] {

@@ -37,6 +37,7 @@ type Parts = {
   readonly config: Config;
   readonly explain: Explain;
   readonly custodians: WebDependencies['custodians'];
+  readonly clientName: WebDependencies['clientName'];
 };
 
 export function consolePlugin(server: FastifyInstance, parts: Parts): ReturnType<typeof webPlugin> {
@@ -51,6 +52,7 @@ export function consolePlugin(server: FastifyInstance, parts: Parts): ReturnType
     cursors,
     explain,
     custodians: parts.custodians,
+    clientName: parts.clientName,
     operations: operationsOf(parts),
     registry: { clients: registry.clients.list, keys: registry.keyLog.list, policies: policyRows(parts.config) },
     trailFile: anchoring.trails.file,

@@ -38,6 +38,8 @@ export type WebDependencies = {
   readonly explain: Explain;
   readonly trailFile: TrailFile;
   readonly custodians: Custodians;
+  /** What a client was registered as. */
+  readonly clientName: (id: string) => Promise<string | undefined>;
   readonly operations: Operations;
   readonly registry: Registry;
   /** Origin that browsers see, e.g. https://fhir.example.org: decides whether the cookie is Secure. */

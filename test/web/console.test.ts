@@ -78,6 +78,7 @@ async function consoleWith({ result = {}, publicOrigin = origin }: Setup = {}) {
       clock: () => now,
       signIn: async (id, secret) => (secret === 'right' ? `token of ${id}` : undefined),
       isErased: (version) => version === 'Consent/9/_history/gone',
+      clientName: async () => undefined,
       callerOf: async (token) => {
         if (removed.has(token)) throw new AssentError('unauthenticated');
         return { ...admin, admin: token === 'token of admin' };
@@ -347,6 +348,7 @@ test('a fault is a page that says nothing of it', async () => {
       callerOf: fail,
       status,
       isErased: nobody,
+      clientName: nobody,
       search: { plan: nobody },
       cursors,
       trailFile: nobody,

@@ -26,7 +26,13 @@ let hospital: Key;
 beforeAll(async () => {
   server = await startNamedServer();
   origin = server.origin;
-  for (const resource of [organization(HOSPITAL), organization(INSURER), organization(CLINIC), patient('alice')]) await put(server, resource);
+  for (const resource of [
+    organization(HOSPITAL),
+    { ...organization(INSURER), name: 'Fair & Square Insurance' },
+    organization(CLINIC),
+    patient('alice'),
+  ])
+    await put(server, resource);
   await put(server, observation('pulse', 'Patient/alice'));
   [alice, hospital] = [await enrolKey(server.admin, 'Patient/alice'), await enrolKey(server.admin, HOSPITAL)];
   await enrolKey(server.admin, CLINIC);
@@ -67,7 +73,8 @@ describe('the queue', () => {
   it('tells the custodian who asks, about whom and until when, and in words what for', async () => {
     const review = await requested();
     const { text } = await signer.get('/console/queue');
-    expect(text).toContain(`<h3>${INSURER}</h3>`);
+    expect(text).toContain('<h3>Fair &amp; Square Insurance</h3>');
+    expect(review.text).toContain(`<dt>${INSURER}</dt><dd>Fair &amp; Square Insurance</dd>`);
     expect(text).toContain('Patient/alice');
     expect(text).toContain(`value="${review.task}"`);
     expect(review.text).toContain('<div class="card" lang="en">');

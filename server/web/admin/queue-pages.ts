@@ -10,10 +10,11 @@ import { html } from '../html.ts';
 import type { Form } from '../forms.ts';
 import { createGuessLimit } from '../guess-limit.ts';
 import { answerIn, told } from '../passkey-door.ts';
+import { namesOf } from '../patient/names.ts';
 import { type ListedKey, SCRIPT_PATH } from '../patient/passkeys.ts';
 import type { WebDependencies } from '../plugin.ts';
 import { type ConsolePage, logged, type Opened, sendFile, showTo } from './frame.ts';
-import { KEY_SCRIPT_PATH, passkeyPage, queuePage, reviewPage, type Waiting, waitingIn } from './queue.ts';
+import { KEY_SCRIPT_PATH, passkeyPage, namedIn, queuePage, reviewPage, type Waiting, waitingIn } from './queue.ts';
 import { AssentError } from '../../errors.ts';
 
 export type Custodians = {
@@ -30,14 +31,17 @@ export function queuePages(page: ConsolePage, dependencies: WebDependencies): vo
   const script = `${origin}${SCRIPT_PATH} ${origin}${KEY_SCRIPT_PATH}`;
   page('GET /console/queue', async ({ session, reply }) => {
     const { waiting, more } = await waitingFor(dependencies, session);
-    return showTo(session, reply, { title: TITLE, content: queuePage(session, waiting, more) });
+    const names = await namesOf(gateFor(session.caller), dependencies, [session.caller.actor, ...waiting.map(({ requester }) => requester)]);
+    return showTo(session, reply, { title: TITLE, content: queuePage(session, { waiting, more, names }) });
   });
   page('POST /console/queue/review', async ({ session, form, reply }) => {
     const found = await gateFor(session.caller).read('Task', form.get('task') ?? '');
     if (found.kind !== 'found') throw new AssentError('not-found');
     const waiting = waitingIn(found.row.body);
     const keys = await dependencies.custodians.keysOf(session.caller.actor);
-    return showTo(session, reply, { title: 'What is asked', content: reviewPage(session, { waiting, keys, now: dependencies.clock() }), script });
+    const names = await namesOf(gateFor(session.caller), dependencies, [waiting.requester, ...namedIn(waiting)]);
+    const content = reviewPage(session, { waiting, keys, names, now: dependencies.clock() });
+    return showTo(session, reply, { title: 'What is asked', content, script });
   });
   page('POST /console/queue/statement', async ({ form, reply }) => sendFile(reply, 'statement.txt', form.get('statement') ?? ''));
   page('POST /console/queue/approve', async (opened) => {

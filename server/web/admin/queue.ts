@@ -10,6 +10,7 @@ import { type Html, html } from '../html.ts';
 import { time } from '../layout.ts';
 import { type ListedKey, passkeyProblem, SCRIPT_PATH } from '../patient/passkeys.ts';
 import { termsOf } from '../patient/sign.ts';
+import { type ConsentTerms, type Names, partiesOf } from '../patient/terms.ts';
 import { patientWords } from '../patient/words.ts';
 import type { Session } from './sessions.ts';
 
@@ -46,12 +47,19 @@ export function waitingIn(body: string): Waiting {
   return { task: id, consent, patient: patient?.reference ?? '', requester: requester?.reference ?? '', until, statement, digest };
 }
 
-export function queuePage({ caller, formToken }: Session, waiting: readonly Waiting[], more: boolean): Html {
-  return html`<p>Asked of <code>${caller.actor}</code>. A request is granted when the patient and the custodian have both signed it.</p>
+/** References of those whom its terms name. */
+export function namedIn({ statement }: Waiting): readonly string[] {
+  return partiesOf((JSON.parse(statement) as { readonly consent: ConsentTerms }).consent);
+}
+
+type Queue = { readonly waiting: readonly Waiting[]; readonly more: boolean; readonly names: Names };
+
+export function queuePage({ caller, formToken }: Session, { waiting, more, names }: Queue): Html {
+  return html`<p>Asked of ${names.get(caller.actor) ?? caller.actor}. A request is granted when the patient and the custodian have both signed it.</p>
 ${waiting.length === 0 ? html`<p role="status">Nothing waits.</p>` : undefined}
 <ol>${waiting.map(
     ({ task, patient, requester, until }) => html`<li class="card">
-<h3>${requester}</h3>
+<h3>${names.get(requester) ?? requester}</h3>
 <dl><dt>About</dt><dd>${patient}</dd><dt>Until</dt><dd>${time(until)}</dd></dl>
 <form method="post" action="/console/queue/review"><input type="hidden" name="task" value="${task}"><input type="hidden" name="token" value="${formToken}"><button class="plain">Read what is asked</button></form>
 </li>`,
@@ -60,13 +68,13 @@ ${more ? html`<p>There are more: the oldest are shown, decide these first.</p>` 
 <p><a href="/console/passkey">Register a passkey to sign with</a></p>`;
 }
 
-type Reviewing = { readonly waiting: Waiting; readonly keys: readonly ListedKey[]; readonly now: number };
+type Reviewing = { readonly waiting: Waiting; readonly keys: readonly ListedKey[]; readonly names: Names; readonly now: number };
 
-export function reviewPage(session: Session, { waiting, keys, now }: Reviewing): Html {
+export function reviewPage(session: Session, { waiting, keys, names, now }: Reviewing): Html {
   const { consent, patient, requester, until, statement, digest } = waiting;
   const refusal = refusalStatement({ consent: `Consent/${consent}`, digest, now });
-  return html`<dl><dt>Asked by</dt><dd>${requester}</dd><dt>About</dt><dd>${patient}</dd><dt>Until</dt><dd>${time(until)}</dd></dl>
-${termsOf(statement, { language: 'en', words: patientWords.en })}
+  return html`<dl><dt>Asked by</dt><dd>${names.get(requester) ?? requester}</dd><dt>About</dt><dd>${patient}</dd><dt>Until</dt><dd>${time(until)}</dd></dl>
+${termsOf(statement, { language: 'en', words: patientWords.en }, names)}
 <h2>Approve</h2>
 ${waysToSign(session, keys, { name: 'approve', statement, consent, button: 'Approve', how: 'detached' })}
 <h2>Refuse</h2>
