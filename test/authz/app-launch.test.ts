@@ -150,11 +150,31 @@ describe('a request of an app', () => {
   test.each([
     ['another address', { redirect_uri: 'https://evil.example.org/' }],
     ['an address that begins like the registered one', { redirect_uri: `${CALLBACK}/more` }],
+    ['the address with a query', { redirect_uri: `${CALLBACK}?to=https://evil.example.org/` }],
+    ['the address with a fragment', { redirect_uri: `${CALLBACK}#/evil` }],
+    ['the address by a detour', { redirect_uri: `${CALLBACK}/../callback` }],
+    ['the address without TLS', { redirect_uri: CALLBACK.replace('https:', 'http:') }],
+    ['the address at another port', { redirect_uri: CALLBACK.replace('.org/', '.org:8443/') }],
+    ['the name of the address before another host', { redirect_uri: CALLBACK.replace('.org/', '.org@evil.example.org/') }],
+    ['the address in other letters', { redirect_uri: CALLBACK.replace('app.', 'APP.') }],
     ['an unknown client', { client_id: 'nobody' }],
   ])('with %s ends on a page here', async (_, more) => {
     const page = await openBrowser().visit(authorizeUrl(bench, app, more).address);
     expect([page.status, page.url.host, page.headers.get('content-type')]).toEqual([400, new URL(bench.origin).host, 'text/html; charset=utf-8']);
     expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+  });
+
+  test('with two addresses goes to the registered one, with an error', async () => {
+    const address = `${authorizeUrl(bench, app).address}&redirect_uri=${encodeURIComponent('https://evil.example.org/')}`;
+    const { url } = await openBrowser().visit(address);
+    expect([url.origin + url.pathname, url.searchParams.get('error'), url.searchParams.has('code')]).toEqual([CALLBACK, 'invalid_request', false]);
+  });
+
+  test('that cannot be answered is told in the language of its reader', async () => {
+    const { address } = authorizeUrl(bench, app, { redirect_uri: 'https://evil.example.org/' });
+    const page = await fetch(address, { redirect: 'manual', headers: { 'accept-language': 'zh-CN' } });
+    expect([page.status, page.headers.get('location')]).toEqual([400, null]);
+    expect(await page.text()).toMatch(/<html lang="zh">[^]*没有向应用发送任何内容/);
   });
 
   test('that is denied goes back with access_denied', async () => {
