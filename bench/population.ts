@@ -1,7 +1,7 @@
 /**
  * What consents cost a search over everybody: of many patients 10 % refuse and 5 % except a label, and the house shows the rest. Each search in that
  * view is held against the same search where nobody has said anything, over the same store and in turn; and the memory of the Consents, compiled.
- * `npx node bench/population.ts [--patients 10000,100000] [--seconds 2] [--mongodb]`. consent.md §3 (pushdown)
+ * `npx node bench/population.ts [--patients 10000,100000] [--seconds 2] [--only WORDS] [--mongodb]`. consent.md §3 (pushdown)
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -36,6 +36,7 @@ const { values } = parseArgs({
   options: {
     patients: { type: 'string', default: '10000' },
     seconds: { type: 'string', default: '2' },
+    only: { type: 'string', default: '' },
     mongodb: { type: 'boolean', default: false },
   },
 });
@@ -146,7 +147,7 @@ function policiesOver(resources: ResourceStore, digests: ReadonlyMap<string, str
     async fetch(ids) {
       const where = { kind: 'id' as const, ids: new Set(ids) };
       const order = { by: 'instant', direction: 'newest-first' } as const;
-      const found = await resources.find({ type: 'Consent', where, scope: 'internal', order, limit: ids.length });
+      const found = await resources.find({ type: 'Consent', where, scope: 'internal', order, limit: ids.length, keys: false });
       return found.kind === 'rows' ? found.rows : [];
     },
     judge: async ({ body }) => ({ kind: 'established', compiled: compileConsent(JSON.parse(body) as never, { now }), kids: [] }),
@@ -224,7 +225,7 @@ async function measure(engine: Engine, patients: number): Promise<void> {
   say(
     `  compiled: ${Math.round(compiled / digests.size)} bytes a patient, goal ${GOAL.bytes}; one caller's view of them: ${Math.round(view / digests.size)}`,
   );
-  for (const { name, query } of cases) {
+  for (const { name, query } of cases.filter((each) => each.name.includes(values.only))) {
     const request = requestOf(query);
     const searches = [() => withConsents(request), () => without(request)];
     for (const each of searches) await each();

@@ -289,6 +289,7 @@ async function fetchConsents(resources: ResourceStore, ids: readonly string[]): 
     scope: 'internal',
     order: { by: 'instant', direction: 'newest-first' },
     limit: ids.length,
+    keys: false,
   });
   return found.kind === 'rows' ? found.rows : [];
 }

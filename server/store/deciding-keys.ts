@@ -78,6 +78,12 @@ export function judgeOf(expression: Expression): Judge {
   return judge;
 }
 
+/** The same, remembering nothing. */
+export function judgementOf(expression: Expression): Judge {
+  const judge = judging(expression);
+  return (deciding) => judge(unpackKeys(deciding));
+}
+
 type Judging = (keys: readonly string[]) => boolean | undefined;
 
 function remembering(judge: Judging): Judge {

@@ -71,6 +71,8 @@ export type Query = {
   readonly explain?: boolean;
   /** False: rows come without their text, for what is decided by keys alone. */
   readonly bodies?: boolean;
+  /** False: rows may come without their keys, for whoever needs the text alone. */
+  readonly keys?: boolean;
 };
 
 export type Counting = {

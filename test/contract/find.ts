@@ -203,6 +203,19 @@ export function findContract(open: OpenSubject): void {
     }
   });
 
+  test('texts are found by many ids without keys, newest first, and only what is live', async () => {
+    const type = freshType();
+    const rows = ['a', 'b', 'c', '10'].map((id, i) => resource(type, id, { instant: i % 2, keys: ['k'] }));
+    await store(subject, ...rows, resource(type, 'gone', {}), resource(type, 'other', {}));
+    await store(subject, resource(type, 'gone', { deleted: true, body: '' }));
+    const where = { kind: 'id' as const, ids: new Set(['c', '10', 'b', 'gone', 'absent', 'a']) };
+    const found = await subject.engine.resources.find(query(type, { where, limit: 6, keys: false }));
+    const texts = found.kind === 'rows' ? found.rows.map(({ id, version, body, deleted, instant }) => ({ id, version, body, deleted, instant })) : [];
+    const expected = rows.map(({ id, version, body, deleted, instant }) => ({ id, version, body, deleted, instant }));
+    expect(texts).toEqual(['10', 'b', 'a', 'c'].map((id) => expected.find((row) => row.id === id)));
+    expect(await idsFound(subject, query(type, { where, limit: 2, keys: false }))).toEqual(['10', 'b']);
+  });
+
   test('keys that somebody else rewrote meanwhile are not overwritten: they are computed again from what that left', async () => {
     const type = freshType();
     await store(subject, resource(type, 'a', { keys: ['k'] }), resource(type, 'b', { keys: ['k'] }));

@@ -1,6 +1,7 @@
 /** The meaning of the store's ports. Every engine passes it unchanged. */
 import { describe } from 'vitest';
 import { commitContract } from './commit.ts';
+import { countPropertyContract } from './count-property.ts';
 import { eraseContract } from './erase.ts';
 import { findContract } from './find.ts';
 import { findPropertyContract } from './find-property.ts';
@@ -20,6 +21,7 @@ export function contractSuite(engine: string, open: OpenSubject): void {
   describe(`${engine} engine`, () => {
     describe('finds', () => findContract(open));
     describe('finds what a naive filter finds', () => findPropertyContract(open));
+    describe('counts what is there now', () => countPropertyContract(open));
     describe('finds the same whichever way', () => findWaysContract(open));
     describe('finds in several types as in one', () => findSeveralContract(open));
     describe('answers searches as the reference matcher', () => searchPropertyContract(open));

@@ -2,6 +2,7 @@
 import { decidingPart } from '../deciding-keys.ts';
 import { isIndexed } from '../driver.ts';
 import { unpackKeys } from '../packed-keys.ts';
+import { noteDeciding } from './class-changes.ts';
 import { type Database, one } from './database.ts';
 import { compressBody } from './history-body.ts';
 import type { ReindexRow, ResourceJob } from './jobs.ts';
@@ -84,13 +85,15 @@ function index(database: Database, { type, id, rid }: Indexed, { before, after }
     const some = added.slice(at, at + MOST_TOGETHER);
     statement(INSERTS[some.length] as string).run(type, after.sort, id, rid, ...some);
   }
-  keepDeciding(database, rid, { before, after });
+  keepDeciding(database, { type, rid }, { before, after });
 }
 
 /** Of live resources alone, as in the index. */
-function keepDeciding({ statement }: Database, rid: number, { before, after }: { before: Content; after: Content }): void {
+function keepDeciding(database: Database, { type, rid }: Omit<Indexed, 'id'>, { before, after }: { before: Content; after: Content }): void {
+  const { statement } = database;
   const [old, fresh] = [before, after].map(({ deleted, keys }) => (deleted === 1 ? undefined : decidingPart(keys)));
   if (fresh === old) return;
+  if (old !== undefined) noteDeciding(database, type);
   if (fresh === undefined) statement('DELETE FROM deciding WHERE rid = ?').run(rid);
   else statement('INSERT OR REPLACE INTO deciding VALUES (?, ?)').run(rid, fresh);
 }

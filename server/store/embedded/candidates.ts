@@ -13,7 +13,11 @@ import { type Entry, type Reading, walkKey, walkRange, type Within } from './wal
 export const COUNTED_AS_ONE = 100;
 
 /** Reads what `accept` needs, and no more. */
-export type Check = Reading & { readonly accept: (entry: Entry) => boolean };
+export type Check = Reading & {
+  readonly accept: (entry: Entry) => boolean;
+  /** What is not sought in the index. */
+  readonly remaining: Expression;
+};
 
 /** What a row costs of which only the keys that decide are read, or none: one of which all are is 1. */
 export const EFFORT_OF_FEW = 1 / 4;
@@ -41,7 +45,7 @@ export function checkOf(database: Database, rest: Expression, needs: Reading['ke
   const remains = remainsOf(database, remaining, keys);
   const accept = (entry: Entry): boolean => (entry.row ? holds(rest, entry.id, entry.row.keys) : remains(entry));
   const { trace } = database;
-  return { having, keys, accept: trace ? noting(accept, trace) : accept };
+  return { having, keys, remaining, accept: trace ? noting(accept, trace) : accept };
 }
 
 function remainsOf(database: Database, remaining: Expression, read: Reading['keys']): Check['accept'] {

@@ -15,6 +15,8 @@ export type Database = {
   /** Prepared once per text; rows come back as arrays. */
   statement(sql: string): StatementSync;
   close(): void;
+  /** Whoever may write may read what is undone again. */
+  readonly mode: Mode;
   /** Of the query that is being run, where it wants to be explained. */
   readonly trace?: Trace;
   /** Told of index entries that were counted to choose by: work that takes the thread's time as rows do. */
@@ -43,7 +45,7 @@ export function openDatabase(dataDir: string, mode: Mode): Database {
     }
     return prepared;
   };
-  return { connection, statement, close: () => connection.close() };
+  return { connection, mode, statement, close: () => connection.close() };
 }
 
 /** Runs `work` in one read transaction: everything it reads is of one moment. `work` must not wait. */

@@ -9,6 +9,7 @@ import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Positio
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import { createTally, isMore } from '../tally.ts';
 import { checkOf, collect, COUNTED_AS_ONE, EFFORT_OF_FEW, pick, readFor, sizeOf, type Through, wholeOf } from './candidates.ts';
+import { type ClassCount, classCountOf, countClasses, effortOf } from './count-classes.ts';
 import { type Database, one } from './database.ts';
 import { inOrder, type Ordered } from './in-order.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
@@ -32,7 +33,7 @@ export function findRows(database: Database, query: Query, pace?: Pace): FindRes
     if (rows.length >= limit && !counting) {
       next = last;
       // A full page is an answer even over budget: whether more follows is left to the next page.
-      if (!total || query.after || one === OVER_BUDGET || !through.all || countInIndex(database, { ...query, ...total })) return page(apart());
+      if (!total || query.after || one === OVER_BUDGET || !through.all || isCountedApart(database, query, through)) return page(apart());
       counting = meter.another(total.budget);
       expect(database, counting, { type: query.type, choice: through.choice, counting: total });
     }
@@ -48,6 +49,13 @@ export function findRows(database: Database, query: Query, pace?: Pace): FindRes
   }
   // What is on the first and only page, or was gone on with behind it, is all there is.
   return page(query.after ? apart() : total && tally.total(true));
+}
+
+/** Whether to count all is quicker than to go on with the walk. */
+function isCountedApart(database: Database, { total, ...query }: Query, { choice }: Through): boolean {
+  if (countInIndex(database, { ...query, ...total })) return true;
+  const check = checkOf(database, choice ? choice.rest : wholeOf(query.where, query.scope), readFor(total));
+  return classCountOf(database, query.type, { choice, check }) !== undefined;
 }
 
 /** What matches, in the query's order, from its place on. */
@@ -78,18 +86,24 @@ const LOOKED_AHEAD = 5_000;
  * Before a walk is gone on with to its end: what turns out long is begun again elsewhere. A choice that was the only one has not been measured: it has
  * at least as many rows as its longest key; several may have the same.
  */
-function expect(database: Database, meter: Meter, { type, choice, counting, effort = 1 }: Expected): void {
+function expect(database: Database, meter: Meter, { type, choice, counting, effort = () => 1 }: Expected): void {
   if (!choice) return;
   const { most = Number.POSITIVE_INFINITY } = counting;
   const least = choice.size > 0 ? choice.size : Math.max(0, ...keysOf(choice).map((key) => sizeOf(database, type, key, LOOKED_AHEAD)));
-  meter.expect(Math.min(least, most) * effort);
+  const rows = Math.min(least, most);
+  meter.expect(rows * effort(rows));
 }
 
 function keysOf({ drivers }: Choice): readonly Driver[] {
   return drivers.flatMap((driver): Driver[] => (driver.kind === 'keys' ? driver.keys.map((key) => ({ kind: 'keys', keys: [key] })) : []));
 }
 
-type Expected = { readonly type: string; readonly choice: Choice | undefined; readonly counting: Counting; readonly effort?: number };
+type Expected = {
+  readonly type: string;
+  readonly choice: Choice | undefined;
+  readonly counting: Counting;
+  readonly effort?: (rows: number) => number;
+};
 
 function overBudget(database: Database, { type, where, scope }: CountQuery, meter: Meter): OverBudget {
   return { kind: 'budget', walked: meter.walked(), by: headsOf(pick(database, type, wholeOf(where, scope))) };
@@ -109,8 +123,10 @@ export function count(database: Database, query: CountQuery, meter: Meter, cap =
   if (indexed) return { kind: 'count', total: indexed(cap, meter) };
   const choice = pick(database, type, whole);
   const check = checkOf(database, choice ? choice.rest : whole, readFor(query));
+  const byClass = classCountOf(database, type, { choice, check });
+  if (byClass) return countedByClass(database, query, { byClass, choice, meter, cap });
   const effort = check.keys === 'all' ? 1 : EFFORT_OF_FEW;
-  expect(database, meter, { type, choice, counting: { most: Math.min(cap, query.most ?? cap) }, effort });
+  expect(database, meter, { type, choice, counting: { most: Math.min(cap, query.most ?? cap) }, effort: () => effort });
   const everything = { type, backward: false, after: undefined, ...check };
   for (const entry of choice ? collect(database, type, choice, { ...check, deleted: false }) : walkType(database, everything)) {
     if (!meter.charge(entry.passed ?? 1, effort)) return { ...overBudget(database, query, meter), ...tally.counted() };
@@ -120,6 +136,17 @@ export function count(database: Database, query: CountQuery, meter: Meter, cap =
     if (isMore(tally, query)) return { ...overBudget(database, query, meter), ...tally.counted() };
   }
   return { kind: 'count', ...tally.counted() };
+}
+
+type ByClass = { readonly byClass: ClassCount; readonly choice: Choice | undefined; readonly meter: Meter; readonly cap: number };
+
+function countedByClass(database: Database, query: CountQuery, { byClass, choice, meter, cap }: ByClass): CountResult {
+  const { type, naming, most = Number.POSITIVE_INFINITY } = query;
+  const counting = { most: Math.min(cap, most) };
+  if (choice) expect(database, meter, { type, choice, counting, effort: (rows) => effortOf(byClass, rows) });
+  // One more than the most says that there are more.
+  const { over, ...counted } = countClasses(database, byClass, { meter, most: Math.min(cap, most + 1), naming });
+  return over || counted.total > most ? { ...overBudget(database, query, meter), ...counted } : { kind: 'count', ...counted };
 }
 
 const COUNTED_AT_ONCE = 20_000;

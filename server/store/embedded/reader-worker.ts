@@ -4,12 +4,14 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { openDatabase } from './database.ts';
+import { createScopeKeeper } from './kept-scopes.ts';
 import type { FromReader, ToReader } from './reader.ts';
 import { runLong } from './reads.ts';
 
 if (!parentPort) throw new Error('The reader runs as a worker thread.');
 const port = parentPort;
 const database = openDatabase(workerData as string, 'read-only');
+const readOf = createScopeKeeper();
 
 port.on('message', (message: ToReader) => {
   if (message !== 'close') return port.postMessage(answer(message));
@@ -17,8 +19,9 @@ port.on('message', (message: ToReader) => {
   port.close();
 });
 
-function answer({ read, cancelled }: Exclude<ToReader, 'close'>): FromReader {
+function answer({ cancelled, ...told }: Exclude<ToReader, 'close'>): FromReader {
   try {
+    const read = readOf(told);
     const pace = (): void => {
       if (Atomics.load(cancelled, 0) === 1) throw new Error('Nobody waits for it.');
     };

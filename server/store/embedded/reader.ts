@@ -8,15 +8,21 @@
 import { Worker } from 'node:worker_threads';
 import { AssentError } from '../../errors.ts';
 import type { CountResult, FindResult } from '../port.ts';
+import { createScopeTeller, type ReadWithKept } from './kept-scopes.ts';
 import type { LongRead, ReadElsewhere } from './reads.ts';
 
-export type ToReader = { readonly read: LongRead; readonly cancelled: Int32Array<SharedArrayBuffer> } | 'close';
+export type ToReader = (ReadWithKept & { readonly cancelled: Int32Array<SharedArrayBuffer> }) | 'close';
 export type FromReader = { readonly kind: 'done'; readonly result: FindResult | CountResult } | { readonly kind: 'failed'; readonly cause: string };
 
 export type Reader = { readonly read: ReadElsewhere; close(): Promise<void> };
 
 type Pending = { readonly resolve: (result: never) => void; readonly reject: (error: AssentError) => void };
-type Thread = { readonly worker: Worker; readonly pending: Pending[]; readonly exited: Promise<void> };
+type Thread = {
+  readonly worker: Worker;
+  readonly pending: Pending[];
+  readonly exited: Promise<void>;
+  readonly told: (read: LongRead) => ReadWithKept;
+};
 
 export function createReader(dataDir: string): Reader {
   let thread: Thread | undefined;
@@ -25,7 +31,7 @@ export function createReader(dataDir: string): Reader {
   function start(): Thread {
     const worker = new Worker(new URL('./reader-worker.ts', import.meta.url), { workerData: dataDir, execArgv: [], name: 'reader' });
     const exited = Promise.withResolvers<void>();
-    const started: Thread = { worker, pending: [], exited: exited.promise };
+    const started: Thread = { worker, pending: [], exited: exited.promise, told: createScopeTeller() };
     const fail = (cause?: unknown): void => {
       if (thread === started) thread = undefined;
       for (const { reject } of started.pending.splice(0)) reject(new AssentError('unavailable', 'The store cannot read.', { cause }));
@@ -51,7 +57,7 @@ export function createReader(dataDir: string): Reader {
       };
       signal?.addEventListener('abort', abandon, { once: true });
       thread.pending.push({ resolve, reject });
-      thread.worker.postMessage({ read, cancelled } satisfies ToReader);
+      thread.worker.postMessage({ ...thread.told(read), cancelled } satisfies ToReader);
       return promise.finally(() => signal?.removeEventListener('abort', abandon));
     },
     close: async () => {

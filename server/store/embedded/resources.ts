@@ -10,7 +10,7 @@ import { COMMITTED, type CommitJob, type ReindexRow, type ResourceJob } from './
 import { toDelete, toPut } from './records.ts';
 import { createTally } from '../tally.ts';
 import { type Reads, within } from './reads.ts';
-import { newestAndEpoch, textOf, resourceAt } from './rows.ts';
+import { newestAndEpoch, resourceAt, textOf, textsOf } from './rows.ts';
 import { walkIds } from './walk.ts';
 import type { Writer } from './writer.ts';
 
@@ -18,7 +18,7 @@ type Dependencies = { readonly database: Database; readonly reads: Reads; readon
 
 export function createResourceStore({ database, reads, writer, close }: Dependencies): ResourceStore {
   return {
-    find: async (query) => findOne(database, query) ?? reads.find(query),
+    find: async (query) => findOne(database, query) ?? findTexts(database, query) ?? reads.find(query),
     findSeveral: (query) => reads.findSeveral(query),
     count: (query, cap) => reads.count(query, cap),
     carriers: async (key, types) => carriers(database, key, types),
@@ -62,6 +62,15 @@ function findOne(database: Database, query: Query): FindResult | undefined {
     walked: resource ? 1 : 0,
     ...(tally && { total: tally.total(true) }),
   };
+}
+
+/** For the server itself, by ids it knows: nothing has to be decided, so no keys are read. Undefined: the query is something else. */
+function findTexts(database: Database, query: Query): FindResult | undefined {
+  const { type, where, scope, order, after, reversed = false, limit, total, deleted = false, bodies = true, keys = true } = query;
+  const isPlain = scope === 'internal' && !keys && bodies && !deleted && !after && !reversed && !total;
+  if (!isPlain || where.kind !== 'id' || where.ids.size > limit || order.by !== 'instant' || order.direction !== 'newest-first') return undefined;
+  const rows = textsOf(database, type, [...where.ids]);
+  return { kind: 'rows', rows, first: undefined, next: undefined, walked: rows.length };
 }
 
 function commitJob({ guards, resources, records, log, erase = [], redact = [], bumpEpoch }: WriteSet): CommitJob {

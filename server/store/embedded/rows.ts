@@ -1,7 +1,8 @@
 /** Between rows of the database and the port's StoredResource. */
+import { compareKeys } from '../../search/expression.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { StoredResource } from '../port.ts';
-import { type Database, one } from './database.ts';
+import { type Database, many, one } from './database.ts';
 
 export type ResourceColumns = readonly [
   type: string,
@@ -30,6 +31,18 @@ export function resourceAt(database: Database, rid: number): StoredResource {
 /** Without its text, which may be many pages of the database. */
 export function keysAt(database: Database, rid: number): StoredResource {
   return rowAt(database, rid, WITHOUT_BODY);
+}
+
+/** Live resources without their keys, newest first. */
+export function textsOf({ statement }: Database, type: string, ids: readonly string[]): StoredResource[] {
+  const columns = COLUMNS.replace('keys', "''");
+  const named = 'type = ? AND id IN (SELECT value FROM json_each(?))';
+  const rows = many<ResourceColumns>(
+    statement(`SELECT ${columns} FROM resources INDEXED BY resources_id WHERE ${named} AND deleted = 0`),
+    type,
+    JSON.stringify(ids),
+  );
+  return rows.map(toResource).sort((a, b) => b.instant - a.instant || compareKeys(a.id, b.id));
 }
 
 function rowAt({ statement }: Database, rid: number, columns: string): StoredResource {
