@@ -6,21 +6,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrolKey, type Json, type Session } from '../../server/commands/demo/session.ts';
 import { resourceTypes } from '../../server/fhir/resource-types.ts';
-import type { ResourceValue } from '../../server/fhir/resource.ts';
 import { searchParameters } from '../../server/fhir/search-parameters.ts';
-import type { Property, Shape } from '../../server/validation/shapes.ts';
 import { createCheck } from '../../server/validation/validate.ts';
 import { agree, HOSPITAL, organization, patient, put, type RealServer, register, startRealServer, termsOf } from '../support/real-server.ts';
 import { createRandom } from '../twins/random.ts';
-import { sampleOf, shapes, valueOf } from '../validation/samples.ts';
+import { sampleOf } from '../validation/samples.ts';
+import { naming, pathOf, type Place, placesOf } from './places.ts';
 
 const INSURER = 'Organization/insurer';
 const [OPEN, HIDDEN] = ['Patient/open', 'Patient/hidden'];
 const PARENT = 'a-1';
-const DEEPEST = 4;
 const SAMPLE = 60;
-/** These may stand in every element, of every type. */
-const GENERIC = new Set(['extension', 'modifierExtension']);
 /** Signed, recorded, decided by what they are about, or a patient themselves: other tests say who sees them. */
 const APART = new Set([
   'Patient',
@@ -35,46 +31,7 @@ const APART = new Set([
   'Parameters',
 ]);
 
-type Step = { readonly key: string; readonly property: Property };
-type Place = { readonly type: string; readonly path: readonly Step[] };
-
-const pathOf = ({ type, path }: Place) => [type, ...path.map(({ key }) => key)].join('.');
-
-/** Down to where definitions begin to repeat themselves. */
-function placesIn(type: string, shape: Shape, path: readonly Step[]): Place[] {
-  return [...shape.properties].flatMap(([key, property]): Place[] => {
-    if (property.isTwin || property.type.kind !== 'complex' || GENERIC.has(property.element.name)) return [];
-    const steps = [...path, { key, property }];
-    const { name, targets } = property.type;
-    if (name === 'Reference') return targets === undefined || targets.has('Patient') ? [{ type, path: steps }] : [];
-    const within = property.type.shape();
-    const repeats = steps.length >= DEEPEST || path.some((step) => step.property.type.kind === 'complex' && step.property.type.shape() === within);
-    return repeats ? [] : placesIn(type, within, steps);
-  });
-}
-
 const check = createCheck();
-const isValid = (value: Json) => check.check({ value: value as ResourceValue, text: '' }).every(({ severity }) => severity !== undefined);
-
-/** A valid resource that names the patient there, and wherever else it names one the patient who permits; undefined: its rules do not let it. */
-function naming(place: Place, sample: Json, reference: string): Json | undefined {
-  return [false, true].map((bare) => planting(place, sample, { reference, bare })).find(isValid);
-}
-
-/** `bare`: in what holds the place stands no more than must. */
-function planting({ path }: Place, sample: Json, { reference, bare }: { readonly reference: string; readonly bare: boolean }): Json {
-  const made = JSON.parse(JSON.stringify(sample).replace(/"Patient\/[^"]+"/g, `"${OPEN}"`)) as Json;
-  let owner = made as Record<string, unknown>;
-  for (const [i, { key, property }] of path.entries()) {
-    for (const other of property.element.keys) if (other !== key) delete owner[other];
-    const last = i === path.length - 1;
-    const [before] = [owner[key]].flat();
-    const value = (last ? { reference } : bare || before === undefined ? valueOf(property, DEEPEST) : before) as Record<string, unknown>;
-    owner[key] = property.element.isList ? [value] : value;
-    owner = value;
-  }
-  return made;
-}
 
 type Planted = { readonly place: string; readonly type: string; readonly open: Json; readonly hidden: Json };
 
@@ -85,14 +42,17 @@ let taken: readonly Place[];
 let planted: readonly Planted[];
 
 beforeAll(async () => {
-  every = resourceTypes.filter((type) => !APART.has(type)).flatMap((type) => placesIn(type, shapes.resource(type) as Shape, []));
+  every = resourceTypes
+    .filter((type) => !APART.has(type))
+    .flatMap(placesOf)
+    .filter(({ targets }) => targets === undefined || targets.has('Patient'));
   const random = createRandom(Number(process.env['ASSENT_TEST_SEED'] ?? 20_261_127));
   const drawn = Array.from({ length: SAMPLE }, () => random.one(every));
   taken = process.env['ASSENT_TEST_PLACES'] === 'all' ? every : [...new Set(drawn)];
   const samples = new Map([...new Set(taken.map(({ type }) => type))].map((type) => [type, sampleOf(type, check) as Json]));
   planted = taken.flatMap((place, i) => {
     const sample = samples.get(place.type) as Json;
-    const [open, hidden] = [OPEN, HIDDEN].map((reference) => naming(place, sample, reference));
+    const [open, hidden] = [OPEN, HIDDEN].map((reference) => naming(place, { sample, reference, patient: OPEN, check }));
     return open && hidden
       ? [{ place: pathOf(place), type: place.type, open: { ...open, id: `open-${i}` }, hidden: { ...hidden, id: `hidden-${i}` } }]
       : [];
