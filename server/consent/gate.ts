@@ -157,6 +157,8 @@ export type WriteOperation =
       readonly ifNoneExist?: Condition;
       /** What a match of `ifNoneExist` means; absent: it stands in for the new resource. */
       readonly ifMatched?: 'conflict';
+      /** Made by the server of what this caller was shown: whatever it speaks of, they named nothing themselves. */
+      readonly ofShown?: true;
     }
   | {
       readonly kind: 'update';

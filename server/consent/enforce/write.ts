@@ -143,7 +143,8 @@ function changedParameters(deps: Writing, steps: readonly Step[]): ParameterChan
 }
 
 async function linkGuards(deps: Writing, operations: readonly WriteOperation[], steps: readonly Step[]): Promise<readonly Guard[]> {
-  const sourced = steps.some(({ stored }) => stored && HAS_SOURCES.has(stored.type)) && !(await deps.isCustodian());
+  const named = steps.filter((_, i) => !('ofShown' in (operations[i] ?? {})));
+  const sourced = named.some(({ stored }) => stored && HAS_SOURCES.has(stored.type)) && !(await deps.isCustodian());
   if (!deps.integrity && !sourced) return [];
   const changes = steps.map(({ stored, replaced, result: { kind, row } }): Change => {
     const kept = kind === 'unchanged' && !row.deleted ? `${row.type}/${row.id}` : undefined;

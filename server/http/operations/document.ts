@@ -65,7 +65,7 @@ type Made = { readonly text: string; readonly headers: Readonly<Record<string, s
 async function store(request: FhirRequest, services: Services, { text, headers }: Made): Promise<Answer> {
   const resource = { text, value: JSON.parse(text) as ResourceValue };
   await refuseInvalid(services, resource);
-  const [result] = await request.gate.write([{ kind: 'create', id: newIdFor(resource.value, services.base), resource }]);
+  const [result] = await request.gate.write([{ kind: 'create', id: newIdFor(resource.value, services.base), resource, ofShown: true }]);
   if (!result) throw notFound();
   const { row } = result;
   return { status: 200, headers: { ...headers, ...versionHeaders(row), location: versionUrl(services.base, row) }, body: row.body };
