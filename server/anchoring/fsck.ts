@@ -9,9 +9,9 @@ import { readAnchorNote } from '../../ledger/anchor/anchor-note.ts';
 import { placeKinds } from '../../ledger/anchor/place.ts';
 import { parseCheckpoint } from '../../ledger/checkpoint-text.ts';
 import { openCheckpoint, type OpenedCheckpoint } from '../../ledger/checkpoint.ts';
-import { parseNote } from '../../ledger/note.ts';
+import { parseNote, parseVerifierKey, type VerifierKey } from '../../ledger/note.ts';
 import { checkLog, type KnownRoot } from '../../ledger/fsck.ts';
-import { sameBytes } from '../../ledger/hash.ts';
+import { digestOf, sameBytes } from '../../ledger/hash.ts';
 import { AssentError } from '../errors.ts';
 import type { RecordStore } from '../store/port.ts';
 import { anchorFile, signerFolder } from './folders.ts';
@@ -57,12 +57,12 @@ export async function checkStoredLog(deps: FsckDependencies): Promise<FsckResult
   const stored = createLogRecords(records);
   const anchors = await readAnchorFile(anchorFile(dataDir));
   const stamped = await stampsOf(dataDir, timeStampCertificates);
-  const { state, verifierKey = '' } = await (deps.signedBy ?? (() => readSignedIn(signerFolder(dataDir))))();
+  const { state, verifierKey = '', second } = await (deps.signedBy ?? (() => readSignedIn(signerFolder(dataDir))))();
   const kept = await readKept(stored);
   const keys = await keysOf(verifierKey, { log, stored });
   const { checkpoint, witnessed } = kept;
   const size = kept.size ?? checkpoint?.size ?? state?.size ?? 0;
-  const known = knownRoots({ anchors, stamped, checkpoint, witnessed, notes: kept.notes, keys });
+  const known = knownRoots({ anchors, stamped, checkpoint, witnessed, notes: kept.notes, keys, second });
   if (state) known.roots.push({ name: 'The signer', ...state });
   const entries = (index: number, width: number) => bundleEntries(stored, index, width);
   const problems = [...kept.problems, ...known.problems, ...(await checkLog({ size, tile: stored.tile, entries, roots: known.roots }, seen))];
@@ -127,6 +127,8 @@ type Claims = {
   readonly notes: readonly AnchorNote[];
   /** A sentence: what is wrong with them. */
   readonly keys: LogKeys | string;
+  /** Digest of the log’s second key. */
+  readonly second: string | undefined;
 };
 
 /** The keys the log has had; none before the first start. */
@@ -137,31 +139,51 @@ async function keysOf(verifierKey: string, parts: { readonly log: LogRows; reado
   );
 }
 
-/** By the key whose turn it was, and no other. */
-function openByTurn(note: string, keys: LogKeys): OpenedCheckpoint {
+/** By the key whose turn it was and no other of the log’s first keys; every line by one of `besides` must hold as well. */
+function openByTurn(note: string, keys: LogKeys, besides: readonly VerifierKey[]): OpenedCheckpoint {
   const size = parseCheckpoint(parseNote(note)?.text ?? '')?.size ?? 0;
   const { log } = keys.at(size);
-  return openCheckpoint(
-    note,
-    keys.all.filter(({ text }) => text === log),
-  );
+  const own = keys.all.filter(({ text }) => text === log);
+  const opened = openCheckpoint(note, [...own, ...besides]);
+  return opened.kind === 'signed' && !opened.by.some(({ key }) => own.includes(key)) ? { kind: 'unsigned' } : opened;
 }
 
-function knownRoots({ anchors, stamped, checkpoint, witnessed, notes: anchorNotes, keys }: Claims): {
+type Signers = { readonly witnesses?: readonly string[] };
+/** `demanded`: digest of the log’s second key, where this must be by it. */
+type StoredNote = Signers & { readonly name: string; readonly size: number; readonly note: string; readonly demanded?: string | undefined };
+
+/** The keys that a record says have signed besides the log’s own. */
+function namedIn({ witnesses = [] }: Signers): readonly VerifierKey[] {
+  return witnesses.flatMap((text) => parseVerifierKey(text) ?? []);
+}
+
+/** What is wrong with who signed besides. */
+function besidesProblem({ name, witnesses = [], demanded }: StoredNote, { by }: OpenedCheckpoint & { readonly kind: 'signed' }): string[] {
+  const signed = new Set(by.map(({ key }) => key.text));
+  if (witnesses.some((text) => !signed.has(text))) return [`${name} is not signed by all whom its record names.`];
+  const isMissing = demanded !== undefined && !by.some(({ key }) => digestOf(key.text) === demanded);
+  return isMissing ? [`${name} is not signed with the log’s second key.`] : [];
+}
+
+function knownRoots({ anchors, stamped, checkpoint, witnessed, notes: anchorNotes, keys, second }: Claims): {
   readonly roots: KnownRoot[];
   readonly problems: string[];
 } {
   if (typeof keys === 'string') return { roots: [], problems: [keys, ...stamped.problems] };
   const [roots, problems]: [KnownRoot[], string[]] = [[], [...stamped.problems]];
-  const notes = [
-    ...(checkpoint === undefined ? [] : [{ name: 'The checkpoint', ...checkpoint }]),
+  const notes: readonly StoredNote[] = [
+    ...(checkpoint === undefined ? [] : [{ name: 'The checkpoint', demanded: second, ...checkpoint }]),
     ...(witnessed === undefined ? [] : [{ name: 'The witnessed checkpoint', ...witnessed }]),
     ...anchors.map((anchor) => ({ name: `The anchor at ${anchor.size}`, ...anchor })),
   ];
-  for (const { name, size, note } of notes) {
-    const opened = openByTurn(note, keys);
+  // Lines of the file of checkpoints name nobody: the log’s second key is known from the records.
+  const seconds = [...namedIn(checkpoint ?? {}), ...namedIn(witnessed ?? {})].filter(({ text }) => digestOf(text) === second);
+  for (const stored of notes) {
+    const { name, size, note } = stored;
+    const opened = openByTurn(note, keys, [...namedIn(stored), ...seconds]);
     if (opened.kind === 'signed') roots.push({ name, size: opened.checkpoint.size, root: opened.checkpoint.root });
     else problems.push(`${name} is ${opened.kind}.`);
+    if (opened.kind === 'signed') problems.push(...besidesProblem(stored, opened));
     if (opened.kind === 'signed' && opened.checkpoint.size !== size) problems.push(`${name} is of another size than its record says.`);
   }
   for (const { name, note } of anchorNotes) {

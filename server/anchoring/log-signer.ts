@@ -1,6 +1,7 @@
 /** Who signs this log: this process with the key in its folder, or the process that the operator names. ledger.md §2 */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { digestOf } from '../../ledger/hash.ts';
 import { AssentError } from '../errors.ts';
 import { signerFolder } from './folders.ts';
 import { openRemoteSigner, type SignerConfig, signerClient } from './remote-signer.ts';
@@ -11,6 +12,8 @@ import { openSigner, type Signer } from './signer.ts';
 export type Signed = {
   readonly verifierKey: string | undefined;
   readonly state: Omit<SignerState, 'frontier'> | undefined;
+  /** Digest of the verifier key with which it signs as well; undefined: none. */
+  readonly second: string | undefined;
 };
 
 /** `refused`: told once, when it begins to refuse. Throws AssentError('unavailable') when nobody can sign. */
@@ -31,11 +34,13 @@ export async function openLogSigner(config: SignerConfig, refused: (reason: stri
 
 /** Throws AssentError('unavailable') when it cannot be read or asked. */
 export async function readSigned(config: SignerConfig): Promise<Signed> {
-  if (config.SIGNER === '') return readSignedIn(signerFolder(config.DATA_DIR));
-  const { verifierKey, head } = await (await signerClient(config)).head();
-  return { verifierKey, state: head };
+  if (config.SIGNER === '') return readSignedIn(signerFolder(config.DATA_DIR), config.LOG_MLDSA === 'on');
+  const { verifierKey, cosignerKey, head } = await (await signerClient(config)).head();
+  return { verifierKey, state: head, second: cosignerKey === undefined ? undefined : digestOf(cosignerKey) };
 }
 
-export async function readSignedIn(folder: string): Promise<Signed> {
-  return { state: await readSignerState(folder), verifierKey: await readVerifierKey(folder) };
+/** `mlDsa`: the second key is asked for. */
+export async function readSignedIn(folder: string, mlDsa = false): Promise<Signed> {
+  const state = await readSignerState(folder);
+  return { state, verifierKey: await readVerifierKey(folder), second: mlDsa ? state?.cosigner : undefined };
 }
