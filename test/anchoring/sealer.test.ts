@@ -30,6 +30,11 @@ const signed = async () => {
 };
 const texts = async (references: readonly string[]) => new Map(references.map((reference) => [reference, [reference]]));
 const fsck = () => checkStoredLog({ log: log.engine.resources, records: log.engine.records, dataDir: log.dataDir, texts });
+/** As kill -9 would leave it, and then the time after which the lease of the dead process is over: on a replica set another may live. */
+const reopened = async (): Promise<void> => {
+  await log.reopen();
+  log.time.now += 15_000;
+};
 const settle = async () => {
   for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 2));
 };
@@ -128,7 +133,7 @@ describe('a crash', () => {
         config,
         report: (fault) => faults.push(fault),
       }).flush();
-      await log.reopen();
+      await reopened();
       await log.anchoring.sealer.flush();
       sizes.push((await signed())?.size ?? 0);
     }
@@ -219,25 +224,28 @@ describe('the signer', () => {
     }
   });
 
-  it('refuses a database restored from an older copy, and one that then grew another way', async () => {
-    await log.append(...some(0, 10));
-    await log.anchoring.sealer.flush();
-    const backup = join(log.dataDir, 'backup');
-    await saveDatabase(backup);
-    await log.append(...some(10, 10));
-    await log.anchoring.sealer.flush();
-    await restoreDatabase(backup);
-    await log.anchoring.sealer.flush();
-    await expect(log.anchoring.check()).rejects.toThrow('older than the signer');
-    await log.append(...some(500, 10));
-    await log.anchoring.sealer.flush();
-    expect([await stored().head(), (await signed())?.size]).toEqual([10, 10]);
-    await log.reopen();
-    await log.anchoring.sealer.start();
-    await expect(log.anchoring.check()).rejects.toThrow();
-    expect((await fsck()).problems.join()).toContain('The signer knows 20 entries, the log has 10.');
-    rmSync(backup, { recursive: true });
-  });
+  it.runIf(process.env['ASSENT_TEST_ENGINE'] !== 'mongodb')(
+    'refuses a database restored from an older copy of its files, and one that then grew another way',
+    async () => {
+      await log.append(...some(0, 10));
+      await log.anchoring.sealer.flush();
+      const backup = join(log.dataDir, 'backup');
+      await saveDatabase(backup);
+      await log.append(...some(10, 10));
+      await log.anchoring.sealer.flush();
+      await restoreDatabase(backup);
+      await log.anchoring.sealer.flush();
+      await expect(log.anchoring.check()).rejects.toThrow('older than the signer');
+      await log.append(...some(500, 10));
+      await log.anchoring.sealer.flush();
+      expect([await stored().head(), (await signed())?.size]).toEqual([10, 10]);
+      await log.reopen();
+      await log.anchoring.sealer.start();
+      await expect(log.anchoring.check()).rejects.toThrow();
+      expect((await fsck()).problems.join()).toContain('The signer knows 20 entries, the log has 10.');
+      rmSync(backup, { recursive: true });
+    },
+  );
 
   it.each([
     ['an entry changed after it was signed', async () => tamper(kinds.bundle, numberId(0), (bytes) => bytes.fill(1, 40, 60)), 'Tile'],
@@ -250,7 +258,7 @@ describe('the signer', () => {
     expect(problems.join()).toContain(word);
     // Only what it has not yet signed is read again; a changed tile shows in the root.
     if (_name.includes('tile')) {
-      await log.reopen();
+      await reopened();
       await log.anchoring.sealer.start();
       await expect(log.anchoring.check()).rejects.toThrow('not a continuation');
     }
@@ -281,11 +289,11 @@ describe('the signer', () => {
     writeFileSync(state, '{"size":3');
     await expect(openSigner({ directory: folder })).rejects.toMatchObject({ code: 'unavailable' });
     rmSync(state);
-    await log.reopen();
+    await reopened();
     await log.anchoring.sealer.start();
     await expect(log.anchoring.check()).rejects.toThrow('older than the checkpoint');
     rmSync(key);
-    await log.reopen();
+    await reopened();
     await log.anchoring.sealer.start();
     await expect(log.anchoring.check()).rejects.toThrow('not signed by this signer');
   });

@@ -1,9 +1,16 @@
-/** Everything under test/http runs on both engines, as what users notice does not depend on which one stores it. What cannot is named here, with the reason. */
+/**
+ * Everything under test/http and test/anchoring runs on both engines (.ci/run), as neither what users notice nor what the log proves depends on which one stores it.
+ * What cannot is named here, with the reason.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
-const folder = new URL('../http/', import.meta.url);
-const suites = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
+const suitesIn = (folder: string): readonly string[] =>
+  readdirSync(new URL(`../${folder}/`, import.meta.url), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
+const isEither = (path: string): boolean => {
+  const text = readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+  return EITHER_ENGINE.test(text) && !ONE_OR_NONE.test(text);
+};
 
 /** Each of these takes the engine that ASSENT_TEST_ENGINE names; process.test.ts starts processes and asks for it itself. */
 const EITHER_ENGINE = /\bstartRealServer\(|\bstartNamedServer\(|\bcreateServedApp\(|\bchooseEngine\(|\bcreateLogFixture\(|ASSENT_TEST_ENGINE/;
@@ -16,13 +23,25 @@ const elsewhere: Readonly<Record<string, string>> = {
 };
 
 describe('test/http', () => {
+  const suites = suitesIn('http');
   it.each(suites)('%s runs on either engine, or says why not', (name) => {
-    const text = readFileSync(new URL(name, folder), 'utf8');
-    const either = EITHER_ENGINE.test(text) && !ONE_OR_NONE.test(text);
-    expect(either, `${name}: start from test/support/served-app.ts or real-server.ts, or give a reason here`).toBe(!(name in elsewhere));
+    expect(isEither(`http/${name}`), `${name}: start from test/support/served-app.ts or real-server.ts, or give a reason here`).toBe(
+      !(name in elsewhere),
+    );
   });
 
   it('has every suite that is excused', () => {
     expect(suites).toEqual(expect.arrayContaining(Object.keys(elsewhere)));
+  });
+});
+
+describe('test/anchoring', () => {
+  const suites = suitesIn('anchoring');
+  it.each(suites)('%s runs on either engine', (name) => {
+    expect(isEither(`anchoring/${name}`), `${name}: start from createLogFixture of test/support/log-fixture.ts`).toBe(true);
+  });
+
+  it('has suites', () => {
+    expect(suites.length).toBeGreaterThan(10);
   });
 });
