@@ -188,6 +188,59 @@ describe('anchoring', () => {
     expect(store.outbox.final).toMatchObject({ size: 10, hash: attempts[1]?.hash });
   });
 
+  it('does not bid without end where the chain stands still or the account is empty, and follows a price that rose', async () => {
+    const { anchor, store } = anchorWith({ confirmations: 0 });
+    await anvil.rpc('evm_setAutomine', false);
+    await anchor.anchor(checkpoint(10));
+    const halfDay = async () => {
+      for (let turn = 0; turn < 150; turn++) {
+        time.now += 5 * 60_000;
+        await anchor.work();
+      }
+    };
+    await halfDay();
+    const attempts = store.outbox.sent?.attempts ?? [];
+    expect(attempts.length).toBeGreaterThan(5);
+    expect(attempts.length).toBeLessThan(16);
+    expect(Number(attempts.at(-1)?.tip)).toBeLessThanOrEqual(16e9);
+    // What is asked now is more than was offered: two blocks later it would be priced out.
+    const asked = BigInt(attempts.at(-1)?.fee ?? 0);
+    await anvil.rpc('anvil_dropAllTransactions');
+    await anvil.rpc('anvil_setNextBlockBaseFeePerGas', `0x${asked.toString(16)}`);
+    await anvil.mine(1);
+    time.now += 5 * 60_000;
+    await anchor.work();
+    expect(BigInt(store.outbox.sent?.attempts.at(-1)?.fee ?? 0)).toBeGreaterThan(asked);
+    await anvil.fund(deployed.writer.address, 10n ** 20n);
+    await anvil.mine(1);
+    await done(anchor);
+    expect(store.outbox.final?.size).toBe(10);
+  });
+
+  it('stays in its chain: nodes of another that holds the same contract are not followed there', async () => {
+    const { anchor, store } = anchorWith({ confirmations: 0 });
+    await anchor.anchor(checkpoint(10));
+    await done(anchor);
+    await anchor.anchor(checkpoint(20));
+    await anvil.rpc('anvil_setChainId', 4242);
+    try {
+      await expect(anchor.work()).rejects.toThrow('of another chain');
+      await anvil.rpc('anvil_setChainId', 31337);
+      await anvil.rpc('evm_setAutomine', false);
+      await anchor.work();
+      const before = store.outbox.sent;
+      await anvil.rpc('anvil_setChainId', 4242);
+      time.now += 5 * 60_000;
+      await expect(anchor.work()).rejects.toThrow('of another chain');
+      expect(store.outbox.sent).toEqual(before);
+    } finally {
+      await anvil.rpc('anvil_setChainId', 31337);
+    }
+    await anvil.mine(1);
+    await done(anchor);
+    expect(store.outbox.final).toMatchObject({ size: 20, chainId: 31337 });
+  });
+
   it('waits for money where the account is empty', async () => {
     const { anchor, store } = anchorWith({ confirmations: 0 });
     await anvil.fund(deployed.writer.address, 0n);

@@ -45,6 +45,7 @@ export class EvmFault extends Error {}
 /** An anchor takes some 30,000. */
 const GAS = 60_000;
 const STUCK_MS = 5 * 60_000;
+const OTHER_CHAIN = 'The nodes are of another chain than the one that this log is anchored in.';
 /** So far back nothing is about to appear any more, also where blocks are final at once. */
 const SETTLED_BLOCKS = 2;
 
@@ -108,12 +109,20 @@ async function submit(options: EvmOptions, { outbox, wanted, height }: Submittin
   const nonce = quantity(await nodes.agreed('eth_getTransactionCount', account.address, hex(height)));
   const fees = await currentFees(nodes, height);
   const anchoring: Anchoring = { logId, seq: head.seq + 1, ...wanted };
-  const signed = account.sign({ to: contract, data: anchorCall(anchoring), nonce, chainId: await chainIdOf(nodes), gas: GAS, ...fees });
+  const chainId = await requireChain(nodes, outbox);
+  const signed = account.sign({ to: contract, data: anchorCall(anchoring), nonce, chainId, gas: GAS, ...fees });
   const root = Buffer.from(wanted.root).toString('base64');
-  const sent: Sent = { size: wanted.size, root, seq: anchoring.seq, nonce, attempts: [attemptOf(signed, fees, clock())], included: null };
+  const sent: Sent = { size: wanted.size, root, seq: anchoring.seq, nonce, chainId, attempts: [attemptOf(signed, fees, clock())], included: null };
   if (!(await store.replace(outbox, { ...outbox, sent }))) return true;
   await nodes.send(signed.raw);
   return true;
+}
+
+/** What was anchored stays where it was: nodes of another chain that holds the same contract are not followed there. Throws EvmFault. */
+async function requireChain(nodes: Nodes, { sent, final }: Outbox): Promise<number> {
+  const chainId = await chainIdOf(nodes);
+  if (chainId !== (sent?.chainId ?? final?.chainId ?? chainId)) throw new EvmFault(OTHER_CHAIN);
+  return chainId;
 }
 
 type Following = { readonly outbox: Outbox; readonly sent: Sent; readonly height: number };
@@ -121,12 +130,13 @@ type Following = { readonly outbox: Outbox; readonly sent: Sent; readonly height
 /** SUBMITTED → INCLUDED → FINAL, and the ways back. */
 async function follow(options: EvmOptions, { outbox, sent, height }: Following): Promise<boolean> {
   const { store, nodes, account, clock, confirmations } = options;
+  const chainId = await requireChain(nodes, outbox);
   const included = await inclusionOf(options, sent, height);
   if (included) {
     const isFinal = height - included.block >= confirmations;
     const { size, root, seq } = sent;
     const next: Outbox = isFinal
-      ? { sent: null, final: { ...included, size, root, seq, at: clock(), chainId: await chainIdOf(nodes) } }
+      ? { sent: null, final: { ...included, size, root, seq, at: clock(), chainId } }
       : { ...outbox, sent: { ...sent, included } };
     if (isFinal || sent.included?.blockHash !== included.blockHash) await store.replace(outbox, next);
     return !isFinal;
@@ -168,13 +178,14 @@ async function resend(options: EvmOptions, { outbox, sent, height }: Following):
   const last = sent.attempts.at(-1);
   if (!last) throw new EvmFault('The outbox holds a transaction without its text.');
   const back: Sent = { ...sent, included: null };
-  if (clock() - last.at < STUCK_MS) {
+  const fees = clock() - last.at < STUCK_MS ? undefined : dearer(await currentFees(nodes, height), feesOf(last));
+  if (!fees) {
     if (sent.included) await store.replace(outbox, { ...outbox, sent: back });
     return nodes.send(last.raw);
   }
-  const fees = dearer(await currentFees(nodes, height), feesOf(last));
   const anchoring: Anchoring = { logId, seq: sent.seq, size: sent.size, root: Buffer.from(sent.root, 'base64') };
-  const signed = account.sign({ to: contract, data: anchorCall(anchoring), nonce: sent.nonce, chainId: await chainIdOf(nodes), gas: GAS, ...fees });
+  const chainId = await requireChain(nodes, outbox);
+  const signed = account.sign({ to: contract, data: anchorCall(anchoring), nonce: sent.nonce, chainId, gas: GAS, ...fees });
   if (!(await store.replace(outbox, { ...outbox, sent: { ...back, attempts: [...sent.attempts, attemptOf(signed, fees, clock())] } }))) return;
   await nodes.send(signed.raw);
 }

@@ -18,6 +18,8 @@ export type Sent = {
   readonly root: string;
   readonly seq: number;
   readonly nonce: number;
+  /** For which it is signed; absent where an earlier server kept it. */
+  readonly chainId?: number;
   /** One transaction and those that were to take its place: any of them may be the one. */
   readonly attempts: readonly Attempt[];
   readonly included: Included | null;

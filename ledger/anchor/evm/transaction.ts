@@ -47,12 +47,19 @@ export async function currentFees(nodes: Nodes, height: number): Promise<Fees> {
   return { fee: 2n * bigQuantity(block.baseFeePerGas) + TIP, tip: TIP };
 }
 
-/** A transaction takes another’s place only if it pays an eighth more; a quarter is enough for every client. */
-export function dearer({ fee, tip }: Fees, than: Fees): Fees {
+/**
+ * A transaction takes another’s place only if it pays an eighth more; a quarter is enough for every client. Undefined: the other offers what is asked today
+ * and many times the usual tip already, so it is not the price it waits for: the chain stands still, or the account is empty, for however long.
+ */
+export function dearer({ fee, tip }: Fees, than: Fees): Fees | undefined {
   const more = (old: bigint) => (old * 5n) / 4n + 1n;
   const larger = (a: bigint, b: bigint) => (a > b ? a : b);
-  return { fee: larger(fee, more(than.fee)), tip: tip === undefined ? undefined : larger(tip, more(than.tip ?? 0n)) };
+  const next = { fee: larger(fee, more(than.fee)), tip: tip === undefined ? undefined : larger(tip, more(than.tip ?? 0n)) };
+  const isDear = next.tip === undefined || tip === undefined ? next.fee > MOST_TIMES * fee : next.tip > MOST_TIMES * tip;
+  return isDear && fee <= than.fee ? undefined : next;
 }
+
+const MOST_TIMES = 16n;
 
 /** 1 gwei. */
 const TIP = 1_000_000_000n;
