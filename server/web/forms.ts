@@ -52,6 +52,6 @@ export function showErrors(app: FastifyInstance, { href, text }: { readonly href
     const { status, outcome } = outcomeOf(known);
     if (known.retryAfter !== undefined) void reply.header('retry-after', String(known.retryAfter));
     const sentences = outcome.issue.map(({ diagnostics }) => html`<p class="bad" role="alert">${diagnostics}</p>`);
-    return show(reply.code(status), 'That did not work', html`${sentences}<p><a href="${href}">${text}</a></p>`);
+    return show(reply.code(status), 'That did not work', html`${sentences}<p class="way"><a href="${href}">${text}</a></p>`);
   });
 }

@@ -175,6 +175,8 @@ describe('a request of an app', () => {
     const page = await fetch(address, { redirect: 'manual', headers: { 'accept-language': 'zh-CN' } });
     expect([page.status, page.headers.get('location')]).toEqual([400, null]);
     expect(await page.text()).toMatch(/<html lang="zh">[^]*没有向应用发送任何内容/);
+    const over = await fetch(`${bench.origin}/authorize/nothing`, { headers: { 'accept-language': 'zh-CN' } });
+    expect([over.status, await over.text()]).toEqual([410, expect.stringMatching(/<html lang="zh">[^]*请重新打开应用/)]);
   });
 
   test('that is denied goes back with access_denied', async () => {

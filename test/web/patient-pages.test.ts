@@ -214,9 +214,13 @@ describe('the languages', () => {
 
   it('have all that is said, and the views have no words of their own', () => {
     expect(shapeOf(patientWords.zh)).toEqual(shapeOf(patientWords.en));
-    const sources = ['server/authz/passkeys.ts', 'server/authz/recovery-proposals.ts', 'server/consent/narrowing.ts', 'server/web/forms.ts'].map(
-      (file) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8'),
-    );
+    const sources = [
+      'server/authz/passkeys.ts',
+      'server/authz/recovery-proposals.ts',
+      'server/consent/narrowing.ts',
+      'server/web/forms.ts',
+      'server/web/authorize/plugin.ts',
+    ].map((file) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8'));
     for (const sentence of Object.keys(patientWords.zh.errors.sentences)) expect(sources.join('\n')).toContain(`'${sentence}'`);
     const names = ['consent', 'consents', 'errors', 'frame', 'home', 'inbox', 'narrow', 'own-keys', 'passkeys', 'record', 'sign', 'terms', 'trail'];
     const views = names.map((name) => readFileSync(new URL(`../../server/web/patient/${name}.ts`, import.meta.url), 'utf8'));

@@ -82,7 +82,7 @@ function signatureIn(form: Form): string {
 }
 
 function done({ session, reply }: Opened, sentence: string): Opened['reply'] {
-  const content = html`<p class="good" role="status">${sentence}</p><p><a href="/console/queue">All that waits</a></p>`;
+  const content = html`<p class="good" role="status">${sentence}</p><p class="way"><a href="/console/queue">All that waits</a></p>`;
   return showTo(session, reply, { title: TITLE, content });
 }
 

@@ -65,7 +65,7 @@ ${waiting.length === 0 ? html`<p role="status">Nothing waits.</p>` : undefined}
 </li>`,
   )}</ol>
 ${more ? html`<p>There are more: the oldest are shown, decide these first.</p>` : undefined}
-<p><a href="/console/passkey">Register a passkey to sign with</a></p>`;
+<p class="way"><a href="/console/passkey">Register a passkey to sign with</a></p>`;
 }
 
 type Reviewing = { readonly waiting: Waiting; readonly keys: readonly ListedKey[]; readonly names: Names; readonly now: number };
@@ -80,7 +80,7 @@ ${waysToSign(session, keys, { name: 'approve', statement, consent, button: 'Appr
 <h2>Refuse</h2>
 <p>Whoever asked is not told by whom, nor why. Sign within ten minutes.</p>
 ${waysToSign(session, keys, { name: 'refuse', statement: refusal, consent, button: 'Refuse', how: 'attached' })}
-<p><a href="/console/queue">All that waits</a></p>
+<p class="way"><a href="/console/queue">All that waits</a></p>
 <script src="${SCRIPT_PATH}" defer></script><script type="module" src="${KEY_SCRIPT_PATH}"></script>`;
 }
 

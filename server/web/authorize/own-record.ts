@@ -132,7 +132,7 @@ async function stepOf({ gateFor }: OwnRecord, { asked, session, language }: Aske
   const content = html`<p class="good" role="status">${words.waits}</p>
 <p>${words.later}</p>
 <form method="post" action="/authorize/${asked.uid}"><button name="answer" value="look">${words.lookAgain}</button></form>
-<p><a href="/patient/consents">${words.yourConsents}</a></p>
+<p class="way"><a href="/patient/consents">${words.yourConsents}</a></p>
 ${denyForm(asked.uid, language)}`;
   return { kind: 'shown', title: words.waitTitle, content };
 }
@@ -169,7 +169,7 @@ ${termsOf(statement, { language, words: patientWords[language], patient: session
 <p>${words.narrower}</p>
 <ul>${narrowed.scopes.map((scope) => html`<li>${scopeWords(scope, language, 'own')}</li>`)}</ul>
 ${form}
-<p><a href="/authorize/${asked.uid}">${words.back}</a></p>
+<p class="way"><a href="/authorize/${asked.uid}">${words.back}</a></p>
 ${denyForm(asked.uid, language)}`;
   return { kind: 'shown', title: words.signTitle, content };
 }

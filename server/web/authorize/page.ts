@@ -113,8 +113,8 @@ export function signInChoice({ uid }: AppRequest, { upstream, language }: { read
   return html`
 <p>${words.whoAreYou}</p>
 ${upstream ? html`<form method="post" action="/authorize/${uid}"><button name="answer" value="sign-in">${words.organization}</button></form>` : undefined}
-<p><a href="/patient/sign-in?next=/authorize/${uid}">${words.passkey}</a>${words.ownRecord}</p>
-<p><a href="/staff/sign-in?next=/authorize/${uid}">${words.staffPasskey}</a>${words.worksHere}</p>
+<p class="way"><a href="/patient/sign-in?next=/authorize/${uid}">${words.passkey}</a>${words.ownRecord}</p>
+<p class="way"><a href="/staff/sign-in?next=/authorize/${uid}">${words.staffPasskey}</a>${words.worksHere}</p>
 ${denyForm(uid, language)}`;
 }
 
@@ -123,7 +123,7 @@ export function passkeyNeeded({ uid }: AppRequest, language: Language): Html {
   const words = authorizeWords[language];
   return html`
 <p>${words.passkeyNeeded}</p>
-<p><a href="/patient/sign-in?next=/authorize/${uid}">${words.passkey}</a></p>
+<p class="way"><a href="/patient/sign-in?next=/authorize/${uid}">${words.passkey}</a></p>
 ${denyForm(uid, language)}`;
 }
 

@@ -7,10 +7,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { AssentError } from '../../errors.ts';
-import { acceptForms, type Form, showErrors } from '../forms.ts';
+import { acceptForms, type Form } from '../forms.ts';
 import type { Html } from '../html.ts';
 import { languageOf } from '../language.ts';
 import { page, pageHeaders, scriptedHeaders } from '../layout.ts';
+import { showErrorsTo } from '../patient/errors.ts';
+import { HOME } from '../patient/frame.ts';
 import { SCRIPT_PATH } from '../patient/passkeys.ts';
 import type { PatientCookies, PatientSession } from '../patient/sessions.ts';
 import { SIGNED_FORM_BYTES } from '../patient/sign.ts';
@@ -73,7 +75,7 @@ export function authorizePages(pages: AuthorizePages): FastifyPluginAsync {
 
   return async (app) => {
     acceptForms(app, origin, SIGNED_FORM_BYTES);
-    showErrors(app, { href: '/', text: 'To the first page' });
+    showErrorsTo(app, { href: HOME, text: ({ home }) => home });
 
     app.get('/authorize/return', logged, async (request, reply) => {
       if (!upstream) throw new AssentError('not-supported');

@@ -18,7 +18,7 @@ export function openRecovery(recoveries: readonly ListedRecovery[]): ListedRecov
 
 export function recoveryNotice({ words, language }: Reader, { dueAt }: ListedRecovery): Html {
   return html`<div class="card refused" role="alert"><p><strong>${words.recovery.notice}</strong> ${moment(Date.parse(dueAt), language)}</p>
-<p><a href="/patient/passkeys">${words.recovery.look}</a></p></div>`;
+<p class="way"><a href="/patient/passkeys">${words.recovery.look}</a></p></div>`;
 }
 
 type Stopping = { readonly open: ListedRecovery; readonly keys: readonly ListedKey[]; readonly base: string; readonly now: number };

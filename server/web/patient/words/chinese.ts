@@ -51,6 +51,8 @@ const chineseSentences: PatientWords['errors']['sentences'] = {
   'The last day is no date.': '最后一天不是有效日期。',
   'The new passkey could not be put forward: the code was used already or is too old, or the passkey did not sign.':
     '新的通行密钥未能提交：代码已被使用或已过期，或该通行密钥未签名。',
+  'This request of the app has run out, or it began in another browser: open the app again.':
+    '应用的这次请求已失效，或是在另一个浏览器中开始的：请重新打开应用。',
   'This form is not from a page of this server.': '此表单并非来自本服务器的页面。',
   'This form is not from a page of this session.': '您已退出登录，或此表单来自另一次登录。请登录后重试。',
 };
