@@ -8,11 +8,11 @@
 import { elementsOf } from '../fhir/elements/elements.ts';
 import { parseReference } from '../fhir/references.ts';
 import { type SearchParameter, searchParameters } from '../fhir/search-parameters.ts';
-import { and, any, type Expression, not, or, startsWith } from './expression.ts';
+import { and, any, type Expression, none, not, or, startsWith } from './expression.ts';
 import { referenceText } from './index-values.ts';
 import type { Link } from './join.ts';
-import { referenceKey, tokenPrefix, tokensPrefix, uriKey, versionedKey } from './keys.ts';
-import { paramCode } from './param-codes.ts';
+import { referenceKey, referencePrefix, tokenPrefix, tokensPrefix, uriKey, versionedKey } from './keys.ts';
+import { codeOfKey, paramCode } from './param-codes.ts';
 
 /** As much of a stored resource as links are made of. */
 export type Linked = { readonly type: string; readonly id: string; readonly keys: readonly string[] };
@@ -76,20 +76,40 @@ function canonicalReferrers({ code }: Link, { type, keys }: Linked, base: string
   });
 }
 
-/** What of this type the rows refer to. Undefined: more canonicals than can be asked for. */
-export function referredBy(
-  link: Link,
-  rows: readonly Linked[],
-  { type, base }: { readonly type: string; readonly base: string },
-): Expression | undefined {
-  const ids = new Set<string>();
-  for (const { keys } of rows) for (const id of valuesOf(keys, referenceKey(link.code, `${type}/`))) ids.add(id);
-  const byId: Expression = ids.size === 0 ? { kind: 'none' } : { kind: 'id', ids };
-  const identity = link.canonical ? identityOf(type) : undefined;
-  if (!identity) return byId;
-  const branches = new Map<string, Expression>();
-  for (const { keys } of rows) for (const [name, expression] of canonicalsOf(link, keys, { identity, base })) branches.set(name, expression);
-  return branches.size > MOST_CANONICAL ? undefined : or([byId, ...branches.values()]);
+/** What of a type the rows refer to by a link. Undefined: more canonicals than can be asked for. */
+export type Referred = (link: Link, type: string) => Expression | undefined;
+
+/** Looks at all their keys once, however many links and types are asked for. `only`: of the one link that will be asked for. */
+export function referredBy(rows: readonly Linked[], base: string, only?: Link): Referred {
+  const references = referencesOf(rows, only?.code);
+  return (link, type) => {
+    const ids = references.get(link.code)?.get(type);
+    const byId: Expression = ids ? { kind: 'id', ids } : none;
+    const identity = link.canonical ? identityOf(type) : undefined;
+    if (!identity) return byId;
+    const branches = new Map<string, Expression>();
+    for (const { keys } of rows) for (const [name, expression] of canonicalsOf(link, keys, { identity, base })) branches.set(name, expression);
+    return branches.size > MOST_CANONICAL ? undefined : or([byId, ...branches.values()]);
+  };
+}
+
+type References = ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<string>>>;
+
+/** By code and type, the ids. */
+function referencesOf(rows: readonly Linked[], only: string | undefined): References {
+  const found = new Map<string, Map<string, Set<string>>>();
+  for (const { keys } of rows)
+    for (const key of keys) {
+      const code = only ?? codeOfKey(key);
+      const prefix = referencePrefix(code);
+      if (!key.startsWith(prefix)) continue;
+      const slash = key.indexOf('/', prefix.length);
+      const type = key.slice(prefix.length, Math.max(slash, prefix.length));
+      const byType = found.get(code) ?? new Map<string, Set<string>>();
+      const ids = byType.get(type) ?? new Set<string>();
+      found.set(code, byType.set(type, ids.add(key.slice(slash + 1))));
+    }
+  return found;
 }
 
 /** The canonicals of one row, by their text. */

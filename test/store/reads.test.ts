@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { all, and, any, type Expression, not } from '../../server/search/expression.ts';
+import { all, and, any, type Expression, not, or } from '../../server/search/expression.ts';
 import { openDatabase } from '../../server/store/embedded/database.ts';
 import { createEmbeddedEngine } from '../../server/store/embedded/engine.ts';
 import { createReader, type Reader } from '../../server/store/embedded/reader.ts';
@@ -58,6 +58,21 @@ test.each<[string, Expression, Order, number]>([
   expect(handedOn).toHaveLength(1);
   expect(found).toEqual(await engine.resources.find(query(TYPE, { where, order, limit, budget: ROWS * 3 })));
   expect(found).toMatchObject({ kind: 'rows' });
+  close();
+});
+
+/** That none of the rows has. */
+const spans = (count: number): Expression =>
+  or(Array.from({ length: count }, (_, i) => ({ kind: 'range', from: `~value${i}/a`, to: `~value${i}/b` })));
+
+test.each<[string, Expression]>([
+  ['rows that are each held against hundreds of alternatives', and([any(['common']), spans(400)])],
+  ['hundreds of keys, of which none has an entry', any(Array.from({ length: SHORT }, (_, i) => `nothing${i}`))],
+  ['hundreds of ids, of which there is none', { kind: 'id', ids: new Set(Array.from({ length: SHORT + 1 }, (_, i) => `no${i}`)) }],
+])('%s are looked at elsewhere', async (_, where) => {
+  const { reads, handedOn, close } = watched();
+  expect(await reads.find(query(TYPE, { where, budget: ROWS * 3 }))).toMatchObject({ kind: 'rows', rows: [] });
+  expect(handedOn).toHaveLength(1);
   close();
 });
 

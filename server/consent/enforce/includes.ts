@@ -4,15 +4,18 @@
  * Invariants: each hop is a query under the caller's scope of its own type, so what is hidden, deleted or elsewhere is silently absent;
  * every resource comes once, never beside itself as a match; how much is added to a page is bounded, and said when it was cut.
  */
+import { setImmediate } from 'node:timers/promises';
 import { type Expression, or } from '../../search/expression.ts';
 import type { Include } from '../../search/join.ts';
-import { referredBy, referrersOf } from '../../search/links.ts';
+import { type Referred, referredBy, referrersOf } from '../../search/links.ts';
 import type { FindResult, ResourceStore, StoredResource } from '../../store/port.ts';
 import { seesNothing } from './sourced.ts';
 import { newestFirst, type View } from './view.ts';
 
 /** Resources added to one page. */
 export const MOST_INCLUDED = 1_000;
+/** ms of work before others get their turn. */
+const TURN_MS = 5;
 /** How far :iterate goes. */
 const ROUNDS = 8;
 
@@ -35,7 +38,9 @@ export async function includeAll(
     if (asked.length === 0) break;
     if (round === ROUNDS) return { kind: 'included', rows: added, cut: true };
     const found: StoredResource[] = [];
-    for (const [type, where] of wantedOf(front, asked, base)) {
+    for (const [type, where] of await wantedOf(front, asked, base)) {
+      // Each is short or is read elsewhere; a hundred in one turn are not short.
+      await setImmediate();
       const room = MOST_INCLUDED - added.length - found.length;
       const some = await unknownOf({ resources, view, known }, { type, where, room });
       if (some.kind !== 'included') return some;
@@ -63,18 +68,28 @@ async function unknownOf({ resources, view, known }: Looking, { type, where, roo
   return { kind: 'included', rows: rows.slice(0, room), cut: rows.length > room || found.next !== undefined };
 }
 
-/** By type, so that each is asked for once a round. */
-function wantedOf(front: readonly StoredResource[], includes: readonly Include[], base: string): ReadonlyMap<string, Expression> {
+/** By type, so that each is asked for once a round. Hundreds of links between hundreds of resources take others' turns into account. */
+async function wantedOf(front: readonly StoredResource[], includes: readonly Include[], base: string): Promise<ReadonlyMap<string, Expression>> {
   const parts = new Map<string, Expression[]>();
   const want = (type: string, where: Expression | undefined) => {
     if (where && where.kind !== 'none') parts.set(type, [...(parts.get(type) ?? []), where]);
   };
+  const ofType = Map.groupBy(front, ({ type }) => type);
+  const referred = new Map<string, Referred>();
+  let began = performance.now();
   for (const { direction, source, link, targets } of includes) {
+    if (performance.now() - began > TURN_MS) {
+      await setImmediate();
+      began = performance.now();
+    }
     if (direction === 'forward') {
-      const rows = front.filter(({ type }) => type === source);
-      if (rows.length > 0) for (const type of targets) want(type, referredBy(link, rows, { type, base }));
+      const rows = ofType.get(source);
+      const by = referred.get(source) ?? (rows && referredBy(rows, base));
+      if (!by) continue;
+      referred.set(source, by);
+      for (const type of targets) want(type, by(link, type));
     } else {
-      const rows = front.filter(({ type }) => targets.includes(type));
+      const rows = targets.flatMap((type) => ofType.get(type) ?? []);
       if (rows.length > 0) want(source, referrersOf(link, rows, base));
     }
   }

@@ -110,7 +110,7 @@ type Side = {
 function sidesOf(join: Join, type: string, base: string): Side[] {
   const { link } = join;
   const referrers = (rows: readonly Linked[]) => referrersOf(link, rows, base);
-  const referred = (of: string) => (rows: readonly Linked[]) => referredBy(link, rows, { type: of, base });
+  const referred = (of: string) => (rows: readonly Linked[]) => referredBy(rows, base, link)(link, of);
   if (join.kind === 'has') return [{ type: join.from, where: join.where, link, fromThere: referred(type), toThere: referrers }];
   return join.to.map((to) => ({ ...to, link, fromThere: referrers, toThere: referred(to.type) }));
 }

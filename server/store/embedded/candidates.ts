@@ -2,15 +2,12 @@
 import { and, type Expression, holds } from '../../search/expression.ts';
 import { type Choice, type Driver, isIndexed, mergeableKeys, pickDriver } from '../driver.ts';
 import { isDeciding, judgeOf, mayBeJudged } from '../deciding-keys.ts';
-import { holdsPacked } from '../packed-check.ts';
+import { holdsPacked, searchesOfKeys } from '../packed-check.ts';
 import type { Counting, ScopeOrInternal } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import { type Database, one } from './database.ts';
 import { newestOf, packedKeys } from './rows.ts';
-import { type Entry, type Reading, walkKey, walkRange, type Within } from './walk.ts';
-
-/** Index entries that SQLite counts in the time of one row that is looked at. */
-export const COUNTED_AS_ONE = 100;
+import { COUNTED_AS_ONE, type Entry, type Reading, SOUGHT, walkKey, walkRange, type Within } from './walk.ts';
 
 /** Reads what `accept` needs, and no more. */
 export type Check = Reading & {
@@ -18,6 +15,9 @@ export type Check = Reading & {
   /** What is not sought in the index. */
   readonly remaining: Expression;
 };
+
+/** Searches of a row's keys, each for one criterion, in the time of one row. */
+const SEARCHES_AS_ONE = 8;
 
 /** What a row costs of which only the keys that decide are read, or none: one of which all are is 1. */
 export const EFFORT_OF_FEW = 1 / 4;
@@ -42,7 +42,7 @@ export function checkOf(database: Database, rest: Expression, needs: Reading['ke
   const having = sought.map((part) => [...part.keys]);
   const remaining = and(parts.filter((part) => !isSought(part)));
   const keys = needs === 'all' || !mayBeJudged(remaining) ? 'all' : remaining.kind === 'all' ? needs : 'deciding';
-  const remains = remainsOf(database, remaining, keys);
+  const remains = weighing(database, remainsOf(database, remaining, keys));
   const accept = (entry: Entry): boolean => (entry.row ? holds(rest, entry.id, entry.row.keys) : remains(entry));
   const { trace } = database;
   return { having, keys, remaining, accept: trace ? noting(accept, trace) : accept };
@@ -53,6 +53,18 @@ function remainsOf(database: Database, remaining: Expression, read: Reading['key
   if (read === 'all') return ({ id, keys }) => keys !== null && holdsPacked(remaining, id, keys);
   const judge = judgeOf(remaining);
   return ({ id, rid, keys }) => keys !== null && (judge(keys) ?? holdsPacked(remaining, id, packedKeys(database, rid)));
+}
+
+/** A row that is held against hundreds of alternatives takes the time of many. */
+function weighing({ counted }: Database, check: Check['accept']): Check['accept'] {
+  if (!counted) return check;
+  return (entry) => {
+    const before = searchesOfKeys();
+    const held = check(entry);
+    const more = searchesOfKeys() - before - SEARCHES_AS_ONE;
+    if (more > 0) counted((more / SEARCHES_AS_ONE) * COUNTED_AS_ONE);
+    return held;
+  };
 }
 
 export function noting(accept: Check['accept'], trace: Trace): Check['accept'] {
@@ -123,6 +135,7 @@ function walksOf(database: Database, type: string, driver: Driver, reading: Coll
 
 function* entriesById(database: Database, type: string, ids: readonly string[], deleted: boolean): Generator<Entry> {
   for (const id of ids) {
+    database.counted?.(SOUGHT);
     const found = newestOf(database, type, id);
     if (!found || (found.resource.deleted && !deleted)) continue;
     const { rid, resource } = found;
@@ -152,6 +165,7 @@ function sized(database: Database, type: string, driver: Driver, sizing: Sizing)
 
 function entriesOf(database: Database, type: string, driver: Exclude<Driver, { readonly kind: 'ids' }>, { cap, within }: Sizing): number {
   if (driver.kind === 'range') {
+    database.counted?.(SOUGHT);
     const counted = database.statement('SELECT count(*) FROM (SELECT 1 FROM keys WHERE type = ? AND key >= ? AND key < ? LIMIT ?)');
     return one<[number]>(counted, type, driver.from, driver.to, cap)?.[0] ?? 0;
   }
@@ -160,6 +174,7 @@ function entriesOf(database: Database, type: string, driver: Exclude<Driver, { r
   let size = 0;
   for (const key of driver.keys) {
     if (size >= cap) break;
+    database.counted?.(SOUGHT);
     size += one<[number]>(counted, type, key, ...(sorts !== '' && within ? [within.from, within.to] : []), cap - size)?.[0] ?? 0;
   }
   return size;

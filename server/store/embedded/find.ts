@@ -8,13 +8,13 @@ import { type Choice, type Driver, headsOf, isIndexed } from '../driver.ts';
 import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import { createTally, isMore } from '../tally.ts';
-import { checkOf, collect, COUNTED_AS_ONE, EFFORT_OF_FEW, pick, readFor, sizeOf, type Through, wholeOf } from './candidates.ts';
+import { checkOf, collect, EFFORT_OF_FEW, pick, readFor, sizeOf, type Through, wholeOf } from './candidates.ts';
 import { type ClassCount, classCountOf, countClasses, effortOf } from './count-classes.ts';
 import { type Database, one } from './database.ts';
 import { inOrder, type Ordered } from './in-order.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
 import { keysAt, resourceAt } from './rows.ts';
-import { type Charge, OVER_BUDGET, walkType } from './walk.ts';
+import { type Charge, COUNTED_AS_ONE, OVER_BUDGET, walkType } from './walk.ts';
 
 export function findRows(database: Database, query: Query, pace?: Pace): FindResult {
   const { limit, total } = query;

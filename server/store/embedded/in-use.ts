@@ -6,6 +6,7 @@ import { alternatives, and, any, type Expression } from '../../search/expression
 import { isTokenSpan } from '../../search/keys.ts';
 import { type Driver, driverOf } from '../driver.ts';
 import { type Database, one } from './database.ts';
+import { SOUGHT } from './walk.ts';
 
 /** Of more, seeking them one by one gains nothing. */
 const MOST_IN_USE = 4;
@@ -27,11 +28,13 @@ export function inUse(database: Database, type: string, expression: Expression):
 }
 
 /** Undefined: there are many. */
-function keysIn({ statement }: Database, type: string, { from, to }: Driver & { readonly kind: 'range' }): readonly string[] | undefined {
+function keysIn({ statement, counted }: Database, type: string, { from, to }: Driver & { readonly kind: 'range' }): readonly string[] | undefined {
   const first = statement('SELECT min(key) FROM keys WHERE type = ? AND key >= ? AND key < ?');
   const later = statement('SELECT min(key) FROM keys WHERE type = ? AND key > ? AND key < ?');
   const keys: string[] = [];
+  counted?.(SOUGHT);
   for (let key = one<[string | null]>(first, type, from, to)?.[0]; typeof key === 'string'; key = one<[string | null]>(later, type, key, to)?.[0]) {
+    counted?.(SOUGHT);
     if (keys.push(key) > MOST_IN_USE) return undefined;
   }
   return keys;

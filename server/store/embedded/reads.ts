@@ -8,7 +8,7 @@ import { AssentError } from '../../errors.ts';
 import type { CountQuery, CountResult, FindResult, Query, Scope, SeveralQuery } from '../port.ts';
 import type { Pace } from '../meter.ts';
 import { createTrace, withTrace } from '../trace.ts';
-import { COUNTED_AS_ONE } from './candidates.ts';
+import { COUNTED_AS_ONE } from './walk.ts';
 import { type Database, readEpoch, snapshot } from './database.ts';
 import { countRows, findRows } from './find.ts';
 import { findSeveral } from './find-several.ts';

@@ -47,6 +47,10 @@ export type Reading = {
 
 type EntryRow = readonly [sort: number, id: string, rid: number, keys: string | null];
 
+/** Index entries that SQLite counts in the time of one row that is looked at. */
+export const COUNTED_AS_ONE = 100;
+/** To seek a key, in entries that are counted: hundreds of alternatives take their time where none of them has anything. */
+export const SOUGHT = COUNTED_AS_ONE;
 const FIRST_SLICE = 16;
 const FIRST_OF_SPAN = 64;
 const LARGEST_SLICE = 1_024;
@@ -66,6 +70,7 @@ export function* walkKey(database: Database, key: string, walk: Walk): Generator
 
 /** Every entry with a key in from ≤ key < to, by key: a resource comes once for each key it has there. */
 export function* walkRange(database: Database, { from, to }: Span, walk: Omit<Walk, 'backward' | 'after'>): Generator<Entry> {
+  database.counted?.(SOUGHT);
   const sql = `SELECT k.sort, k.id, k.rid, ${keysColumn(walk)} FROM keys k WHERE k.type = ? AND k.key >= ? AND k.key < ?`;
   for (const row of database.statement(sql).iterate(...walk.having.flat(), walk.type, from, to)) yield toEntry(row as unknown as EntryRow);
 }
@@ -128,6 +133,7 @@ function* slices(database: Database, sql: string, { bound, walk, having = [], fi
   const { start: begin, last } = endsOf(walk);
   let start = begin;
   for (let size = first; ; size = Math.min(size * 4, LARGEST_SLICE)) {
+    database.counted?.(SOUGHT);
     const rows = database.statement(sql).all(...bound, start.sort, start.id, last, size, ...having) as unknown as EntryRow[];
     for (const row of rows) yield toEntry(row);
     const end = rows.at(-1);
