@@ -1,5 +1,5 @@
 /**
- * Everything under test/http and test/anchoring runs on both engines (.ci/run), as neither what users notice nor what the log proves depends on which one stores it.
+ * Everything under test/http and test/anchoring runs on whichever engine is chosen (.ci/run says what it runs on MongoDB), as neither what users notice nor what the log proves depends on which one stores it.
  * What cannot is named here, with the reason.
  */
 import { readdirSync, readFileSync } from 'node:fs';
