@@ -4,11 +4,13 @@
  * Invariant: a row is answered exactly if the query's expression and its scope hold for it; the work is bounded by the row budget.
  * Callers compare the scope's epoch after all reading.
  */
+import { setImmediate } from 'node:timers/promises';
 import { AssentError } from '../../errors.ts';
 import type { Expression } from '../../search/expression.ts';
 import { isDeciding, judgeOf, mayBeJudged } from '../deciding-keys.ts';
 import { type Choice, headsOf } from '../driver.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
+import { searchesOfKeys } from '../packed-check.ts';
 import type { CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
 import { createTally, isMore } from '../tally.ts';
 import { aim, type Aimed } from './aim.ts';
@@ -81,11 +83,19 @@ async function inInstantOrder(reader: Aimed, query: Query, charge: Charge): Prom
   return { found: walk(rows, rest, { charge, trace: reader.trace }), all };
 }
 
+/** Searches of keys, each for one criterion, before others have their turn: rows come many at once. */
+const SEARCHES_AT_ONCE = 4_000;
+
 type Watch = { readonly charge: Charge; readonly trace: Trace | undefined };
 
 async function* walk(rows: AsyncIterable<Row>, rest: Expression, { charge, trace }: Watch): AsyncGenerator<Found> {
+  let turned = searchesOfKeys();
   for await (const row of rows) {
     if (!charge(1)) yield OVER_BUDGET;
+    if (searchesOfKeys() - turned > SEARCHES_AT_ONCE) {
+      await setImmediate();
+      turned = searchesOfKeys();
+    }
     if (matches(rest, row, trace)) yield { row, sort: row.d };
   }
 }
