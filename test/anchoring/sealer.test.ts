@@ -13,6 +13,7 @@ import { createSealer } from '../../server/anchoring/sealer.ts';
 import { systemSchedule } from '../../server/anchoring/schedule.ts';
 import { openSigner } from '../../server/anchoring/signer.ts';
 import type { AssentError } from '../../server/errors.ts';
+import { itOnEmbedded } from '../support/on-embedded.ts';
 import { createLogFixture, type LogFixture, someEntry } from '../support/log-fixture.ts';
 
 let log: LogFixture;
@@ -224,28 +225,25 @@ describe('the signer', () => {
     }
   });
 
-  it.runIf(process.env['ASSENT_TEST_ENGINE'] !== 'mongodb')(
-    'refuses a database restored from an older copy of its files, and one that then grew another way',
-    async () => {
-      await log.append(...some(0, 10));
-      await log.anchoring.sealer.flush();
-      const backup = join(log.dataDir, 'backup');
-      await saveDatabase(backup);
-      await log.append(...some(10, 10));
-      await log.anchoring.sealer.flush();
-      await restoreDatabase(backup);
-      await log.anchoring.sealer.flush();
-      await expect(log.anchoring.check()).rejects.toThrow('older than the signer');
-      await log.append(...some(500, 10));
-      await log.anchoring.sealer.flush();
-      expect([await stored().head(), (await signed())?.size]).toEqual([10, 10]);
-      await log.reopen();
-      await log.anchoring.sealer.start();
-      await expect(log.anchoring.check()).rejects.toThrow();
-      expect((await fsck()).problems.join()).toContain('The signer knows 20 entries, the log has 10.');
-      rmSync(backup, { recursive: true });
-    },
-  );
+  itOnEmbedded('refuses a database restored from an older copy of its files, and one that then grew another way', async () => {
+    await log.append(...some(0, 10));
+    await log.anchoring.sealer.flush();
+    const backup = join(log.dataDir, 'backup');
+    await saveDatabase(backup);
+    await log.append(...some(10, 10));
+    await log.anchoring.sealer.flush();
+    await restoreDatabase(backup);
+    await log.anchoring.sealer.flush();
+    await expect(log.anchoring.check()).rejects.toThrow('older than the signer');
+    await log.append(...some(500, 10));
+    await log.anchoring.sealer.flush();
+    expect([await stored().head(), (await signed())?.size]).toEqual([10, 10]);
+    await log.reopen();
+    await log.anchoring.sealer.start();
+    await expect(log.anchoring.check()).rejects.toThrow();
+    expect((await fsck()).problems.join()).toContain('The signer knows 20 entries, the log has 10.');
+    rmSync(backup, { recursive: true });
+  });
 
   it.each([
     ['an entry changed after it was signed', async () => tamper(kinds.bundle, numberId(0), (bytes) => bytes.fill(1, 40, 60)), 'Tile'],

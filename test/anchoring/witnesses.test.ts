@@ -8,6 +8,7 @@ import { newSignerKey, parseCosignerKey, parseVerifierKey } from '../../ledger/n
 import { parsePolicy } from '../../ledger/policy.ts';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import type { AssentError } from '../../server/errors.ts';
+import { itOnEmbedded } from '../support/on-embedded.ts';
 import { createLogFixture, type LogFixture, disclosureStory, party, someEntry } from '../support/log-fixture.ts';
 import { startWitness, type WitnessServer } from '../support/witness-server.ts';
 
@@ -106,33 +107,28 @@ describe('a log with witnesses', () => {
   });
 
   // The folder is the whole of it on the embedded engine alone.
-  it.runIf(process.env['ASSENT_TEST_ENGINE'] !== 'mongodb')(
-    'that was set back as a whole, with its signer, is refused by what a witness holds, and signs nothing',
-    async () => {
-      const { log } = await witnessedLog(['a'], 'quorum a');
-      await grow(log, 0, 10);
-      const size = async () => (await log.anchoring.status()).checkpoint?.size;
-      expect(await size()).toBe(10);
-      const old = mkdtempSync(join(tmpdir(), 'assent-old-'));
-      cleanup.push(async () => rmSync(old, { recursive: true, force: true }));
-      await log.engine.resources.close();
-      cpSync(log.dataDir, old, { recursive: true });
-      await log.reopen();
-      await log.anchoring.sealer.start();
-      await grow(log, 10, 10);
-      await log.engine.resources.close();
-      rmSync(log.dataDir, { recursive: true });
-      cpSync(old, log.dataDir, { recursive: true });
-      await log.reopen();
-      await log.anchoring.sealer.start();
-      await log.append(...some(50, 10, log));
-      await log.anchoring.sealer.stop();
-      expect(await size()).toBe(10);
-      await expect(log.anchoring.check()).rejects.toThrow(
-        'The witness a holds a checkpoint of 20 entries signed by this log: the database is older.',
-      );
-    },
-  );
+  itOnEmbedded('that was set back as a whole, with its signer, is refused by what a witness holds, and signs nothing', async () => {
+    const { log } = await witnessedLog(['a'], 'quorum a');
+    await grow(log, 0, 10);
+    const size = async () => (await log.anchoring.status()).checkpoint?.size;
+    expect(await size()).toBe(10);
+    const old = mkdtempSync(join(tmpdir(), 'assent-old-'));
+    cleanup.push(async () => rmSync(old, { recursive: true, force: true }));
+    await log.engine.resources.close();
+    cpSync(log.dataDir, old, { recursive: true });
+    await log.reopen();
+    await log.anchoring.sealer.start();
+    await grow(log, 10, 10);
+    await log.engine.resources.close();
+    rmSync(log.dataDir, { recursive: true });
+    cpSync(old, log.dataDir, { recursive: true });
+    await log.reopen();
+    await log.anchoring.sealer.start();
+    await log.append(...some(50, 10, log));
+    await log.anchoring.sealer.stop();
+    expect(await size()).toBe(10);
+    await expect(log.anchoring.check()).rejects.toThrow('The witness a holds a checkpoint of 20 entries signed by this log: the database is older.');
+  });
 
   it('hands out receipts that prove by whom they were cosigned, and are refuted where the reader demands more', async () => {
     const { log, key, witnesses, policy } = await witnessedLog(['a', 'b'], 'group both all a b\nquorum both');
