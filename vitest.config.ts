@@ -46,9 +46,9 @@ export default defineConfig({
     // Left to itself it keeps one core free.
     maxWorkers: '100%',
     // Nothing here measures time by them: what hangs is told late, and what a busy machine slows down is not told at all.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    expect: { poll: { timeout: 30_000, interval: 20 } },
+    testTimeout: 900_000,
+    hookTimeout: 900_000,
+    expect: { poll: { timeout: 120_000, interval: 20 } },
     passWithNoTests: false,
     allowOnly: false,
     projects: [embedded, ...(findMongod() && process.env['ASSENT_TEST_ENGINE'] === undefined ? [mongodb] : [])],

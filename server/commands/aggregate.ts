@@ -27,7 +27,7 @@ import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { ledgerPlugin } from '../http/ledger.ts';
 import { createServerOptions } from '../http/server-options.ts';
-import { untilStopped } from './serve.ts';
+import { untilStopped } from './until-stopped.ts';
 import { verifierPage } from './verifier.ts';
 
 export const aggregateUsage = `Usage: assent anchor aggregate --logs POLICY --name NAME [--data FOLDER] [--every SECONDS] [--host ADDRESS] [--port PORT]

@@ -11,7 +11,8 @@ import type { Config } from '../config.ts';
 import { type AppChapter, openAppChapter } from './demo/app-chapter.ts';
 import type { Bootstrap } from './demo/session.ts';
 import { HOSPITAL, INSURER, tellStory } from './demo/story.ts';
-import { announce, freePort, start, untilStopped } from './serve.ts';
+import { announce, freePort, start } from './serve.ts';
+import { untilStopped } from './until-stopped.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 

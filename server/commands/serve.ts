@@ -3,8 +3,9 @@ import { createServer } from 'node:net';
 import { type App, createApp } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
+import { type Stoppable, untilStopped } from './until-stopped.ts';
 
-export type Running = { readonly app: App; stop(): Promise<void> };
+export type Running = Stoppable & { readonly app: App };
 
 /** Resolves once the server answers. */
 export async function start(config: Config): Promise<Running> {
@@ -26,17 +27,6 @@ export async function serve(config: Config): Promise<number> {
 export function announce({ app }: Running): void {
   const { fhir, console, bootstrap } = app;
   process.stdout.write(`${JSON.stringify({ ready: true, fhir, console, bootstrap, pid: process.pid })}\n`);
-}
-
-/** SIGTERM and SIGINT drain what is under way and end with 0. */
-export function untilStopped(running: Pick<Running, 'stop'>): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      running.stop().then(() => resolve(0), reject);
-    };
-    process.once('SIGTERM', stop);
-    process.once('SIGINT', stop);
-  });
 }
 
 /** The issuer and every URL we publish hold the port, so it is known before anything is built. */

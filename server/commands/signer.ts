@@ -14,7 +14,7 @@ import { MOST_REQUEST_BYTES } from '../anchoring/signer-protocol.ts';
 import { openSigner } from '../anchoring/signer.ts';
 import { createServerOptions } from '../http/server-options.ts';
 import { signerPlugin } from '../signer/plugin.ts';
-import { type Running, untilStopped } from './serve.ts';
+import { type Stoppable, untilStopped } from './until-stopped.ts';
 
 const usage = `Usage: assent signer [--data FOLDER] [--socket PATH | --port PORT] [--ml-dsa]
   FOLDER: the log’s key, what was signed last, and the secret that servers show (./signer). Where a server signed by itself
@@ -57,7 +57,7 @@ function readArguments(args: readonly string[]): Options | undefined {
   }
 }
 
-type Started = Pick<Running, 'stop'> & { readonly address: string; readonly key: string; readonly secret: string };
+type Started = Stoppable & { readonly address: string; readonly key: string; readonly secret: string };
 
 /** Throws Error with a sentence when folder, key, secret or address cannot be used. */
 async function start({ data, socket = join(data, 'socket'), port, mlDsa }: Options): Promise<Started> {

@@ -13,7 +13,7 @@ import { systemClock } from '../clock.ts';
 import { createServerOptions } from '../http/server-options.ts';
 import { openHeads } from '../witness/heads.ts';
 import { witnessPlugin } from '../witness/plugin.ts';
-import { type Running, untilStopped } from './serve.ts';
+import { type Stoppable, untilStopped } from './until-stopped.ts';
 
 const usage = `Usage: assent witness --policy FILE --name NAME [--data FOLDER] [--host ADDRESS] [--port PORT]
   FILE: lines \`log <verifier key>\`, one for each log to witness (GET /ledger/key shows a log’s).
@@ -60,7 +60,7 @@ type Options = {
   readonly logs: Parameters<typeof witnessPlugin>[0]['logs'];
 };
 
-async function start({ data, name, host, port, logs }: Options): Promise<Pick<Running, 'stop'> & { readonly url: string; readonly key: string }> {
+async function start({ data, name, host, port, logs }: Options): Promise<Stoppable & { readonly url: string; readonly key: string }> {
   const heads = openHeads(data);
   const cosigner = await readOrMakeKey(join(data, 'key'), name);
   const server = fastify(createServerOptions({ logLevel: 'info', bodyBytes: 65_536 }));

@@ -22,7 +22,7 @@ let anvil: Anvil;
 let authority: Authority;
 beforeAll(async () => {
   [anvil, authority] = await Promise.all([startAnvil(), startAuthority()]);
-}, 90_000);
+});
 afterAll(() => Promise.all([anvil.stop(), authority.stop()]));
 
 let folder: string;
@@ -42,7 +42,7 @@ afterEach(async () => {
 
 const at = (i: number): ServedLog => logs[i] ?? expect.fail('There is no such log.');
 const run = promisify(execFile);
-const within = { timeout: 60_000, interval: 100 };
+const within = { timeout: 120_000, interval: 100 };
 const data = () => join(folder, 'aggregate');
 
 async function startAggregate(settings: Readonly<Record<string, string>> = {}) {
@@ -139,7 +139,7 @@ async function verify(receipt: string, ...args: readonly string[]): Promise<{ re
 }
 
 describe('a log in an aggregate', () => {
-  it('is anchored with all others by one transaction and one stamp, and each one’s receipt proves it', { timeout: 240_000 }, async () => {
+  it('is anchored with all others by one transaction and one stamp, and each one’s receipt proves it', async () => {
     const receipts = await Promise.all(logs.map(disclosed));
     const aggregate = await anchoredAggregate();
     for (const log of logs) await join_(log, aggregate);
@@ -169,7 +169,7 @@ describe('a log in an aggregate', () => {
     expect(await verify(receipt, '--aggregate', at(1).key.text)).toMatchObject({ code: 1 });
   });
 
-  it('with a receipt whose anchor is changed, cut or older proves nothing', { timeout: 120_000 }, async () => {
+  it('with a receipt whose anchor is changed, cut or older proves nothing', async () => {
     const receiptOf = await disclosed(at(0));
     await at(1).grow(3);
     const aggregate = await startAggregate();
@@ -204,7 +204,7 @@ describe('a log in an aggregate', () => {
     }
   });
 
-  it('notices an aggregate that drops it, changes it, or tells two histories, and raises an alarm', { timeout: 240_000 }, async () => {
+  it('notices an aggregate that drops it, changes it, or tells two histories, and raises an alarm', async () => {
     await at(0).grow(3);
     await at(1).grow(3);
     const aggregate = await startAggregate();
@@ -271,7 +271,7 @@ describe('a log in an aggregate', () => {
     },
   );
 
-  it('is late where the aggregate is not anchored as it must be', { timeout: 120_000 }, async () => {
+  it('is late where the aggregate is not anchored as it must be', async () => {
     await at(0).grow(3);
     const aggregate = await startAggregate();
     await join_(at(0), aggregate, { ANCHOR_MAX_AGE_HOURS: 1 });

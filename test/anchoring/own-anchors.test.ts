@@ -18,7 +18,7 @@ let authority: Authority;
 let foreign: Authority;
 beforeAll(async () => {
   [anvil, authority, foreign] = await Promise.all([startAnvil(), startAuthority(), startAuthority()]);
-}, 90_000);
+});
 afterAll(() => Promise.all([anvil.stop(), authority.stop(), foreign.stop()]));
 
 let folder: string;
@@ -75,7 +75,7 @@ const rung = (until: () => Promise<unknown>): Promise<void> =>
       await log.ring();
       expect(await until()).toBeTruthy();
     },
-    { timeout: 60_000, interval: 500 },
+    { timeout: 120_000, interval: 500 },
   );
 
 async function verify(text: string, ...args: readonly string[]): Promise<{ readonly code: number; readonly said: string }> {
@@ -112,7 +112,7 @@ const textsOf = (reference: string): string[] => {
 const refused = (verdict: Verdict): boolean => verdict.kind === 'refuted' || verdict.kind === 'unreadable';
 
 describe('a log that is anchored by itself', () => {
-  it('says so in its receipts, as far as anybody can check it with the file, a node and the certificates', { timeout: 240_000 }, async () => {
+  it('says so in its receipts, as far as anybody can check it with the file, a node and the certificates', async () => {
     await start();
     expect(piecesIn(await receipt())).toEqual([]);
     await rung(async () => piecesIn(await receipt()).length === 2);
@@ -144,7 +144,7 @@ describe('a log that is anchored by itself', () => {
     });
   });
 
-  it('with a byte of what it says of that changed proves nothing', { timeout: 120_000 }, async () => {
+  it('with a byte of what it says of that changed proves nothing', async () => {
     await start();
     await rung(async () => piecesIn(await receipt()).length === 2);
     const text = await receipt();
@@ -168,7 +168,7 @@ describe('a log that is anchored by itself', () => {
     for (const piece of changed) expect(verifyReceipt(writeReceipt({ ...whole, anchors: [piece] })).kind).toBe('refuted');
   });
 
-  it('covers what came later only once that is anchored too, in one history, and goes on after a start', { timeout: 120_000 }, async () => {
+  it('covers what came later only once that is anchored too, in one history, and goes on after a start', async () => {
     await start();
     await rung(async () => piecesIn(await receipt()).length === 2);
     const before = await receipt();
@@ -186,7 +186,7 @@ describe('a log that is anchored by itself', () => {
     expect(verifyReceipt(writeReceipt(late)).kind).toBe('refuted');
   });
 
-  it('is not said to be where its record was edited, until the record is written anew', { timeout: 120_000 }, async () => {
+  it('is not said to be where its record was edited, until the record is written anew', async () => {
     await start();
     await rung(async () => piecesIn(await receipt()).length === 2);
     const genuine = (await log.engine.records.get('log-anchor-note', 'evm'))?.value as { readonly note: string };

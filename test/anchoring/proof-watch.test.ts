@@ -37,7 +37,7 @@ function watching(log: LogFixture) {
         due = undefined;
         log.time.now += stepMs;
         begin();
-        await expect.poll(() => due, { timeout: 20_000 }).toBeDefined();
+        await expect.poll(() => due).toBeDefined();
       }
     },
   };

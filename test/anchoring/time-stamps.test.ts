@@ -51,7 +51,7 @@ describe.skipIf(!hasOpenssl())('a log with a time-stamp authority', () => {
         await log.ring();
         expect(await until()).toBeTruthy();
       },
-      { timeout: 30_000, interval: 20 },
+      { timeout: 120_000, interval: 20 },
     );
   }
   const anchored = (log: LogFixture, size: number) =>

@@ -277,7 +277,7 @@ async function disclosed(session: Session, path: string): Promise<string> {
 }
 
 async function receiptAt(session: Session, url: string): Promise<string> {
-  for (const until = systemClock() + 30_000; ; ) {
+  for (const until = systemClock() + 120_000; ; ) {
     const { status, text } = await session.call('GET', url);
     if (status === 200) return text;
     if (status !== 202 || systemClock() > until) throw new Error(`${status} ${text}`);

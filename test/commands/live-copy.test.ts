@@ -54,7 +54,7 @@ describe.skipIf(!found || 'uri' in found)('a data set that moves while it is use
     uri = set.uri('live');
     world = await settle(server);
     load = startLoad(world);
-  }, 600_000);
+  });
   afterAll(async () => {
     await load.stop();
     await copier?.end('SIGKILL');
@@ -77,9 +77,7 @@ describe.skipIf(!found || 'uri' in found)('a data set that moves while it is use
     while (load.acknowledged() < before + 5) await sleep(5);
   };
 
-  test('a copy that is killed while it copies, or while it follows, leaves the server alone and is begun again; a lost target is waited for', {
-    timeout: 300_000,
-  }, async () => {
+  test('a copy that is killed while it copies, or while it follows, leaves the server alone and is begun again; a lost target is waited for', async () => {
     const first = copy();
     await first.says('resources:');
     await first.end('SIGKILL');
@@ -97,7 +95,7 @@ describe.skipIf(!found || 'uri' in found)('a data set that moves while it is use
   });
 
   if (LONG)
-    test('a target that stays lost ends the copy with a sentence, and nothing else', { timeout: 300_000 }, async () => {
+    test('a target that stays lost ends the copy with a sentence, and nothing else', async () => {
       const copying = copy('--restart');
       await copying.says('Caught up, and following');
       await loseTarget(async () => expect(await copying.ended).toBe(1));
@@ -105,13 +103,13 @@ describe.skipIf(!found || 'uri' in found)('a data set that moves while it is use
       await goesOn();
     });
 
-  test('every acknowledged write arrives, and nothing stands still for long', { timeout: 300_000 }, async () => {
+  test('every acknowledged write arrives, and nothing stands still for long', async () => {
     const moving = copy('--restart', '--stop', String(server.ready.pid));
     expect([await moving.ended, moving.said()]).toEqual([0, expect.stringContaining('Moved.')]);
     const result = JSON.parse(moving.printed()) as { moved: boolean; log: { size: number }; stoppedMs: number };
     expect(result.moved).toBe(true);
     expect(result.log.size).toBeGreaterThan(0);
-    expect(result.stoppedMs).toBeLessThan(15_000);
+    expect(result.stoppedMs).toBeLessThan(30_000);
     expect(await server.end('SIGTERM')).toBe(0);
     await load.stop();
     await expect(launchServer(dataDir, settings)).rejects.toThrow(/was moved to mongodb:.*moved\.json/s);
@@ -287,7 +285,7 @@ function slices<T>(list: readonly T[], size: number): T[][] {
 }
 
 async function receiptAt(session: Session, url: string): Promise<string> {
-  for (const until = systemClock() + 30_000; ; ) {
+  for (const until = systemClock() + 120_000; ; ) {
     const { status, text } = await session.call('GET', url);
     if (status === 200) return text;
     if (status !== 202 || systemClock() > until) throw new Error(`${status} ${text}`);

@@ -336,7 +336,7 @@ describe('the decision', () => {
     expect(answers.deny).toBeGreaterThan(500);
   });
 
-  test('follows from the keys that decide, wherever these settle it', { timeout: 60_000 }, () => {
+  test('follows from the keys that decide, wherever these settle it', () => {
     const settled = { permit: 0, deny: 0, open: 0 };
     fc.assert(
       fc.property(fc.oneof(world, singled), (any) => {

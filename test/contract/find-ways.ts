@@ -80,27 +80,23 @@ export function findWaysContract(open: OpenSubject): void {
   });
   afterAll(() => subject.dispose());
 
-  test.each(asked.map((where, n) => [n, where] as const))(
-    'rows, order, pages and totals, whichever way they are come by (%i)',
-    { timeout: 60_000 },
-    async (_, where) => {
-      for (const plain of orders) {
-        const order = led(where, plain);
-        const expected = stored.filter(({ id, keys }) => holds(where, id, keys)).sort(compare(order));
-        for (const [limit, reversed] of [
-          [9, false],
-          [100, false],
-          [100, true],
-        ] as const) {
-          const pages = await idsOf(query(type, { where, order, limit, reversed }));
-          const ids = expected.map(({ id }) => id);
-          expect(pages).toEqual(reversed ? ids.toReversed() : ids);
-        }
-        const first = await subject.engine.resources.find(query(type, { where, order, limit: 5, total: {} }));
-        expect(first).toMatchObject({ kind: 'rows', total: { count: expected.length, exact: true } });
+  test.each(asked.map((where, n) => [n, where] as const))('rows, order, pages and totals, whichever way they are come by (%i)', async (_, where) => {
+    for (const plain of orders) {
+      const order = led(where, plain);
+      const expected = stored.filter(({ id, keys }) => holds(where, id, keys)).sort(compare(order));
+      for (const [limit, reversed] of [
+        [9, false],
+        [100, false],
+        [100, true],
+      ] as const) {
+        const pages = await idsOf(query(type, { where, order, limit, reversed }));
+        const ids = expected.map(({ id }) => id);
+        expect(pages).toEqual(reversed ? ids.toReversed() : ids);
       }
-    },
-  );
+      const first = await subject.engine.resources.find(query(type, { where, order, limit: 5, total: {} }));
+      expect(first).toMatchObject({ kind: 'rows', total: { count: expected.length, exact: true } });
+    }
+  });
 
   async function idsOf(all: Query): Promise<string[]> {
     const ids: string[] = [];

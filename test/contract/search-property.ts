@@ -67,7 +67,7 @@ export function searchPropertyContract(open: OpenSubject): void {
   });
   afterAll(() => subject.dispose());
 
-  test.each(sampleTypes)('%s', { timeout: 600_000 }, async (type) => {
+  test.each(sampleTypes)('%s', async (type) => {
     const samples = samplesOf(type, SEED);
     await store(subject, ...samples.map(({ stored }) => stored));
     const epoch = await subject.engine.resources.epoch();

@@ -76,7 +76,7 @@ async function picture(page: Page, name: string): Promise<void> {
 }
 
 describe('the page that proves receipts', () => {
-  test('gives every vector its verdict, asks nothing of anyone and reports no error', { timeout: 300_000 }, async () => {
+  test('gives every vector its verdict, asks nothing of anyone and reports no error', async () => {
     const { context, page, outside } = await open();
     for (const { name, verdict, file: text, trust = '' } of vectors.filter(isText)) {
       // A text area holds no other newlines than the reader’s; these are for files.
@@ -102,7 +102,7 @@ describe('the page that proves receipts', () => {
     await context.close();
   });
 
-  test('says in Chinese all that it says of the vectors, and nothing in two languages at once', { timeout: 300_000 }, async () => {
+  test('says in Chinese all that it says of the vectors, and nothing in two languages at once', async () => {
     const { context, page } = await open({ locale: 'zh-CN' });
     for (const { file: text } of vectors.filter(isText)) {
       await page.locator('#text').fill(text);

@@ -8,9 +8,9 @@ export default defineConfig({
     isolate: false,
     fileParallelism: false,
     // Nothing here measures time by it: what a busy machine slows down is not told at all.
-    testTimeout: 240_000,
-    hookTimeout: 120_000,
-    expect: { poll: { timeout: 30_000, interval: 20 } },
+    testTimeout: 900_000,
+    hookTimeout: 900_000,
+    expect: { poll: { timeout: 120_000, interval: 20 } },
     passWithNoTests: false,
     allowOnly: false,
   },

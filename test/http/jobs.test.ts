@@ -250,7 +250,7 @@ describe('$reindex', () => {
 
 /** A process that was killed holds its job for some seconds more. */
 async function patiently(ask: () => ReturnType<Session['call']>): ReturnType<Session['call']> {
-  for (const until = systemClock() + 40_000; ; ) {
+  for (const until = systemClock() + 120_000; ; ) {
     const answer = await ask();
     if (answer.status !== 202 || systemClock() > until) return answer;
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -73,7 +73,7 @@ async function relabelled(changed: Readonly<Record<string, string>>): Promise<vo
   const rules = async () => (await engine.records.get('label-rules', 'stored'))?.value;
   const before = await rules();
   await server.restart(undefined, changed);
-  for (const until = systemClock() + 60_000; (await rules()) === before; ) {
+  for (const until = systemClock() + 120_000; (await rules()) === before; ) {
     expect(systemClock()).toBeLessThan(until);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -118,7 +118,7 @@ describe('a server process', () => {
     expect(await running.end('SIGTERM')).toBe(0);
     await gone;
     // Node gives up on them after a minute.
-    expect(performance.now() - began).toBeLessThan(30_000);
+    expect(performance.now() - began).toBeLessThan(55_000);
   });
 });
 

@@ -38,7 +38,7 @@ beforeAll(async () => {
     const { status } = await server.admin.call('POST', '', { resourceType: 'Bundle', type: 'batch', entry });
     expect(status).toBe(200);
   }
-}, 120_000);
+});
 afterAll(async () => {
   await caller.terminate();
   await server.stop();

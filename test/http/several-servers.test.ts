@@ -100,7 +100,7 @@ describe.skipIf(!findMongod())('two servers on one database', () => {
     );
   });
 
-  test(`${RACES} races: after a withdrawal was answered by one, the other gives nothing away`, { timeout: 300_000 }, async () => {
+  test(`${RACES} races: after a withdrawal was answered by one, the other gives nothing away`, async () => {
     const begun = performance.now();
     const counts = { withdrawn: 0, permitted: 0, refused: 0 };
     const racers = await Promise.all(Array.from({ length: PATIENTS }, (_, i) => makePatient(sides[0].admin, `racer-${i}`)));
@@ -257,7 +257,7 @@ async function disclosed({ insurer }: Side, path: string): Promise<string> {
 /** From this server, whichever is named in the link. */
 async function receiptAt({ insurer, bootstrap }: Side, url: string): Promise<string> {
   const here = url.replace(/^http:\/\/[^/]+/, new URL(bootstrap.fhirBaseUrl).origin);
-  for (const until = systemClock() + 30_000; ; ) {
+  for (const until = systemClock() + 120_000; ; ) {
     const { status, text } = await insurer.call('GET', here);
     if (status === 200) return text;
     if (status !== 202 || systemClock() > until) throw new Error(`${status} ${text}`);

@@ -65,7 +65,7 @@ beforeAll(async () => {
   await agree(server, termsOf(server, { patient: OPEN, grantee: INSURER }), keys);
   for (const { open, hidden } of planted) for (const resource of [open, hidden]) await put(server, resource);
   for (const type of parents()) await put(server, parentOf(type));
-}, 180_000);
+});
 afterAll(() => server.stop());
 
 /** What the samples refer to at all their other places, `Type/a-1`: hidden as well, for it names who does not permit. */

@@ -62,7 +62,7 @@ beforeAll(async () => {
         : { extension: [HIV, OF_PATIENT] };
     await put(server, { ...sample, id: HIDDEN, ...sensitive });
   }
-}, 180_000);
+});
 afterAll(() => server.stop());
 
 /** Status, length and place of whatever the insurer asks about what they wrote; undefined: the rules of the type do not let it be written. */
@@ -81,7 +81,7 @@ async function becomes([place, target]: readonly [Place, string], id: string): P
   return told;
 }
 
-it('what refers to the hidden becomes what refers to the absent becomes, wherever it refers to it', { timeout: 900_000 }, async () => {
+it('what refers to the hidden becomes what refers to the absent becomes, wherever it refers to it', async () => {
   let asked = 0;
   let shown = 0;
   for (const each of taken) {

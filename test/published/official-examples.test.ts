@@ -42,15 +42,11 @@ describe('the official examples', () => {
   test.each([
     ['JSON', JSON_TYPE],
     ['XML', XML_TYPE],
-  ])(
-    'sent as %s come back as both, but for the one that is not valid',
-    async (_name, type) => {
-      const problems = await each((example) => roundTrip(example, type));
-      expect(problems.filter((problem) => !problem.startsWith(INVALID))).toEqual([]);
-      expect(problems.map((problem) => problem.slice(0, INVALID.length + 5))).toEqual([`${INVALID}: 422`]);
-    },
-    120_000,
-  );
+  ])('sent as %s come back as both, but for the one that is not valid', async (_name, type) => {
+    const problems = await each((example) => roundTrip(example, type));
+    expect(problems.filter((problem) => !problem.startsWith(INVALID))).toEqual([]);
+    expect(problems.map((problem) => problem.slice(0, INVALID.length + 5))).toEqual([`${INVALID}: 422`]);
+  });
 });
 
 function exampleOf(name: string, text: string): Example {

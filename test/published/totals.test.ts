@@ -68,7 +68,7 @@ describe.each(engines)('totals over published bundles on %s', (engine) => {
     server = started;
     for (const bundle of bundles) await load(started, bundle);
     reader = (await register(started, { actor: HOSPITAL, scope: 'system/*.rs' })).session;
-  }, 240_000);
+  });
   afterAll(async () => {
     await server?.stop();
     await set?.stop();

@@ -23,4 +23,4 @@ it(`${races} withdrawals: what was asked after the 200 holds nothing of it`, asy
   expect(raced.after).toBeGreaterThan(races * ways.length);
   // What came before its withdrawal was told: these were races.
   expect(raced.before).toBeGreaterThan(0);
-}, 300_000);
+});

@@ -5,7 +5,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../../ledger/checkpoint.ts';
 import { parseNote, parseVerifierKey } from '../../ledger/note.ts';
 import { parseTrust } from '../../ledger/policy.ts';
@@ -18,9 +18,6 @@ import { assent } from '../attacks/scene.ts';
 import { type RealServer, settled, startRealServer } from '../support/real-server.ts';
 import { launchSigner } from '../support/signer-process.ts';
 import { startWitness } from '../support/witness-server.ts';
-
-/** Processes are started. */
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const SECOND = 'key.ml-dsa-44';
 const SOON_MS = 15_000;

@@ -39,7 +39,7 @@ const expression = fc.letrec<{ tree: Expression }>((tie) => ({
 })).tree;
 
 describe('the keys that decide', () => {
-  test('settle what they settle as all keys do, whatever the others and the id are', { timeout: 60_000 }, () => {
+  test('settle what they settle as all keys do, whatever the others and the id are', () => {
     const settled = { true: 0, false: 0, undefined: 0 };
     fc.assert(
       fc.property(expression, fc.array(fc.subarray(KEYS), { minLength: 1, maxLength: 5 }), (where, lists) => {

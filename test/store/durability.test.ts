@@ -34,9 +34,7 @@ test('kill -9 loses no acknowledged write and leaves no gap in the log', async (
   await expectIntact(acknowledged);
 });
 
-test('a write that does not fit on the disk is refused as unavailable, reading goes on, and nothing is half-written', {
-  timeout: 60_000,
-}, async () => {
+test('a write that does not fit on the disk is refused as unavailable, reading goes on, and nothing is half-written', async () => {
   // 4 MB per file, counted in 512-byte blocks by this shell: the write-ahead log cannot grow beyond it.
   const limited = spawn('sh', ['-c', 'ulimit -f 8192; exec "$0" "$@"', process.execPath, child, dataDir, 'full', '20000'], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -22,7 +22,7 @@ beforeAll(async () => {
     return resource(type, `t${n}`, { instant: n * 1_000, keys });
   });
   await store({ engine }, ...things);
-}, 60_000);
+});
 afterAll(async () => {
   await engine.resources.close();
   await rm(dataDir, { recursive: true });

@@ -32,7 +32,7 @@ export type Hand = {
 };
 
 export function handOnFile(dataDir: string): Hand {
-  const database = new DatabaseSync(join(dataDir, 'assent.sqlite'), { timeout: 5_000 });
+  const database = new DatabaseSync(join(dataDir, 'assent.sqlite'), { timeout: 60_000 });
   const run = (sql: string, ...values: readonly (string | number)[]) => Number(database.prepare(sql).run(...values).changes);
   const get = (sql: string, ...values: readonly (string | number)[]) => database.prepare(sql).get(...values) ?? {};
   const only = 'WHERE type = ? AND id = ?';

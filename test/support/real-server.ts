@@ -86,7 +86,7 @@ export async function startRealServer(
   let app = await open();
   const bootstrap = JSON.parse(readFileSync(app.bootstrap, 'utf8')) as Bootstrap;
   const sql = (work: (database: DatabaseSync) => void): void => {
-    const database = new DatabaseSync(join(dataDir, 'assent.sqlite'), { timeout: 5000 });
+    const database = new DatabaseSync(join(dataDir, 'assent.sqlite'), { timeout: 60_000 });
     try {
       work(database);
     } finally {
@@ -244,7 +244,7 @@ export function normalised(
 
 /** Asks until the answer is another than 202: a seal is on its way. */
 export async function settled(session: Session, url: string): Promise<Answer> {
-  for (const until = systemClock() + 30_000; ; ) {
+  for (const until = systemClock() + 120_000; ; ) {
     const answer = await session.call('GET', url);
     if (answer.status !== 202 || systemClock() > until) return answer;
     await new Promise((resolve) => setTimeout(resolve, 10));

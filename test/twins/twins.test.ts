@@ -38,7 +38,7 @@ describe('twin servers', () => {
     expect(run.shown).toBeGreaterThan(run.worlds * 5);
     expect(run.unsettled).toBeLessThan(run.worlds);
     expect(run.unexercised).toEqual([]);
-  }, 240_000);
+  });
 
   it('are asked each claim in every world that has room for it, the same ones again', () => {
     const claims = claimKinds(statement);

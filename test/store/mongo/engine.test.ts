@@ -50,7 +50,7 @@ describe.skipIf(!findMongod())('the MongoDB engine', () => {
       const error = await createMongoEngine({ uri, clock: () => 0 }).catch((caught: unknown) => caught);
       expect(error).toMatchObject({ code: 'unavailable' });
       expect(String((error as Error).message)).not.toContain('secret');
-      expect(performance.now() - started).toBeLessThan(15_000);
+      expect(performance.now() - started).toBeLessThan(28_000);
     }
   });
 

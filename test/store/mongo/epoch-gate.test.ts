@@ -86,9 +86,9 @@ describe.skipIf(!findMongod())('disclosures and withdrawals of different process
     // Permissions moved meanwhile, so it must not have been written under the old ones.
     expect(['conflict', 'unavailable']).toContain(outcome);
     expect(await idsFound({ engine: one }, query('Relying'))).toEqual([]);
-    expect(performance.now() - begun).toBeLessThan(30_000);
+    expect(performance.now() - begun).toBeLessThan(60_000);
     // None waits for the load, or it would have been unavailable; a pause of the machine is nobody's fault.
-    expect(withdrawals.toSorted((a, b) => a - b)[Math.floor(withdrawals.length / 2)]).toBeLessThan(2_000);
+    expect(withdrawals.toSorted((a, b) => a - b)[Math.floor(withdrawals.length / 2)]).toBeLessThan(5_000);
     expect(await rely()).toBe('committed');
   });
 });

@@ -66,7 +66,7 @@ describe.skipIf(!findMongod())('wake-ups of the log', () => {
           await log(`later-${performance.now()}`);
           return woken;
         },
-        { timeout: 10_000, interval: 100 },
+        { interval: 100 },
       )
       .toBeGreaterThan(before);
     expect(JSON.stringify(faults)).not.toContain('third');

@@ -73,9 +73,7 @@ describe.skipIf(!findMongod())('several processes on one database', () => {
     expect(refused).toBe(20);
   });
 
-  test('the log is numbered once and without gaps by processes that number at once, one of them stopped again and again', {
-    timeout: 60_000,
-  }, async () => {
+  test('the log is numbered once and without gaps by processes that number at once, one of them stopped again and again', async () => {
     const numberers = [startNumberer('left', uri), startNumberer('right', uri)];
     await Promise.all(numberers.map(({ ready }) => ready));
     const [left] = numberers;
