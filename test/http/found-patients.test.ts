@@ -132,3 +132,19 @@ it('a Patient by anybody else has no say in whose an identifier is', async () =>
   await put(server, about('still-alices', by('a1')));
   expect([await sees(insurer, 'theirs'), await sees(insurer, 'still-alices')]).toEqual([true, false]);
 });
+
+it('of two who have an identifier nobody but who keeps the records takes one away', async () => {
+  for (const id of ['bob', 'twin']) await put(server, known(id, 'b1', 'b2', 'shared'));
+  const keys = [await enrolKey(server.admin, 'Patient/twin'), await enrolKey(server.admin, HOSPITAL)];
+  await agree(server, termsOf(server, { patient: 'Patient/twin', grantee: INSURER }), keys);
+  await put(server, about('of-either', by('shared')));
+  expect([(await insurer.call('GET', 'Patient/twin')).status, await sees(insurer, 'of-either')]).toEqual([200, false]);
+  const request = { method: 'DELETE', url: 'Patient/twin' };
+  const inBatch = await insurer.call('POST', '', { resourceType: 'Bundle', type: 'batch', entry: [{ request }] });
+  expect(inBatch.text).toContain('"status":"422');
+  for (const url of ['Patient/twin', 'Patient?_id=twin']) expect((await insurer.call('DELETE', url)).status).toBe(422);
+  expect([(await insurer.call('GET', 'Patient/twin')).status, await sees(insurer, 'of-either')]).toEqual([200, false]);
+  // One that nothing is found by may go.
+  await put(server, patient('twin'));
+  expect([await sees(insurer, 'of-either'), (await insurer.call('DELETE', 'Patient/twin')).status]).toEqual([true, 204]);
+});

@@ -13,7 +13,7 @@ import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import { newVersion } from '../../fhir/ids.ts';
 import type { Condition } from '../../search/join.ts';
 import type { Guard, StoredResource } from '../../store/port.ts';
-import { HAS_CONTEXT, LINKED, SEALED } from '../facets.ts';
+import { HAS_CONTEXT, IDENTITY, LINKED, SEALED } from '../facets.ts';
 import type { WriteOperation, WriteResult } from '../gate.ts';
 import type { Labelling } from '../labelling.ts';
 import { type Concepts, referencedConcepts, targetKeys } from './concepts.ts';
@@ -298,7 +298,7 @@ async function planDelete(deps: Writing, operation: WriteOperation & { kind: 'de
   if (!current) throw new AssentError('not-found');
   if (current.deleted) return { guards: [], stored: undefined, result: { kind: 'unchanged', row: rowOf(current) } };
   refuseSealed(current);
-  await refuseLinked(deps, current);
+  await refuseRelied(deps, current);
   refuseMismatch(operation, current);
   const lastUpdated = laterThan(deps, current.lastUpdated);
   // A deletion keeps the facets of the last content: they decide who may learn of it (rule 19).
@@ -332,10 +332,10 @@ function refuseSealed(current: StoredResource): void {
     throw new AssentError('sealed-resource', `${current.type} holds signed or recorded evidence; it changes only by the matching signature.`);
 }
 
-/** What another record's Consents deny would be open again (rule 21). */
-async function refuseLinked(deps: Writing, { type, keys }: StoredResource): Promise<void> {
-  if (type === 'Patient' && keys.some((key) => key.startsWith(LINKED)) && !(await deps.isCustodian()))
-    throw new AssentError('sealed-resource', 'A record that is linked to another of the same person is deleted by a custodian only.');
+/** What another record's Consents deny, or what nobody opens since two have its identifier, would be open again (rule 21). */
+async function refuseRelied(deps: Writing, { type, keys }: StoredResource): Promise<void> {
+  if (type === 'Patient' && keys.some((key) => key.startsWith(LINKED) || key.startsWith(IDENTITY)) && !(await deps.isCustodian()))
+    throw new AssentError('sealed-resource', 'A Patient whose identifiers or links a custodian has stated is deleted by a custodian only.');
 }
 
 /** Whoever the context of a Binary is about has a say in it, and keeps it (rule 21). */
