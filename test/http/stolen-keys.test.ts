@@ -165,6 +165,18 @@ it('a custodian who suspends a denial opens nothing; the patient ends it', async
   expect([await ends(permission, custodian), (await insurer.call('GET', reference)).status]).toEqual([200, 404]);
 });
 
+it('a custodian who suspends a permit lets no implicit policy open what it left closed', async () => {
+  const { denial, permission, second, reference } = await person();
+  for (const consent of [denial, permission]) expect(await ends(consent, custodian)).toBe(200);
+  const others = await person();
+  await server.restart(undefined, { ASSENT_IMPLICIT_POLICY: 'permit-except', ASSENT_IMPLICIT_EXCEPT: 'V' });
+  const sees = async () => (await insurer.call('GET', reference)).status;
+  expect(await sees()).toBe(404);
+  expect([await ends(permission, second), await sees()]).toEqual([200, 200]);
+  expect((await insurer.call('GET', others.reference)).status).toBe(200);
+  await server.restart();
+});
+
 it('who ended it cannot be taken out in the database: the patient’s record closes, and somebody is told', async () => {
   const { key, denial, reference, sees } = await person();
   const theft = later();

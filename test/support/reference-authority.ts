@@ -42,19 +42,23 @@ export function actingFor(
   };
 }
 
-/** How a Consent came to be signed. `relative`: in the patient's place, under this authority; `stolen key`: in other hands by then. */
-export type Signing = { readonly by: 'relative'; readonly under: Pick<Granted, 'basis' | 'birthDate'> } | { readonly by: 'stolen key' };
+/**
+ * How a Consent came to be signed, and ended. `relative`: in the patient's place, under this authority; `stolen key`: in other hands by then;
+ * `suspended`: its custodian ended it since, alone.
+ */
+export type Signing = { readonly by: 'relative'; readonly under: Pick<Granted, 'basis' | 'birthDate'> } | { readonly by: 'stolen key' | 'suspended' };
 
 /**
  * What it denies it denies, whoever signed. What a relative signed lets no relative in; what a guardian signed, nobody once the patient is of age: both
- * as if the permit had not been signed. One by a stolen key lets nobody in, and closes what a permit closes: nobody knows what the patient wanted.
+ * as if the permit had not been signed. One by a stolen key lets nobody in, and closes what a permit closes: nobody knows what the patient wanted. So
+ * does one that was suspended: a custodian alone closes, and never widens (consent.md §5, ADR 35).
  */
 export function worthOf(
   signing: Signing | undefined,
   { actor, now }: { readonly actor: string; readonly now: number },
 ): { readonly permits: boolean; readonly closes: boolean } {
   if (signing === undefined) return { permits: true, closes: true };
-  if (signing.by === 'stolen key') return { permits: false, closes: true };
+  if (signing.by !== 'relative') return { permits: false, closes: true };
   const lapsed = signing.under.basis === 'guardian' && now >= birthday(signing.under.birthDate, MAJORITY);
   const permits = !lapsed && !actor.startsWith('RelatedPerson/');
   return { permits, closes: permits };

@@ -155,8 +155,7 @@ async function sign(server: TwinServer, world: World, { enrolled, ids }: Keys): 
     const consent = `Consent/${String(signed['id'])}`;
     consentIds.set(`Consent/${patient}`, String(signed['id']));
     await meet(planned, { ask, server, stolen, consent, digest: statement.digest, patientsKey: enrolled.get(own) as Key, custodian, terms, agreed });
-    if (onBehalf && world.authority && agreed.consents.includes(terms))
-      agreed.signings.set(terms, { by: 'relative', under: grantedBy(world.authority, world) });
+    if (onBehalf && world.authority && fate === 'in force') agreed.signings.set(terms, { by: 'relative', under: grantedBy(world.authority, world) });
   }
   return { agreed, consentIds };
 }
@@ -176,7 +175,8 @@ async function meet({ patient, fate }: PlannedConsent, given: Fated): Promise<vo
     if (!signed || signed['answered'] >= 300) throw new Error(JSON.stringify(signed));
     agreed.consents.push(instead);
   }
-  if (fate === 'in force' || fate === 'stolen') agreed.consents.push(terms);
+  if (fate === 'in force' || fate === 'stolen' || fate === 'suspended') agreed.consents.push(terms);
+  if (fate === 'suspended') agreed.signings.set(terms, { by: 'suspended' });
   if (!stolen) return;
   agreed.signings.set(terms, { by: 'stolen key' });
   const body = { reason: 'stolen', compromisedSince: new Date(START).toISOString() };

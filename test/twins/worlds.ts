@@ -81,7 +81,10 @@ export function describeCase({ case: { world, requests }, difference }: { readon
   return [
     JSON.stringify(rest),
     ...steps.map((step) => `  ${step.type}/${step.id} ${JSON.stringify(step.content)}`),
-    ...consents.map(({ patient, fate, provision }) => `  Consent of ${patient}, ${fate}: ${JSON.stringify(provision)}`),
+    ...consents.map(
+      ({ patient, fate, onBehalf, provision }) =>
+        `  Consent of ${patient}, ${fate}${onBehalf ? ', by the relative' : ''}: ${JSON.stringify(provision)}`,
+    ),
     ...requests.map((request) => `  ${JSON.stringify(request)}`),
     `At ${difference.asked}`,
     differing(difference),
