@@ -218,7 +218,7 @@ const granted: fc.Arbitrary<Granted> = fc.record({
 const signing: fc.Arbitrary<Signing | undefined> = fc.oneof(
   fc.constant(undefined),
   fc.record({ by: some('relative' as const), under: fc.record({ basis: some(...bases), birthDate }) }),
-  fc.record({ by: some('stolen key' as const) }),
+  fc.record({ by: some('stolen key' as const, 'suspended' as const) }),
 );
 const acted = fc
   .tuple(
@@ -244,9 +244,10 @@ function authoritiesOf({ granted: grant, dead }: Acting): readonly Authority[] {
   return [{ ...terms, ...ages, acts: acts as Authority['acts'], id: 'a', kids: ['k'], delegate: RELATIVE, logged: { granted: 1 }, unchanged }];
 }
 
-/** What it is worth because of who signed it: enforce/judge.ts. */
-function reachOf(signed: Signing | undefined): { readonly permitsUntil?: number; readonly onBehalf?: true } {
+/** What it is worth because of who signed and who ended it: enforce/judge.ts. */
+function reachOf(signed: Signing | undefined): { readonly permitsUntil?: number; readonly onBehalf?: true; readonly ended?: 'suspended' } {
   if (signed === undefined) return {};
+  if (signed.by === 'suspended') return { permitsUntil: 0, ended: 'suspended' };
   if (signed.by === 'stolen key') return { permitsUntil: 0 };
   return { onBehalf: true, ...(signed.under.basis === 'guardian' ? { permitsUntil: majorityOf(signed.under.birthDate) } : {}) };
 }

@@ -46,7 +46,10 @@ export function actingFor(
  * How a Consent came to be signed, and ended. `relative`: in the patient's place, under this authority; `stolen key`: in other hands by then;
  * `suspended`: its custodian ended it since, alone.
  */
-export type Signing = { readonly by: 'relative'; readonly under: Pick<Granted, 'basis' | 'birthDate'> } | { readonly by: 'stolen key' | 'suspended' };
+export type Signing =
+  | { readonly by: 'relative'; readonly under: Pick<Granted, 'basis' | 'birthDate'> }
+  | { readonly by: 'stolen key' }
+  | { readonly by: 'suspended' };
 
 /**
  * What it denies it denies, whoever signed. What a relative signed lets no relative in; what a guardian signed, nobody once the patient is of age: both
