@@ -22,7 +22,7 @@ if [ -z "$tool" ]; then
 fi
 
 until_true() {
-  for _ in $(seq 600); do
+  for _ in $(seq 1800); do
     if "$@"; then return 0; fi
     sleep 0.1
   done

@@ -46,7 +46,7 @@ let purged = await session.call('GET', job);
 for (; purged.status === 202; purged = await session.call('GET', job)) await new Promise((resolve) => setTimeout(resolve, 50));
 if (!purged.text.includes('"name":"erased","valueInteger":3')) throw new Error(purged.text);
 const log = new URL('/ledger/checkpoint', bootstrap.fhirBaseUrl);
-for (let tries = 0; tries < 100; tries++) {
+for (let tries = 0; tries < 1200; tries++) {
   const size = Number((await (await fetch(log)).text()).split('\n')[1]);
   if (size > 300) process.exit(0);
   await new Promise((resolve) => setTimeout(resolve, 100));

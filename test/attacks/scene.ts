@@ -24,6 +24,7 @@ import {
   termsOf,
   withdrawNow,
 } from '../support/real-server.ts';
+import { compiled } from '../support/compiled.ts';
 import { type LaunchedServer, launchServer } from '../support/server-process.ts';
 import { startWitness } from '../support/witness-server.ts';
 
@@ -153,7 +154,7 @@ export async function assent(
   args: readonly string[],
   settings: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number; readonly said: string }> {
-  const options = { cwd: new URL('../..', import.meta.url), env: { PATH: process.env['PATH'], ...settings } };
+  const options = { cwd: new URL('../..', import.meta.url), env: { PATH: process.env['PATH'], ...compiled, ...settings } };
   return new Promise((resolve) =>
     execFile(process.execPath, ['server/main.ts', ...args], options, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, said: stdout + stderr }),

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { startAggregate } from '../../server/commands/aggregate.ts';
+import { compiled } from './compiled.ts';
 import { readConfig } from '../../server/config.ts';
 import { readAggregateProof, proofName } from '../../ledger/aggregate.ts';
 import type { AggregatePiece } from '../../ledger/receipt-format.ts';
@@ -41,7 +42,7 @@ export async function launchAggregate({
   settings = {},
 }: Launch): Promise<AggregateProcess> {
   const command = ['server/main.ts', 'anchor', 'aggregate', '--data', folder, '--logs', logs, '--name', name, '--port', String(port)];
-  const env = { PATH: process.env['PATH'], ...settings };
+  const env = { PATH: process.env['PATH'], ...compiled, ...settings };
   const child = spawn(process.execPath, [...command, '--every', String(every)], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise<number>((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
   let said = '';

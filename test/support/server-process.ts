@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { compiled } from './compiled.ts';
 import { freePort } from './ports.ts';
 
 type Ready = { readonly ready: true; readonly fhir: string; readonly console: string; readonly bootstrap: string; readonly pid: number };
@@ -38,7 +39,7 @@ export async function startServer(settings: Readonly<Record<string, string>> = {
 /** Resolves when the ready line is out; rejects with what the server said when it ends before. */
 export async function launchServer(dataDir: string, settings: Readonly<Record<string, string>> = {}): Promise<LaunchedServer> {
   const port = settings['ASSENT_PORT'] ?? String(await freePort());
-  const env = { PATH: process.env['PATH'], ASSENT_DATA_DIR: dataDir, ASSENT_LOG_LEVEL: 'error', ...settings, ASSENT_PORT: port };
+  const env = { PATH: process.env['PATH'], ...compiled, ASSENT_DATA_DIR: dataDir, ASSENT_LOG_LEVEL: 'error', ...settings, ASSENT_PORT: port };
   const child = spawn(process.execPath, ['server/main.ts', 'serve'], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise<number>((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
   let complaints = '';

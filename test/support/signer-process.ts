@@ -1,6 +1,7 @@
 /** `assent signer` as operators run it: a process of its own on a folder, killed and started again from outside. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { compiled } from './compiled.ts';
 
 export type SignerProcess = {
   readonly address: string;
@@ -18,7 +19,7 @@ const root = new URL('../..', import.meta.url);
 /** Rejects with what it said when it ends instead of getting ready. */
 export async function launchSigner(folder: string, ...args: readonly string[]): Promise<SignerProcess> {
   const command = ['server/main.ts', 'signer', '--data', folder, ...args];
-  const child = spawn(process.execPath, command, { cwd: root, env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, command, { cwd: root, env: { PATH: process.env['PATH'], ...compiled }, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise<number>((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
   let complaints = '';
   child.stderr.on('data', (chunk: Buffer) => (complaints += chunk.toString('utf8')));
