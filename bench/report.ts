@@ -94,6 +94,6 @@ function rowsOf({ engine, figures, loads, startMs, residentMbAtStart, residentMb
       l.bundles > 1 ? goals.load : '',
     ]),
     ['start to ready', `${startMs} ms`, '', `${residentMbAtStart} MB, at the end ${residentMbAtEnd}`, goals.start],
-    ['receipt', `${receipt.bytes} bytes, ${receipt.gzipBytes} gzipped`, `${receipt.verifyCpuMs} ms to verify`, '', goals.receipt],
+    ['receipt', `${receipt.bytes} bytes, ${receipt.packedBytes} packed`, `${receipt.verifyCpuMs} ms to verify`, '', goals.receipt],
   ];
 }

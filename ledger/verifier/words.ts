@@ -172,6 +172,7 @@ const sentences: readonly Row[] = [
   ['It is not JSON.', '不是 JSON。'],
   ['It is not UTF-8.', '不是 UTF-8 文本。'],
   ['It is compressed, but not whole or not by gzip alone.', '文件经过压缩，但不完整，或并非单纯的 gzip 格式。'],
+  ['It is packed, but not whole or not as such files are.', '文件经过打包，但不完整，或不符合此类文件的格式。'],
   ['The file cannot be read.', '无法读取该文件。'],
   ['It is not a receipt of format {0}.', '不是 {0} 格式的凭证。'],
   ['It is too large to be {0}.', '文件过大。'],

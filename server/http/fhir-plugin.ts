@@ -11,7 +11,7 @@ import { AssentError } from '../errors.ts';
 import { checkAccess } from './access.ts';
 import { binaryOf, givesBytes, takesBytes } from './binary.ts';
 import { discard, readBody } from './body.ts';
-import { givesGzip, wantsGzip } from './compressed.ts';
+import { givesSmallFile, smallFileWanted } from './compressed.ts';
 import { checkMediaType, mediaTypes, parseBody } from './content.ts';
 import { dispatch } from './dispatch.ts';
 import { faultOf, sendError } from './error-handler.ts';
@@ -102,7 +102,8 @@ async function admit(request: FastifyRequest, reply: FastifyReply, { authenticat
 
 /** Throws not-acceptable, except where bytes can be the answer: those are of a type the caller may not know before, or that was named. */
 function formWanted(request: FastifyRequest, route: Route, parameters: URLSearchParams): Form {
-  if (givesGzip(route) && wantsGzip(request.headers.accept, parameters.get('_format') ?? undefined)) return { format: 'json', pretty: false };
+  if (givesSmallFile(route) && smallFileWanted(request.headers.accept, parameters.get('_format') ?? undefined))
+    return { format: 'json', pretty: false };
   try {
     return formOf(request.headers.accept, parameters);
   } catch (error) {

@@ -28,7 +28,9 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   webhook: { files: /^server\/webhook\.ts$/, mayImport: ['errors', 'ledger'] },
   top: { files: /^server\/(app|main)\.ts$|^server\/(app|commands)\/|^migrations\//, mayImport: ['*'] },
   'ledger/hash': { files: /^ledger\/(hash|entry|webauthn)\.ts$/, mayImport: ['ledger'] },
-  ledger: { files: /^ledger\//, mayImport: ['ledger/hash'] },
+  /** A receipt's text as a small file and back: all that handlers need of the ledger. */
+  'ledger/packing': { files: /^ledger\/(inflated|packed|packed-words|packing)\.ts$/, mayImport: ['ledger', 'ledger/hash'] },
+  ledger: { files: /^ledger\//, mayImport: ['ledger/hash', 'ledger/packing'] },
   fhir: { files: /^server\/fhir\//, mayImport: [...everywhere] },
   /** Expressions over index keys: the language of plans and of consent scopes. */
   'search/plan': { files: /^server\/search\/(expression|join)\.ts$/, mayImport: ['errors'] },
@@ -83,7 +85,7 @@ export const rooms: Readonly<Record<string, RoomRow>> = {
   signer: { files: /^server\/signer\//, mayImport: [...everywhere, 'anchoring', 'ledger', 'ledger/hash'] },
   witness: { files: /^server\/witness\//, mayImport: [...everywhere, 'ledger', 'ledger/hash'] },
   aggregate: { files: /^server\/aggregate\//, mayImport: [...everywhere, 'ledger', 'ledger/hash'] },
-  http: { files: /^server\/http\//, mayImport: [...everywhere, ...handler] },
+  http: { files: /^server\/http\//, mayImport: [...everywhere, ...handler, 'ledger/packing'] },
   bulk: { files: /^server\/bulk\//, mayImport: [...everywhere, ...handler, 'http'] },
   subscriptions: { files: /^server\/subscriptions\//, mayImport: [...everywhere, ...handler, 'http'] },
   web: { files: /^server\/web\//, mayImport: [...everywhere, ...handler, 'http'] },

@@ -61,10 +61,10 @@ async function proven(page: Page): Promise<string> {
   expect(await act.getByText('payment').isVisible()).toBe(true);
   await act.getByText('Details and receipt').click();
   const [file] = await Promise.all([page.waitForEvent('download'), act.getByRole('button', { name: 'As a small file' }).click()]);
-  expect(file.suggestedFilename()).toBe('receipt.json.gz');
+  expect(file.suggestedFilename()).toBe('receipt.assent');
   const verifier = await page.context().newPage();
   await verifier.goto(server.origin + (await page.getByRole('link', { name: 'Check a receipt' }).getAttribute('href')));
-  const receipt = { name: 'receipt.json.gz', mimeType: 'application/gzip', buffer: readFileSync(await file.path()) };
+  const receipt = { name: 'receipt.assent', mimeType: 'application/vnd.assent.receipt', buffer: readFileSync(await file.path()) };
   await verifier.getByLabel('Receipt file').setInputFiles(receipt);
   const said = await verifier.locator('#result .verdict').evaluate((box) => box.className.replace('verdict ', ''));
   await verifier.close();

@@ -1,8 +1,8 @@
 /** Receipts as compressed files: who asks for them by name, in whatever way, and that nothing else comes so. */
-import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyReceipt } from '../../ledger/receipt.ts';
-import { wantsGzip } from '../../server/http/compressed.ts';
+import { textOfFile } from '../../ledger/receipt-file.ts';
+import { smallFileWanted } from '../../server/http/compressed.ts';
 import { prepareWorld } from '../../bench/world.ts';
 import { type RealServer, settled, startRealServer } from '../support/real-server.ts';
 
@@ -23,25 +23,37 @@ describe('a compressed receipt', () => {
   const get = (path: string, accept: string): Promise<Response> => fetch(path, { headers: { authorization: `Bearer ${token}`, accept } });
 
   it.each([
-    ['application/gzip', undefined, true],
-    ['application/gzip, application/json;q=0.5', undefined, true],
-    ['application/gzip, */*;q=0.1', undefined, true],
-    ['application/gzip;q=0.5, application/json', undefined, false],
-    ['application/json, application/gzip', undefined, false],
-    ['application/gzip;q=0', undefined, false],
-    ['*/*', undefined, false],
-    ['', undefined, false],
-    [undefined, undefined, false],
-    ['application/json', 'application/gzip', true],
-    ['application/gzip', 'json', false],
-  ] as const)('is given to Accept %j with _format %j: %j', (accept, format, given) => {
-    expect(wantsGzip(accept, format)).toBe(given);
+    ['application/gzip', undefined, 'receipt.json.gz'],
+    ['application/gzip, application/json;q=0.5', undefined, 'receipt.json.gz'],
+    ['application/gzip, */*;q=0.1', undefined, 'receipt.json.gz'],
+    ['application/gzip;q=0.5, application/json', undefined, undefined],
+    ['application/json, application/gzip', undefined, undefined],
+    ['application/gzip;q=0', undefined, undefined],
+    ['application/vnd.assent.receipt', undefined, 'receipt.assent'],
+    ['application/gzip;q=0.5, application/vnd.assent.receipt;q=0.6', undefined, 'receipt.assent'],
+    ['application/gzip, application/vnd.assent.receipt;q=0.6', undefined, 'receipt.json.gz'],
+    ['application/vnd.assent.receipt, application/json', undefined, undefined],
+    ['*/*', undefined, undefined],
+    ['', undefined, undefined],
+    [undefined, undefined, undefined],
+    ['application/json', 'application/gzip', 'receipt.json.gz'],
+    ['application/json', 'application/vnd.assent.receipt', 'receipt.assent'],
+    ['application/gzip', 'json', undefined],
+  ] as const)('is given to Accept %j with _format %j: %j', (accept, format, name) => {
+    expect(smallFileWanted(accept, format)?.name).toBe(name);
   });
 
-  it('comes by either, and is the receipt', async () => {
-    for (const answer of [await get(url, 'application/gzip'), await get(`${url}?_format=application/gzip`, 'application/json')]) {
-      expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/gzip']);
-      expect(verifyReceipt(gunzipSync(Buffer.from(await answer.arrayBuffer())).toString()).kind).toBe('proven');
+  const TYPES = ['application/gzip', 'application/vnd.assent.receipt'];
+
+  async function verdictOf(file: Uint8Array): Promise<string> {
+    const read = await textOfFile(file);
+    return 'text' in read ? verifyReceipt(read.text).kind : read.reason;
+  }
+
+  it.each(TYPES)('comes by either as %s, and is the receipt', async (type) => {
+    for (const answer of [await get(url, type), await get(`${url}?_format=${type}`, 'application/json')]) {
+      expect([answer.status, answer.headers.get('content-type')]).toEqual([200, type]);
+      expect(await verdictOf(new Uint8Array(await answer.arrayBuffer()))).toBe('proven');
     }
   });
 
@@ -52,15 +64,15 @@ describe('a compressed receipt', () => {
     expect([absent.status, ((await absent.json()) as { resourceType: string }).resourceType]).toEqual([404, 'OperationOutcome']);
   });
 
-  it('stands in a Binary where it is an entry of a bundle', async () => {
-    const path = `${url.slice(server.bootstrap.fhirBaseUrl.length + 1)}?_format=application/gzip`;
+  it.each(TYPES)('stands in a Binary where it is an entry of a bundle, as %s', async (type) => {
+    const path = `${url.slice(server.bootstrap.fhirBaseUrl.length + 1)}?_format=${type}`;
     const body = JSON.stringify({ resourceType: 'Bundle', type: 'batch', entry: [{ request: { method: 'GET', url: path } }] });
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/fhir+json' };
     const batch = (await (await fetch(server.bootstrap.fhirBaseUrl, { method: 'POST', headers, body })).json()) as {
       readonly entry?: readonly { readonly resource?: { readonly contentType: string; readonly data: string } }[];
     };
     const { contentType, data = '' } = batch.entry?.[0]?.resource ?? {};
-    expect(contentType).toBe('application/gzip');
-    expect(verifyReceipt(gunzipSync(Buffer.from(data, 'base64')).toString()).kind).toBe('proven');
+    expect(contentType).toBe(type);
+    expect(await verdictOf(Buffer.from(data, 'base64'))).toBe('proven');
   });
 });

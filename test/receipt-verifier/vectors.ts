@@ -19,6 +19,7 @@ import { detached, disclosureStory, type Party } from '../support/log-fixture.ts
 import { type Parts, receiptByHand } from '../support/receipt-by-hand.ts';
 import { anchorVectors } from './anchor-vectors.ts';
 import { compressedOnes } from './compressed-vectors.ts';
+import { packedOnes } from './packed-vectors.ts';
 import { secondKeys } from './second-key.ts';
 
 export type Vector = {
@@ -151,6 +152,7 @@ export async function makeVectors(): Promise<Vectors> {
     })),
     ...unreadableOnes(writeReceipt(plain)),
     ...compressedOnes(writeReceipt(plain)),
+    ...packedOnes(writeReceipt(plain)),
     ...erasures(),
     ...statements(plain),
   ];

@@ -10,9 +10,12 @@ import { parsePolicy, parseTrust } from '../../ledger/policy.ts';
 import { textOfFile } from '../../ledger/receipt-file.ts';
 import { type Verdict, verifyReceipt } from '../../ledger/receipt.ts';
 import { prepareWorld } from '../../bench/world.ts';
+import { dictionary } from '../../ledger/packed.ts';
+import { packed } from '../../ledger/packing.ts';
 import { enrolKey } from '../../server/commands/demo/session.ts';
 import { grant, relative } from '../support/authorities.ts';
 import { agree, HOSPITAL, organization, patient, put, type RealServer, settled, startRealServer, termsOf } from '../support/real-server.ts';
+import { inLogOf } from './long-log.ts';
 import { bytesOf, type Vectors, vectorsFile, writtenVectors } from './vectors.ts';
 
 const { steps, vectors } = JSON.parse(readFileSync(vectorsFile, 'utf8')) as Vectors;
@@ -36,6 +39,11 @@ async function inTypeScript(file: Uint8Array, trust?: string): Promise<string> {
   const read = await textOfFile(file);
   return 'text' in read ? verifyReceipt(read.text, policy ? { policy } : {}).kind : 'unreadable';
 }
+
+const PLACES = {
+  usual: { event: 9_412_345, consents: [4_000_004], keys: [4_000_000, 207] },
+  apart: { event: 9_412_345, consents: [6_512_345], keys: [3_000_001, 207] },
+};
 
 const APART = 7;
 
@@ -100,6 +108,15 @@ describe('the vectors', () => {
   });
 });
 
+describe('the dictionary', () => {
+  it('is the one in the document', () => {
+    const document = readFileSync(new URL('../../docs/receipt.md', import.meta.url), 'utf8');
+    const [, lines = ''] = /```text\n([^`]*)```/.exec(document) ?? [];
+    expect(lines.replaceAll('\n', '')).toBe(Buffer.from(dictionary).toString());
+    expect(dictionary.length).toBeGreaterThan(4000);
+  });
+});
+
 describe('a file that would be larger than any receipt', () => {
   it('is given up by both before it is whole', async () => {
     const before = process.memoryUsage().arrayBuffers;
@@ -137,6 +154,29 @@ describe('what a running server hands out', () => {
     const statement = (await admin.call('GET', `${seen}/$disclosures`)).text;
     expect([await inTypeScript(bytes(statement)), ...inPython([bytes(statement)])]).toEqual(['proven', 'proven']);
     await refusedByBoth(spoilt(bytes(text)));
+  });
+
+  it('is a packed file of at most 2 kB where it is of a plain disclosure, of 3.6 to 4.2 kB in a log of ten million entries; with any bit turned it is none', async () => {
+    const { base, insurer, patient: seen } = await prepareWorld(server.bootstrap);
+    const url = (await insurer.call('GET', seen)).headers.get('assent-receipt') ?? '';
+    const { text } = await settled(insurer, url);
+    const headers = { authorization: `Bearer ${insurer.token}`, accept: 'application/vnd.assent.receipt' };
+    const answer = await fetch(url.startsWith('http') ? url : `${base}/${url}`, { headers });
+    const file = Buffer.from(await answer.arrayBuffer());
+    expect(file.length).toBeLessThanOrEqual(2048);
+    expect([await saidOf(file), ...inPython([file])]).toEqual([expect.objectContaining({ kind: 'proven' }), 'proven']);
+    const changed = spoilt(file);
+    expect(new Set([...inPython(changed), ...(await Promise.all(changed.map(saidOf))).map(({ kind }) => kind)])).toEqual(new Set(['unreadable']));
+    // Where whoever signs registers their key first; and as far from one another as four entries can be, where no proof is longer.
+    const lengths = [];
+    for (const places of [PLACES.usual, PLACES.apart]) {
+      const long = packed(inLogOf(text, { size: 10_000_000, ...places }));
+      expect([await saidOf(long), ...inPython([long])]).toEqual([expect.objectContaining({ kind: 'proven' }), 'proven']);
+      lengths.push(long.length);
+    }
+    expect(lengths[0]).toBeGreaterThan(3000);
+    expect(lengths[0]).toBeLessThanOrEqual(3750);
+    expect(lengths[1]).toBeLessThanOrEqual(4300);
   });
 
   it('is a file of at most 4 kB where it is of a plain disclosure, of the very same text; with any bit turned it says the same or nothing', async () => {

@@ -425,27 +425,119 @@ def statement_in(text):
 MOST_BYTES = 60_000_000
 
 
-def inflated(data):
-    """One member of gzip, whole, with nothing behind it, and never more than a byte beyond the most."""
-    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+def inflated(data, stream, most):
+    """Whole, with nothing behind it, and never more than a byte beyond the most."""
     try:
-        plain = stream.decompress(data, MOST_BYTES + 1)
+        plain = stream.decompress(data, most + 1)
     except zlib.error:
-        raise Unreadable("It is not gzip, or damaged.")
-    if len(plain) > MOST_BYTES:
+        raise Unreadable("It is not compressed so, or damaged.")
+    if len(plain) > most:
         raise Unreadable("It is too large.")
     if not stream.eof or stream.unused_data:
         raise Unreadable("It is cut off, or something stands behind it.")
     return plain
 
 
-def read_file(data):
-    data = inflated(data) if data[:2] == b"\x1f\x8b" else data
+MOST_UNITS = 20_000_000
+# The lines of the dictionary in docs/receipt.md §2.
+WORDS = r"""
+"anchors":[{"anchor":"assent-anchor-1\n"},{"aggregate":","member":"inclusion":[],"consistency":[],"stamp":"rfc3161 evm 
+"witnesses":["rotations":[{"rotation":"assent-key-rotation-1\n"log-key-rotated"
+"current":{"upTo":,"root":"","entry":{"kind":"map-root","occurredAt":","subject":null,"version":""proofs":[{"proof":"","next":
+"authorities":[{"authority":"{\"event\":\"granted\",\"id\":\"\",\"statement\":\"\",\"signature\":\"\",\"delegate\":\"RelatedPerson/\"basis\":\"patient\"\"related-person\"
+\"passkey\":{\"credentialId\":\"\",\"rpId\":\"{\"id\":\"\",\"authenticatorData\":\"\",\"clientDataJSON\":\"\",\"signature\":\"{"type":"webauthn.get","challenge":"","origin":"https://","crossOrigin":false}
+\"jwk\":{\"crv\":\"Ed25519\",\"x\":\"\",\"kty\":\"OKP\"},\"proofing\":\"{"alg":"EdDSA","kid":"
+DIAGN READ SELECT ABSTRACT {\"system\":\"http://terminology.hl7.org/CodeSystem/v3-ActCode\",\"code\":\"{\"system\":\"http://terminology.hl7.org/CodeSystem/v3-Confidentiality\",\"code\":\"N\"}\"dataPeriod\":{\"securityLabel\":[\"class\":[{\"system\":\"http://hl7.org/fhir/resource-types\",\"code\":\"
+\"action\":\"C\"create\"update\"delete\"vread\"history-instance\"operation\"action\":\"E\"search-type\"outcome\":\"8\"outcomeDesc\":\"\"query\":\"\"detail\":[{\"type\":\"\",\"valueString\":\"Observation/Condition/MedicationRequest/Encounter/DiagnosticReport/
+,\"text\":{\"status\":\"generated\",\"div\":\"<div xmlns=\\\"http://www.w3.org/1999/xhtml\\\"><p>Consent of Patient/</p><p>I allow the reading of my record; by for any purpose; only records of the kinds: until I withdraw it.</p><p>The record is held by: 
+<p>知情同意，患者 Patient/</p><p>我允许查阅我的记录; 查阅者 ; 用途 医疗付费结算（HPAYMT）治疗（TREAT）; 仅限记录类型：; 自 T00:00:00Z 至 T23:59:59.999Z.</p><p>记录保管方：</p></div>\"}}
+","checkpoint":"\n\n\n— =\n","event":{"event":"{\"resourceType\":\"AuditEvent\",\"id\":\"\",\"meta\":{\"versionId\":\"\",\"lastUpdated\":\"2026-\"},\"type\":{\"system\":\"http://terminology.hl7.org/CodeSystem/audit-event-type\",\"code\":\"rest\"},\"subtype\":[{\"system\":\"http://hl7.org/fhir/restful-interaction\",\"code\":\"read\"}],\"action\":\"R\",\"recorded\":\"2026-\",\"outcome\":\"0\",\"purposeOfEvent\":[{\"coding\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/v3-ActReason\",\"code\":\"TREAT\"}]}],\"agent\":[{\"who\":{\"reference\":\"Practitioner/\"},\"altId\":\"\",\"requestor\":true}],\"source\":{\"observer\":{\"display\":\"https://\"}},\"entity\":[{\"what\":{\"reference\":\"Patient/\"},\"role\":{\"system\":\"http://terminology.hl7.org/CodeSystem/object-role\",\"code\":\"1\"}},{\"what\":{\"reference\":\"Patient/\"},\"role\":{\"system\":\"http://terminology.hl7.org/CodeSystem/object-role\",\"code\":\"4\"}},{\"what\":{\"reference\":\"Consent//_history/\"},\"role\":{\"system\":\"http://terminology.hl7.org/CodeSystem/object-role\",\"code\":\"13\"}}]}","entry":{"kind":"disclosure","occurredAt":"2026-
+}},"consents":[{"consent":"{\"resourceType\":\"Consent\",\"id\":\"\",\"meta\":{\"versionId\":\"\",\"lastUpdated\":\"2026-\"},\"status\":\"active\",\"scope\":{\"coding\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/consentscope\",\"code\":\"patient-privacy\"}]},\"category\":[{\"coding\":[{\"system\":\"http://loinc.org\",\"code\":\"59284-0\"}]}],\"patient\":{\"reference\":\"Patient/\"},\"dateTime\":\"2026-\",\"organization\":[{\"reference\":\"Organization/\"}],\"policy\":[{\"uri\":\"urn:assent:consent-semantics:1\"}],\"provision\":{\"type\":\"permit\",\"period\":{\"start\":\"2026-\",\"end\":\"202\"},\"actor\":[{\"role\":{\"coding\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/v3-ParticipationType\",\"code\":\"IRCP\"}]},\"reference\":{\"reference\":\"Organization/\"}}],\"purpose\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/v3-ActReason\",\"code\":\"
+","entry":{"kind":"consent-active","occurredAt":"2026-
+"},"terms":{"audience":"https:///fhir","created":"2026-","custodians":["Organization/"],"expires":"2026-","nonce":"","period":{"end":"202","start":"2026-"},"purposes":["TREAT"],"requesters":[{"keys":[],"reference":"Organization/"}],"semantics":"urn:assent:consent-semantics:1","shown":{"digest":"","language":"zh"},"type":"urn:assent:consent-statement:1"},"signatures":["
+{"alg":"ES256","kid":""}..","
+"]}],"keys":[{"key":"{\"event\":\"registered\",\"kid\":\"\",\"owner\":\"Patient/\",\"role\":\"patient\",\"jwk\":{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"\",\"y\":\"\"},\"proofing\":\"in-person\",\"enrolledBy\":{\"client\":\"admin-\",\"actor\":\"Device/assent-administrator\"},\"occurredAt\":\"2026-
+.000Z\"}","entry":{"kind":"key-registered","occurredAt":"2026-
+Z","subject":"","version":"","digest":"","statement":"","signatures":["","
+"],"index":1,"subjectSeq":,"previous":,"salt":""}},{"key":"{\"event\":\"registered\",\"kid\":\"\",\"owner\":\"Organization/\",\"role\":\"custodian\",\"jwk\":{\"kty\":\"EC\"
+Z","subject":null,"digest":"","index":,"subjectSeq":0,"previous":null,"salt":""}}],"proof":["","","
+{"format":"assent-receipt-1","log":"
+"""
+
+
+def utf16_units(text):
+    return len(text.encode("utf-16-le")) // 2
+
+
+def string_literals(text):
+    """With their quotes, names and values alike."""
+    found, begin = [], text.find('"')
+    while begin >= 0:
+        end = begin + 1
+        while end < len(text) and text[end] != '"':
+            end += 2 if text[end] == "\\" else 1
+        found.append(text[begin : end + 1])
+        begin = text.find('"', end + 1)
+    return found
+
+
+def expanded(text, raw):
+    """§2: signs, and the bytes taken out, turned back into text."""
+    used = 0
+
+    def taken(match):
+        nonlocal used
+        data = raw[used : used + int(match[2])]
+        used += int(match[2])
+        return base64.b64encode(data).decode() if match[1] == "\x01" else base64url(data)
+
+    text = re.sub("([\x01\x02])([0-9]{1,8})\\1", taken, text)
+    if used != len(raw):
+        raise Unreadable("It holds other bytes than it names.")
+    text = re.sub("\x03([^\x03\x04]*)\x04", lambda match: base64url(match[1].encode()), text)
+    literals, units = string_literals(text), utf16_units(text)
+
+    @functools.cache
+    def digest(number):
+        return digest_of(json.loads(literals[int(number)]))
+
+    def computed(match):
+        nonlocal units
+        units += 43
+        if units > MOST_UNITS:
+            raise Unreadable("It is too large.")
+        return digest(match[1])
+
+    return re.sub("\x05([0-9]{1,8})\x05", computed, text)
+
+
+def unpacked(data):
+    """§2: a packed file, as the bytes of its text."""
+    check, rest = data[2:10], data[10:]
+    end = 4 + int.from_bytes(rest[:4], "big")
+    if len(rest) < 4 or hashlib.sha256(rest).digest()[:8] != check:
+        raise Unreadable("It is packed, but damaged.")
+    if end > len(rest):
+        raise Unreadable("It is packed, but cut off.")
+    stream = zlib.decompressobj(-zlib.MAX_WBITS, zdict=WORDS.replace("\n", "").encode())
+    text = inflated(rest[end:], stream, MOST_BYTES).decode("utf-8")
+    if utf16_units(text) > MOST_UNITS:
+        raise Unreadable("It is too large.")
     try:
+        return expanded(text, rest[4:end]).encode("utf-8")
+    except IndexError:
+        raise Unreadable("It names a text that it does not hold.")
+
+
+def read_file(data):
+    try:
+        data = unpacked(data) if data[:2] == b"\xa5\x01" else data
+        gzipped = data[:2] == b"\x1f\x8b"
+        data = inflated(data, zlib.decompressobj(16 + zlib.MAX_WBITS), MOST_BYTES) if gzipped else data
         text = data.decode("utf-8")
         text = statement_in(text) or text
         body = text[:-1] if text.endswith("\n") else text
-        if len(body.encode("utf-16-le")) > 40_000_000:
+        if utf16_units(body) > MOST_UNITS:
             raise Unreadable("It is too large.")
         value = read_json(body)
         format_name = value.get("format") if isinstance(value, dict) else None

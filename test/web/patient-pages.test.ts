@@ -111,10 +111,10 @@ describe('the pages of a signed-in patient', () => {
     while (receipt.status === 202);
     expect([receipt.status, receipt.headers.get('content-disposition')]).toEqual([200, 'attachment; filename="receipt.json"']);
     expect(receipt.text).toContain('Observation/pulse');
-    const small = await send(alice, '/patient/receipt', { id, as: 'gzip' });
+    const small = await send(alice, '/patient/receipt', { id, as: 'small' });
     expect(['content-type', 'content-disposition'].map((name) => small.headers.get(name))).toEqual([
-      'application/gzip',
-      'attachment; filename="receipt.json.gz"',
+      'application/vnd.assent.receipt',
+      'attachment; filename="receipt.assent"',
     ]);
     const [foreign, absent] = [await send(bob, '/patient/receipt', { id }), await send(bob, '/patient/receipt', { id: 'absent' })];
     expect([foreign.status, foreign.text]).toEqual([404, absent.text]);

@@ -6,7 +6,7 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { SortPosition } from '../../consent/gate.ts';
 import { AssentError } from '../../errors.ts';
-import { GZIP, gzipped, RECEIPT_FILE } from '../../http/compressed.ts';
+import { PACKED } from '../../http/compressed.ts';
 import type { Cursors } from '../../search/page.ts';
 import { acceptForms, type Form, requireFormOf } from '../forms.ts';
 import { type Html, html } from '../html.ts';
@@ -87,7 +87,8 @@ function formRoutes(app: FastifyInstance, pages: RecordPages): void {
   app.post('/patient/receipt', logged, async (request, reply) => {
     const { reader, form } = await opened(request);
     const found = await gateFor(reader.session.caller).receipt('AuditEvent', form.get('id') ?? '');
-    if (found.kind === 'ready' && form.get('as') === 'gzip') return asFile(reply, RECEIPT_FILE, GZIP).send(await gzipped(found.receipt));
+    if (found.kind === 'ready' && form.get('as') === 'small')
+      return asFile(reply, PACKED.name, PACKED.mediaType).send(await PACKED.write(found.receipt));
     if (found.kind === 'ready') return asFile(reply, 'receipt.json', 'application/json').send(found.receipt);
     if (found.kind === 'absent') throw new AssentError('not-found');
     const pending = found.kind === 'pending';

@@ -160,6 +160,6 @@ function receiptForm({ session, words }: Reader, { id }: Row): Html {
 <input type="hidden" name="id" value="${id}">
 <input type="hidden" name="token" value="${session.formToken}">
 <button class="plain">${words.trail.receipt}</button>
-<button class="plain" name="as" value="gzip">${words.trail.compressed}</button>
+<button class="plain" name="as" value="small">${words.trail.smallFile}</button>
 </form>`;
 }

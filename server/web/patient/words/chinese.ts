@@ -98,7 +98,7 @@ export const chinese: PatientWords = {
     noConsent: '没有依据您的知情同意',
     nothing: '未涉及您的记录内容',
     receipt: '下载凭证',
-    compressed: '压缩文件（.gz）',
+    smallFile: '小文件',
     verify: '核验凭证',
     pending: '凭证正在生成，请约一分钟后重试。',
     erased: '该凭证所依据的内容已被删除。日志中有相应记载，删除本身可以得到证明。',

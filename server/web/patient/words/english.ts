@@ -79,7 +79,7 @@ export const english = {
     noConsent: 'no consent of yours',
     nothing: 'nothing of your record',
     receipt: 'Download the receipt',
-    compressed: 'As a small file (.gz)',
+    smallFile: 'As a small file',
     verify: 'Check a receipt',
     pending: 'The receipt is being made. Ask again in about a minute.',
     erased: 'What this receipt would rest on was erased. The log says so, and the erasure itself can be proven.',
