@@ -30,6 +30,7 @@ export type Anchor = {
 
 /** `entries`: what the receipt is about, and what that rests on. */
 export function readAnchors(pieces: readonly AnchorPiece[], log: Log, entries: readonly PrivateEntry[]): readonly Anchor[] {
+  if (pieces.length === 0) return [];
   const keys = log.keys.flatMap((text) => parseVerifierKey(text) ?? []);
   return pieces.map((piece) => {
     const anchor = 'anchor' in piece ? ownAnchor(piece, log, keys) : throughAggregate(piece, keys);

@@ -2,19 +2,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyReceipt } from '../../ledger/receipt.ts';
 import { textOfFile } from '../../ledger/receipt-file.ts';
+import type { Session } from '../../server/commands/demo/session.ts';
 import { smallFileWanted } from '../../server/http/compressed.ts';
 import { prepareWorld } from '../../bench/world.ts';
 import { type RealServer, settled, startRealServer } from '../support/real-server.ts';
 
 describe('a compressed receipt', () => {
   let server: RealServer;
+  let insurer: Session;
   let token: string;
   let url: string;
   let patient: string;
   beforeAll(async () => {
     server = await startRealServer();
     const world = await prepareWorld(server.bootstrap);
-    [token, patient] = [world.insurer.token, world.patient];
+    [insurer, token, patient] = [world.insurer, world.insurer.token, world.patient];
     url = (await world.insurer.call('GET', patient)).headers.get('assent-receipt') ?? '';
     await settled(world.insurer, url);
   });
@@ -74,5 +76,15 @@ describe('a compressed receipt', () => {
     const { contentType, data = '' } = batch.entry?.[0]?.resource ?? {};
     expect(contentType).toBe(type);
     expect(await verdictOf(Buffer.from(data, 'base64'))).toBe('proven');
+  });
+
+  it.each(TYPES)('stands in a Binary where it was asked for asynchronously, as %s', async (type) => {
+    const path = (address: string): string => address.slice(server.bootstrap.fhirBaseUrl.length + 1);
+    const asked = await insurer.call('GET', `${path(url)}?_format=${type}`, undefined, { prefer: 'respond-async' });
+    expect(asked.status).toBe(202);
+    const { json } = await settled(insurer, path(asked.headers.get('content-location') ?? ''));
+    const [{ response, resource }] = json['entry'] as [{ response: object; resource: { contentType: string; data: string } }];
+    expect([response, resource.contentType]).toEqual([expect.objectContaining({ status: '200 OK' }), type]);
+    expect(await verdictOf(Buffer.from(resource.data, 'base64'))).toBe('proven');
   });
 });
