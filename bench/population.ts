@@ -1,9 +1,10 @@
 /**
  * What consents cost a search over everybody: of many patients 10 % refuse and 5 % except a label, and the house shows the rest. Each search in that
  * view is held against the same search where nobody has said anything, over the same store and in turn; and the memory of the Consents, compiled.
- * `npx node bench/population.ts [--patients 10000,100000] [--seconds 2] [--only WORDS] [--mongodb]`. consent.md §3 (pushdown)
+ * `npx node bench/population.ts [--patients 10000,100000] [--rounds 200] [--only WORDS] [--mongodb]`. consent.md §3 (pushdown)
+ * `--keep DIRECTORY` keeps the embedded worlds there and measures those it finds there, which have to be of today's keys.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -35,18 +36,20 @@ import { storedOf } from './search-world.ts';
 const { values } = parseArgs({
   options: {
     patients: { type: 'string', default: '10000' },
-    seconds: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '200' },
     only: { type: 'string', default: '' },
     mongodb: { type: 'boolean', default: false },
+    keep: { type: 'string' },
   },
 });
-const MS = Number(values.seconds) * 1000;
+const ROUNDS = Number(values.rounds);
+/** Before any is measured: compiled, and remembered what is remembered. */
+const WARM_UP = 20;
 /** Of every twenty patients, and of a hundred Observations. */
 const [REFUSING, EXCEPTING, LABELLED] = [2, 1, 5];
 const OBSERVATIONS = 3;
 const BATCH = 500;
 const RULES = 'bench';
-const LEAST = 5;
 const GOAL = { ratio: 1.15, bytes: 2048 };
 const ACT_CODE = 'http://terminology.hl7.org/CodeSystem/v3-ActCode';
 const HIV = [{ system: ACT_CODE, code: 'HIV' }];
@@ -187,19 +190,30 @@ function searcherOver(engine: Engine, policies: Policies): (request: SearchReque
   return (request) => search({ caller, resources, views, record, logRow, base }, request);
 }
 
-/** CPU milliseconds of this process for one of each, taken in turn so that whatever else the machine does weighs on both. */
-async function costsOf(runs: readonly (() => Promise<unknown>)[]): Promise<readonly number[]> {
-  const spent = runs.map(() => 0);
-  let rounds = 0;
-  for (const until = performance.now() + MS; performance.now() < until || rounds < LEAST; rounds++) {
-    for (const [i, run] of runs.entries()) {
-      const before = process.cpuUsage();
-      await run();
-      const { user, system } = process.cpuUsage(before);
-      spent[i] = (spent[i] ?? 0) + (user + system) / 1000;
-    }
+type Costs = { readonly consented: number; readonly plain: number; readonly ratio: number; readonly error: number };
+
+/**
+ * CPU milliseconds of this process for one of each, measured in turn, each first every other time: whatever else the machine does weighs on both, and so does
+ * what a search leaves to be done behind it. `error`: of the ratio, one standard error.
+ */
+async function costsOf(consented: () => Promise<unknown>, plain: () => Promise<unknown>): Promise<Costs> {
+  const spentBy = async (run: () => Promise<unknown>): Promise<number> => {
+    const before = process.cpuUsage();
+    await run();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  };
+  const rounds: (readonly [consented: number, plain: number])[] = [];
+  for (let i = 0; i < WARM_UP + ROUNDS; i++) {
+    const [first, second] = i % 2 === 0 ? [consented, plain] : [plain, consented];
+    const spent = [await spentBy(first), await spentBy(second)] as const;
+    if (i >= WARM_UP) rounds.push(i % 2 === 0 ? spent : [spent[1], spent[0]]);
   }
-  return spent.map((ms) => ms / rounds);
+  const meanOf = (of: (round: readonly [number, number]) => number): number => rounds.reduce((sum, round) => sum + of(round), 0) / rounds.length;
+  const [mean, control] = [meanOf(([consenting]) => consenting), meanOf(([, without]) => without)];
+  const ratio = mean / control;
+  const error = Math.sqrt(meanOf(([a, b]) => (a - ratio * b) ** 2) / rounds.length) / control;
+  return { consented: mean, plain: control, ratio, error };
 }
 
 setFlagsFromString('--expose-gc');
@@ -213,8 +227,7 @@ async function heldBy(make: () => Promise<unknown>): Promise<number> {
   return process.memoryUsage().heapUsed - before;
 }
 
-async function measure(engine: Engine, patients: number): Promise<void> {
-  const digests = await seed(engine.resources, patients);
+async function measure(engine: Engine, patients: number, digests: ReadonlyMap<string, string>): Promise<void> {
   const consents = policiesOver(engine.resources, digests);
   const epoch = await engine.resources.epoch();
   const compiled = await heldBy(() => consents.upTo(epoch));
@@ -227,26 +240,37 @@ async function measure(engine: Engine, patients: number): Promise<void> {
   );
   for (const { name, query } of cases.filter((each) => each.name.includes(values.only))) {
     const request = requestOf(query);
-    const searches = [() => withConsents(request), () => without(request)];
-    for (const each of searches) await each();
-    const [consented = Number.NaN, plain = Number.NaN] = await costsOf(searches);
-    const ratio = round(consented / plain, 2);
-    say(`  ${name.padEnd(32)} ${round(consented, 2)} ms to ${round(plain, 2)}: ${ratio}${ratio > GOAL.ratio ? ` ! goal ${GOAL.ratio}` : ''}`);
+    const { consented, plain, ratio, error } = await costsOf(
+      () => withConsents(request),
+      () => without(request),
+    );
+    const missed = ratio > GOAL.ratio ? ` ! goal ${GOAL.ratio}` : '';
+    say(`  ${name.padEnd(32)} ${round(consented, 2)} ms to ${round(plain, 2)}: ${round(ratio, 2)} ± ${round(error, 2)}${missed}`);
   }
+}
+
+/** Kept beside the world: a Consent is another text each time it is made. */
+async function seedOnce(resources: ResourceStore, patients: number, made: string): Promise<ReadonlyMap<string, string>> {
+  if (existsSync(made)) return new Map(JSON.parse(readFileSync(made, 'utf8')) as [string, string][]);
+  const digests = await seed(resources, patients);
+  writeFileSync(made, JSON.stringify([...digests]));
+  return digests;
 }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 for (const patients of values.patients.split(',').map(Number)) {
-  const dataDir = mkdtempSync(join(tmpdir(), 'assent-population-'));
-  const set = values.mongodb ? await startBenchedSet() : undefined;
-  if (values.mongodb && !set) throw new Error('no mongod was found');
+  const { keep, mongodb } = values;
+  const set = mongodb ? await startBenchedSet() : undefined;
+  if (mongodb && !set) throw new Error('no mongod was found');
+  const dataDir = keep === undefined || set ? mkdtempSync(join(tmpdir(), 'assent-population-')) : join(keep, String(patients));
+  mkdirSync(dataDir, { recursive: true });
   const engine = set ? await createMongoEngine({ uri: set.uri, clock: systemClock }) : await createEmbeddedEngine({ dataDir, clock: systemClock });
   try {
-    await measure(engine, patients);
+    await measure(engine, patients, await seedOnce(engine.resources, patients, join(dataDir, 'made')));
   } finally {
     await engine.resources.close();
     await set?.stop();
-    rmSync(dataDir, { recursive: true, force: true });
+    if (keep === undefined || set) rmSync(dataDir, { recursive: true, force: true });
   }
 }

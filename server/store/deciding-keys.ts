@@ -58,10 +58,16 @@ export function mayBeJudged(expression: Expression): boolean {
     case 'not':
       return mayBeJudged(expression.of);
     case 'any':
-      return [...expression.keys].some(isDeciding);
+      return hasDeciding(expression.keys);
     default:
       return isWithin(expression);
   }
+}
+
+/** Asked for each search: the names of all patients are not gone through to find one. */
+function hasDeciding(keys: ReadonlySet<string>): boolean {
+  for (const key of keys) if (isDeciding(key)) return true;
+  return false;
 }
 
 /** `deciding`: packed. Undefined: that depends on other keys, or on its id. */
@@ -69,7 +75,7 @@ export type Judge = (deciding: string) => boolean | undefined;
 
 const MOST_REMEMBERED = 100_000;
 
-/** Kept as long as the expression is: a scope serves every search of its view. */
+/** With what it remembers, kept as long as the expression is. */
 const judges = new WeakMap<Expression, Judge>();
 
 export function judgeOf(expression: Expression): Judge {
@@ -86,6 +92,18 @@ export function judgementOf(expression: Expression): Judge {
 
 type Judging = (keys: readonly string[]) => boolean | undefined;
 
+/**
+ * Kept as long as the expression is. A scope serves every search of its view, and may name every patient there is; each search makes a conjunction of it and
+ * of its own criteria: another one each time, of the same parts.
+ */
+const judgings = new WeakMap<Expression, Judging>();
+
+function judging(expression: Expression): Judging {
+  let judge = judgings.get(expression);
+  if (!judge) judgings.set(expression, (judge = judgingOf(expression)));
+  return judge;
+}
+
 function remembering(judge: Judging): Judge {
   const known = new Map<string, boolean | undefined>();
   return (deciding) => {
@@ -99,7 +117,7 @@ function remembering(judge: Judging): Judge {
 }
 
 /** Three values: what is not known stays unknown unless the rest settles it. */
-function judging(expression: Expression): Judging {
+function judgingOf(expression: Expression): Judging {
   switch (expression.kind) {
     case 'id':
       return () => undefined;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { up as first } from '../../migrations/embedded/0001-first-schema.ts';
 import * as facets from '../../server/consent/facets.ts';
-import { and, any, encodeInstant, type Expression, holds, startsWith } from '../../server/search/expression.ts';
+import { and, any, encodeInstant, type Expression, holds, not, startsWith } from '../../server/search/expression.ts';
 import { decidingPart, isDeciding, judgeOf, mayBeJudged } from '../../server/store/deciding-keys.ts';
 import { databasePath } from '../../server/store/embedded/database.ts';
 import { createEmbeddedEngine } from '../../server/store/embedded/engine.ts';
@@ -38,6 +38,21 @@ const expression = fc.letrec<{ tree: Expression }>((tie) => ({
   ),
 })).tree;
 
+/** Counts the values that are gone through one by one. */
+class CountedSet extends Set<string> {
+  gone = 0;
+  override *values(): SetIterator<string> {
+    for (const value of super.values()) {
+      this.gone++;
+      yield value;
+    }
+    return undefined;
+  }
+  override [Symbol.iterator](): SetIterator<string> {
+    return this.values();
+  }
+}
+
 describe('the keys that decide', () => {
   test('settle what they settle as all keys do, whatever the others and the id are', () => {
     const settled = { true: 0, false: 0, undefined: 0 };
@@ -54,6 +69,20 @@ describe('the keys that decide', () => {
     );
     expect(Math.min(settled.true, settled.false, settled.undefined)).toBeGreaterThan(500);
     expect(mayBeJudged(and([any(['@patient/1']), any(['c'])]))).toBe(false);
+  });
+
+  test('of whom a scope names, and they may be all there are, nobody is gone through again in the next search', () => {
+    const patients = new CountedSet(Array.from({ length: 5_000 }, (_, n) => `@patient/${n}`));
+    const scope = [not({ kind: 'any', keys: patients }), { kind: 'every', prefix: '@patient/', keys: patients } as const];
+    const asked = (criterion: string) => {
+      const where = and([...scope, any([criterion])]);
+      return [mayBeJudged(where), judgeOf(where)('@patient/7\n'), judgeOf(where)('@patient/x\n'), judgeOf(where)('~rank/2\n')];
+    };
+    expect(asked('a')).toEqual([false, false, false, undefined]);
+    const before = patients.gone;
+    expect(before).toBeGreaterThan(5_000);
+    expect(asked('b')).toEqual([false, false, false, undefined]);
+    expect(patients.gone - before).toBeLessThan(5);
   });
 
   test('are those of the packed keys, in their order', () => {
