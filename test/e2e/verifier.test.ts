@@ -87,9 +87,7 @@ describe('the page that proves receipts', () => {
     await context.close();
   });
 
-  test('opens compressed files as they are, gives each its verdict in two languages, and gives up one that grows without end', {
-    timeout: 300_000,
-  }, async () => {
+  test('opens compressed files as they are, gives each its verdict in two languages, and gives up one that grows without end', async () => {
     const { context, page, outside } = await open();
     const compressed = vectors.filter((vector) => !isText(vector));
     expect(compressed.length).toBeGreaterThan(5);
