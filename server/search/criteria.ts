@@ -4,6 +4,7 @@
  * Invariant: holds(criterion, id, indexKeys(resource)) equals what match.ts says of the resource (a property test).
  */
 import { type SearchParameter, searchParameters } from '../fhir/search-parameters.ts';
+import { elementFacts } from './element-facts.ts';
 import { all, alternatives, and, any, compareKeys, encodeInstant, type Expression, none, not, or, startsWith, successor } from './expression.ts';
 import {
   dateEndPrefix,
@@ -50,7 +51,8 @@ export function codeOf(parameter: SearchParameter): string {
   return code;
 }
 
-export function criterion(asked: Criterion | MissingCriterion): Expression {
+/** `of`: the type that is searched, where everything that is stored has today's keys; undefined where it may not. */
+export function criterion(asked: Criterion | MissingCriterion, of?: string): Expression {
   const { parameter, test } = asked;
   const code = codeOf(parameter);
   if (test === 'missing') {
@@ -60,7 +62,8 @@ export function criterion(asked: Criterion | MissingCriterion): Expression {
   if (parameter.name === '_id') return negated(test, ids(asked.values));
   if (test === 'differs') return differs(asked.values, code, parameter);
   const as: TokenKind = test === 'identifier' ? 'identifier' : 'token';
-  return negated(test, alternatives(asked.values.map((value) => valueExpression(value, { code, as, test, parameter }))));
+  const allFold = of !== undefined && elementFacts(parameter, of).coded;
+  return negated(test, alternatives(asked.values.map((value) => valueExpression(value, { code, as, test, parameter, allFold }))));
 }
 
 function negated(test: Criterion['test'], expression: Expression): Expression {
@@ -105,7 +108,14 @@ function ids(values: readonly SearchValue[]): Expression {
   return found.length === 0 ? none : { kind: 'id', ids: new Set(found) };
 }
 
-type Asked = { readonly code: string; readonly as: TokenKind; readonly test: Criterion['test']; readonly parameter: SearchParameter };
+type Asked = {
+  readonly code: string;
+  readonly as: TokenKind;
+  readonly test: Criterion['test'];
+  readonly parameter: SearchParameter;
+  /** Whether what is stored has a key in lower case wherever case says nothing. */
+  readonly allFold?: boolean;
+};
 
 function valueExpression(value: SearchValue, asked: Asked): Expression {
   const { code } = asked;
@@ -134,7 +144,7 @@ function valueExpression(value: SearchValue, asked: Asked): Expression {
   }
 }
 
-function tokenExpression({ system, value, literal }: SearchValue & { kind: 'token' }, { code, as, parameter }: Asked): Expression {
+function tokenExpression({ system, value, literal }: SearchValue & { kind: 'token' }, { code, as, parameter, allFold }: Asked): Expression {
   const bare = as === 'token' ? parameter.system : undefined;
   if (value === undefined && bare !== undefined) return system === bare ? startsWith(tokensPrefix(code)) : none;
   if (value === undefined) return any([systemKey(code, as, system ?? '')]);
@@ -144,7 +154,9 @@ function tokenExpression({ system, value, literal }: SearchValue & { kind: 'toke
     return folds ? or([written, startsWith(foldedPrefix(code, value))]) : written;
   }
   const key = tokenKey(code, as, value, system ?? bare ?? '');
-  return any(folds ? [key, foldedKey(code, value, system ?? '')] : [key]);
+  if (!folds) return any([key]);
+  const folded = foldedKey(code, value, system ?? '');
+  return any(allFold ? [folded] : [key, folded]);
 }
 
 function stringExpression(text: string, { code, test }: Asked): Expression {

@@ -57,7 +57,7 @@ function formsOf(value: SearchValue & { kind: 'number' }, code: string): Form[] 
 }
 
 /** Most parameters never are: for them nothing more is asked. */
-function mayBeRange({ base, name, expression, definition }: SearchParameter): boolean {
+export function mayBeRange({ base, name, expression, definition }: SearchParameter): boolean {
   return /Range|SampledData/.test(expression) || definition !== undefined || (base === 'RiskAssessment' && name === 'probability');
 }
 

@@ -36,7 +36,7 @@ export function planJoined(query: ParsedQuery, current = true): JoinedPlan {
 }
 
 function conditionOf({ type, criteria, joins }: Criteria, current: boolean): Condition {
-  const own = criteria.map(criterion);
+  const own = criteria.map((each) => criterion(each, current ? type : undefined));
   const ways = current ? pairUp(type, [...own, ...windowsOf(type, criteria)]) : own;
   return allOf([...ways, ...joins.map((join) => joinCondition(join, { type, current }))]);
 }
@@ -74,8 +74,11 @@ function orderIn({ type, criteria, sort }: ParsedQuery, current: boolean): Searc
   if (order.by === 'instant' || !current) return order;
   const [lead, ...others] = order.keys;
   if (!lead) return order;
-  const within = pairedPrefix(type, criteria.map(criterion), lead.prefix);
-  return within === undefined ? order : { ...order, keys: [{ ...lead, within }, ...others] };
+  const asked = criteria.map((each) => criterion(each, type));
+  const within = pairedPrefix(type, asked, lead.prefix);
+  if (within === undefined) return order;
+  const rangesWithin = lead.ranges === undefined ? undefined : pairedPrefix(type, asked, lead.ranges);
+  return { ...order, keys: [{ ...lead, within, ...(rangesWithin === undefined ? {} : { rangesWithin }) }, ...others] };
 }
 
 function rest(query: ParsedQuery, current: boolean): Omit<SearchPlan, 'where'> {

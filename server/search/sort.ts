@@ -3,7 +3,18 @@
  * Of several values the least counts when ascending and the greatest when descending; what has none comes last in both directions.
  */
 import type { SearchParameter } from '../fhir/search-parameters.ts';
-import { dateEndPrefix, datePrefix, numberPrefix, referencePrefix, stringPrefix, tokensPrefix, urisPrefix } from './keys.ts';
+import {
+  dateEndPrefix,
+  datePrefix,
+  numberPrefix,
+  rangeEndPrefix,
+  rangePrefix,
+  referencePrefix,
+  stringPrefix,
+  tokensPrefix,
+  urisPrefix,
+} from './keys.ts';
+import { mayBeRange } from './number-criteria.ts';
 import { paramCode } from './param-codes.ts';
 import type { ParsedQuery, Sort } from './query.ts';
 
@@ -30,8 +41,17 @@ export function readSort(value: string, parameters: ReadonlyMap<string, SearchPa
   return sorts;
 }
 
-/** `within`: whoever matches has each key of the prefix with this one in its place as well, and others have none with it. */
-type SortKey = { readonly prefix: string; readonly direction: Sort['direction']; readonly within?: string };
+/**
+ * `ranges`: in the place of the prefix in the keys of ranges. `within`, `rangesWithin`: whoever matches has each of these keys with this one in its place
+ * as well, and others have none with it.
+ */
+type SortKey = {
+  readonly prefix: string;
+  readonly direction: Sort['direction'];
+  readonly ranges?: string;
+  readonly within?: string;
+  readonly rangesWithin?: string;
+};
 export type SearchOrder =
   | { readonly by: 'instant'; readonly direction: 'newest-first' | 'oldest-first' }
   | { readonly by: 'keys'; readonly keys: readonly SortKey[]; readonly ids: Sort['direction'] };
@@ -44,9 +64,16 @@ export function orderOf(sort: ParsedQuery['sort']): SearchOrder {
   for (const { parameter, direction } of sort) {
     if (parameter.name === '_id') return { by: 'keys', keys, ids: direction };
     const prefix = prefixOf(parameter, direction);
-    if (prefix !== undefined) keys.push({ prefix, direction });
+    if (prefix !== undefined) keys.push({ prefix, direction, ...rangesOf(parameter, prefix, direction) });
   }
   return { by: 'keys', keys, ids: lead.direction };
+}
+
+/** Numbers as dates: ascending by where a range begins, descending by where it ends. */
+function rangesOf(parameter: SearchParameter, prefix: string, direction: Sort['direction']): { readonly ranges?: string } {
+  const code = paramCode(parameter);
+  if (code === undefined || !(parameter.type === 'number' || parameter.type === 'quantity') || !mayBeRange(parameter)) return {};
+  return { ranges: (direction === 'ascending' ? rangePrefix : rangeEndPrefix)(code, prefix) };
 }
 
 /** Dates: ascending by the earliest beginning, descending by the latest end. */

@@ -169,14 +169,16 @@ function readDate(text: string, now: number): SearchValue | Problem {
 
 function readNumber(text: string): (SearchValue & { kind: 'number' }) | Problem {
   const { prefix, rest } = splitPrefix(text);
-  const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^([+-]?)(\d*)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/.exec(rest) ?? [];
+  const [, sign = '', whole = '', fraction = '', exponent] = /^([+-]?)(\d*)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/.exec(rest) ?? [];
   const exact = Number(rest);
   if (whole + fraction === '' || whole.length + fraction.length > 40 || !Number.isFinite(exact))
     return problem('is not a number, or has an unknown prefix');
   if (prefix === 'ap') return { kind: 'number', prefix, exact, low: exact - Math.abs(exact) / 10, high: exact + Math.abs(exact) / 10 };
-  // Half a unit of the last digit to each side, exactly: 5.4 means 5.35 ≤ x < 5.45.
-  const tenths = BigInt(`${whole}${fraction}0`) * (sign === '-' ? -1n : 1n);
-  const scale = Number(exponent) - fraction.length - 1;
+  // Half a unit of the last digit to each side, exactly: 5.4 means 5.35 ≤ x < 5.45. Of one digit before an exponent R4's table of numbers says
+  // as of two: 1e2 means 95 ≤ x < 105.
+  const more = exponent !== undefined && /^0*.?$/.test(whole + fraction) ? '00' : '0';
+  const tenths = BigInt(whole + fraction + more) * (sign === '-' ? -1n : 1n);
+  const scale = Number(exponent ?? 0) - fraction.length - more.length;
   return { kind: 'number', prefix, ...withItself({ exact, low: Number(`${tenths - 5n}e${scale}`), high: Number(`${tenths + 5n}e${scale}`) }) };
 }
 

@@ -5,9 +5,9 @@
  * Invariant: a window follows from the criteria it is made of, for every resource that has the keys of today's rules. So it never changes what is
  * found: beside them it only leads there. Where an element that occurs once occurs otherwise, or a date is long, keys of their own say so.
  */
-import { elementsOf } from '../fhir/elements/elements.ts';
 import type { SearchParameter } from '../fhir/search-parameters.ts';
 import { isOnMainDate } from './clinical-date.ts';
+import { elementFacts } from './element-facts.ts';
 import { any, encodeInstant, type Expression, none, or, successor } from './expression.ts';
 import { DAY_MS, datePrefix, longDatePrefix, MONTH_MS, oddKey } from './keys.ts';
 import { numberWindow } from './number-criteria.ts';
@@ -15,19 +15,11 @@ import { paramCode } from './param-codes.ts';
 import type { Criteria, Criterion, SearchValue } from './query.ts';
 
 /** Whether a resource of the type has one value of the parameter at most, as R4 defines it. */
-export function hasWindows({ expression, type: kind, definition }: SearchParameter, type: string): boolean {
-  if (definition !== undefined || !(kind === 'date' || kind === 'number' || kind === 'quantity')) return false;
-  return expression.split('|').every((branch) => {
-    const steps = branch.replace(/\.ofType\(\w+\)|[\s()]/g, '').split('.');
-    return occursOnce(type, steps[0] === type ? steps.slice(1) : steps);
-  });
+export function hasWindows(parameter: SearchParameter, type: string): boolean {
+  return WINDOWED.has(parameter.type) && elementFacts(parameter, type).once;
 }
 
-function occursOnce(type: string, [step, ...steps]: readonly string[]): boolean {
-  if (step === undefined) return true;
-  const child = [...(elementsOf(type)?.values() ?? [])].find(({ element }) => element === step);
-  return child !== undefined && !child.many && occursOnce(child.type, steps);
-}
+const WINDOWED: ReadonlySet<SearchParameter['type']> = new Set(['date', 'number', 'quantity']);
 
 /** Of all criteria of a search. */
 export function windowsOf(type: string, criteria: Criteria['criteria']): Expression[] {

@@ -29,9 +29,9 @@ const MOST_BRANCHES = 200;
 /** Above this many entries, walking the type in order beats collecting a driver that is not in order. */
 export const MOST_COLLECTED = 5_000;
 /** Counting stops at these sizes in turn, so that a small driver is found without counting the large ones. */
-const CAPS = [50, 200, 1_000, MOST_COLLECTED + 1, 40_000] as const;
+const CAPS = [200, 1_000, MOST_COLLECTED + 1, 40_000] as const;
 /** A driver with no more entries is taken at once: to measure the others would cost more than it saves. */
-const ENOUGH = 16;
+export const ENOUGH = 16;
 /** Ranges merged in result order; above, the rows are collected and sorted, or another driver is walked. */
 const MOST_MERGED = 50;
 

@@ -5,13 +5,32 @@ import type { Order, Position, SortKey } from './port.ts';
 export type KeyOrder = Order & { readonly by: 'keys' };
 export type KeyPosition = { readonly sort: readonly (string | null)[]; readonly id: string };
 
-/** The least (ascending) or greatest (descending) key with the prefix; null: there is none. */
-export function sortKeyOf(keys: readonly string[], { prefix, direction }: SortKey): string | null {
+/** Behind whatever stands for a number, in what a key of a range is sorted by. */
+const OF_RANGE = '~';
+
+/** What keys begin with: those that say a number, and those that say a range of them. */
+export type Heads = Pick<SortKey, 'prefix'> & { readonly ranges?: string | undefined };
+
+/** What a key is sorted by, with this prefix; undefined: the order is by other keys. */
+export function sortedAs(key: string, { prefix, ranges }: Heads, as = prefix): string | undefined {
+  if (key.startsWith(prefix)) return as === prefix ? key : as + key.slice(prefix.length);
+  return ranges !== undefined && key.startsWith(ranges) ? as + key.slice(ranges.length) + OF_RANGE : undefined;
+}
+
+/** The key that is sorted so. */
+export function keySortedAs(sorted: string, { prefix, ranges }: Heads, as = prefix): string {
+  const value = sorted.slice(as.length);
+  return ranges !== undefined && value.endsWith(OF_RANGE) ? ranges + value.slice(0, -OF_RANGE.length) : prefix + value;
+}
+
+/** By the least (ascending) or greatest (descending); null: there is none. */
+export function sortKeyOf(keys: readonly string[], by: SortKey): string | null {
   let best: string | null = null;
   for (const key of keys) {
-    if (!key.startsWith(prefix)) continue;
-    const difference = best === null ? -1 : compareKeys(key, best);
-    if (direction === 'ascending' || best === null ? difference < 0 : difference > 0) best = key;
+    const sorted = sortedAs(key, by);
+    if (sorted === undefined) continue;
+    const difference = best === null ? -1 : compareKeys(sorted, best);
+    if (by.direction === 'ascending' || best === null ? difference < 0 : difference > 0) best = sorted;
   }
   return best;
 }

@@ -42,10 +42,17 @@ export type Order =
   | { readonly by: 'keys'; readonly keys: readonly SortKey[]; readonly ids: 'ascending' | 'descending' };
 
 /**
- * By the least (ascending) or greatest (descending) of a resource's keys with this prefix. `within`: whoever matches has each of these keys a second time
- * with this prefix in its place, and no other has any with it: it leads along them alone, in the same order.
+ * By the least (ascending) or greatest (descending) of a resource's keys with this prefix. `ranges`: keys with this one in its place, all equally long,
+ * stand just behind those that begin alike with the prefix. `within`, `rangesWithin`: whoever matches has each of these keys a second time with this one in
+ * the place of the prefix, and no other has any with it: it leads along them alone, in the same order.
  */
-export type SortKey = { readonly prefix: string; readonly direction: 'ascending' | 'descending'; readonly within?: string };
+export type SortKey = {
+  readonly prefix: string;
+  readonly direction: 'ascending' | 'descending';
+  readonly ranges?: string;
+  readonly within?: string;
+  readonly rangesWithin?: string;
+};
 
 /** A row's place in an order: its sort instant, or its value for each sort key (null: it has none), and its id. */
 export type Position = { readonly sort: number | readonly (string | null)[]; readonly id: string };

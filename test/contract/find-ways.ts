@@ -8,10 +8,15 @@ import { freshType, type OpenSubject, query, resource, type Subject, store } fro
 const DAY = 86_400_000;
 const COUNT = 600;
 
-/** Many of each key, alone and together; `d…`: what is sorted outside of the days 10 to 20; `wn…`: again the values of those with `a`. */
+/**
+ * Many of each key, alone and together; `d…`: what is sorted outside of the days 10 to 20; `g…`: ranges, some beginning as a value does; `wn…`, `wg…`: again
+ * the values and ranges of those with `a`.
+ */
 function resourceAt(type: string, n: number): StoredResource {
   const day = (n * 7) % 37;
-  const values = n % 4 === 0 ? [] : [`n${String((n * 13) % 29).padStart(2, '0')}`, ...(n % 10 === 1 ? ['n99'] : [])];
+  const at = String((n * 13) % 29).padStart(2, '0');
+  const ranges = n % 8 === 0 ? [`g${at}${at}`, ...(n % 16 === 0 ? ['g0500', 'g0577'] : [])] : [];
+  const values = n % 4 === 0 ? ranges : [`n${at}`, ...(n % 10 === 1 ? ['n99'] : []), ...(n % 50 === 1 ? ['g0799'] : [])];
   const keys = [
     ...(n % 2 === 0 ? ['a', ...values.map((value) => `w${value}`)] : []),
     ...(n % 3 === 0 ? ['b'] : []),
@@ -52,6 +57,8 @@ const orders: readonly Order[] = [
   { by: 'instant', direction: 'oldest-first' },
   { by: 'keys', keys: [{ prefix: 'n', direction: 'ascending' }], ids: 'ascending' },
   { by: 'keys', keys: [{ prefix: 'n', direction: 'descending' }], ids: 'ascending' },
+  { by: 'keys', keys: [{ prefix: 'n', ranges: 'g', direction: 'ascending' }], ids: 'ascending' },
+  { by: 'keys', keys: [{ prefix: 'n', ranges: 'g', direction: 'descending' }], ids: 'descending' },
 ];
 
 function compare(order: Order): (a: StoredResource, b: StoredResource) => number {
@@ -67,7 +74,8 @@ function compare(order: Order): (a: StoredResource, b: StoredResource) => number
 function led(where: Expression, order: Order): Order {
   const parts = where.kind === 'and' ? where.of : [where];
   const isLed = parts.some((part) => part.kind === 'any' && part.keys.size === 1 && part.keys.has('a'));
-  return isLed && order.by === 'keys' ? { ...order, keys: order.keys.map((key) => ({ ...key, within: `w${key.prefix}` })) } : order;
+  if (!isLed || order.by !== 'keys') return order;
+  return { ...order, keys: order.keys.map((key) => ({ ...key, within: `w${key.prefix}`, ...(key.ranges && { rangesWithin: `w${key.ranges}` }) })) };
 }
 
 export function findWaysContract(open: OpenSubject): void {

@@ -123,3 +123,13 @@ test('an ordinary observation has a few more keys, and no resource has long ones
   expect(pairs(indexKeys(odd)).length).toBeGreaterThan(1);
   for (const key of pairs(indexKeys(odd))) expect(Buffer.byteLength(key)).toBeLessThanOrEqual(230);
 });
+
+test.each([
+  ['code=http://loinc.org|AbC', true, 1],
+  ['code=http://loinc.org|AbC', false, 2],
+  ['patient=Patient/1&code=http://loinc.org|AbC', true, 1],
+  ['identifier=urn:hospital|AbC', true, 2],
+])('%s, everything with keys of today: %s, is sought by %i key(s)', (query, current, expected) => {
+  const where = plan(query, current);
+  expect(where.kind === 'any' ? where.keys.size : where).toBe(expected);
+});

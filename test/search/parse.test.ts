@@ -228,7 +228,11 @@ describe('values', () => {
     };
     expect(range('100')).toEqual([99.5, 100.5]);
     expect(range('100.00')).toEqual([99.995, 100.005]);
-    expect(range('1e2')).toEqual([50, 150]);
+    expect(range('1e2')).toEqual([95, 105]);
+    expect(range('-0.1e3')).toEqual([-105, -95]);
+    expect(range('1.0e2')).toEqual([95, 105]);
+    expect(range('1.1e2')).toEqual([105, 115]);
+    expect(range('5.40e-3')).toEqual([0.005395, 0.005405]);
     expect(range('-5.4')).toEqual([-5.45, -5.35]);
     const observation = {
       resourceType: 'Observation',

@@ -29,13 +29,22 @@ test.each([
   ['-birthdate,family', 'b,a,c', 'what comes first decides'],
 ])('_sort=%s: %s (%s)', (sort, expected) => expect(sorted(sort, people, 'Patient').join()).toBe(expected));
 
-test('numbers, quantities, references and URIs are sorted by value', () => {
+test('numbers, quantities and ranges of them, references and URIs are sorted by value', () => {
   const quantity = [9, 10, -2].map((value, i) => ({ id: `q${i}`, valueQuantity: { value, unit: 'mg' }, subject: { reference: `Patient/${3 - i}` } }));
   expect(sorted('value-quantity', quantity, 'Observation')).toEqual(['q2', 'q0', 'q1']);
   expect(sorted('-value-quantity', quantity, 'Observation')).toEqual(['q1', 'q0', 'q2']);
   expect(sorted('subject', quantity, 'Observation')).toEqual(['q2', 'q1', 'q0']);
   const risks = [0.5, 0.25].map((probabilityDecimal, i) => ({ id: `n${i}`, prediction: [{ probabilityDecimal }] }));
   expect(sorted('probability', risks, 'RiskAssessment')).toEqual(['n1', 'n0']);
+  const onsets = [
+    { id: 'o1', onsetRange: { low: { value: 10 }, high: { value: 40 } } },
+    { id: 'o2', onsetAge: { value: 20 } },
+    { id: 'o3', onsetRange: { low: { value: 20 }, high: { value: 30 } } },
+    { id: 'o4', onsetString: 'young' },
+    { id: 'o5', onsetRange: { high: { value: 5 } } },
+  ];
+  expect(sorted('onset-age', onsets, 'Condition')).toEqual(['o5', 'o1', 'o2', 'o3', 'o4']);
+  expect(sorted('-onset-age', onsets, 'Condition')).toEqual(['o1', 'o3', 'o2', 'o5', 'o4']);
   const urls = ['urn:b', 'urn:a'].map((url, i) => ({ id: `u${i}`, url }));
   expect(sorted('url', urls, 'ValueSet')).toEqual(['u1', 'u0']);
 });

@@ -75,13 +75,22 @@ function howToNarrow({ by = [] }: OverBudget): string {
 export type GateRow = Pick<StoredResource, 'keys'> & { readonly concerns?: readonly string[] };
 
 /** Logical ids of the patients that rows are about: the facet written with each version, and what they rest on. */
-export function patientsOf(rows: readonly GateRow[]): string[] {
-  const patients = new Set<string>();
-  for (const { keys, concerns = [] } of rows) {
-    for (const key of keys) if (key.startsWith(PATIENT)) patients.add(key.slice(PATIENT.length));
-    for (const patient of concerns) patients.add(patient);
+export function patientsOf(rows: readonly GateRow[]): readonly string[] {
+  const [only] = rows;
+  return rows.length === 1 && only ? patientsOfRow(only) : [...new Set(rows.flatMap(patientsOfRow))];
+}
+
+/** An answer asks several times of each of its rows. */
+const known = new WeakMap<GateRow, readonly string[]>();
+
+function patientsOfRow(row: GateRow): readonly string[] {
+  let patients = known.get(row);
+  if (!patients) {
+    const { keys, concerns = [] } = row;
+    const named = keys.flatMap((key) => (key.startsWith(PATIENT) ? [key.slice(PATIENT.length)] : []));
+    known.set(row, (patients = [...new Set([...named, ...concerns])]));
   }
-  return [...patients];
+  return patients;
 }
 
 export function historyScope(view: View): SourcedHistoryScope {

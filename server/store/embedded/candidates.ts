@@ -163,19 +163,22 @@ function sized(database: Database, type: string, driver: Driver, sizing: Sizing)
   return size;
 }
 
+const COUNT = 'SELECT count(*) FROM (SELECT 1 FROM keys WHERE type = ? AND key = ? LIMIT ?)';
+const COUNT_WITHIN = 'SELECT count(*) FROM (SELECT 1 FROM keys WHERE type = ? AND key = ? AND sort >= ? AND sort <= ? LIMIT ?)';
+
 function entriesOf(database: Database, type: string, driver: Exclude<Driver, { readonly kind: 'ids' }>, { cap, within }: Sizing): number {
   if (driver.kind === 'range') {
     database.counted?.(SOUGHT);
     const counted = database.statement('SELECT count(*) FROM (SELECT 1 FROM keys WHERE type = ? AND key >= ? AND key < ? LIMIT ?)');
     return one<[number]>(counted, type, driver.from, driver.to, cap)?.[0] ?? 0;
   }
-  const sorts = within && driver.keys.length <= MOST_WITHIN ? 'AND sort >= ? AND sort <= ? ' : '';
-  const counted = database.statement(`SELECT count(*) FROM (SELECT 1 FROM keys WHERE type = ? AND key = ? ${sorts}LIMIT ?)`);
+  const sorts = within && driver.keys.length <= MOST_WITHIN ? [within.from, within.to] : [];
+  const counted = database.statement(sorts.length > 0 ? COUNT_WITHIN : COUNT);
   let size = 0;
   for (const key of driver.keys) {
     if (size >= cap) break;
     database.counted?.(SOUGHT);
-    size += one<[number]>(counted, type, key, ...(sorts !== '' && within ? [within.from, within.to] : []), cap - size)?.[0] ?? 0;
+    size += one<[number]>(counted, type, key, ...sorts, cap - size)?.[0] ?? 0;
   }
   return size;
 }

@@ -23,15 +23,18 @@ export type ClassCount = {
   readonly classes: Classes;
 };
 
+type Along = { readonly choice: Choice | undefined; readonly check: Check };
+
 /** Undefined: it has to be counted row by row. */
-export function classCountOf(
-  database: Database,
-  type: string,
-  { choice, check }: { choice: Choice | undefined; check: Check },
-): ClassCount | undefined {
-  const keys = choice && mergeableKeys(choice);
-  if (database.mode !== 'read-only' || check.keys !== 'deciding' || check.having.length > 0 || (choice && !keys)) return undefined;
-  return { type, keys, remaining: check.remaining, classes: classesIn(database, type) };
+export function classCountOf(database: Database, type: string, along: Along): ClassCount | undefined {
+  const keys = classedKeysOf(database, along);
+  return keys && { type, keys: keys === 'all' ? undefined : keys, remaining: along.check.remaining, classes: classesIn(database, type) };
+}
+
+/** The keys, or all of the type, that can be counted by class; undefined: they cannot. */
+export function classedKeysOf({ mode }: Database, { choice, check }: Along): readonly string[] | 'all' | undefined {
+  if (mode !== 'read-only' || check.keys !== 'deciding' || check.having.length > 0) return undefined;
+  return choice ? mergeableKeys(choice) : 'all';
 }
 
 /** Of so many rows in all: what one costs, as far as can be told before. */
@@ -83,7 +86,7 @@ function holdsRow({ statement }: Database, rid: number, { remaining, meter }: { 
 function* rowsOf(database: Database, { type, keys }: ClassCount): Generator<Iterable<number>> {
   if (!keys) return yield* slices(database, type, undefined);
   const entry = database.statement('SELECT 1 FROM keys WHERE type = ? AND key = ? LIMIT 1');
-  const used = keys.filter((key) => one(entry, type, key));
+  const used = keys.length > 1 ? keys.filter((key) => one(entry, type, key)) : keys;
   const seen = used.length > 1 ? new Set<number>() : undefined;
   for (const key of used) {
     for (const rids of slices(database, type, key)) {
@@ -94,7 +97,7 @@ function* rowsOf(database: Database, { type, keys }: ClassCount): Generator<Iter
   }
 }
 
-const FIRST = 64;
+const FIRST = 256;
 const LARGEST = 8_192;
 
 /** The numbers of the rows, newest first; each slice is one text, which is read faster than its rows are one by one. */

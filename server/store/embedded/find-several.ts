@@ -4,15 +4,15 @@
  * Invariant: one snapshot and one row budget for all types together; a type of which nothing is stored costs one seek.
  */
 import { createMeter, type Meter, type Pace } from '../meter.ts';
-import type { FindResult, Position, SeveralQuery, StoredResource, Total } from '../port.ts';
+import type { FindResult, Position, SeveralQuery, Total } from '../port.ts';
 import { comparePlaces, createPartTraces, type Part, type PartTraces, type Placed, placeOf, queryOfPart } from '../several.ts';
 import { createTally } from '../tally.ts';
 import type { Database } from './database.ts';
 import { count, inOrderOf } from './find.ts';
 import type { Found } from './key-order.ts';
 import { typesIn } from './history.ts';
-import { resourceAt } from './rows.ts';
-import { merge, OVER_BUDGET } from './walk.ts';
+import { resourcesOf } from './rows.ts';
+import { type Entry, merge, OVER_BUDGET } from './walk.ts';
 
 type Row = Exclude<Found, typeof OVER_BUDGET>;
 /** Out of budget comes before everything else: the list ends there. */
@@ -30,12 +30,12 @@ type Running = { readonly pace: Pace | undefined; readonly traces: PartTraces };
 
 function findIn(database: Database, query: SeveralQuery, { pace, traces }: Running): FindResult {
   const meter = createMeter(query.budget, pace);
-  const rows: StoredResource[] = [];
+  const taken: Entry[] = [];
   let first: Position | undefined;
   let last: Position | undefined;
   const page = (next: Position | undefined): FindResult => {
-    const found = { kind: 'rows' as const, rows, first, next, walked: meter.walked() };
-    const shown = next || query.after || query.limit === 0 ? undefined : rows.length;
+    const found = { kind: 'rows' as const, rows: resourcesOf(database, taken, true), first, next, walked: meter.walked() };
+    const shown = next || query.after || query.limit === 0 ? undefined : taken.length;
     return query.total
       ? {
           ...found,
@@ -46,10 +46,9 @@ function findIn(database: Database, query: SeveralQuery, { pace, traces }: Runni
   if (query.limit === 0) return page(undefined);
   for (const item of merged(database, query, { meter, traces })) {
     // A full page is an answer even over budget: whether more follows is left to the next page.
-    if (rows.length >= query.limit) return page(last);
+    if (taken.length >= query.limit) return page(last);
     if (item === OVER_BUDGET) return { kind: 'budget', walked: meter.walked(), by: [] };
-    const { entry } = item.found;
-    rows.push(entry.row ?? resourceAt(database, entry.rid));
+    taken.push(item.found.entry);
     last = item.place;
     first ??= last;
   }

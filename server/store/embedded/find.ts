@@ -5,32 +5,35 @@
  * Callers have compared the scope's epoch in the same transaction.
  */
 import { type Choice, type Driver, headsOf, isIndexed } from '../driver.ts';
-import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Position, Query, StoredResource, Total } from '../port.ts';
+import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Position, Query, Total } from '../port.ts';
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import { createTally, isMore } from '../tally.ts';
 import { checkOf, collect, EFFORT_OF_FEW, pick, readFor, sizeOf, type Through, wholeOf } from './candidates.ts';
-import { type ClassCount, classCountOf, countClasses, effortOf } from './count-classes.ts';
+import { type ClassCount, classCountOf, classedKeysOf, countClasses, effortOf } from './count-classes.ts';
 import { type Database, one } from './database.ts';
 import { inOrder, type Ordered } from './in-order.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
-import { keysAt, resourceAt } from './rows.ts';
-import { type Charge, COUNTED_AS_ONE, OVER_BUDGET, walkType } from './walk.ts';
+import { resourcesOf } from './rows.ts';
+import { type Charge, COUNTED_AS_ONE, type Entry, OVER_BUDGET, walkType } from './walk.ts';
 
 export function findRows(database: Database, query: Query, pace?: Pace): FindResult {
   const { limit, total } = query;
   const meter = createMeter(query.budget, pace);
-  const rows: StoredResource[] = [];
+  const taken: Entry[] = [];
   const tally = createTally(total?.naming);
   let [first, last, next]: (Position | undefined)[] = [];
   const page = (counted: Total | undefined): FindResult => {
+    const end = database.trace?.begin('load');
+    const rows = resourcesOf(database, taken, query.bodies !== false);
+    end?.();
     const found = { kind: 'rows' as const, rows, first, next, walked: meter.walked() };
     return counted ? { ...found, total: counted } : found;
   };
-  const apart = (): Total | undefined => total && totalApart(database, query, meter.another(total.budget));
+  const apart = (): Total | undefined => total && totalApart(database, query, { meter: meter.another(total.budget), through });
   let counting: Meter | undefined;
   const { found, ...through } = inOrderOf(database, query, (walked) => (counting ?? meter).charge(walked));
   for (const one of found) {
-    if (rows.length >= limit && !counting) {
+    if (taken.length >= limit && !counting) {
       next = last;
       // A full page is an answer even over budget: whether more follows is left to the next page.
       if (!total || query.after || one === OVER_BUDGET || !through.all || isCountedApart(database, query, through)) return page(apart());
@@ -41,9 +44,7 @@ export function findRows(database: Database, query: Query, pace?: Pace): FindRes
     tally.add(one.entry.row?.keys ?? one.entry.keys);
     if (counting && isMore(tally, total)) return page(tally.total(false));
     if (counting) continue;
-    const end = database.trace?.begin('load');
-    rows.push(one.entry.row ?? (query.bodies === false ? keysAt : resourceAt)(database, one.entry.rid));
-    end?.();
+    taken.push(one.entry);
     last = { sort: one.sort, id: one.entry.id };
     first ??= last;
   }
@@ -55,7 +56,7 @@ export function findRows(database: Database, query: Query, pace?: Pace): FindRes
 function isCountedApart(database: Database, { total, ...query }: Query, { choice }: Through): boolean {
   if (countInIndex(database, { ...query, ...total })) return true;
   const check = checkOf(database, choice ? choice.rest : wholeOf(query.where, query.scope), readFor(total));
-  return classCountOf(database, query.type, { choice, check }) !== undefined;
+  return classedKeysOf(database, { choice, check }) !== undefined;
 }
 
 /** What matches, in the query's order, from its place on. */
@@ -73,8 +74,10 @@ function* inInstantOrder({ entries, accept, charged }: Omit<Ordered, keyof Throu
   }
 }
 
-function totalApart(database: Database, { type, where, scope, total }: Query, meter: Meter): Total {
-  const counted = count(database, { type, where, scope, ...total }, meter);
+type Apart = { readonly meter: Meter; readonly through: Through };
+
+function totalApart(database: Database, { type, where, scope, total }: Query, { meter, through }: Apart): Total {
+  const counted = count(database, { type, where, scope, ...total }, meter, { through });
   if (counted.kind === 'stale') return { count: 0, exact: false };
   return { count: counted.total, exact: counted.kind === 'count', ...(counted.named && { named: counted.named }) };
 }
@@ -110,10 +113,13 @@ function overBudget(database: Database, { type, where, scope }: CountQuery, mete
 }
 
 export function countRows(database: Database, query: CountQuery, { cap, pace }: { cap?: number | undefined; pace?: Pace } = {}): CountResult {
-  return count(database, query, createMeter(query.budget, pace), cap);
+  return count(database, query, createMeter(query.budget, pace), { cap });
 }
 
-export function count(database: Database, query: CountQuery, meter: Meter, cap = Number.POSITIVE_INFINITY): CountResult {
+/** `through`: what a walk of the same rows went through. */
+type Counted = { readonly cap?: number | undefined; readonly through?: Through };
+
+export function count(database: Database, query: CountQuery, meter: Meter, { cap = Number.POSITIVE_INFINITY, through }: Counted = {}): CountResult {
   const { type, naming } = query;
   const tally = createTally(naming);
   const whole = wholeOf(query.where, query.scope);
@@ -121,7 +127,7 @@ export function count(database: Database, query: CountQuery, meter: Meter, cap =
   const indexed = countInIndex(database, query);
   database.trace?.way(indexed ? 'counted in the index alone' : 'all matches counted');
   if (indexed) return { kind: 'count', total: indexed(cap, meter) };
-  const choice = pick(database, type, whole);
+  const choice = through?.all ? through.choice : pick(database, type, whole);
   const check = checkOf(database, choice ? choice.rest : whole, readFor(query));
   const byClass = classCountOf(database, type, { choice, check });
   if (byClass) return countedByClass(database, query, { byClass, choice, meter, cap });

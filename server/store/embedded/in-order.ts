@@ -6,7 +6,7 @@
  */
 import type { Expression } from '../../search/expression.ts';
 import { instantsOf, MOST_BESIDE } from '../between.ts';
-import { type Choice, type Driver, mergeableKeys, MOST_COLLECTED, pickDriver } from '../driver.ts';
+import { type Choice, type Driver, ENOUGH, mergeableKeys, MOST_COLLECTED, pickDriver } from '../driver.ts';
 import type { Query } from '../port.ts';
 import { type Check, checkOf, collect, pick, readFor, sizeOf, type Through, wholeOf } from './candidates.ts';
 import { type Database, one } from './database.ts';
@@ -29,8 +29,7 @@ type Asked = { readonly after: Place | undefined; readonly charge: Charge };
 export function inOrder(database: Database, query: Query, { after, charge }: Asked): Ordered {
   const { type } = query;
   const whole = wholeOf(query.deleted ? query.where : inUse(database, type, query.where), query.scope);
-  const bounds = boundsOf(database, type, whole);
-  const choice = pick(database, type, whole, { within: bounds?.within });
+  const { choice, bounds } = chosen(database, type, whole);
   const backward = (query.order.by === 'instant' && query.order.direction === 'oldest-first') !== (query.reversed ?? false);
   const compare = backward ? (a: Place, b: Place) => compareEntries(b, a) : compareEntries;
   const way = wayOf(database, type, { choice, bounds });
@@ -54,6 +53,17 @@ export function inOrder(database: Database, query: Query, { after, charge }: Ask
   return { entries, accept, charged: false, choice, all: way !== 'type' || choice === undefined };
 }
 
+type Planned = { readonly choice: Choice | undefined; readonly bounds: Bounds | undefined };
+
+/** Of a few entries it is not worth finding out between which instants they lie. */
+function chosen(database: Database, type: string, whole: Expression): Planned {
+  if (!instantsOf(whole)) return { choice: pick(database, type, whole), bounds: undefined };
+  const few = pick(database, type, whole, { sized: 0 });
+  if (few && few.size > 0 && few.size <= ENOUGH) return { choice: few, bounds: undefined };
+  const bounds = boundsOf(database, type, whole);
+  return { choice: pick(database, type, whole, { within: bounds?.within }), bounds };
+}
+
 /** `beside`: what else may hold matches; undefined: nothing. */
 type Bounds = { readonly within: Within; readonly beside: readonly Driver[] | undefined };
 
@@ -71,8 +81,6 @@ function boundsOf(database: Database, type: string, whole: Expression): Bounds |
 function sortAt(instant: number): number {
   return Math.min(Math.max(0 - instant, -Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
 }
-
-type Planned = { readonly choice: Choice | undefined; readonly bounds: Bounds | undefined };
 
 /** A span is worth sorting as long as it is short, and where not nearly all that lies between the instants is in it anyway. */
 function wayOf(database: Database, type: string, { choice, bounds }: Planned): 'keys' | 'span' | 'collect' | 'type' {

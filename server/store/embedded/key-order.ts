@@ -7,14 +7,24 @@
  */
 import { compareKeys, type Expression, successor } from '../../search/expression.ts';
 import { type Choice, isIndexed } from '../driver.ts';
-import { comparePositions, type KeyOrder, type KeyPosition, keyPlace, positionOf, sortKeyOf } from '../key-order.ts';
+import {
+  comparePositions,
+  type Heads,
+  type KeyOrder,
+  type KeyPosition,
+  keyPlace,
+  keySortedAs,
+  positionOf,
+  sortedAs,
+  sortKeyOf,
+} from '../key-order.ts';
 import { holdsPacked } from '../packed-check.ts';
 import { unpackKeys } from '../packed-keys.ts';
 import type { Query, SortKey } from '../port.ts';
 import { checkOf, collect, noting, pick, sizeOf, type Through, wholeOf } from './candidates.ts';
 import type { Database } from './database.ts';
 import { packedKeys } from './rows.ts';
-import { type Charge, type Entry, OVER_BUDGET, walkIds, walkKey, walkType } from './walk.ts';
+import { type Charge, type Entry, merge, OVER_BUDGET, walkIds, walkKey, walkType } from './walk.ts';
 
 export type Found = { readonly entry: Entry; readonly sort: number | readonly (string | null)[] } | typeof OVER_BUDGET;
 
@@ -98,22 +108,36 @@ function* walkOrder(database: Database, type: string, ordering: Ordering): Gener
   const from = after?.sort[0];
   if (reversed && (from === undefined || from === null)) yield* walkMissing(database, type, ordering);
   if (reversed || from !== null)
-    for (const stored of keysInOrder(database, type, {
-      ...lead,
-      prefix: lead.within ?? lead.prefix,
-      from: from && storedKey(from, lead),
-      reversed,
-    })) {
-      const key = lead.within === undefined ? stored : lead.prefix + stored.slice(lead.within.length);
+    for (const key of sortedKeys(database, type, { lead, from: from ?? undefined, reversed })) {
       const next = key === from ? ordering : { ...ordering, after: undefined };
       yield* walkGroup(database, { type, lead, key }, next);
     }
   if (!reversed) yield* walkMissing(database, type, from === null ? ordering : { ...ordering, after: undefined });
 }
 
-/** Of a key that is sorted by: the one that is walked. */
-function storedKey(key: string, { prefix, within }: SortKey): string {
-  return within === undefined ? key : within + key.slice(prefix.length);
+/** What the walked keys begin with. */
+function walkedBy({ prefix, ranges, within, rangesWithin }: SortKey): Heads {
+  return within === undefined ? { prefix, ranges } : { prefix: within, ranges: rangesWithin };
+}
+
+type Sorting = { readonly lead: SortKey; readonly from: string | undefined; readonly reversed: boolean };
+
+/** What is sorted by, in order, beginning with `from` itself. */
+function* sortedKeys(database: Database, type: string, { lead, from, reversed }: Sorting): Generator<string> {
+  const forward = (lead.direction === 'ascending') !== reversed;
+  const compare = forward ? compareKeys : (a: string, b: string): number => compareKeys(b, a);
+  const heads = walkedBy(lead);
+  const along = (prefix: string | undefined): Generator<string>[] => {
+    if (prefix === undefined) return [];
+    // Of the same value a range and a number lie next to each other: what comes before is left out below.
+    const start = from === undefined ? undefined : keySortedAs(from, { prefix, ranges: heads.ranges && prefix }, lead.prefix);
+    return [keysInOrder(database, type, { prefix, forward, from: start })];
+  };
+  const sortedOf = (key: string): string => sortedAs(key, heads, lead.prefix) ?? key;
+  for (const key of merge([...along(heads.prefix), ...along(heads.ranges)], (a, b) => compare(sortedOf(a), sortedOf(b)))) {
+    const sorted = sortedOf(key);
+    if (from === undefined || compare(sorted, from) >= 0) yield sorted;
+  }
 }
 
 type Group = { readonly type: string; readonly lead: SortKey; readonly key: string };
@@ -122,7 +146,7 @@ function* walkGroup(database: Database, { type, lead, key }: Group, ordering: Or
   const { order, after, reversed, charge, accept } = ordering;
   const alone = order.keys.length === 1;
   const isOfGroup = (entry: Entry): boolean => accept(entry) && sortKeyOf(keysOf(entry), lead) === key;
-  const stored = storedKey(key, lead);
+  const stored = keySortedAs(key, walkedBy(lead), lead.prefix);
   const entries = walkKey(database, stored, { type, backward: false, after: undefined, keys: alone ? 'none' : 'all', having: [] });
   if (!alone) return yield* sorted(entries, { ...ordering, accept: isOfGroup });
   if (sizeOf(database, type, { kind: 'keys', keys: [stored] }, MOST_OF_ONE_KEY) === MOST_OF_ONE_KEY)
@@ -169,12 +193,12 @@ function* walkById(
   }
 }
 
-type KeyWalk = SortKey & { readonly from: string | null | undefined; readonly reversed: boolean };
+type KeyWalk = { readonly prefix: string; readonly forward: boolean; readonly from: string | undefined };
 
 /** The keys in use with this prefix, in order, beginning with `from` itself. */
-function* keysInOrder({ statement }: Database, type: string, { prefix, direction, from, reversed }: KeyWalk): Generator<string> {
+function* keysInOrder({ statement }: Database, type: string, { prefix, forward, from }: KeyWalk): Generator<string> {
   const end = successor(prefix);
-  if ((direction === 'ascending') !== reversed) {
+  if (forward) {
     const first = statement('SELECT min(key) FROM keys WHERE type = ? AND key >= ? AND key < ?');
     const later = statement('SELECT min(key) FROM keys WHERE type = ? AND key > ? AND key < ?');
     for (let key = only(first.get(type, from ?? prefix, end)); key !== null; key = only(later.get(type, key, end))) yield key;

@@ -25,12 +25,24 @@ export function toResource([type, id, version, updated, sort, deleted, keys, bod
 }
 
 export function resourceAt(database: Database, rid: number): StoredResource {
-  return rowAt(database, rid, COLUMNS);
+  const [row] = resourcesOf(database, [{ rid }], true);
+  return row as StoredResource;
 }
 
-/** Without its text, which may be many pages of the database. */
-export function keysAt(database: Database, rid: number): StoredResource {
-  return rowAt(database, rid, WITHOUT_BODY);
+/** `row`: read already. */
+type Found = { readonly rid: number; readonly row?: StoredResource };
+
+/** What entries found, in their order, read in one statement. Without `bodies`, which may be many pages of the database, their texts are empty. */
+export function resourcesOf({ statement }: Database, entries: readonly Found[], bodies: boolean): StoredResource[] {
+  const rids = entries.flatMap(({ row, rid }) => (row ? [] : [rid]));
+  const sql = `SELECT ${bodies ? COLUMNS : WITHOUT_BODY}, rid FROM resources WHERE rid IN (SELECT value FROM json_each(?))`;
+  const rows = rids.length === 0 ? [] : many<readonly [...ResourceColumns, number]>(statement(sql), JSON.stringify(rids));
+  const found = new Map(rows.map((columns) => [columns[8], columns]));
+  return entries.map(({ row, rid }) => {
+    const columns = found.get(rid);
+    if (!row && !columns) throw new Error('An index entry names a row that is not there.');
+    return row ?? toResource(columns as unknown as ResourceColumns);
+  });
 }
 
 /** Live resources without their keys, newest first. */
@@ -43,12 +55,6 @@ export function textsOf({ statement }: Database, type: string, ids: readonly str
     JSON.stringify(ids),
   );
   return rows.map(toResource).sort((a, b) => b.instant - a.instant || compareKeys(a.id, b.id));
-}
-
-function rowAt({ statement }: Database, rid: number, columns: string): StoredResource {
-  const row = one<ResourceColumns>(statement(`SELECT ${columns} FROM resources WHERE rid = ?`), rid);
-  if (!row) throw new Error('An index entry names a row that is not there.');
-  return toResource(row);
 }
 
 /** All its keys, packed. */

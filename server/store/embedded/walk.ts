@@ -64,8 +64,7 @@ const BEHIND_ALL = '\u{10FFFF}';
 /** Newest first, or the exact reversal when `backward`. */
 export function* walkKey(database: Database, key: string, walk: Walk): Generator<Entry> {
   if (walk.having.length > 0) return yield* walkBoth(database, key, walk);
-  const sql = `SELECT k.sort, k.id, k.rid, ${keysColumn(walk)} FROM keys k WHERE k.type = ? AND k.key = ? AND ${beyond(walk)} LIMIT ?`;
-  yield* slices(database, sql, { bound: [walk.type, key], walk });
+  yield* slices(database, KEY_WALKS[walk.keys][walk.backward ? 'backward' : 'forward'], { bound: [walk.type, key], walk });
 }
 
 /** Every entry with a key in from ≤ key < to, by key: a resource comes once for each key it has there. */
@@ -79,13 +78,13 @@ type Span = { readonly from: string; readonly to: string };
 
 /** The same in the order of walkKey. Each slice looks at all index entries of the span, and at no resource before it is its turn: for spans that are not long. */
 export function* walkSpan(database: Database, { from, to }: Span, walk: Walk): Generator<Entry> {
-  const span = `SELECT k.type, k.sort, k.id, k.rid FROM keys k WHERE k.type = ? AND k.key >= ? AND k.key < ? AND ${beyond(walk)} LIMIT ?`;
+  const span = `SELECT k.type, k.sort, k.id, k.rid FROM keys k WHERE k.type = ? AND k.key >= ? AND k.key < ? AND ${beyond(walk.backward)} LIMIT ?`;
   const sql = `WITH k AS MATERIALIZED (${span}) SELECT k.sort, k.id, k.rid, ${keysColumn(walk)} FROM k`;
   yield* slices(database, sql, { bound: [walk.type, from, to], walk, having: walk.having.flat(), first: FIRST_OF_SPAN });
 }
 
 export function* walkType(database: Database, walk: Walk): Generator<Entry> {
-  const sql = `SELECT k.sort, k.id, k.rid, ${keysColumn(walk)} FROM resources k WHERE k.type = ? AND k.deleted = 0 AND ${beyond(walk)} LIMIT ?`;
+  const sql = `SELECT k.sort, k.id, k.rid, ${keysColumn(walk)} FROM resources k WHERE k.type = ? AND k.deleted = 0 AND ${beyond(walk.backward)} LIMIT ?`;
   yield* slices(database, sql, { bound: [...walk.having.flat(), walk.type], walk });
 }
 
@@ -100,6 +99,15 @@ function keysColumn({ keys, having }: Reading): string {
   return having.length === 0 ? value : `CASE WHEN ${seeks(having)} THEN ${value} END`;
 }
 
+/** The commonest walks: the same text, not another one that is equal, is found at once among the statements. */
+const KEY_WALKS = Object.fromEntries(
+  (['none', 'deciding', 'all'] as const).map((keys) => {
+    const sqlOf = (backward: boolean): string =>
+      `SELECT k.sort, k.id, k.rid, ${KEYS[keys]} FROM keys k WHERE k.type = ? AND k.key = ? AND ${beyond(backward)} LIMIT ?`;
+    return [keys, { forward: sqlOf(false), backward: sqlOf(true) }];
+  }),
+) as Record<Reading['keys'], { readonly forward: string; readonly backward: string }>;
+
 /** Parameters: the keys of each. */
 function seeks(having: Reading['having']): string {
   const seek = (some: readonly string[]): string =>
@@ -112,7 +120,7 @@ function toEntry([sort, id, rid, keys]: EntryRow): Entry {
 }
 
 /** Parameters: the place to go on from, and the `sort` to end with. */
-function beyond({ backward }: Walk): string {
+function beyond(backward: boolean): string {
   return backward
     ? '(k.sort, k.id) < (?, ?) AND k.sort >= ? ORDER BY k.sort DESC, k.id DESC'
     : '(k.sort, k.id) > (?, ?) AND k.sort <= ? ORDER BY k.sort, k.id';
@@ -150,11 +158,11 @@ function* walkBoth(database: Database, key: string, walk: Walk): Generator<Entry
   const { type, backward, having } = walk;
   const [past, upTo] = backward ? ['<', '>='] : ['>', '<='];
   const order = backward ? 'ORDER BY k.sort DESC, k.id DESC' : 'ORDER BY k.sort, k.id';
-  const end = database.statement(`SELECT k.sort, k.id FROM keys k WHERE k.type = ? AND k.key = ? AND ${beyond(walk)} LIMIT 1 OFFSET ?`);
+  const end = database.statement(`SELECT k.sort, k.id FROM keys k WHERE k.type = ? AND k.key = ? AND ${beyond(walk.backward)} LIMIT 1 OFFSET ?`);
   const found = database.statement(`SELECT k.sort, k.id, k.rid, ${keysColumn({ ...walk, having: [] })} FROM keys k
     WHERE k.type = ? AND k.key = ? AND (k.sort, k.id) ${past} (?, ?) AND (k.sort, k.id) ${upTo} (?, ?) AND ${seeks(having)} ${order}`);
   const { start: begin, last } = endsOf(walk);
-  const each = `SELECT k.sort, k.id, k.rid, ${keysColumn(walk)} FROM keys k WHERE k.type = ? AND k.key = ? AND ${beyond(walk)} LIMIT ?`;
+  const each = `SELECT k.sort, k.id, k.rid, ${keysColumn(walk)} FROM keys k WHERE k.type = ? AND k.key = ? AND ${beyond(walk.backward)} LIMIT ?`;
   const few = many<EntryRow>(database.statement(each), ...having.flat(), type, key, begin.sort, begin.id, last, FIRST_COMPARED);
   for (const row of few) yield toEntry(row);
   let start: Place = { sort: few.at(-1)?.[0] ?? begin.sort, id: few.at(-1)?.[1] ?? begin.id };
@@ -174,7 +182,7 @@ function* walkBoth(database: Database, key: string, walk: Walk): Generator<Entry
 /** The place just before which each of `having` has nothing more to pass; undefined: one of them has nothing left. */
 function furthest(database: Database, walk: Walk, { start, last }: { readonly start: Place; readonly last: number }): Place | undefined {
   const { type, backward, having } = walk;
-  const next = database.statement(`SELECT k.sort FROM keys k WHERE k.type = ? AND k.key = ? AND ${beyond(walk)} LIMIT 1`);
+  const next = database.statement(`SELECT k.sort FROM keys k WHERE k.type = ? AND k.key = ? AND ${beyond(walk.backward)} LIMIT 1`);
   let place = start;
   for (const some of having) {
     const sorts = some.flatMap((key) => one<[number]>(next, type, key, start.sort, start.id, last) ?? []);
