@@ -39,7 +39,7 @@ import { completing, openReferenceIndex } from './consent/enforce/reference-inde
 import { type KeyMark, readKeyMark } from './consent/enforce/key-mark.ts';
 import { keepLabelled } from './consent/enforce/label-mark.ts';
 import { reindexJob } from './consent/enforce/reindex.ts';
-import { facet, facetsOf } from './consent/facets.ts';
+import { concernedKeys, facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
 import { createLabelling, type Labelling } from './consent/labelling.ts';
 import { breakGlassPolicyOf, hiddenFromGuardians, implicitPolicyOf } from './consent/configured.ts';
@@ -291,7 +291,10 @@ function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | '
     const context = { writer: act.actor, base: endpoints.fhir, lookup: () => undefined, sealed: true, ...(own ? { own: act.client } : {}) };
     return [...search.keysOf(event).keys, ...facetsOf(event, context)];
   }, encodeInstant);
-  const withConcerned: typeof keysOf = (event, act, own) => [...keysOf(event, act, own), ...(act.concerned ?? []).map(facet.concerned)];
+  const withConcerned: typeof keysOf = (event, act, own) => {
+    const { patient, concerned, what } = act;
+    return [...keysOf(event, act, own), ...(concerned ? concernedKeys({ patient, concerned, what }) : [])];
+  };
   return createRecorder({ clock, observer: endpoints.issuer, keysOf: withConcerned });
 }
 

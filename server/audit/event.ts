@@ -16,7 +16,10 @@ export type Act = {
   readonly purpose: string;
   /** Logical id of the one patient concerned. */
   readonly patient: string | undefined;
-  /** Of an act that concerns several patients: all of them, where it is one event that names none of them and is for each of them to read. */
+  /**
+   * Of an act whose sender must not learn whom it concerns: all of them, be it nobody. Where they are several it is one event that names none of them and is for
+   * each of them to read.
+   */
   readonly concerned?: readonly string[];
   /** References `Type/id/_history/version` of what was disclosed or written. */
   readonly what: readonly string[];

@@ -25,6 +25,8 @@ export const facet = {
   owner: (actor: string) => `@owner/${actor}`,
   /** A patient whom this AuditEvent concerns beside others, none of whom it names. */
   concerned: (id: string) => `@concerned/${id}`,
+  /** In the place of a key that naming a patient would have given an AuditEvent which names none. */
+  nobody: (place: number, text: string) => `@nobody/${place}/${text}`,
   rank: (rank: number) => `${RANK}${rank}`,
   sensitivity: (code: string) => SENSITIVITY + code,
   /** What a permit by code looks at. */
@@ -123,9 +125,28 @@ export function namesOnly(patients: ReadonlySet<string>): Expression {
   return and([any(patients), { kind: 'every', prefix: PATIENT, keys: patients }, not(any([UNKNOWN_PATIENT]))]);
 }
 
+/** Index keys that an AuditEvent has because an entity of it is a patient: `entity` and `patient`, and the facet. */
+const KEYS_OF_PATIENT = 3;
+
+type Concerning = { readonly patient: string | undefined; readonly concerned: readonly string[]; readonly what: readonly string[] };
+
+/**
+ * Of an AuditEvent about something whose patients its sender must not learn of: facets of those it does not name, and as many keys more as naming one patient
+ * would have given it. To write it takes as long whether it concerns one, a few or none: keys are most of what an event costs.
+ */
+export function concernedKeys({ patient, concerned, what }: Concerning): string[] {
+  const isNamed = patient !== undefined && !what.includes(`Patient/${patient}`);
+  if (isNamed) return [];
+  const keys = patient === undefined ? concerned.map(facet.concerned) : [];
+  // The same for the same question: asked again, they go where the ones before went, as a patient's do.
+  const text = hash('sha256', what.join(), 'base64url').slice(0, 25);
+  for (let place = keys.length; place < KEYS_OF_PATIENT; place++) keys.push(facet.nobody(place, text));
+  return keys;
+}
+
 /** Whether a stored key is a facet rather than a key of a search parameter. */
 export function isFacet(key: string): boolean {
-  return /^(?:@(?:patient|writer|own|owner|concerned|rests|link|identity|subject)\/|~[a-z])/.test(key);
+  return /^(?:@(?:patient|writer|own|owner|concerned|nobody|rests|link|identity|subject)\/|~[a-z])/.test(key);
 }
 
 export type FacetContext = {

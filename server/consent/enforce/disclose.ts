@@ -218,7 +218,7 @@ export function twofold(sent: Act, concerned: readonly string[]): { readonly act
   const [patient, second] = concerned;
   return [
     { act: sent, own: true },
-    { act: { ...sent, ...(second === undefined ? { patient } : { concerned }) }, own: false },
+    { act: { ...sent, patient: second === undefined ? patient : undefined, concerned }, own: false },
   ];
 }
 
