@@ -1,5 +1,6 @@
 /** What can be done to the members of a replica set, and what they think of themselves. Everything is a signal to a process. */
 import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Document, MongoClient } from 'mongodb';
 import type { Member, ReplicaSet } from '../support/mongod.ts';
@@ -89,8 +90,12 @@ export async function kill({ process }: Member): Promise<void> {
   await ended;
 }
 
-export function freeze({ process }: Member): void {
+/** Resolves when each of its threads stands still: they notice the signal some time after it is sent, and answer until then. proc_pid_stat(5) */
+export async function freeze({ process }: Member): Promise<void> {
   process.kill('SIGSTOP');
+  const threads = `/proc/${process.pid}/task`;
+  const isStill = (thread: string) => /\) T /.test(readFileSync(`${threads}/${thread}/stat`, 'latin1'));
+  await until('the member stands still', () => !existsSync(threads) || readdirSync(threads).every(isStill));
 }
 
 export function wake({ process }: Member): void {

@@ -120,7 +120,7 @@ const cause: Readonly<Record<Fault, (stage: Stage) => Promise<void>>> = {
   },
 };
 
-type Isolation = { begin(member: Member): void; end(member: Member): void };
+type Isolation = { begin(member: Member): void | Promise<void>; end(member: Member): void };
 
 /**
  * The one that is left alone does not know of the other. Callers go on all the while; besides, it is asked for the consent epoch by a reader that
@@ -130,7 +130,7 @@ async function twoPrimaries({ set, database, engines: [, engine], witness }: Sta
   const old = await primaryOf(set);
   const reader = await createUnknowingReader(old, database);
   try {
-    isolation.begin(old);
+    await isolation.begin(old);
     await primaryOf(set, old);
     const { withdrawals } = witness.counts;
     // One more than there are patients: at least one of them began on the new primary.

@@ -61,8 +61,8 @@ describe.skipIf(!found || 'uri' in found)('a primary that does not answer', () =
 
   test('is unavailable within the time that is promised, to whoever asks then at once', async () => {
     const epoch = await engine.resources.epoch();
-    freeze(member);
     try {
+      await freeze(member);
       const { ms, outcome } = await timed(() =>
         Promise.allSettled([
           engine.resources.commit(first('frozen')),
