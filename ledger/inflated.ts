@@ -17,15 +17,5 @@ export async function inflated(form: 'gzip' | 'deflate-raw', bytes: Uint8Array, 
   } catch {
     return undefined;
   }
-  return joined(chunks);
-}
-
-export function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
+  return Buffer.concat(chunks);
 }

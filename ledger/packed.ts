@@ -5,7 +5,7 @@
  * Invariant: a way of writing a text, never of vouching for it. Whatever comes out is checked like a text that came plain.
  */
 import { digestOf, sameBytes, sha256 } from './hash.ts';
-import { inflated, joined } from './inflated.ts';
+import { inflated } from './inflated.ts';
 import { WORDS } from './packed-words.ts';
 
 /** Begins no UTF-8 and no gzip. The second byte names this way of packing. */
@@ -35,7 +35,7 @@ export async function textOfPacked(bytes: Uint8Array): Promise<string | undefine
   const [check, rest] = [bytes.subarray(MARK.length, MARK.length + CHECK_BYTES), bytes.subarray(MARK.length + CHECK_BYTES)];
   if (rest.length < 4 || !sameBytes(checkOf(rest), check)) return undefined;
   const end = 4 + new DataView(rest.buffer, rest.byteOffset).getUint32(0);
-  const plain = await inflated('deflate-raw', joined([preset(), rest.subarray(end)]), dictionary.length + MOST_BYTES);
+  const plain = await inflated('deflate-raw', Buffer.concat([preset(), rest.subarray(end)]), dictionary.length + MOST_BYTES);
   if (!plain || plain.length < dictionary.length || plain.length > dictionary.length + MOST_BYTES) return undefined;
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(plain.subarray(dictionary.length));
@@ -48,7 +48,7 @@ export async function textOfPacked(bytes: Uint8Array): Promise<string | undefine
 /** The dictionary as a first block, stored (RFC 1951 §3.2.4): what follows refers to it, and no inflater needs to know of dictionaries. */
 function preset(): Uint8Array {
   const { length } = dictionary;
-  return joined([Uint8Array.of(0, length & 0xff, length >> 8, ~length & 0xff, (~length >> 8) & 0xff), dictionary]);
+  return Buffer.concat([Uint8Array.of(0, length & 0xff, length >> 8, ~length & 0xff, (~length >> 8) & 0xff), dictionary]);
 }
 
 /** `raw`: the bytes taken out of the text, in its order. Throws or undefined where it is nothing that was packed. */

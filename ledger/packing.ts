@@ -2,7 +2,6 @@
 import { deflateRawSync } from 'node:zlib';
 import { fromBase64, fromBase64Url } from './encoding.ts';
 import { digestOf } from './hash.ts';
-import { joined } from './inflated.ts';
 import { checkOf, dictionary, expanded, literalsOf, MARK, SIGN } from './packed.ts';
 
 /** Shorter ones gain nothing. */
@@ -20,8 +19,8 @@ export function packed(text: string): Uint8Array {
 export function framed(raw: Uint8Array, deflated: Uint8Array): Uint8Array {
   const length = new Uint8Array(4);
   new DataView(length.buffer).setUint32(0, raw.length);
-  const rest = joined([length, raw, deflated]);
-  return joined([MARK, checkOf(rest), rest]);
+  const rest = Buffer.concat([length, raw, deflated]);
+  return Buffer.concat([MARK, checkOf(rest), rest]);
 }
 
 /** `short`: the text with signs in it; `raw`: the bytes taken out. */
@@ -45,5 +44,5 @@ export function shortened(text: string): { readonly short: string; readonly raw:
     const sign = forUrls ? SIGN.base64url : SIGN.base64;
     return `${sign}${bytes.length}${sign}`;
   });
-  return { short, raw: joined(taken) };
+  return { short, raw: Buffer.concat(taken) };
 }
