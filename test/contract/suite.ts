@@ -17,14 +17,14 @@ import { sharedContract } from './shared.ts';
 import type { OpenSubject } from './subject.ts';
 import { unusedContract } from './unused.ts';
 
-export function contractSuite(engine: string, open: OpenSubject, { searches }: { readonly searches: number }): void {
+export function contractSuite(engine: string, open: OpenSubject): void {
   describe(`${engine} engine`, () => {
     describe('finds', () => findContract(open));
     describe('finds what a naive filter finds', () => findPropertyContract(open));
     describe('counts what is there now', () => countPropertyContract(open));
     describe('finds the same whichever way', () => findWaysContract(open));
     describe('finds in several types as in one', () => findSeveralContract(open));
-    describe('answers searches as the reference matcher', () => searchPropertyContract(open, searches));
+    describe('answers searches as the reference matcher', () => searchPropertyContract(open));
     describe('answers searches of several types as the reference matcher', () => searchSeveralContract(open));
     describe('keeps to the scope', () => scopeContract(open));
     describe('tells history', () => historyContract(open));
