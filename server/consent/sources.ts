@@ -5,7 +5,8 @@
  * Invariant: without a look at the sources such a resource is shown to nobody; with one it is decided by what is found of them, and as if what cannot
  * be found were labelled and coded with everything. Pure.
  */
-import { all, and, any, type Expression, holds, not, startsWith } from '../search/expression.ts';
+import { all, and, any, type Expression, holds, none, not, or, startsWith } from '../search/expression.ts';
+import { HIGHEST_RANK } from './code-systems.ts';
 import { type DecisionInput, notDenied } from './decide.ts';
 import {
   ANY_CODE,
@@ -42,7 +43,8 @@ export type Refinement = {
   readonly alone: Expression;
   /** What may be visible once its sources are looked at: of the resource's own keys. */
   readonly loose: Expression;
-  readonly isVisible: (row: Row, sources: Sources) => boolean;
+  /** What is visible of the versions that rest on these references, once those are looked at: of the version's own keys. */
+  readonly once: (references: readonly string[], sources: Sources) => Expression;
   /** Whose Consents it rests on besides those it names itself, by logical id. */
   readonly concerns: (row: Row, sources: Sources) => readonly string[];
 };
@@ -56,40 +58,39 @@ export function refinementOf(input: DecisionInput, scopeOf: (type: string) => Ex
   switch (type) {
     case 'Composition':
     case 'Bundle': {
-      const loose = loosened(scopeOf(type), UNKNOWN_PART);
+      const scope = scopeOf(type);
       // By whatever its sections speak of it may be about somebody else.
       const alone = not(any([UNKNOWN_PART]));
-      return { alone, loose, isVisible: (row, sources) => holds(scopeOf(type), row.id, withParts(row.keys, sources)), concerns: () => [] };
-    }
-    case 'Binary': {
-      const own = notDenied(input);
-      const isVisible = (row: Row, sources: Sources) => {
-        const [context] = sourcesOf(row, sources) ?? [];
-        if (context === undefined || !isSeen(context, sources)) return false;
-        return holds(own, row.id, [...row.keys, ...withParts(context.keys, sources).filter(isAboutWhom)]);
+      const once: Refinement['once'] = (references, sources) => {
+        const { partly, wholly } = takenFrom(references, sources);
+        // The one where another part leads nowhere.
+        return or([and([any([UNKNOWN_SOURCE]), ofOwnKeys(scope, partly)]), and([not(any([UNKNOWN_SOURCE])), ofOwnKeys(scope, wholly ?? partly)])]);
       };
-      return { alone: all, loose: any([HAS_CONTEXT]), isVisible, concerns };
+      return { alone, loose: loosened(scope, UNKNOWN_PART), once, concerns };
     }
+    case 'Binary':
     case 'Provenance': {
       const own = notDenied(input);
-      const isVisible = (row: Row, sources: Sources) => {
-        const targets = sourcesOf(row, sources);
-        if (!targets?.every((target) => isSeen(target, sources))) return false;
+      const once: Refinement['once'] = (references, sources) => {
+        const rests = references.map((reference) => sources.get(reference));
+        const seen = rests.filter((source) => source !== undefined).filter((source) => isSeen(source, sources));
+        if (seen.length === 0 || seen.length < rests.length) return none;
         // A target may have come after it.
-        return holds(own, row.id, [...row.keys, ...targets.flatMap((target) => withParts(target.keys, sources).filter(isAboutWhom))]);
+        const adds = new Set(seen.flatMap(({ keys }) => withParts(keys, sources).filter(isAboutWhom)));
+        return and([not(any([UNKNOWN_SOURCE])), ofOwnKeys(own, { ...unchanged, adds })]);
       };
-      return { alone: all, loose: startsWith(SOURCE), isVisible, concerns };
+      return { alone: all, loose: type === 'Binary' ? any([HAS_CONTEXT]) : startsWith(SOURCE), once, concerns };
     }
     default:
       return undefined;
   }
 }
 
-const concerns: Refinement['concerns'] = (row, sources) => patientsNamed(sourcesOf(row, sources) ?? []);
-
-function patientsNamed(rows: readonly Row[]): readonly string[] {
-  return rows.flatMap(({ keys }) => keys.flatMap((key) => (key.startsWith(PATIENT) ? [key.slice(PATIENT.length)] : [])));
-}
+const concerns: Refinement['concerns'] = ({ keys }, sources) => {
+  const rests = sourceReferences(keys).map((reference) => sources.get(reference));
+  const named = rests.flatMap((source) => (source && !source.deleted ? withParts(source.keys, sources) : []));
+  return [...new Set(named.flatMap((key) => (key.startsWith(PATIENT) ? [key.slice(PATIENT.length)] : [])))];
+};
 
 function isAboutWhom(key: string): boolean {
   return key.startsWith(PATIENT) || key === UNKNOWN_PATIENT;
@@ -100,33 +101,94 @@ export function sourceReferences(keys: readonly string[]): readonly string[] {
   return keys.flatMap((key) => (key.startsWith(SOURCE) ? [key.slice(SOURCE.length)] : []));
 }
 
-/** Undefined: one leads nowhere. */
-function sourcesOf({ keys }: Row, sources: Sources): readonly Row[] | undefined {
-  const found = sourceReferences(keys).map((reference) => sources.get(reference));
-  return keys.includes(UNKNOWN_SOURCE) || found.length === 0 || found.some((source) => !source)
-    ? undefined
-    : found.filter((source) => source !== undefined);
-}
-
 /** Of a source that is a part: what a deny looks at. */
 const INHERITED = [SENSITIVITY, WHEN, ANY_CODE, PART_REFERS_TO, PART, PART_IS, PART_AUTHOR];
 
-/** The keys of a container with those of its parts, as far as they are known; of anything else its own. What was deleted is no part any more. */
-export function withParts(own: readonly string[], sources: Sources): readonly string[] {
-  if (!own.includes(UNKNOWN_PART)) return own;
-  const references = sourceReferences(own);
+/** What becomes of the keys of a resource once its sources are known. */
+type Change = {
+  readonly adds: ReadonlySet<string>;
+  readonly drops: (key: string) => boolean;
+  /** The highest of its parts: it has its own or this one, whichever is higher. */
+  readonly rank: number | undefined;
+};
+
+const unchanged: Change = { adds: new Set(), drops: () => false, rank: undefined };
+
+/**
+ * What a container takes from its parts. `partly`: where one of them leads nowhere; `wholly`: undefined where one of these does. What was deleted is no
+ * part any more.
+ */
+function takenFrom(references: readonly string[], sources: Sources): { readonly partly: Change; readonly wholly: Change | undefined } {
   const found = references.map((reference) => sources.get(reference));
   const parts = found.filter((source) => source !== undefined).filter(({ deleted }) => !deleted);
   const about = parts.flatMap((part) => part.keys.filter(isAboutWhom));
-  if (own.includes(UNKNOWN_SOURCE) || found.some((source) => !source)) return [...own, ...about];
+  const partly = { ...unchanged, adds: new Set(about) };
+  if (found.some((source) => !source)) return { partly, wholly: undefined };
   // Labelled by the rules that all of its parts are labelled by, and of known references where theirs are.
   const isShared = (key: string) => key.startsWith(LABELLED_BY) || key === REFERENCES_KEPT;
   const isKept = (key: string) => !isShared(key) || parts.every((part) => part.keys.includes(key) || part.keys.includes(SEALED));
-  const keys = new Set([...own, ...about].filter((key) => key !== UNKNOWN_PART && !key.startsWith(RANK) && isKept(key)));
-  for (const part of parts) for (const key of part.keys) for (const inherited of inheritedFrom(key)) keys.add(inherited);
-  const ranks = [own, ...parts.map((part) => part.keys)].flatMap((all) => all.filter((key) => key.startsWith(RANK)));
-  keys.add(facet.rank(Math.max(...ranks.map((key) => Number(key.slice(RANK.length))))));
-  return [...keys];
+  const ranks = parts.flatMap(({ keys }) => keys.flatMap((key) => (key.startsWith(RANK) ? [Number(key.slice(RANK.length))] : [])));
+  const wholly: Change = {
+    adds: new Set([...about, ...parts.flatMap(({ keys }) => keys.flatMap(inheritedFrom))]),
+    drops: (key) => key === UNKNOWN_PART || !isKept(key),
+    rank: ranks.length === 0 ? undefined : Math.max(...ranks),
+  };
+  return { partly, wholly };
+}
+
+/** The keys of a container with those of its parts, as far as they are known; of anything else its own. */
+export function withParts(own: readonly string[], sources: Sources): readonly string[] {
+  if (!own.includes(UNKNOWN_PART)) return own;
+  const { partly, wholly = partly } = takenFrom(sourceReferences(own), sources);
+  const { adds, drops, rank } = own.includes(UNKNOWN_SOURCE) ? partly : wholly;
+  const kept = own.filter((key) => !drops(key)).map((key) => (rank !== undefined && key.startsWith(RANK) ? raised(key, rank) : key));
+  return [...new Set([...kept, ...adds])];
+}
+
+function raised(key: string, rank: number): string {
+  return facet.rank(Math.max(Number(key.slice(RANK.length)), rank));
+}
+
+const RANKS = Array.from({ length: HIGHEST_RANK + 1 }, (_, rank) => facet.rank(rank));
+
+/** What the keys of a resource have to be so that the expression holds once they are changed. Only `any` ever asks for what is dropped or raised. */
+export function ofOwnKeys(expression: Expression, change: Change): Expression {
+  const { adds, drops, rank } = change;
+  switch (expression.kind) {
+    case 'and':
+      return and(expression.of.map((part) => ofOwnKeys(part, change)));
+    case 'or':
+      return or(expression.of.map((part) => ofOwnKeys(part, change)));
+    case 'not':
+      return not(ofOwnKeys(expression.of, change));
+    case 'every':
+      return holds(expression, '', [...adds]) ? expression : none;
+    case 'any': {
+      const { keys } = expression;
+      for (const key of adds) if (keys.has(key)) return all;
+      const ranked = rank !== undefined && RANKS.some((key) => keys.has(key));
+      if (!ranked && !UNSURE.some((key) => keys.has(key) && drops(key)) && !rulesIn(keys).some(drops)) return expression;
+      const asked = [...keys].filter((key) => !drops(key) && !(ranked && key.startsWith(RANK)));
+      return any([...asked, ...(ranked ? RANKS.filter((key) => keys.has(raised(key, rank))) : [])]);
+    }
+    case 'all':
+    case 'none':
+    case 'id':
+    case 'instants':
+      return expression;
+    default:
+      return holds(expression, '', [...adds]) ? all : expression;
+  }
+}
+
+const UNSURE = [UNKNOWN_PART, REFERENCES_KEPT];
+
+/** Sets of a scope are asked for again and again, and some name every patient. */
+const rules = new WeakMap<ReadonlySet<string>, readonly string[]>();
+function rulesIn(keys: ReadonlySet<string>): readonly string[] {
+  const known = rules.get(keys) ?? [...keys].filter((key) => key.startsWith(LABELLED_BY));
+  rules.set(keys, known);
+  return known;
 }
 
 function inheritedFrom(key: string): readonly string[] {

@@ -32,6 +32,7 @@ const composition = (id: string, entries: readonly string[], more: Json = {}): J
 
 let server: RealServer;
 let keys: Key[];
+let bobsKey: Key;
 let grantees = 0;
 beforeAll(async () => {
   server = await startRealServer();
@@ -39,6 +40,7 @@ beforeAll(async () => {
   await put(server, patient('alice'));
   await put(server, patient('bob'));
   keys = [await enrolKey(server.admin, 'Patient/alice'), await enrolKey(server.admin, HOSPITAL)];
+  bobsKey = await enrolKey(server.admin, 'Patient/bob');
 });
 afterAll(() => server.stop());
 
@@ -245,9 +247,28 @@ describe('a Composition', () => {
     const before = { ...Object.fromEntries(all.map((each) => [each, false])), 'Composition/of-one': true, 'Provenance/about-of-one': true };
     expect(await seen()).toEqual(before);
     const grantee = `Organization/grantee-${grantees}`;
-    await agree(server, termsOf(server, { patient: 'Patient/bob', grantee }), [await enrolKey(server.admin, 'Patient/bob'), keys[1] as Key]);
+    await agree(server, termsOf(server, { patient: 'Patient/bob', grantee }), [bobsKey, keys[1] as Key]);
     expect(await seen()).toEqual({ ...Object.fromEntries(all.map((each) => [each, true])), 'Composition/of-unknown': false });
     expect((await server.admin.call('GET', `Composition/of-two/$explain-access?actor=${grantee}`)).status).toBe(200);
+  });
+
+  it('is in the trail of whomever its sections speak of, and closed once their Consent is not the one in the log', async () => {
+    const session = await grant({});
+    await put(server, patient('dora'));
+    const terms = termsOf(server, { patient: 'Patient/dora', grantee: `Organization/grantee-${grantees}` });
+    const { consent } = await agree(server, terms, [await enrolKey(server.admin, 'Patient/dora'), keys[1] as Key]);
+    await put(server, observation('about-dora', 'Patient/dora'));
+    await put(server, composition('tells-of-dora', ['Observation/about-dora']));
+    const traced = async () => {
+      const { json } = await server.admin.call('GET', '/fhir/AuditEvent?patient=Patient/dora&entity=Composition/tells-of-dora&_total=accurate');
+      return Number(json['total']);
+    };
+    const before = await traced();
+    expect((await session.call('GET', '/fhir/Composition/tells-of-dora')).status).toBe(200);
+    expect(await traced()).toBe(before + 1);
+    const id = consent.slice('Consent/'.length);
+    await server.hand.setBody('Consent', id, `${await server.hand.body('Consent', id)} `);
+    expect((await session.call('GET', '/fhir/Composition/tells-of-dora')).status).toBe(404);
   });
 
   it('is no more in reach of a granular scope by a look at its sections', async () => {
@@ -273,6 +294,23 @@ describe('a Composition', () => {
     const { json } = await session.call('GET', '/fhir/Composition/changed/_history');
     expect(json['entry']).toHaveLength(1);
     expect(JSON.stringify(json)).not.toContain('Observation/psy');
+  });
+
+  it('an earlier version is decided by what it said itself: the patient of a part denies a label that was taken away', async () => {
+    const session = await grant({});
+    const actor = `Organization/grantee-${grantees}`;
+    const terms = termsOf(server, { patient: 'Patient/bob', grantee: actor, provision: { provision: [{ type: 'deny', ...labelled('HIV') }] } });
+    await agree(server, terms, [bobsKey, keys[1] as Key]);
+    await put(server, observation('bobs-part', 'Patient/bob'));
+    const relabelled = [meta('HIV'), meta('SUD'), {}].map((more) => composition('relabelled', ['Observation/bobs-part'], more));
+    const versions: string[] = [];
+    for (const each of relabelled) versions.push(await put(server, each));
+    const reads = versions.map(async (version) => (await session.call('GET', `/fhir/Composition/relabelled/_history/${version}`)).status);
+    expect(await Promise.all(reads)).toEqual([404, 200, 200]);
+    for (const path of ['Composition/relabelled/_history', 'Composition/_history', '_history']) {
+      const { text } = await session.call('GET', `/fhir/${path}?_count=50`);
+      expect([path, ...versions.map((version) => text.includes(`W/\\"${version}\\"`))]).toEqual([path, false, true, true]);
+    }
   });
 
   it('in a document is decided with what stands beside it', async () => {
@@ -320,6 +358,17 @@ describe('a Binary', () => {
     expect(await sees(session, 'Binary/lost')).toBe(false);
     await put(server, observation('context', 'Patient/alice', meta('V')));
     expect(await sees(session, 'Binary/scan')).toBe(false);
+  });
+
+  it('an earlier version is decided by what it said itself', async () => {
+    const session = await grant({ provision: [{ type: 'deny', ...labelled('HIV') }] });
+    await put(server, observation('of-scans', 'Patient/alice'));
+    const versions: string[] = [];
+    for (const more of [meta('HIV'), meta('SUD'), {}]) versions.push(await put(server, { ...binary('relabelled', 'Observation/of-scans'), ...more }));
+    const reads = versions.map(async (version) => (await session.call('GET', `/fhir/Binary/relabelled/_history/${version}`)).status);
+    expect(await Promise.all(reads)).toEqual([404, 200, 200]);
+    const { text } = await session.call('GET', '/fhir/Binary/relabelled/_history');
+    expect(versions.map((version) => text.includes(version))).toEqual([false, true, true]);
   });
 
   it('is in the trail of the patient its securityContext is about, and closed once their Consent is not the one in the log', async () => {

@@ -3,10 +3,10 @@
  * same view. consent.md §2 rules 8, 17, 18; server/consent/sources.ts
  *
  * Invariant: an engine is never asked with more than the decided scope: those that a look at their sources admits stand in it by id and by the set of
- * sources that was looked at, so that a version with others is not among them.
+ * sources that was looked at, so that a version with others is not among them, and each version by what it says of itself.
  */
 import { AssentError } from '../../errors.ts';
-import { all, and, any, type Expression, none, or, startsWith } from '../../search/expression.ts';
+import { all, and, any, type Expression, holds, none, or, startsWith } from '../../search/expression.ts';
 import type { Guard, HistoryQuery, Query, ResourceStore, Scope, ScopeOrInternal, StoredResource } from '../../store/port.ts';
 import { facet, SOURCE, UNKNOWN_PART } from '../facets.ts';
 import { type Refinement, sourceReferences } from '../sources.ts';
@@ -86,15 +86,16 @@ async function decide<Asked extends Narrowing & { readonly scope: ScopeOrInterna
 }
 
 type Admitted = { readonly where: Expression; readonly concerns: Concerns };
-type Admitting = { readonly epoch: number; readonly refinement: Refinement };
+type Admitting = { readonly epoch: number; readonly refinement: Refinement; readonly ofVersions?: true };
 
 /** Those of the rows asked for that may be seen once their sources are looked at. */
 async function admit(
   resources: ResourceStore,
   { type, where, deleted, signal }: Narrowing,
-  { epoch, refinement }: Admitting,
+  { epoch, refinement, ofVersions }: Admitting,
 ): Promise<Admitted | 'stale'> {
   const bySources = new Map<string, Set<string>>();
+  const once = new Map<string, Expression>();
   const concerns = new Map<string, readonly string[]>();
   const asked = {
     type,
@@ -121,15 +122,20 @@ async function admit(
       );
     const sources = await sourcesOf(resources, found.rows);
     for (const row of found.rows) {
-      if (!refinement.isVisible(row, sources)) continue;
-      const set = facet.sources(sourceReferences(row.keys));
+      const references = sourceReferences(row.keys);
+      const set = facet.sources(references);
+      const visible = once.get(set) ?? refinement.once(references, sources);
+      once.set(set, visible);
+      if (!holds(visible, row.id, row.keys)) continue;
       bySources.set(set, (bySources.get(set) ?? new Set()).add(row.id));
       concerns.set(`${type}/${row.id}`, refinement.concerns(row, sources));
     }
     after = found.next;
     if (!after) break;
   }
-  const admitted = or([...bySources].map(([set, ids]) => and([any([set]), { kind: 'id', ids }])));
+  // Those of now were decided; an earlier version may say of itself what its newest does not.
+  const eachOf = (set: string) => (ofVersions ? (once.get(set) ?? none) : all);
+  const admitted = or([...bySources].map(([set, ids]) => and([any([set]), { kind: 'id', ids }, eachOf(set)])));
   return { where: and([refinement.loose, admitted]), concerns };
 }
 
@@ -154,7 +160,11 @@ async function decideHistory(
     const refinement = asked.includes(each) ? refinementOf?.(each) : undefined;
     if (!refinement) continue;
     const where: Expression = id === undefined ? all : { kind: 'id', ids: new Set([id]) };
-    const found = await admit(resources, { type: each, where, ...(id === undefined ? {} : { deleted: true }) }, { epoch, refinement });
+    const found = await admit(
+      resources,
+      { type: each, where, ...(id === undefined ? {} : { deleted: true }) },
+      { epoch, refinement, ofVersions: true },
+    );
     if (found === 'stale') return found;
     admitted.set(each, found);
   }

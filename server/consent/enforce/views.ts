@@ -12,8 +12,8 @@ import { type Decision, everSpeaksTo, maySupport, nextChange, actsForChanges, sc
 import { UNKNOWN_PATIENT } from '../facets.ts';
 import type { Caller, ImplicitPolicy } from '../model.ts';
 import type { Policies, PolicyInForce } from '../policies.ts';
-import { and, type Expression, holds } from '../../search/expression.ts';
-import { type Refinement, refinementOf, type Row, sourceReferences } from '../sources.ts';
+import { and, type Expression, holds, none } from '../../search/expression.ts';
+import { type Refinement, refinementOf, type Row } from '../sources.ts';
 import { type NamedConsent, why } from '../why.ts';
 import { isBound, type ReadingLetter } from './reach.ts';
 import type { SourcedScope } from './sourced.ts';
@@ -148,7 +148,7 @@ function withinReach(refinement: Refinement, type: string, reach: (type: string)
   const isReached = (row: Row | undefined) => row !== undefined && holds(reach(row.type), row.id, row.keys);
   return {
     ...refinement,
-    isVisible: (row, sources) => refinement.isVisible(row, sources) && sourceReferences(row.keys).every((source) => isReached(sources.get(source))),
+    once: (references, sources) => (references.every((source) => isReached(sources.get(source))) ? refinement.once(references, sources) : none),
   };
 }
 
