@@ -88,6 +88,8 @@ export function divide(world: World, all: readonly Planned[], agreed: Agreed): {
   const alone = view(held);
   const whoAmong = (some: readonly Version[], { content }: Version) =>
     JSON.stringify(whoIn([content], patientsIn(new Map(some.map((each) => [nameOf(each), each])))));
+  // A policy that is held may be shown where what denies it, by what it refers to, is not.
+  if (shown.size !== alone.size) throw new Unsettled();
   if ([...shown].some((version) => !alone.has(version) || whoAmong(versions, version) !== whoAmong(held, version))) throw new Unsettled();
   return { kept: all.filter(({ version }) => !version || isHeld(version)), shown };
 }
@@ -122,7 +124,7 @@ function linkedIn(versions: readonly Version[]): ReadonlySet<string> {
   return new Set(patients.flatMap(({ id, link }) => (link.length > 0 ? [id, ...others(link)] : [])));
 }
 
-/** A world in which something is shown only because something hidden is there: no server without the hidden can be its twin. */
+/** A world in which something is shown, or hidden, only because something hidden is there: no server without the hidden can be its twin. */
 export class Unsettled extends Error {}
 
 function frozenAt(anchor: Version | undefined): string[] {
