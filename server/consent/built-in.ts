@@ -21,7 +21,8 @@ type BuiltIn = { readonly name: string; readonly says: string; readonly applies:
 
 const RECORDS = new Set(['Consent', 'Provenance', 'AuditEvent', 'Task']);
 const SELF = /^Patient\/(.+)$/;
-const namesNobody = and([not(startsWith(PATIENT)), not(any([UNKNOWN_PATIENT]))]);
+/** What is open to every token is about nobody. */
+export const namesNobody = and([not(startsWith(PATIENT)), not(any([UNKNOWN_PATIENT]))]);
 
 /** In this order; the first that decides a type decides it alone. */
 export const builtInPolicies: readonly BuiltIn[] = [

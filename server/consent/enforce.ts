@@ -33,6 +33,7 @@ import { withLinked } from './enforce/linked.ts';
 import { judgeEnd } from './enforce/ends.ts';
 import { judgeConsent } from './enforce/judge.ts';
 import { isDeceased } from './enforce/on-record.ts';
+import { knowsKeysOf } from './enforce/party.ts';
 import { ledgerProof, type LogProofs, receipt } from './enforce/proofs.ts';
 import { history } from './enforce/versions.ts';
 import { latest } from './enforce/latest.ts';
@@ -194,7 +195,7 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
     tell: deps.tell,
     where: deps.where,
     ...deps.signers,
-    kidsOf: async (owner) => (await deps.keys.list(owner)).flatMap((key) => (maySign(key) ? [key.kid] : [])).sort(),
+    kidsOf: async (owner) => (knowsKeysOf(caller, owner) ? await deps.keys.list(owner) : []).flatMap((key) => (maySign(key) ? [key.kid] : [])).sort(),
     isCustodian: () => isCustodian(deps, caller),
     parameters: deps.parameters,
     requested: (id, record, by) => requestBeside(ceremony, { id, record, by }),

@@ -6,6 +6,8 @@
  */
 import { isObject, type ResourceDocument, type ResourceValue } from '../../fhir/resource.ts';
 import { withMembers } from '../../fhir/json-text.ts';
+import { and } from '../../search/expression.ts';
+import { namesNobody } from '../built-in.ts';
 import { elements } from '../compile.ts';
 import type { Directory } from './directory.ts';
 import { newestFirst } from './view.ts';
@@ -50,7 +52,14 @@ async function theOne(
   const found: string[] = [];
   for (const each of DIRECTORY) {
     if (type !== undefined && type !== each) continue;
-    const rows = await resources.find({ type: each, where: where(each, query), scope: 'internal', order: newestFirst, limit: 2, bodies: false });
+    const rows = await resources.find({
+      type: each,
+      where: and([where(each, query), namesNobody]),
+      scope: 'internal',
+      order: newestFirst,
+      limit: 2,
+      bodies: false,
+    });
     if (rows.kind !== 'rows') return undefined;
     found.push(...rows.rows.map(({ id }) => `${each}/${id}`));
   }

@@ -29,6 +29,7 @@ import type { Directory } from './directory.ts';
 import { type End, endOf } from './ends.ts';
 import { actBase, rowOf, versionReference } from './disclose.ts';
 import { custodiansOf, isDeceased, requireLiving, storedById } from './on-record.ts';
+import { hasPartIn } from './party.ts';
 import { freezeRelated } from './related.ts';
 import { authoritiesOf, lookedUpOnce, type Signers, type SignersOnce, stillTrusted } from './signers.ts';
 import type { Writing } from './write.ts';
@@ -51,7 +52,7 @@ export type Ceremony = Writing &
   Signers & {
     readonly records: RecordStore;
     readonly log: Pick<ConsentLog, 'entries'>;
-    /** Key ids that an owner may sign with now, in a fixed order. */
+    /** Key ids that an owner may sign with now, in a fixed order; none where the caller may not know that this owner has any. */
     readonly kidsOf: (owner: string) => Promise<readonly string[]>;
     readonly approvals: Approvals;
     readonly where: Directory['where'];
@@ -176,12 +177,12 @@ function readingOf(consent: ResourceValue, { now, language }: { readonly now: nu
   return { policy: [{ uri: SEMANTICS }] };
 }
 
-/** Rule 24: another patient's, or one that is not active, cannot be superseded. */
+/** Rule 24: another patient's, or one that is not active, cannot be superseded; nor one that the caller has no part in: to them there is none. */
 async function superseded(deps: Ceremony, reference: string, patient: string): Promise<NonNullable<Statement['supersedes']>> {
   const id = reference.replace(/^Consent\//, '');
   const kept = (await recordOf(deps, id))?.value;
   // Whose it is says the signed statement: a Consent may name others, e.g. as who may read.
-  if (kept?.state !== 'active' || patientAndCustodians(kept).patient !== patient)
+  if (kept?.state !== 'active' || patientAndCustodians(kept).patient !== patient || !(await hasPartIn(deps, id, patientAndCustodians(kept))))
     throw new AssentError('invalid-consent', [
       {
         diagnostics: 'The Consent to supersede is not an active one of this patient.',

@@ -63,6 +63,15 @@ export async function rotateKey(deps: KeyCeremony, { statement, signatures }: Au
   if (!said || signatures.length !== 2) throw refused();
   const parsed = signatures.map(parseSignature);
   const present = await presentKey(deps, parsed, said);
+  // Before anything else of it is looked at: what is wrong with the new key is told to nobody who does not have the present one.
+  if (
+    !areSignedBy(
+      parsed.filter((each) => isNamedIn(each, present)),
+      [present],
+      statement,
+    )
+  )
+    throw refused();
   const authorizedBy = { statement, signatures };
   const { owner, jwk, passkey } = said;
   const { writes, ...next } = await deps.changes.register({ owner, jwk, passkey, role: present.role }, { by: deps.caller, authorizedBy });

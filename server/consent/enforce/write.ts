@@ -274,8 +274,8 @@ async function planUpdate(deps: Writing, operation: WriteOperation & { kind: 'up
   const { match, guard } = operation.ifNoneExist ? await matchOf(deps, type, operation.ifNoneExist) : none;
   if (match) throw new AssentError('conflict');
   if (operation.ifNoneMatch === '*' && current && !current.deleted) throw new AssentError('version-mismatch', 'A resource has this id already.');
-  const keep = current && !(await deps.isCustodian()) ? current.keys : undefined;
-  if (current && keep) refuseMoved(operation.resource.value, current);
+  const keep = current && !(await deps.isCustodian()) ? keptOf(current) : undefined;
+  if (current && keep) await refuseMoved(deps, operation.resource.value, current);
   const keeps = await keepsRecord(deps, operation.resource.value);
   const stored = newVersionOf(deps, operation, { previous: keep, concepts, after: current?.lastUpdated, keeps });
   const kind = current && !current.deleted ? ('updated' as const) : ('created' as const);
@@ -338,9 +338,20 @@ async function refuseRelied(deps: Writing, { type, keys }: StoredResource): Prom
     throw new AssentError('sealed-resource', 'A Patient whose identifiers or links a custodian has stated is deleted by a custodian only.');
 }
 
-/** Whoever the context of a Binary is about has a say in it, and keeps it (rule 21). */
-function refuseMoved(value: ResourceValue, current: StoredResource): void {
-  if (current.type !== 'Binary' || current.deleted || !current.keys.includes(HAS_CONTEXT)) return;
+/** What a version keeps of the one before. A deletion by a custodian took the identities and links of a Patient: who brings it back gives it none. */
+function keptOf({ deleted, keys }: StoredResource): readonly string[] {
+  return deleted ? keys.filter((key) => !key.startsWith(LINKED) && !key.startsWith(IDENTITY)) : keys;
+}
+
+/**
+ * Whoever the context of a Binary is about has a say in it, and keeps it (rule 21). Who may choose ids learns that this one is taken, and not by trying
+ * contexts whom it is about.
+ */
+async function refuseMoved(deps: Writing, value: ResourceValue, current: StoredResource): Promise<void> {
+  if (current.type !== 'Binary' || current.deleted) return;
+  if (!(await isSeen(deps, current)))
+    throw new AssentError('sealed-resource', [{ diagnostics: 'Only who sees a Binary, or a custodian, replaces it.', expression: ['Binary'] }]);
+  if (!current.keys.includes(HAS_CONTEXT)) return;
   const contextOf = (of: ResourceValue) => (of['securityContext'] as { readonly reference?: unknown } | undefined)?.reference;
   if (contextOf(value) !== contextOf(JSON.parse(current.body) as ResourceValue))
     throw new AssentError('sealed-resource', [
