@@ -1,7 +1,7 @@
 /** Why a record may be seen or not: never another answer than the decision, on every row of the decision tables. server/consent/why.ts */
 import { describe, expect, test } from 'vitest';
 import { scopeFor } from '../../server/consent/decide.ts';
-import { PATIENT } from '../../server/consent/facets.ts';
+import { PATIENT, UNKNOWN_PATIENT } from '../../server/consent/facets.ts';
 import type { ImplicitPolicy } from '../../server/consent/model.ts';
 import { type Tells, tellsOf, tellsOfAny, type Why, why } from '../../server/consent/why.ts';
 import { and, any, type Expression, holds, not, or, startsWith } from '../../server/search/expression.ts';
@@ -16,15 +16,17 @@ function lookAt(row: DecisionRow, implicit: ImplicitPolicy): Looked {
   const { input, keys } = decisionOn(row.resource, { ...askedBy(row), implicit });
   const id = String(row.resource.id);
   const named = keys.flatMap((key) => (key.startsWith(PATIENT) ? [key.slice(PATIENT.length)] : []));
+  // Somebody who cannot be found is nobody's to permit.
+  const unknown = keys.includes(UNKNOWN_PATIENT);
   const each = (tells: Tells) =>
-    (named.length === 0 ? [undefined] : named).map((patient) =>
+    (named.length === 0 || unknown ? [...named, undefined] : named).map((patient) =>
       why(input, {
         patient,
         tells,
         consents: input.policies.flatMap((compiled, i) => (compiled.patient === patient ? [{ reference: `Consent/${i}`, compiled }] : [])),
       }),
     );
-  return { permitted: holds(scopeFor(input).where, id, keys), whys: each(tellsOf(id, keys)), whatever: each(tellsOfAny(id, named)) };
+  return { permitted: holds(scopeFor(input).where, id, keys), whys: each(tellsOf(id, keys)), whatever: each(tellsOfAny(id, named, unknown)) };
 }
 
 describe.each(decisionTables())('$name', ({ rows }) => {
