@@ -142,26 +142,33 @@ async function round(checkpoint: CheckpointRecord, asked: readonly Asking[], dep
       if (!signature) return;
       signatures.set(witness, signature);
       const by = [...(checkpoint.witnesses ?? []), ...[...signatures.keys()].map(({ key }) => key.text)];
-      if (deps.policy.quorum(new Set(by))) kept = kept.then(() => keep(checkpoint, signatures, deps));
+      // In the policy's order, whoever answered first: one checkpoint cosigned by the same witnesses has one text.
+      const lines = asked.flatMap(({ witness: each }): Cosigned[] => {
+        const line = signatures.get(each);
+        return line ? [{ key: each.key.text, line }] : [];
+      });
+      if (deps.policy.quorum(new Set(by))) kept = kept.then(() => keep(checkpoint, lines, deps));
     }),
   );
   await kept;
   return signatures.size === asked.length;
 }
 
+type Cosigned = { readonly key: string; readonly line: NoteSignature };
+
 async function keep(
   { size, note, signedAt, witnesses: signed = [] }: CheckpointRecord,
-  signatures: ReadonlyMap<Reachable, NoteSignature>,
+  cosigned: readonly Cosigned[],
   { log, stored }: WitnessesDependencies,
 ): Promise<void> {
   const before = await stored.keptWitnessed();
-  if (before && (before.value.size > size || (before.value.size === size && before.value.witnesses.length > signed.length + signatures.size))) return;
+  if (before && (before.value.size > size || (before.value.size === size && before.value.witnesses.length > signed.length + cosigned.length))) return;
   const name = { recordKind: kinds.witnessed, id: kinds.witnessed };
   const value = {
     size,
     signedAt,
-    note: note + [...signatures.values()].map(signatureLine).join(''),
-    witnesses: [...signed, ...[...signatures.keys()].map(({ key }) => key.text)],
+    note: note + cosigned.map(({ line }) => signatureLine(line)).join(''),
+    witnesses: [...signed, ...cosigned.map(({ key }) => key)],
   };
   // Where another process was faster, its checkpoint is as good.
   await writeRecords(log, { ...name, revision: before?.revision ?? null }, [{ kind: 'put', ...name, value }]);
