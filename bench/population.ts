@@ -63,6 +63,7 @@ const cases: readonly { readonly name: string; readonly query: string }[] = [
   { name: 'by code and value, newest 50', query: 'code=http://loinc.org|common-3&value-quantity=gt150&_count=50' },
   { name: 'by a rare code, all', query: 'code=http://loinc.org|rare-7&_count=50' },
   { name: 'sorted by value', query: 'code=http://loinc.org|common-3&_sort=value-quantity&_count=20&_total=none' },
+  { name: 'by code in a year, newest 50', query: 'code=http://loinc.org|common-3&date=2020&_count=50' },
   { name: 'count of a common code', query: 'code=http://loinc.org|common-3&_summary=count' },
 ];
 
@@ -153,6 +154,7 @@ function policiesOver(resources: ResourceStore, digests: ReadonlyMap<string, str
       const found = await resources.find({ type: 'Consent', where, scope: 'internal', order, limit: ids.length, keys: false });
       return found.kind === 'rows' ? found.rows : [];
     },
+    writtenByOthers: resources.writtenByOthers,
     judge: async ({ body }) => ({ kind: 'established', compiled: compileConsent(JSON.parse(body) as never, { now }), kids: [] }),
     endOf: async () => ({ kind: 'stands', kids: [] }),
     alarm: () => {

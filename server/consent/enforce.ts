@@ -161,6 +161,7 @@ function policiesOf(deps: MadeDeps): Policies {
     log: deps.log,
     alarm: deps.alarm,
     fetch: (ids) => fetchConsents(resources, ids),
+    writtenByOthers: resources.writtenByOthers,
     endOf: async (reference, ended) => {
       const kept = (await deps.records.get(SIGNED, reference.slice('Consent/'.length)))?.value as ConsentRecord | undefined;
       return judgeEnd(kept?.end, { reference, ended }, { ...signers, keyOf: deps.keys.get, entries: deps.log.entries });

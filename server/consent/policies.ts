@@ -5,6 +5,7 @@
  * was edited, deleted or rolled back in the database is void from the next read, and so is everything about its patient. One that was ended acts on
  * where its end does not stand, and then only denies. No timers: what is loaded follows the consent epoch.
  */
+import { setImmediate } from 'node:timers/promises';
 import { digestOf } from '../../ledger/hash.ts';
 import type { StoredResource } from '../store/port.ts';
 import type { CompiledConsent } from './compile.ts';
@@ -52,6 +53,8 @@ export type PoliciesDeps = {
     reference: string,
     ended: LoggedConsent,
   ) => Promise<{ readonly kind: 'stands' | 'void'; readonly kids: readonly string[] } | { readonly kind: 'forged' }>;
+  /** ResourceStore.writtenByOthers */
+  readonly writtenByOthers?: (() => Promise<number>) | undefined;
   /** A Consent in the database is not the one in the log. Never given patient data. */
   readonly alarm: (finding: { readonly logIndex: number }) => void;
 };
@@ -68,6 +71,11 @@ export type Policies = {
   voidPatients(): ReadonlySet<string>;
   /** Compares every Consent about these patients with the log, byte for byte; false if one was not the one the log knows. */
   confirm(patients: readonly string[]): Promise<boolean>;
+  /**
+   * The same of everybody's. Read again only when somebody else has written into the database since they all were; where the store cannot tell that,
+   * there is no such function.
+   */
+  confirmAll?: (() => Promise<boolean>) | undefined;
 };
 
 const ACTIVE = 'consent-active';
@@ -76,11 +84,13 @@ const SLICE = 500;
 
 export function createPolicies(deps: PoliciesDeps): Policies {
   const index = createIndex();
+  const everybody = deps.writtenByOthers && createComparison(deps, index, deps.writtenByOthers);
   let position = 0;
   let loadedEpoch = -1;
   let loading: Promise<void> | undefined;
 
   async function load(epoch: number): Promise<void> {
+    const loaded = everybody && (await everybody.begin());
     await deps.log.catchUp();
     const changed = deps.log.changedSince(position);
     // Void ones are looked at again: what was put back as it was acts again. So are those whose signer's key was revoked: it may have been stolen.
@@ -89,6 +99,7 @@ export function createPolicies(deps: PoliciesDeps): Policies {
     position = changed.position;
     loadedEpoch = epoch;
     index.touch();
+    loaded?.();
   }
 
   return {
@@ -106,6 +117,48 @@ export function createPolicies(deps: PoliciesDeps): Policies {
     get: index.entry,
     voidPatients: index.voidPatients,
     confirm: (patients) => confirm(deps, index, patients),
+    confirmAll: everybody?.confirm,
+  };
+}
+
+/**
+ * Of all Consents in force at once. Each was compared with the log when it was loaded; what this process changes of one comes with an epoch, and is
+ * loaded again. So they stand as long as nobody else has written into the database.
+ *
+ * Invariant: `since` is a number told before any of them was read for the last time.
+ */
+function createComparison(deps: PoliciesDeps, index: Index, writtenByOthers: () => Promise<number>) {
+  let since: number | undefined;
+  let comparing: Promise<boolean> | undefined;
+  const stand = async (): Promise<boolean> => since !== undefined && since === (await writtenByOthers());
+
+  async function compare(): Promise<boolean> {
+    const [now, generation] = [await writtenByOthers(), index.generation()];
+    const sound = await confirm(deps, index, index.patients());
+    // What was loaded meanwhile was not compared.
+    if (sound && index.generation() === generation) since = now;
+    return sound;
+  }
+
+  return {
+    /** Before some are loaded; to be called when they are. */
+    async begin(): Promise<() => void> {
+      const [now, isFirst] = [await writtenByOthers(), index.generation() === 0];
+      return () => {
+        if (isFirst) since = now;
+        else if (since !== now) since = undefined;
+      };
+    },
+    async confirm(): Promise<boolean> {
+      if (await stand()) return true;
+      // One that was begun before the answer was read says nothing of now.
+      await comparing;
+      if (await stand()) return true;
+      comparing ??= compare().finally(() => {
+        comparing = undefined;
+      });
+      return comparing;
+    },
   };
 }
 
@@ -143,6 +196,7 @@ function createIndex() {
     },
     entry: (reference: string) => entries.get(reference),
     about: (patient: string): Iterable<string> => byPatient.get(patient) ?? [],
+    patients: (): readonly string[] => [...byPatient.keys()],
     forget,
     end(reference: string, kids: readonly string[]) {
       forget(reference);
@@ -207,7 +261,8 @@ async function admit(
 async function confirm(deps: PoliciesDeps, index: Index, patients: readonly string[]): Promise<boolean> {
   const references = [...new Set(patients)].flatMap((patient) => [...index.about(patient)]);
   let sound = true;
-  for (const slice of slices(references)) {
+  for (const [i, slice] of [...slices(references)].entries()) {
+    if (i > 0) await setImmediate();
     const rows = await fetchByReference(deps, slice);
     for (const reference of slice) {
       const entry = index.entry(reference);

@@ -14,6 +14,8 @@ export type Meter = {
   /** So many rows will have to be looked at: who may not look at so many leaves off at once. */
   expect(rows: number): void;
   walked(): number;
+  /** Rows that the budget still allows for. */
+  left(): number;
   /** With a budget of its own; the pace goes on. */
   another(budget: number | undefined): Meter;
 };
@@ -38,6 +40,7 @@ export function createMeter(budget = DEFAULT_BUDGET, pace?: Pace, before = { spe
     },
     expect: tell,
     walked: () => Math.ceil(walked),
+    left: () => Math.max(0, Math.floor(budget - walked)),
     another: (next) => createMeter(next, pace, { spent, walked: before.walked + walked }),
   };
 }

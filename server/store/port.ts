@@ -273,6 +273,11 @@ export type ResourceStore = {
   commit(writes: WriteSet): Promise<CommitResult>;
   /** The consent epoch as every process sees it: grows with each commit that has `bumpEpoch`. */
   epoch(): Promise<number>;
+  /**
+   * The same number as long as the database has been written to through this store alone: asked before something was read and again, it tells that
+   * nobody else has changed that meanwhile. What goes past the database, into its files, it does not see. Absent where others write by right.
+   */
+  writtenByOthers?(): Promise<number>;
   /** Log rows from index `from` on, in order, at most `limit`. */
   readLog(from: number, limit: number): Promise<readonly LogRow[]>;
   /** Whether this process may seal and number log rows now; a fencing number that grows with every change of holder, or undefined. */

@@ -10,7 +10,7 @@ import { consentBy, NOON } from '../support/consents.ts';
 type Judged = Awaited<ReturnType<PoliciesDeps['judge']>>['kind'];
 
 /** A database anyone can edit, a log only the server writes, and the policies between them. */
-function bench() {
+function bench({ alone = false } = {}) {
   const rows = new Map<string, StoredResource>();
   const entries: (LoggedConsent & { readonly reference: string })[] = [];
   const verdicts = new Map<string, Judged>();
@@ -18,7 +18,9 @@ function bench() {
   const fetched: string[][] = [];
   let seen = 0;
   let epoch = 0;
+  let others = 0;
   let beforeFetch = (): Promise<void> | void => {};
+  let afterFetch = (): Promise<void> | void => {};
 
   const policies = createPolicies({
     log: {
@@ -34,7 +36,9 @@ function bench() {
     fetch: async (ids) => {
       fetched.push([...ids]);
       await beforeFetch();
-      return ids.flatMap((id) => rows.get(id) ?? []);
+      const found = ids.flatMap((id) => rows.get(id) ?? []);
+      await afterFetch();
+      return found;
     },
     judge: async ({ id, body }) => {
       const kind = verdicts.get(id) ?? 'established';
@@ -44,6 +48,7 @@ function bench() {
     },
     endOf: async (reference) => ({ kind: 'stands', kids: [`key-that-ended-${reference}`] }),
     alarm: ({ logIndex }) => void alarms.push(logIndex),
+    ...(alone && { writtenByOthers: async () => others }),
   });
 
   function log(id: string, patient: string, kind = 'consent-active'): void {
@@ -76,7 +81,10 @@ function bench() {
       rows.set(id, { ...row, body: change(row.body) });
       return () => void rows.set(id, row);
     },
+    /** Somebody else commits something. */
+    intrude: () => void others++,
     beforeFetch: (act: () => Promise<void> | void) => void (beforeFetch = act),
+    afterFetch: (act: () => Promise<void> | void) => void (afterFetch = act),
     /** Something else happens: the epoch moves on without a change of any Consent. */
     elsewhere: () => void (epoch += 1),
     now: () => policies.upTo(epoch),
@@ -237,6 +245,94 @@ describe('a Consent that is not the one in the log', () => {
     b.withdraw('a', '1');
     await b.now();
     expect([b.inForce(), b.voided()]).toEqual([[], []]);
+  });
+});
+
+describe('everybody’s at once', () => {
+  async function alone() {
+    const b = bench({ alone: true });
+    b.sign('a', '1');
+    b.sign('c', '1', { type: 'deny' });
+    b.sign('b', '2');
+    await b.now();
+    const confirmAll = b.policies.confirmAll ?? (() => Promise.reject(new Error('it is not told who else writes')));
+    return { ...b, confirmAll, reads: () => b.fetched.splice(0).flat().sort() };
+  }
+
+  test('are not compared at once where others write by right', () => {
+    expect(bench().policies.confirmAll).toBeUndefined();
+  });
+
+  test('are not read again as long as nobody else writes, whatever is signed or withdrawn meanwhile', async () => {
+    const b = await alone();
+    expect([await b.confirmAll(), b.reads()]).toEqual([true, ['a', 'b', 'c']]);
+    b.sign('d', '3');
+    b.withdraw('a', '1');
+    await b.now();
+    expect([await b.confirmAll(), b.reads()]).toEqual([true, ['d']]);
+  });
+
+  test('are all read again once somebody else has written, and then no more', async () => {
+    const b = await alone();
+    b.reads();
+    b.intrude();
+    expect([await b.confirmAll(), b.reads()]).toEqual([true, ['a', 'b', 'c']]);
+    expect([await b.confirmAll(), b.reads(), b.alarms]).toEqual([true, [], []]);
+  });
+
+  test.each(['edited', 'deleted'] as const)('one that was %s is found, and void from then on', async (how) => {
+    const b = await alone();
+    if (how === 'edited') b.edit('a', (body) => `${body} `);
+    else b.rows.delete('a');
+    b.intrude();
+    expect([await b.confirmAll(), b.alarms, b.voided()]).toEqual([false, [0], ['1']]);
+    expect([await b.confirmAll(), b.alarms]).toEqual([true, [0]]);
+  });
+
+  test('what somebody writes while they are compared is found by the next', async () => {
+    const b = await alone();
+    b.intrude();
+    let once = true;
+    b.beforeFetch(() => {
+      if (!once) return;
+      once = false;
+      b.intrude();
+    });
+    expect(await b.confirmAll()).toBe(true);
+    b.reads();
+    b.rows.delete('b');
+    expect([await b.confirmAll(), b.reads(), b.voided()]).toEqual([false, ['a', 'b', 'c'], ['2']]);
+  });
+
+  test('what is loaded while they are compared is compared by the next', async () => {
+    const b = await alone();
+    b.intrude();
+    b.sign('d', '3');
+    let once = true;
+    b.afterFetch(async () => {
+      if (!once) return;
+      once = false;
+      await b.now();
+    });
+    expect(await b.confirmAll()).toBe(true);
+    b.reads();
+    expect([await b.confirmAll(), b.reads()]).toEqual([true, ['a', 'b', 'c', 'd']]);
+    expect([await b.confirmAll(), b.reads()]).toEqual([true, []]);
+  });
+
+  test('who asks while they are compared waits for a comparison that began after', async () => {
+    const b = await alone();
+    b.intrude();
+    let second: Promise<boolean> | undefined;
+    b.afterFetch(() => {
+      if (second) return;
+      // Too late for the first to see it.
+      b.rows.delete('b');
+      b.intrude();
+      second = b.confirmAll();
+    });
+    expect([await b.confirmAll(), b.voided()]).toEqual([true, []]);
+    expect([await second, b.voided()]).toEqual([false, ['2']]);
   });
 });
 

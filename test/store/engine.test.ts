@@ -35,6 +35,41 @@ async function edit(sql: string): Promise<void> {
 }
 const makeDatabase = async () => (await open()).resources.close();
 
+describe('whether somebody else has written', () => {
+  test('is told by a number that the engine’s own writes leave as it is, and every other commit moves', async () => {
+    const { resources, records } = await open();
+    const asked = () => resources.writtenByOthers?.();
+    const before = await asked();
+    expect(before).toBeTypeOf('number');
+    // More than the write-ahead log takes before it is moved into the database.
+    const many = (round: number) => Array.from({ length: 2_000 }, (_, i) => resource('Patient', `p${round}-${i}`, { keys: [`k${i}`, 'all'] }));
+    for (let round = 0; round < 6; round++) await resources.commit(writes(many(round)));
+    await resources.commit(writes([resource('Patient', 'a')], { log: [{ key: 'k', entry: 'e' }], bumpEpoch: true }));
+    const refused = writes([resource('Patient', 'b')], { guards: [{ kind: 'epoch', epoch: 99 }] });
+    expect((await resources.commit(refused)).kind).toBe('conflict');
+    await records.put('kind', 'id', 1);
+    await resources.reindex({ type: 'Patient', ids: ['a'] }, ({ instant }) => ({ keys: ['other'], instant }));
+    // Empties the write-ahead log.
+    await resources.commit(writes([], { erase: [{ type: 'Patient', id: 'a' }] }));
+    await resources.check();
+    expect(await asked()).toBe(before);
+    await edit("UPDATE resources SET body = body || ' ' WHERE id = 'p0-0'");
+    const after = await asked();
+    expect(after).not.toBe(before);
+    expect(await asked()).toBe(after);
+    await edit("DELETE FROM resources WHERE id = 'p0-1'");
+    expect(await asked()).not.toBe(after);
+    await resources.close();
+  });
+
+  test('is not told to whoever reads beside a server', async () => {
+    await makeDatabase();
+    const reader = await open('read-only');
+    expect(reader.resources.writtenByOthers).toBeUndefined();
+    await reader.resources.close();
+  });
+});
+
 describe('a data folder', () => {
   test('is open to one process that writes at a time', async () => {
     const first = await open();

@@ -24,18 +24,22 @@ const MOST_NAMED = 50;
 
 type Part = { readonly type: string; readonly where: Expression; readonly scope: SourcedScope };
 
-/** Undefined: only the page itself may tell. Rows that rest on what others say as well are about more patients than they name. */
+/**
+ * Undefined: only the page itself may tell. Whom it counts the store is asked where these are few, or where it cannot tell whether everybody's Consents
+ * stand; rows that rest on what others say as well are about more patients than they name.
+ */
 export async function countingOf(
   resources: ResourceStore,
   view: View,
   { total, count, parts }: Pick<SearchRequest, 'total' | 'count'> & { readonly parts: readonly Part[] },
 ): Promise<Counting | undefined> {
+  const aboutFew = parts.every(({ where }) => namesPatients(where));
   const nameable = view.patients.length > 0 && parts.every(({ scope: { where, refinement } }) => where.kind !== 'all' && !refinement);
-  const naming = nameable ? { naming: PATIENT } : {};
+  const naming = nameable && (aboutFew || !resources.writtenByOthers) ? { naming: PATIENT } : {};
   if (count === 0 || total === true) return { budget: COUNTED, ...naming };
   if (total === 'at-least') return naming;
   if (!total) return undefined;
-  return parts.every(({ where }) => namesPatients(where)) || (await seesFew(resources, view, parts)) ? { budget: COUNTED, ...naming } : undefined;
+  return aboutFew || (await seesFew(resources, view, parts)) ? { budget: COUNTED, ...naming } : undefined;
 }
 
 /** One of its criteria holds for what refers to one of a few, patients among them, with whatever else was asked along with that; or for a few ids. */

@@ -14,7 +14,7 @@ import type { Expression } from '../../search/expression.ts';
 import { COUNTED, countingOf, isWhole, withOwnTotal } from './counting.ts';
 import { includeAll } from './includes.ts';
 import { resolveJoins } from './joins.ts';
-import { historyScope, inView, newestFirst, patientsOf, type View, type Views } from './view.ts';
+import { historyScope, inView, newestFirst, patientsOf, type RestsOn, type View, type Views } from './view.ts';
 
 export type Disclosure = {
   readonly caller: Caller;
@@ -48,7 +48,7 @@ export type Unread = Exclude<FindResult, { readonly kind: 'rows' }>;
 export function search(deps: Disclosure & { readonly base: string }, request: SearchRequest): Promise<SearchResult> {
   return inView<Page | Unread, SearchResult>(deps.views, {
     read: (view) => readPage(deps, request, view),
-    restsOn: (page, view) => pageRestsOn(page, view, request),
+    restsOn: (page) => pageRestsOn(page, request),
     conclude: async (page, view) => {
       const { type, query, total } = request;
       // Of a type that is open by scope alone nothing is recorded, unless the answer tells of patients in another way. What a join went through
@@ -65,12 +65,13 @@ export function search(deps: Disclosure & { readonly base: string }, request: Se
 
 /**
  * A total tells of every patient whose rows it counts, also of those on no page, unless all that it counts is on this one; a join of those whose
- * rows it went through. Where the store was not asked whose they are: of all who permit.
+ * rows it went through. Where the store was not asked whose they are: of all.
  */
-export function pageRestsOn(page: Page, { patients }: View, request: Pick<SearchRequest, 'count' | 'after' | 'back'>): readonly string[] {
+export function pageRestsOn(page: Page, request: Pick<SearchRequest, 'count' | 'after' | 'back'>): RestsOn {
   const { rows, included, through, total } = page;
-  const counted = total && !isWhole(page, request) ? (total.named ?? patients) : [];
-  return [...counted, ...through, ...patientsOf([...rows, ...included])];
+  const patients = [...through, ...patientsOf([...rows, ...included])];
+  if (!total || isWhole(page, request)) return patients;
+  return total.named ? [...total.named, ...patients] : { patients, others: true };
 }
 
 /** Joins and includes are read under the one view of the page: a withdrawal between them makes all of it stale. */

@@ -31,7 +31,7 @@ export async function explain(deps: Deps, { request, views }: { readonly request
   const watched = { ...deps, resources: watchedStore(deps.resources, watch) };
   return inView<Outcome | { readonly kind: 'stale' }, Explained>(watchedViews(views, watch), {
     read: (view) => watch.timed('reads', () => readWhole(watched, request, view)),
-    restsOn: ({ page }, view) => (page ? pageRestsOn(page, view, request) : []),
+    restsOn: ({ page }) => (page ? pageRestsOn(page, request) : []),
     async conclude({ refused }, view) {
       const recorded = await watch.timed('audit', () => record(deps, request, view));
       const consent = {
@@ -93,12 +93,14 @@ function createWatch(): Watch {
 
 /** A new view begins it anew. */
 function watchedViews(views: Views, watch: Watch): Views {
+  const { confirmAll } = views;
   return {
     current: () => {
       watch.reads.length = 0;
       return watch.timed('consent', () => views.current());
     },
     confirm: (patients) => watch.timed('consent', () => views.confirm(patients)),
+    confirmAll: confirmAll && (() => watch.timed('consent', confirmAll)),
   };
 }
 

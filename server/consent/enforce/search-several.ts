@@ -19,7 +19,7 @@ type Deps = Disclosure & { readonly base: string };
 export function searchSeveral(deps: Deps, request: SeveralRequest): Promise<SearchResult> {
   return inView<Page | Unread, SearchResult>(deps.views, {
     read: (view) => readPageOfSeveral(deps, request, view),
-    restsOn: (page, view) => pageRestsOn(page, view, request),
+    restsOn: (page) => pageRestsOn(page, request),
     conclude: async (page, view) => {
       const { query, total, interaction } = request;
       const recorded = await recordDisclosure(deps, { interaction, type: undefined, rows: [...page.rows, ...page.included], view, query });

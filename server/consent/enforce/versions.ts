@@ -33,7 +33,7 @@ type Page = {
 export function history(deps: Disclosure, request: HistoryRequest): Promise<HistoryResult> {
   return inView<Page | Unread, HistoryResult>(deps.views, {
     read: (view) => readPage(deps, request, view),
-    restsOn: ({ rows }, view) => (request.total ? [...view.patients, ...patientsOf(rows)] : patientsOf(rows)),
+    restsOn: ({ rows }) => (request.total ? { patients: patientsOf(rows), others: true } : patientsOf(rows)),
     conclude: (page, view) => answer(deps, request, { page, view }),
   });
 }

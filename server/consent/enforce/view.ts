@@ -23,7 +23,7 @@ export type View = {
   basis(patients: readonly string[]): readonly string[];
   /** The same text as long as nothing it was made from has changed. */
   mark(): string;
-  /** Every patient of whom a Consent speaks to this caller: what a total rests on. */
+  /** Every patient of whom a Consent speaks to this caller: what a total rests on, where the store does not say whom it counted. */
   readonly patients: readonly string[];
   /** Of this patient, in force. */
   consentsOf(patient: string): readonly NamedConsent[];
@@ -35,6 +35,8 @@ export type Views = {
   current(): Promise<View>;
   /** False if a Consent about one of these patients is not the one the log knows: it is void from now on, decide again. */
   confirm(patients: readonly string[]): Promise<boolean>;
+  /** The same of everybody's: Policies.confirmAll. */
+  confirmAll?: (() => Promise<boolean>) | undefined;
 };
 
 type Stale = { readonly kind: 'stale' };
@@ -42,10 +44,13 @@ type OverBudget = { readonly kind: 'budget'; readonly walked: number; readonly b
 
 const ATTEMPTS = 10;
 
+/** Logical ids of patients; `others`: what the answer says of is all that the view shows. */
+export type RestsOn = readonly string[] | { readonly patients: readonly string[]; readonly others: true };
+
 /** One question of a caller: what to read, which patients' Consents the answer rests on, and what makes it an answer. */
 type Question<T, R> = {
   readonly read: (view: View) => Promise<T>;
-  readonly restsOn: (answer: Exclude<T, Stale | OverBudget>, view: View) => readonly string[];
+  readonly restsOn: (answer: Exclude<T, Stale | OverBudget>, view: View) => RestsOn;
   /** Records the disclosure; undefined when the epoch moved before the record was durable, and nothing was recorded. */
   readonly conclude: (answer: Exclude<T, Stale | OverBudget>, view: View) => Promise<R | undefined>;
 };
@@ -58,10 +63,17 @@ export async function inView<T extends { readonly kind: string }, R>(views: View
     if (found.kind === 'stale') continue;
     if (found.kind === 'budget') throw new AssentError('too-costly', howToNarrow(found as unknown as OverBudget));
     const answer = found as Exclude<T, Stale | OverBudget>;
-    const concluded = (await views.confirm(restsOn(answer, view))) ? await conclude(answer, view) : undefined;
+    const concluded = (await isConfirmed(views, view, restsOn(answer, view))) ? await conclude(answer, view) : undefined;
     if (concluded !== undefined) return concluded;
   }
   throw new AssentError('unavailable', 'Permissions are changing faster than this request can be answered.', { retryAfter: 1 });
+}
+
+/** What is shown is compared each time; what is only counted, by whether anybody could have changed it. */
+async function isConfirmed({ confirm, confirmAll }: Views, view: View, rests: RestsOn): Promise<boolean> {
+  if (!('others' in rests)) return confirm(rests);
+  if (!confirmAll) return confirm([...rests.patients, ...view.patients]);
+  return (await confirm(rests.patients)) && (await confirmAll());
 }
 
 /** Names criteria of the search, never a value: what the store went along is one of them, or what the caller may see. */

@@ -111,10 +111,10 @@ export function createViews(deps: ViewsDeps): ViewMaker {
     return settled(await prepare(caller, await deps.actsFor(caller), concerned), deps);
   }
 
-  const confirm: Views['confirm'] = (patients) => policies.confirm(patients);
+  const confirming: Pick<Views, 'confirm' | 'confirmAll'> = { confirm: (patients) => policies.confirm(patients), confirmAll: policies.confirmAll };
   return {
-    of: (caller, letter) => ({ current: reaching(deps, { caller, letter }, () => current(caller)), confirm }),
-    about: (caller, row) => ({ current: () => currentAbout(caller, row), confirm }),
+    of: (caller, letter) => ({ current: reaching(deps, { caller, letter }, () => current(caller)), ...confirming }),
+    about: (caller, row) => ({ current: () => currentAbout(caller, row), ...confirming }),
   };
 }
 

@@ -23,6 +23,9 @@ export function applyJob(database: Database, job: Job, now: number): Answer {
       return takeLease(database, job, now);
     case 'reindex':
       return job.guard && !isMet(database, job.guard, now) ? null : rewriteKeys(database, job.type, job.rows);
+    case 'written-by-others':
+      // Of this connection, which all of the server's own commits are made on. https://www.sqlite.org/pragma.html#pragma_data_version
+      return one<[number]>(database.statement('PRAGMA data_version'))?.[0] ?? null;
     case 'check':
       // Another value each time: SQLite does not write a row that stays the same, and then nothing would have been tried.
       database.statement("INSERT INTO meta VALUES ('checks', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1").run();

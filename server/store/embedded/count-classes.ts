@@ -10,7 +10,7 @@ import type { Meter } from '../meter.ts';
 import { holdsPacked } from '../packed-check.ts';
 import { type Check, EFFORT_OF_FEW } from './candidates.ts';
 import { type Database, one } from './database.ts';
-import { type Classes, classesIn } from './row-classes.ts';
+import { type Classes, classesIn, NO, YES } from './row-classes.ts';
 
 /** What a row costs whose class is known: one of which all keys are read is 1. */
 const EFFORT_OF_KNOWN = 1 / 32;
@@ -37,9 +37,11 @@ export function classedKeysOf({ mode }: Database, { choice, check }: Along): rea
   return choice ? mergeableKeys(choice) : 'all';
 }
 
-/** Of so many rows in all: what one costs, as far as can be told before. */
-export function effortOf({ classes }: ClassCount, rows: number): number {
-  return classes.known() >= rows ? EFFORT_OF_KNOWN : EFFORT_OF_FEW;
+/** What so many of them will cost, where all have been looked at before. */
+export function effortExpected({ keys, classes: { sizes } }: ClassCount, most: number): number | undefined {
+  let rows = 0;
+  for (const key of keys ?? [ALL]) rows += sizes.get(key) ?? Number.NaN;
+  return Number.isNaN(rows) ? undefined : Math.min(rows, most) * EFFORT_OF_KNOWN;
 }
 
 /** `most`: no more are counted. */
@@ -51,23 +53,36 @@ export type ClassesCounted = { readonly total: number; readonly named?: readonly
 export function countClasses(database: Database, asked: ClassCount, { meter, most, naming }: Counting): ClassesCounted {
   const { remaining, classes } = asked;
   const judge = classes.judgeBy(remaining.kind === 'and' ? remaining.of : remaining.kind === 'all' ? [] : [remaining]);
-  const counted = new Set<number>();
+  const counted = naming === undefined ? undefined : new Set<number>();
   let total = 0;
-  const told = (over: boolean): ClassesCounted => ({ total, over, ...(naming !== undefined && { named: namesOf(classes, counted, naming) }) });
-  for (const rids of rowsOf(database, asked)) {
-    for (const rid of rids) {
-      if (!meter.charge(1, classes.isKnown(rid) ? EFFORT_OF_KNOWN : EFFORT_OF_FEW)) return told(true);
-      const of = classes.classOf(rid);
-      const held = judge(of) ?? holdsRow(database, rid, { remaining, meter });
-      database.trace?.checked(held);
-      if (!held) continue;
-      total++;
-      counted.add(of);
-      if (total >= most) return told(false);
+  const told = (over: boolean): ClassesCounted => ({ total, over, ...(counted && { named: namesOf(classes, counted, naming ?? '') }) });
+  const settle = (rid: number): boolean => {
+    if (!classes.isKnown(rid)) meter.allow(EFFORT_OF_FEW - EFFORT_OF_KNOWN);
+    return judge.of(classes.classOf(rid)) ?? holdsRow(database, rid, { remaining, meter });
+  };
+  const { trace } = database;
+  for (const rids of rowsOf(database, asked, most)) {
+    for (let at = 0, end = 0; at < rids.length; at = end) {
+      end = at + Math.min(CHARGED_TOGETHER, rids.length - at, meter.left());
+      if (end === at) return told(!meter.charge(1));
+      meter.charge(end - at, (end - at) * EFFORT_OF_KNOWN);
+      for (let i = at; i < end; i++) {
+        const rid = rids[i] as number;
+        const verdict = judge.remembered(rid);
+        const held = verdict === YES || (verdict !== NO && settle(rid));
+        trace?.checked(held);
+        if (!held) continue;
+        total++;
+        counted?.add(classes.classOf(rid));
+        if (total >= most) return told(false);
+      }
     }
   }
   return told(false);
 }
+
+/** Charged at once, before they are looked at: whoever may look at no more leaves off. */
+const CHARGED_TOGETHER = 256;
 
 function namesOf(classes: Classes, counted: ReadonlySet<number>, naming: string): readonly string[] {
   const names = new Set<string>();
@@ -83,13 +98,15 @@ function holdsRow({ statement }: Database, rid: number, { remaining, meter }: { 
 }
 
 /** Each row once. */
-function* rowsOf(database: Database, { type, keys }: ClassCount): Generator<Iterable<number>> {
-  if (!keys) return yield* slices(database, type, undefined);
+function* rowsOf(database: Database, { type, keys, classes: { sizes } }: ClassCount, most: number): Generator<readonly number[]> {
+  const along = (key: string) =>
+    ((sizes.get(key) ?? Number.POSITIVE_INFINITY) <= Math.min(WHOLE, most) ? whole : slices)(database, type, { key, sizes });
+  if (!keys) return yield* along(ALL);
   const entry = database.statement('SELECT 1 FROM keys WHERE type = ? AND key = ? LIMIT 1');
   const used = keys.length > 1 ? keys.filter((key) => one(entry, type, key)) : keys;
   const seen = used.length > 1 ? new Set<number>() : undefined;
   for (const key of used) {
-    for (const rids of slices(database, type, key)) {
+    for (const rids of along(key)) {
       const fresh = seen ? rids.filter((rid) => !seen.has(rid)) : rids;
       for (const rid of seen ? fresh : []) seen?.add(rid);
       yield fresh;
@@ -97,21 +114,44 @@ function* rowsOf(database: Database, { type, keys }: ClassCount): Generator<Iter
   }
 }
 
+/** In the place of a key: all of the type. */
+const ALL = '';
+const rowsAlong = (key: string): string => (key === ALL ? 'resources k WHERE k.type = ? AND k.deleted = 0' : 'keys k WHERE k.type = ? AND k.key = ?');
+
+type Slicing = { readonly key: string; readonly sizes: Map<string, number> };
+
+/** What had no more rows is read as one text. */
+const WHOLE = 65_536;
+
+/** As slices are, at half the cost: SQLite need not stop on the way. */
+function* whole({ statement }: Database, type: string, { key, sizes }: Slicing): Generator<readonly number[]> {
+  const rids = JSON.parse(
+    one<[string]>(statement(`SELECT json_group_array(k.rid) FROM ${rowsAlong(key)}`), ...along(type, key))?.[0] ?? '[]',
+  ) as number[];
+  sizes.set(key, rids.length);
+  yield rids;
+}
+
+function along(type: string, key: string): readonly string[] {
+  return key === ALL ? [type] : [type, key];
+}
+
 const FIRST = 256;
 const LARGEST = 8_192;
 
 /** The numbers of the rows, newest first; each slice is one text, which is read faster than its rows are one by one. */
-function* slices({ statement }: Database, type: string, key: string | undefined): Generator<readonly number[]> {
-  const from = key === undefined ? 'resources k WHERE k.type = ? AND k.deleted = 0' : 'keys k WHERE k.type = ? AND k.key = ?';
+function* slices({ statement }: Database, type: string, { key, sizes }: Slicing): Generator<readonly number[]> {
+  const from = rowsAlong(key);
   const rows = `SELECT k.rid FROM ${from} AND (k.sort, k.id) > (?, ?) ORDER BY k.sort, k.id LIMIT ?`;
   const slice = statement(`SELECT json_group_array(rid) FROM (${rows})`);
   const placeOf = statement('SELECT sort, id FROM resources WHERE rid = ?');
-  let [sort, id] = [-Number.MAX_SAFE_INTEGER, ''];
+  let [sort, id, read] = [-Number.MAX_SAFE_INTEGER, '', 0];
   for (let size = FIRST; ; size = Math.min(size * 4, LARGEST)) {
-    const rids = JSON.parse(one<[string]>(slice, ...(key === undefined ? [type] : [type, key]), sort, id, size)?.[0] ?? '[]') as number[];
+    const rids = JSON.parse(one<[string]>(slice, ...along(type, key), sort, id, size)?.[0] ?? '[]') as number[];
     yield rids;
+    read += rids.length;
     const last = rids.at(-1);
-    if (last === undefined || rids.length < size) return;
+    if (last === undefined || rids.length < size) return void sizes.set(key, read);
     [sort, id] = one<[number, string]>(placeOf, last) ?? [Number.MAX_SAFE_INTEGER, ''];
   }
 }

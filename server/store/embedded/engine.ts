@@ -27,7 +27,7 @@ type Options = {
 
 /** Throws AssentError('unavailable') with a sentence for the operator: folder in use, moved elsewhere, other version, nothing there. */
 export async function createEmbeddedEngine({ dataDir, clock, mode = 'read-write' }: Options): Promise<Engine> {
-  if (mode === 'read-only') return assemble({ dataDir, clock, writer: noWriter, release: () => undefined });
+  if (mode === 'read-only') return asReader(assemble({ dataDir, clock, writer: noWriter, release: () => undefined }));
   const release = lockFolder(dataDir);
   try {
     requireNotMoved(dataDir);
@@ -61,6 +61,11 @@ function assemble({ dataDir, clock, writer, release }: Parts): Engine {
     writes.erase?.length || writes.redact?.length ? alone(() => resources.commit(writes)) : resources.commit(writes);
   const reindex: typeof resources.reindex = (slice, keysOf) => alone(() => resources.reindex(slice, keysOf));
   return { resources: { ...resources, commit, reindex }, records: createRecordStore({ database, writer, clock }) };
+}
+
+/** Beside a server that writes by right. */
+function asReader({ records, resources: { writtenByOthers: _ours, ...resources } }: Engine): Engine {
+  return { resources, records };
 }
 
 /**

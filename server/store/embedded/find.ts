@@ -9,7 +9,7 @@ import type { Counting, CountQuery, CountResult, FindResult, OverBudget, Positio
 import { createMeter, type Meter, type Pace } from '../meter.ts';
 import { createTally, isMore } from '../tally.ts';
 import { checkOf, collect, EFFORT_OF_FEW, pick, readFor, sizeOf, type Through, wholeOf } from './candidates.ts';
-import { type ClassCount, classCountOf, classedKeysOf, countClasses, effortOf } from './count-classes.ts';
+import { type ClassCount, classCountOf, classedKeysOf, countClasses, effortExpected } from './count-classes.ts';
 import { type Database, one } from './database.ts';
 import { inOrder, type Ordered } from './in-order.ts';
 import { type Found, inKeyOrder } from './key-order.ts';
@@ -89,12 +89,11 @@ const LOOKED_AHEAD = 5_000;
  * Before a walk is gone on with to its end: what turns out long is begun again elsewhere. A choice that was the only one has not been measured: it has
  * at least as many rows as its longest key; several may have the same.
  */
-function expect(database: Database, meter: Meter, { type, choice, counting, effort = () => 1 }: Expected): void {
+function expect(database: Database, meter: Meter, { type, choice, counting, effort = 1 }: Expected): void {
   if (!choice) return;
   const { most = Number.POSITIVE_INFINITY } = counting;
   const least = choice.size > 0 ? choice.size : Math.max(0, ...keysOf(choice).map((key) => sizeOf(database, type, key, LOOKED_AHEAD)));
-  const rows = Math.min(least, most);
-  meter.expect(rows * effort(rows));
+  meter.expect(Math.min(least, most) * effort);
 }
 
 function keysOf({ drivers }: Choice): readonly Driver[] {
@@ -105,7 +104,7 @@ type Expected = {
   readonly type: string;
   readonly choice: Choice | undefined;
   readonly counting: Counting;
-  readonly effort?: (rows: number) => number;
+  readonly effort?: number;
 };
 
 function overBudget(database: Database, { type, where, scope }: CountQuery, meter: Meter): OverBudget {
@@ -132,7 +131,7 @@ export function count(database: Database, query: CountQuery, meter: Meter, { cap
   const byClass = classCountOf(database, type, { choice, check });
   if (byClass) return countedByClass(database, query, { byClass, choice, meter, cap });
   const effort = check.keys === 'all' ? 1 : EFFORT_OF_FEW;
-  expect(database, meter, { type, choice, counting: { most: Math.min(cap, query.most ?? cap) }, effort: () => effort });
+  expect(database, meter, { type, choice, counting: { most: Math.min(cap, query.most ?? cap) }, effort });
   const everything = { type, backward: false, after: undefined, ...check };
   for (const entry of choice ? collect(database, type, choice, { ...check, deleted: false }) : walkType(database, everything)) {
     if (!meter.charge(entry.passed ?? 1, effort)) return { ...overBudget(database, query, meter), ...tally.counted() };
@@ -149,7 +148,9 @@ type ByClass = { readonly byClass: ClassCount; readonly choice: Choice | undefin
 function countedByClass(database: Database, query: CountQuery, { byClass, choice, meter, cap }: ByClass): CountResult {
   const { type, naming, most = Number.POSITIVE_INFINITY } = query;
   const counting = { most: Math.min(cap, most) };
-  if (choice) expect(database, meter, { type, choice, counting, effort: (rows) => effortOf(byClass, rows) });
+  const effort = effortExpected(byClass, counting.most);
+  if (effort !== undefined) meter.expect(effort);
+  else if (choice) expect(database, meter, { type, choice, counting, effort: EFFORT_OF_FEW });
   // One more than the most says that there are more.
   const { over, ...counted } = countClasses(database, byClass, { meter, most: Math.min(cap, most + 1), naming });
   return over || counted.total > most ? { ...overBudget(database, query, meter), ...counted } : { kind: 'count', ...counted };

@@ -37,6 +37,8 @@ export type Job =
   | { readonly kind: 'lease'; readonly name: string; readonly holder: string; readonly ttlMs: number }
   /** Answered with the number of rows written; null: the guard was not met; false: somebody else rewrote keys meanwhile. Of those nothing is written. */
   | { readonly kind: 'reindex'; readonly type: string; readonly rows: readonly ReindexRow[]; readonly guard: Guard | undefined }
+  /** Answered with another number whenever another connection has committed since. */
+  | { readonly kind: 'written-by-others' }
   /** Answered with true after a real commit. */
   | { readonly kind: 'check' };
 

@@ -29,6 +29,7 @@ export function createResourceStore({ database, reads, writer, close }: Dependen
       return outcome === COMMITTED || !guard ? { kind: 'committed' } : { kind: 'conflict', guard };
     },
     epoch: async () => readEpoch(database),
+    writtenByOthers: () => writer.submit<number>({ kind: 'written-by-others' }),
     readLog: async (from, limit) => readLog(database, from, limit),
     lease: async (name, holder, ttlMs) => (await writer.submit<number | null>({ kind: 'lease', name, holder, ttlMs })) ?? undefined,
     reindex: (slice, keysOf) => reindex({ database, writer }, slice, keysOf),

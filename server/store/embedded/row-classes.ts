@@ -5,8 +5,8 @@
  * Invariant: what is remembered of a row is so in the snapshot that is being read. Of a type all is forgotten as soon as what decides about one of its
  * rows has changed, or the row is gone (class-changes.ts).
  */
-import type { Expression } from '../../search/expression.ts';
-import { judgementOf } from '../deciding-keys.ts';
+import { all, type Expression } from '../../search/expression.ts';
+import { type Judge, judgementOf } from '../deciding-keys.ts';
 import { linesOf } from '../packed-check.ts';
 import { decidingChanges } from './class-changes.ts';
 import { type Database, one } from './database.ts';
@@ -18,21 +18,41 @@ type RowClass = number;
 export type Classes = {
   /** How many rows are known. */
   known(): number;
-  isKnown(rid: number): boolean;
   classOf(rid: number): RowClass;
-  /** Undefined: it depends on other keys, or on its id. The same parts, the same answers at once. */
-  judgeBy(parts: readonly Expression[]): (of: RowClass) => boolean | undefined;
+  isKnown(rid: number): boolean;
+  /** The same parts, the same answers at once. */
+  judgeBy(parts: readonly Expression[]): Verdicts;
+  /** By key, or ALL: how many rows it had when all of them were looked at. */
+  readonly sizes: Map<string, number>;
   /** What follows this beginning in the keys of the class. */
   named(of: RowClass, naming: string): readonly string[];
 };
 
-/** Rows whose numbers follow each other lie together: those of other types lie between. */
-const PAGE = 256;
-/** A kilobyte each. */
-const MOST_PAGES = 32_768;
-const MOST_CLASSES = 250_000;
+/** Of a row: what its class comes to, as far as that is remembered. Of a class: false, true, or undefined where it depends on other keys, or on the row's id. */
+export type Verdicts = { readonly remembered: (rid: number) => Verdict; readonly of: (of: RowClass) => boolean | undefined };
 
-type Rows = { readonly changes: number; readonly pages: Map<number, Uint32Array>; known: number };
+/** 0: not remembered. */
+export type Verdict = 0 | typeof NO | typeof YES | typeof DEPENDS;
+export const [NO, YES, DEPENDS] = [1, 2, 3] as const;
+
+/** Rows whose numbers follow each other lie together: those of other types lie between. */
+const PAGE_BITS = 10;
+const PAGE = 1 << PAGE_BITS;
+/** Four kilobytes each. */
+const MOST_PAGES = 8_192;
+const MOST_CLASSES = 250_000;
+const MOST_SIZES = 1_000;
+/** What is behind is looked up each time. */
+const LAST_REMEMBERED = 2 ** 31 - 1;
+
+/** `pages`: by where they begin, with gaps. */
+type Rows = {
+  readonly changes: number;
+  readonly pages: (Uint32Array | undefined)[];
+  used: number;
+  known: number;
+  readonly sizes: Map<string, number>;
+};
 
 type Memory = {
   readonly texts: string[];
@@ -58,14 +78,15 @@ export function classesIn(database: Database, type: string): Classes {
   memories.set(connection, memory);
   const changes = decidingChanges(database, type);
   const before = memory.rows.get(type);
-  const rows = before?.changes === changes ? before : { changes, pages: new Map<number, Uint32Array>(), known: 0 };
+  const rows = before?.changes === changes ? before : { changes, pages: [], used: 0, known: 0, sizes: new Map<string, number>() };
   memory.rows.set(type, rows);
   return classesOf(database, memory, rows);
 }
 
 /** Looked at between two questions alone: numbers stand as long as one lasts. */
 function isFull({ texts, rows }: Memory): boolean {
-  return texts.length > MOST_CLASSES || [...rows.values()].reduce((sum, { pages }) => sum + pages.size, 0) > MOST_PAGES;
+  if ([...rows.values()].some(({ sizes }) => sizes.size > MOST_SIZES)) return true;
+  return texts.length > MOST_CLASSES || [...rows.values()].reduce((sum, { used }) => sum + used, 0) > MOST_PAGES;
 }
 
 function classesOf({ statement }: Database, memory: Memory, rows: Rows): Classes {
@@ -73,20 +94,36 @@ function classesOf({ statement }: Database, memory: Memory, rows: Rows): Classes
   const learn = (rid: number): RowClass => {
     const text = one<[string]>(decides, rid)?.[0];
     if (text === undefined) throw new Error('An index entry names a row of which nothing is known that decides.');
-    const page = Math.floor(rid / PAGE);
-    const classes = rows.pages.get(page) ?? new Uint32Array(PAGE);
-    rows.pages.set(page, classes);
+    const number = numberOf(memory, text);
+    if (rid > LAST_REMEMBERED) return number;
     rows.known++;
-    return (classes[rid % PAGE] = numberOf(memory, text));
+    return (pageOf(rows, rid)[rid % PAGE] = number);
   };
-  const recall = (rid: number): RowClass => rows.pages.get(Math.floor(rid / PAGE))?.[rid % PAGE] ?? 0;
+  const { pages, sizes } = rows;
+  // 0: not known.
+  const recall = (rid: number): number => (rid > LAST_REMEMBERED ? 0 : (pages[rid >> PAGE_BITS]?.[rid & (PAGE - 1)] ?? 0));
   return {
     known: () => rows.known,
     isKnown: (rid) => recall(rid) !== 0,
+    sizes,
     classOf: (rid) => recall(rid) || learn(rid),
-    judgeBy: (parts) => judgementsBy(memory, parts).of,
+    judgeBy(parts) {
+      const judgements = judgementsBy(memory, parts);
+      return { remembered: (rid) => (judgements.known[recall(rid)] ?? 0) as Verdict, of: (of) => judged(memory, judgements, of) };
+    },
     named: (of, naming) => namesIn(memory, of, naming),
   };
+}
+
+function pageOf(rows: Rows, rid: number): Uint32Array {
+  const { pages } = rows;
+  const at = rid >> PAGE_BITS;
+  // Without a hole it stays an array, and is looked into as one.
+  while (pages.length <= at) pages.push(undefined);
+  const known = pages[at];
+  if (known) return known;
+  rows.used++;
+  return (pages[at] = new Uint32Array(PAGE));
 }
 
 function numberOf({ texts, numbers }: Memory, text: string): RowClass {
@@ -102,7 +139,8 @@ function namesIn({ texts, names }: Memory, of: RowClass, naming: string): readon
   return (known[of] ??= linesOf(texts[of] ?? '', naming).flatMap((key) => (key.startsWith(naming) ? [key.slice(naming.length)] : [])));
 }
 
-type Judgements = { readonly parts: readonly Expression[]; readonly of: (of: RowClass) => boolean | undefined };
+/** `known`: by class, of none at 0. */
+type Judgements = { readonly parts: readonly Expression[]; readonly judge: Judge; known: Uint8Array };
 
 /** A byte for each class. */
 const MOST_JUDGING = 64;
@@ -110,13 +148,12 @@ const MOST_JUDGING = 64;
 /** Parts are a scope's, and last as long: a conjunction of them is made for each question. */
 function judgementsBy(memory: Memory, parts: readonly Expression[]): Judgements {
   const { judgements, judging } = memory;
-  const [first] = parts;
-  if (!first) return { parts, of: () => true };
+  const [first = all] = parts;
   const alike = judgements.get(first) ?? [];
   const known = alike.find((one) => one.parts.length === parts.length && one.parts.every((part, i) => part === parts[i]));
   if (known) return known;
   const oldest = judging.length >= MOST_JUDGING ? judging.shift()?.deref() : undefined;
-  const made = { parts, of: judgingBy(memory, parts) };
+  const made = { parts, judge: judgementOf({ kind: 'and', of: parts }), known: new Uint8Array(memory.texts.length) };
   judgements.set(first, [...alike.filter((one) => one !== oldest), made]);
   judging.push(new WeakRef(made));
   const [begins] = oldest?.parts ?? [];
@@ -128,21 +165,16 @@ function judgementsBy(memory: Memory, parts: readonly Expression[]): Judgements 
   return made;
 }
 
-const [NO, YES, DEPENDS] = [1, 2, 3];
-
-function judgingBy({ texts }: Memory, parts: readonly Expression[]): Judgements['of'] {
-  const judge = judgementOf({ kind: 'and', of: parts });
-  let known = new Uint8Array(texts.length);
-  return (of) => {
-    if (of >= known.length) {
-      const more = new Uint8Array(Math.max(2 * known.length, texts.length, of + 1));
-      more.set(known);
-      known = more;
-    }
-    if (known[of] === 0) {
-      const judgement = judge(texts[of] ?? '');
-      known[of] = judgement === undefined ? DEPENDS : judgement ? YES : NO;
-    }
-    return known[of] === DEPENDS ? undefined : known[of] === YES;
-  };
+function judged({ texts }: Memory, judgements: Judgements, of: RowClass): boolean | undefined {
+  if (of >= judgements.known.length) {
+    const more = new Uint8Array(Math.max(2 * judgements.known.length, texts.length, of + 1));
+    more.set(judgements.known);
+    judgements.known = more;
+  }
+  const { known, judge } = judgements;
+  if (known[of] === 0) {
+    const judgement = judge(texts[of] ?? '');
+    known[of] = judgement === undefined ? DEPENDS : judgement ? YES : NO;
+  }
+  return known[of] === DEPENDS ? undefined : known[of] === YES;
 }
