@@ -39,7 +39,7 @@ export type Approval = {
 export type SignatureInput = { readonly who: string; readonly jws: string };
 
 type Signing = {
-  readonly statement: Statement;
+  readonly statement: Pick<Statement, 'custodians'>;
   /** The exact text that was signed. */
   readonly text: string;
   readonly consent: Pick<CompiledConsent, 'patient' | 'root'>;

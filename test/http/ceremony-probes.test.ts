@@ -4,7 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, enrolKey, type Json, type Key, partOf, type Session } from '../../server/commands/demo/session.ts';
+import { type Answer, enrolKey, type Json, type Key, partOf, type Session, submit } from '../../server/commands/demo/session.ts';
+import { approve, askFor, refuse, requestTasks, type Task, toldOf } from '../support/consent-requests.ts';
 import { freshKey, keyStatement } from '../support/key-ceremony.ts';
 import {
   agree,
@@ -117,6 +118,30 @@ it('$rotate-key looks at the new key once the present one has signed: a thumbpri
     expect(known.status).toBe(422);
     expect(normalised(known)).toEqual(normalised(unknown));
   }
+});
+
+it('$approve and $sign say the same to whoever signs with no key of a signer, whatever has become of the request: also to the one who asked', async () => {
+  const terms = (patient: string) => termsOf(server, { patient, grantee: INSURER });
+  const until = new Date(server.now() + 3_600_000).toISOString();
+  const asked = await askFor(insurer, terms('Patient/alice'), until);
+  expect(asked.status).toBe(202);
+  const request = await toldOf(asked.json as Task, alice);
+  const junk = freshKey('Patient/alice');
+  const told = async (consent: string) => normalised(await approve(insurer, { consent, statement: 'x' }, [junk]), consent);
+  const signed = async () => normalised(await submit(insurer, request.statement, [junk]));
+  const unasked = await told('Consent/absent');
+  expect(unasked.status).toBe(422);
+  const open = [await told(request.consent), await signed()];
+  expect(open).toEqual([unasked, unasked]);
+  expect((await refuse(alice, request, { key, now: server.now() })).status).toBe(200);
+  expect([await told(request.consent), await signed()]).toEqual(open);
+  // Who asked is told at the deadline; a signer at once.
+  const [own] = (await requestTasks(insurer, 'consent')).filter(({ id }) => id === asked.json['id']);
+  expect(own?.status).toBe('requested');
+  expect((await approve(alice, request, [key])).text).toContain('over');
+  // Nor does a malformed signature tell more.
+  const malformed = async (consent: string) => normalised(await approve(insurer, { consent, statement: 'x' }, [{ ...junk, kid: '' }, junk]), consent);
+  expect(await malformed(request.consent)).toEqual(await malformed('Consent/absent'));
 });
 
 describe('who may choose ids', () => {

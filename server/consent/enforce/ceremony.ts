@@ -228,12 +228,13 @@ async function trySigning(deps: Ceremony, text: string, signatures: Signatures):
   const compiled = compileConsent(statement.consent, { now });
   const id = String(statement.consent.id);
   const [kept, stored] = [await recordOf(deps, id), await storedConsent(deps, id)];
+  const signers = lookedUpOnce(deps);
+  // First: what has become of it is told to those who sign it.
+  const accepted = await acceptSignatures(signatures, { statement, text, consent: compiled, now, ...askedOf(deps, signers) });
   if (kept && kept.value.state !== 'proposed' && kept.value.state !== 'active')
     throw new AssentError('invalid-signature', 'This Consent is over; prepare a new one.');
   const narrows = kept !== undefined && kept.value.digest !== digest;
   if (narrows && !mayNarrow(kept.value, prepared)) throw new AssentError('invalid-signature', 'The terms of this Consent are others by now.');
-  const signers = lookedUpOnce(deps);
-  const accepted = await acceptSignatures(signatures, { statement, text, consent: compiled, now, ...askedOf(deps, signers) });
   await requireCustody(deps, compiled, accepted);
   await requireSigners(deps, { patient: compiled.patient, accepted, statement }, signers);
   if (narrows && !accepted.some(({ role }) => role === 'patient'))

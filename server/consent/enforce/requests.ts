@@ -12,7 +12,7 @@ import { AssentError } from '../../errors.ts';
 import { newIdFor } from '../../fhir/new-ids.ts';
 import type { ResourceDocument, ResourceValue } from '../../fhir/resource.ts';
 import type { Guard, RecordWrite, StoredResource } from '../../store/port.ts';
-import type { CompiledConsent } from '../compile.ts';
+import { type CompiledConsent, compileConsent } from '../compile.ts';
 import type { ConsentStatement, PreparedConsent, Row, SignedEnd } from '../gate.ts';
 import { narrowedProvision, type Narrowing } from '../narrowing.ts';
 import {
@@ -28,7 +28,7 @@ import {
   toTell,
 } from '../requests.ts';
 import type { Statement } from '../statement.ts';
-import { acceptRefusal, type Approval } from '../workflow.ts';
+import { acceptRefusal, acceptSignatures, type Approval } from '../workflow.ts';
 import {
   askedOf,
   type Beside,
@@ -139,9 +139,20 @@ export async function approveConsent(
   signatures: readonly { readonly who: string; readonly jws: string }[],
 ): Promise<Signed> {
   const [request, record] = [await requestOf(deps, id), await recordOf(deps, id)];
+  await requireSigned(deps, request && record?.value, signatures);
   if (!request || !record) throw isOver();
   return signConsent(deps, { statement: record.value.statement, signatures });
 }
+
+/** Before anything is told: who is no signer of it learns neither that there is such a request nor what has become of it. Throws AssentError('invalid-signature'). */
+async function requireSigned(deps: Ceremony, record: ConsentRecord | undefined, signatures: Parameters<typeof acceptSignatures>[0]): Promise<void> {
+  const text = record?.statement ?? '';
+  const statement = record ? (JSON.parse(text) as Statement) : { custodians: [] };
+  const consent = 'consent' in statement ? compileConsent(statement.consent, { now: Number.NEGATIVE_INFINITY }) : NOBODYS;
+  await acceptSignatures(signatures, { statement, text, consent, now: deps.now(), ...askedOf(deps, lookedUpOnce(deps)) });
+}
+
+const NOBODYS: Pick<CompiledConsent, 'patient' | 'root'> = { patient: '', root: { type: 'deny', nested: [] } };
 
 /**
  * Terms that take less than what was asked for, for the patient alone, to be signed in its place: then the custodian is asked anew. Throws AssentError:
