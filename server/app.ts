@@ -5,7 +5,6 @@
  * handler is a Gate made for its caller.
  */
 import { randomBytes } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
 import fastify, { type FastifyInstance } from 'fastify';
 import { logRow } from '../ledger/entry.ts';
 import { type Anchoring, createAnchoring } from './anchoring/anchoring.ts';
@@ -28,6 +27,7 @@ import { appPages, consentStands, problemPage } from './app/apps.ts';
 import { consolePlugin } from './app/console.ts';
 import { isErasedIn } from './app/erased.ts';
 import { createNotices, type Notices } from './app/notices.ts';
+import { labellingOf, packagesOf } from './app/packages.ts';
 import { createPatients } from './app/patients.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -41,7 +41,7 @@ import { keepLabelled } from './consent/enforce/label-mark.ts';
 import { reindexJob } from './consent/enforce/reindex.ts';
 import { concernedKeys, facetsOf } from './consent/facets.ts';
 import type { GateFor } from './consent/gate.ts';
-import { createLabelling, type Labelling } from './consent/labelling.ts';
+import type { Labelling } from './consent/labelling.ts';
 import { breakGlassPolicyOf, hiddenFromGuardians, implicitPolicyOf } from './consent/configured.ts';
 import type { ImplicitPolicy } from './consent/model.ts';
 import { adminPlugin } from './http/admin.ts';
@@ -62,9 +62,8 @@ import { type Cursors, createCursors } from './search/page.ts';
 import { createParameters, type Registry as SearchRegistry } from './search/registry.ts';
 import { createEmbeddedEngine } from './store/embedded/engine.ts';
 import type { Engine, RecordStore, WriteSet } from './store/port.ts';
-import { loadPackages, type Package, profilesByType } from './validation/packages/package.ts';
+import { type Package, profilesByType } from './validation/packages/package.ts';
 import { createSearchTerms } from './validation/search-terms.ts';
-import { sensitiveCodes } from './validation/sensitive-codes.ts';
 import { createValidator, type Validator } from './validation/validator.ts';
 import { showMissing } from './web/patient/errors.ts';
 
@@ -86,13 +85,10 @@ type AppOptions = {
   readonly through?: (engine: Engine) => Engine;
 };
 
-/** The profiles and operations this server publishes itself. */
-const OWN_PACKAGE = fileURLToPath(new URL('../fhir-profiles', import.meta.url));
-
 /** Throws Error with a sentence when the database, the signer or a setting does not allow a start. */
 export async function createApp(config: Config, { clock, through = (engine) => engine, ...output }: AppOptions): Promise<App> {
   const implicit = implicitPolicyOf(config);
-  const packages = { packages: await loadPackages([OWN_PACKAGE, ...config.PACKAGES]), unknownProfiles: config.UNKNOWN_PROFILES };
+  const packages = { packages: await packagesOf(config), unknownProfiles: config.UNKNOWN_PROFILES };
   const endpoints = endpointsOf(config.PUBLIC_URL || `http://${config.HOST}:${config.PORT}`);
   const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES, ...output }));
   const engine = through(await openEngine(config, clock, () => server.log.warn(NO_PRIMARY)));
@@ -111,7 +107,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   await parameters.refresh();
   const nudging = parameters.noticing(nudgeAfterCommit(engine, anchoring));
   const terms = createSearchTerms(packages.packages);
-  const labelling = createLabelling(sensitiveCodes(config.SENSITIVE_VALUE_SETS, packages.packages, terms));
+  const labelling = labellingOf(config, packages.packages, terms);
   // What has no secrets yet was never started.
   const isNew = !(await engine.records.get('secret', 'page-links'));
   const keyMark = await readKeyMark(engine.records, { keyRules: onBoard.keyRules, isNew, stale: () => warn(STALE_KEYS) });

@@ -58,8 +58,8 @@ const commands: Readonly<Record<string, Command>> = {
     run: async () => (await import('./commands/rebuild.ts')).rebuild(readConfig()),
   },
   fsck: {
-    meaning: 're-prove the whole log and the chain of disclosures of every patient',
-    run: async () => (await import('./commands/fsck.ts')).fsck(readConfig()),
+    meaning: 're-prove the whole log and the chain of disclosures of every patient; --index: and that decisions follow from the texts of resources',
+    run: async (args) => (await import('./commands/fsck.ts')).fsck(readConfig(), { index: args.includes('--index') }),
   },
 };
 
@@ -85,7 +85,8 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   try {
     return await command.run(args);
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    // What a start had opened when it failed keeps a process for ever, and whoever would start it anew waits for its end.
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`, () => process.exit(1));
     return 1;
   }
 }

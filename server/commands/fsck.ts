@@ -15,7 +15,8 @@ import { digestOf } from '../../ledger/hash.ts';
 const PAGE = 500;
 const PROGRESS = 262_144;
 
-export async function fsck(config: Config): Promise<number> {
+/** `index`: the resources as well, each with what decides about it. */
+export async function fsck(config: Config, { index = false } = {}): Promise<number> {
   const { DATA_DIR: dataDir } = config;
   const engine = await openEngineAlone(config, 'read-only');
   try {
@@ -31,13 +32,15 @@ export async function fsck(config: Config): Promise<number> {
       signedBy: () => readSigned(config),
       seen: progress,
     });
-    const all = [...problems, ...checkEvents(events, acts), ...(await checkConsents(engine))];
+    const indexed = index ? await (await import('./fsck-index.ts')).checkIndex(engine.resources, config) : undefined;
+    const all = [...problems, ...checkEvents(events, acts), ...(await checkConsents(engine)), ...(indexed?.problems ?? [])];
     for (const problem of all) process.stdout.write(`${problem}\n`);
     process.stdout.write(
       `${size} entries${erased > 0 ? ` (${erased} erased)` : ''}, ${signed} under the signed checkpoint, ${anchored} anchored${stamped ? `, ${stamped.size} time-stamped at ${new Date(stamped.at).toISOString()}` : ''}: ${all.length === 0 ? 'whole' : 'NOT WHOLE'}.\n`,
     );
     const recorded = ['disclosure', 'denial', 'write'].map((kind) => `${acts.get(kind) ?? 0} of kind ${kind}`).join(', ');
     process.stdout.write(`Chains about ${subjects} patients and others; AuditEvents: ${recorded}.\n`);
+    if (indexed) process.stdout.write(`${indexed.versions} versions of resources, each held against its index keys.\n`);
     return all.length === 0 ? 0 : 1;
   } finally {
     await engine.resources.close();

@@ -290,6 +290,11 @@ export type ResourceStore = {
     slice: { readonly type: string; readonly after?: string; readonly ids?: readonly string[]; readonly guard?: Guard & { kind: 'record' } },
     keysOf: (resource: StoredResource) => Rekeyed | Promise<Rekeyed>,
   ): Promise<Reindexed>;
+  /**
+   * Ids of a type’s resources, at most `most`, whose index entries are not those of their keys: somebody edited the database. Reads all of the type, and an
+   * engine in this process answers nobody else meanwhile.
+   */
+  misindexed(type: string, most: number): Promise<readonly string[]>;
   /** Throws AssentError('unavailable') unless the store can read and write now. */
   check(): Promise<void>;
   close(): Promise<void>;

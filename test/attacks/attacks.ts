@@ -89,6 +89,34 @@ function resurrect(database: DatabaseSync, { bea, copy }: Scene): void {
   );
 }
 
+/** Bea, who withdrew, is Ann in what decides about her record: the insurer reads it, and the log is whole. */
+function reindexed(name: string, change: (database: DatabaseSync) => void): Attack {
+  return {
+    name,
+    powers: 'the database',
+    noticedBy: 'whoever runs `assent fsck --index`',
+    run: async (scene) => {
+      const folder = scene.copy();
+      edit(folder, change);
+      return exitOf(await assent(['fsck', '--index'], { ASSENT_DATA_DIR: folder }));
+    },
+  };
+}
+
+const asAnn = (table: string): string =>
+  `UPDATE ${table} SET keys = replace(keys, '@patient/bea', '@patient/ann') WHERE rid = (SELECT rid FROM resources WHERE id = 'of-bea')`;
+
+const onIndex: readonly Attack[] = [
+  reindexed('a hidden record is keyed as another patient’s', (db) => update(db, asAnn('resources'))),
+  reindexed('a hidden record is another patient’s in the index alone', (db) => {
+    update(db, asAnn('deciding'));
+    update(db, `UPDATE keys SET key = '@patient/ann' WHERE key = '@patient/bea' AND id = 'of-bea'`);
+  }),
+  reindexed('a hidden record’s text is put into one that is shown', (db) =>
+    update(db, `UPDATE resources SET body = (SELECT body FROM resources WHERE id = 'of-bea') WHERE id = 'of-ann'`),
+  ),
+];
+
 const swapEntries = `UPDATE log SET entry = (SELECT other.entry FROM log other WHERE other.idx = log.idx + (CASE log.idx % 2 WHEN 0 THEN 1 ELSE -1 END)) WHERE idx IN (2, 3)`;
 
 const inDatabase: readonly Attack[] = [
@@ -284,13 +312,13 @@ const throughTheApi: readonly Attack[] = [
   },
 ];
 
-export const attacks: readonly Attack[] = [...inDatabase, ...setBack, ...withTheKey, ...onReceipts, ...throughTheApi];
+export const attacks: readonly Attack[] = [...inDatabase, ...onIndex, ...setBack, ...withTheKey, ...onReceipts, ...throughTheApi];
 
 /** What every noticer says where nothing was done: a sentence for each that cries wolf. */
 export async function falseAlarms(scene: Scene): Promise<string[]> {
   const folder = scene.copy();
   const said = [
-    ['assent fsck', exitOf(await assent(['fsck'], { ASSENT_DATA_DIR: folder }))],
+    ['assent fsck --index', exitOf(await assent(['fsck', '--index'], { ASSENT_DATA_DIR: folder }))],
     ['assent verify --trust', await verified(scene, scene.receipt)],
     ...(await scene.serve(folder, async (running) => [
       ['readyz', running.ready === 200 ? '' : String(running.ready)],

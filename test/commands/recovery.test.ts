@@ -90,6 +90,15 @@ describe('a database edited by hand (test/anchoring/edited.test.ts: every record
   });
 });
 
+describe('a server that cannot start', () => {
+  it('says why and ends, so that whoever watches over it knows', async () => {
+    const folder = damaged((db) => db.exec(`UPDATE records SET value = '{}' WHERE kind = 'log-batch'`));
+    await expect(scene.serve(folder, async () => undefined)).rejects.toThrow(
+      'The server ended with 1: A record of kind log-batch is not as it was written.',
+    );
+  });
+});
+
 describe('a backup that was restored', () => {
   it('the database alone: the signer remembers more', async () => {
     const [folder, before] = [scene.copy(), scene.copy('before')];

@@ -9,6 +9,7 @@ import { findSeveralContract } from './find-several.ts';
 import { findWaysContract } from './find-ways.ts';
 import { historyContract } from './history.ts';
 import { logContract } from './log.ts';
+import { misindexedContract } from './misindexed.ts';
 import { recordContract } from './records.ts';
 import { scopeContract } from './scope.ts';
 import { searchPropertyContract } from './search-property.ts';
@@ -31,6 +32,7 @@ export function contractSuite(engine: string, open: OpenSubject): void {
     describe('commits', () => commitContract(open));
     describe('erases', () => eraseContract(open));
     describe('knows what is referred to', () => unusedContract(open));
+    describe('has in its index what the keys say', () => misindexedContract(open));
     describe('shares a record', () => sharedContract(open));
     describe('numbers the log', () => logContract(open));
     describe('keeps records', () => recordContract(open));

@@ -17,6 +17,11 @@ export type Hand = {
   markDeleted(type: string, id: string): Promise<void>;
   /** Takes a key away from the index keys kept beside the body. */
   dropKey(type: string, id: string, key: string): Promise<void>;
+  /** The packed keys beside the body; `setKeys` leaves the index as it is. */
+  keys(type: string, id: string): Promise<string>;
+  setKeys(type: string, id: string, keys: string): Promise<void>;
+  /** In the index alone, what decides included: the second key in the place of the first. */
+  reindexAs(type: string, id: string, keys: readonly [string, string]): Promise<void>;
   /** The same resource once more, under another id and with another text. */
   copyResource(type: string, id: string, to: { readonly id: string; readonly body: string }): Promise<void>;
   /** Of every record of this kind whose id starts so; resolves with how many there were. */
@@ -42,6 +47,12 @@ export function handOnFile(dataDir: string): Hand {
     remove: async (type, id) => void run(`DELETE FROM resources ${only}`, type, id),
     markDeleted: async (type, id) => void run(`UPDATE resources SET deleted = 1 ${only}`, type, id),
     dropKey: async (type, id, key) => void run(`UPDATE resources SET keys = replace(keys, ? || char(10), '') ${only}`, key, type, id),
+    keys: async (type, id) => String(get(`SELECT keys FROM resources ${only}`, type, id)['keys']),
+    setKeys: async (type, id, keys) => void run(`UPDATE resources SET keys = ? ${only}`, keys, type, id),
+    reindexAs: async (type, id, [from, to]) => {
+      run(`UPDATE keys SET key = ? ${only} AND key = ?`, to, type, id, from);
+      run(`UPDATE deciding SET keys = replace(keys, ?, ?) WHERE rid = (SELECT rid FROM resources ${only})`, from, to, type, id);
+    },
     copyResource: async (type, id, to) => {
       const columns = "SELECT type, ?, 'forged', updated, sort, 0, keys, ?";
       run(
@@ -94,6 +105,13 @@ export async function handOnReplicaSet(uri: string): Promise<Hand> {
     dropKey: async (type, id, key) => {
       const { f, k } = await found(type, id);
       await set(type, id, { f: String(f).replace(`${key}\n`, ''), k: (k as string[]).filter((one) => one !== `${type}/${key}`) });
+    },
+    keys: async (type, id) => String((await found(type, id))['f']),
+    setKeys: (type, id, keys) => set(type, id, { f: keys }),
+    reindexAs: async (type, id, [from, to]) => {
+      const { k, c } = await found(type, id);
+      const exchanged = (k as string[]).map((one) => (one === `${type}/${from}` ? `${type}/${to}` : one));
+      await set(type, id, { k: exchanged, c: String(c).replace(from, to) });
     },
     copyResource: async (type, id, to) => {
       const original = await found(type, id);

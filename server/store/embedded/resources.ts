@@ -7,6 +7,7 @@ import { carriers } from './carriers.ts';
 import { type Database, many, readEpoch, snapshot } from './database.ts';
 import { findVersions } from './history.ts';
 import { COMMITTED, type CommitJob, type ReindexRow, type ResourceJob } from './jobs.ts';
+import { misindexed } from './misindexed.ts';
 import { toDelete, toPut } from './records.ts';
 import { createTally } from '../tally.ts';
 import { type Reads, within } from './reads.ts';
@@ -33,6 +34,7 @@ export function createResourceStore({ database, reads, writer, close }: Dependen
     readLog: async (from, limit) => readLog(database, from, limit),
     lease: async (name, holder, ttlMs) => (await writer.submit<number | null>({ kind: 'lease', name, holder, ttlMs })) ?? undefined,
     reindex: (slice, keysOf) => reindex({ database, writer }, slice, keysOf),
+    misindexed: async (type, most) => snapshot(database, () => misindexed(database, type, most)),
     check: async () => {
       await writer.submit<boolean>({ kind: 'check' });
       requireReadable(database);

@@ -18,6 +18,7 @@ import { findVersions } from './history.ts';
 import { takeLease } from './lease.ts';
 import type { Log } from './log.ts';
 import { createLookUp } from './look-up.ts';
+import { misindexed } from './misindexed.ts';
 import { inSnapshot, type Reader } from './reader.ts';
 import { isLive } from './records.ts';
 import { createSharedGate, type SharedGate } from './shared-gate.ts';
@@ -64,6 +65,7 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
     readLog: (from, limit) => log.read(from, limit),
     lease: (name, holder, ttlMs) => takeLease(connection, clock, { name, holder, ttlMs }),
     reindex: (slice, keysOf) => guarded(() => reindex({ connection, gate: reindexGate, clock }, slice, keysOf)),
+    misindexed: (type, most) => guarded(() => misindexed(connection.collections, type, most)),
     check: () => promptly(() => check(connection, epoch, clock)),
     close,
   };
