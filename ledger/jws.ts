@@ -2,8 +2,9 @@
  * Detached compact JWS over a text: ES256 and EdDSA with Ed25519. RFC 7515 §5.2 and appendix F, RFC 7518 §3.4, RFC 8037
  * Invariant: the key decides the algorithm, the header may only agree with it; no header that asks for special treatment is accepted.
  */
-import { createPublicKey, type JsonWebKey, verify } from 'node:crypto';
+import { type JsonWebKey, verify } from 'node:crypto';
 import { fromBase64Url } from './encoding.ts';
+import { publicKeyOfJwk } from './public-keys.ts';
 
 export type DetachedJws = { readonly kid: string; readonly alg: string; readonly header: string; readonly signature: Uint8Array };
 
@@ -31,7 +32,7 @@ function parseHeader(text: string): Record<string, unknown> | undefined {
 export function verifyDetachedJws({ alg, header, signature }: DetachedJws, payload: string, jwk: JsonWebKey): boolean {
   const input = Buffer.from(`${header}.${Buffer.from(payload, 'utf8').toString('base64url')}`, 'ascii');
   try {
-    const key = createPublicKey({ key: { ...jwk }, format: 'jwk' });
+    const key = publicKeyOfJwk(jwk);
     if (jwk.kty === 'EC' && jwk.crv === 'P-256' && alg === 'ES256') return verify('sha256', input, { key, dsaEncoding: 'ieee-p1363' }, signature);
     return jwk.kty === 'OKP' && jwk.crv === 'Ed25519' && alg === 'EdDSA' && verify(null, input, key, signature);
   } catch {

@@ -7,6 +7,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto';
 import { fromBase64 } from './encoding.ts';
 import { sha256 } from './hash.ts';
+import { publicKeyOfSpki } from './public-keys.ts';
 import { type KeyUse, SEED_BYTES, type SignatureTypeName, signatureTypes, typeOfByte, uint64 } from './signature-types.ts';
 
 /** `text`: the form people pin and pass on, `<name>+<key id in hex>+<base64>`. */
@@ -63,7 +64,7 @@ export function parseVerifierKey(text: string): VerifierKey | undefined {
   if (name === undefined || id === undefined || !type || !key) return undefined;
   const { keyBytes, spki, use } = signatureTypes[type];
   if (key.length !== keyBytes || keyId(name, typed(type, key)) !== id) return undefined;
-  return { name, id, text, type, use, publicKey: createPublicKey({ key: Buffer.concat([spki, key]), format: 'der', type: 'spki' }) };
+  return { name, id, text, type, use, publicKey: publicKeyOfSpki(Buffer.concat([spki, key])) };
 }
 
 /** A new signing key in the form of Go's note package: `PRIVATE+KEY+<name>+<key id>+<base64>`, of the type byte and the 32 bytes it is made from. */

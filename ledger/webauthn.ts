@@ -5,9 +5,10 @@
  * Invariants: it holds for one origin and its host only, with the person verified, on a page of the origin itself; the registered key decides the
  * algorithm; one assertion has one spelling.
  */
-import { createPublicKey, type JsonWebKey, verify } from 'node:crypto';
+import { type JsonWebKey, verify } from 'node:crypto';
 import { fromBase64Url } from './encoding.ts';
 import { sameBytes, sha256 } from './hash.ts';
+import { publicKeyOfJwk } from './public-keys.ts';
 
 export type Assertion = {
   /** The credential's id, base64url. */
@@ -81,7 +82,7 @@ function isFrom(clientData: Uint8Array, { challenge, origin }: Party): boolean {
 /** A key that is not usable verifies nothing. */
 function isSigned(jwk: JsonWebKey, message: Uint8Array, signature: Uint8Array): boolean {
   try {
-    const key = createPublicKey({ key: { ...jwk }, format: 'jwk' });
+    const key = publicKeyOfJwk(jwk);
     if (jwk.kty === 'EC' && jwk.crv === 'P-256') {
       const fixed = fromDer(signature);
       return fixed !== undefined && verify('sha256', message, { key, dsaEncoding: 'ieee-p1363' }, fixed);

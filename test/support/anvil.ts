@@ -22,10 +22,11 @@ export type Anvil = {
 
 const ETHER = 10n ** 18n;
 
-export async function startAnvil(): Promise<Anvil> {
+/** `options`: of its command line. */
+export async function startAnvil(options: readonly string[] = []): Promise<Anvil> {
   const port = await freePort();
   const bin = join(dirname(createRequire(import.meta.url).resolve('@foundry-rs/anvil/package.json')), 'bin.mjs');
-  const child: ChildProcess = spawn(process.execPath, [bin, '--port', String(port), '--host', '127.0.0.1', '--silent'], {
+  const child: ChildProcess = spawn(process.execPath, [bin, '--port', String(port), '--host', '127.0.0.1', '--silent', ...options], {
     stdio: 'ignore',
     detached: true,
   });

@@ -15,6 +15,8 @@ export type Nodes = {
   height(): Promise<number>;
   /** The same answer of all, or RpcError. */
   agreed(method: string, ...params: readonly unknown[]): Promise<unknown>;
+  /** What each says, in the order they were named: of what is no fact and may differ. */
+  each(method: string, ...params: readonly unknown[]): Promise<readonly unknown[]>;
   /** Tells all; enough if one takes it. */
   send(raw: string): Promise<void>;
 };
@@ -36,6 +38,7 @@ export function createNodes(urls: readonly string[], fetch: Fetch): Nodes {
       if (others.some((other) => JSON.stringify(other) !== JSON.stringify(first))) throw new RpcError(`The nodes answer ${method} differently.`);
       return first;
     },
+    each: (method, ...params) => all(method, params),
     async send(raw) {
       const results = await Promise.allSettled(urls.map((url) => call(fetch, url, { method: 'eth_sendRawTransaction', params: [raw] })));
       const refusals = results.flatMap((result) => (result.status === 'rejected' && !isKnown(result.reason) ? [result.reason as Error] : []));

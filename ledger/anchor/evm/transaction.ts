@@ -1,6 +1,6 @@
 /** Transactions, signed here: a node never sees a key. https://eips.ethereum.org/EIPS/eip-1559 */
 import { addr, Transaction } from 'micro-eth-signer';
-import { bigQuantity, type Nodes, quantity } from './rpc.ts';
+import { bigQuantity, type Nodes, quantity, RpcError } from './rpc.ts';
 
 export type Account = {
   /** 0x and 40 lower-case hex digits. */
@@ -40,11 +40,19 @@ export function newAccountKey(): string {
   return addr.random().privateKey;
 }
 
-/** Twice the base fee of today, so that six full blocks in a row do not price it out. Where nodes differ the dearest counts. */
+/** Twice the base fee of today, so that six full blocks in a row do not price it out. Throws RpcError where nodes ask prices too far apart. */
 export async function currentFees(nodes: Nodes, height: number): Promise<Fees> {
   const block = (await nodes.agreed('eth_getBlockByNumber', `0x${height.toString(16)}`, false)) as { readonly baseFeePerGas?: unknown } | null;
-  if (block?.baseFeePerGas === undefined) return { fee: bigQuantity(await nodes.agreed('eth_gasPrice')), tip: undefined };
+  if (block?.baseFeePerGas === undefined) return { fee: dearest((await nodes.each('eth_gasPrice')).map(bigQuantity)), tip: undefined };
   return { fee: 2n * bigQuantity(block.baseFeePerGas) + TIP, tip: TIP };
+}
+
+/** Without base fees each node makes its price from the blocks and transactions it knows: honest ones differ by a little, and a liar could empty the account. */
+function dearest(prices: readonly bigint[]): bigint {
+  const [least = 0n, ...others] = [...prices].sort((a, b) => (a < b ? -1 : 1));
+  const most = others.at(-1) ?? least;
+  if (most * 10n > least * 11n) throw new RpcError('The nodes ask gas prices that are more than a tenth apart.');
+  return most;
 }
 
 /**
