@@ -103,6 +103,7 @@ async function measureSize(resources: number, set: BenchedSet | undefined): Prom
     server = await start(['server/main.ts', 'serve'], {
       ASSENT_DATA_DIR: dataDir,
       ASSENT_PORT: '0',
+      ASSENT_MISS_QUANTUM_MS: '0',
       ASSENT_APPROVALS: 'patient',
       ...(uri === undefined ? {} : { ASSENT_MONGODB_URI: uri }),
     });

@@ -46,6 +46,7 @@ import { breakGlassPolicyOf, hiddenFromGuardians, implicitPolicyOf } from './con
 import type { ImplicitPolicy } from './consent/model.ts';
 import { adminPlugin } from './http/admin.ts';
 import { installDraining } from './http/draining.ts';
+import { createHeld, type Held, systemWaiting, type Waiting } from './http/held.ts';
 import { installErrorHandling } from './http/error-handler.ts';
 import { createExplain } from './http/explain.ts';
 import { createFhirPlugin } from './http/fhir-plugin.ts';
@@ -83,6 +84,8 @@ type AppOptions = {
   readonly logTo?: { write(line: string): void };
   /** What everything reads and writes through, in the engine's place: for those who watch what is asked of it. */
   readonly through?: (engine: Engine) => Engine;
+  /** What answers are held by. */
+  readonly waiting?: Waiting;
 };
 
 /** Throws Error with a sentence when the database, the signer or a setting does not allow a start. */
@@ -90,7 +93,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const implicit = implicitPolicyOf(config);
   const packages = { packages: await packagesOf(config), unknownProfiles: config.UNKNOWN_PROFILES };
   const endpoints = endpointsOf(config.PUBLIC_URL || `http://${config.HOST}:${config.PORT}`);
-  const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES, ...output }));
+  const { server, held } = openServer(config, output);
   const engine = through(await openEngine(config, clock, () => server.log.warn(NO_PRIMARY)));
   const anchoring = await createAnchoring({
     log: engine.resources,
@@ -117,7 +120,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const jobs = buildJobs(nudging, { search, clock, config, endpoints, server, recorder, keyMark, parameters });
   if (await keepLabelled({ ...nudging, jobs, labelling }, isNew)) warn(STALE_LABELS);
   const notices = await createNotices({ config, engine: nudging, endpoints, recorder, clock, log: server.log });
-  const gates = { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling, notices };
+  const gates = { held, anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling, notices };
   const gateFor = buildGate(nudging, gates);
   const background = inBackground([jobs, expiringRequests(gateFor, server.log), completingRecoveries(gateFor, server.log), notices.sending]);
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
@@ -145,6 +148,13 @@ export async function createApp(config: Config, { clock, through = (engine) => e
       await engine.resources.close();
     },
   };
+}
+
+function openServer(config: Config, { waiting = systemWaiting, ...output }: Pick<AppOptions, 'logTo' | 'waiting'>) {
+  const server = fastify(createServerOptions({ logLevel: config.LOG_LEVEL, bodyBytes: config.MAX_BODY_BYTES, ...output }));
+  const held = createHeld(config.MISS_QUANTUM_MS, waiting);
+  held.install(server);
+  return { server, held };
 }
 
 /** Jobs per caller under way at once. */
@@ -280,6 +290,7 @@ type GateParts = {
   readonly parameters: StoredParameters;
   readonly labelling: Labelling;
   readonly notices: Notices;
+  readonly held: Held;
 };
 
 function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | 'clock' | 'endpoints'>): Recorder {
@@ -295,7 +306,7 @@ function recorderOver({ search, clock, endpoints }: Pick<GateParts, 'search' | '
 }
 
 function buildGate(engine: Engine, parts: GateParts): GateFor {
-  const { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling, notices } = parts;
+  const { anchoring, registry, search, endpoints, clock, config, implicit, server, recorder, jobs, parameters, labelling, notices, held } = parts;
   const { tail, receipts, erasure } = anchoring;
   const base = endpoints.fhir;
   const registrationOf = async (client: string) => (await registry.clients.find(client))?.generation;
@@ -313,6 +324,7 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
     approvals: config.APPROVALS,
     tell: notices.tell,
     integrity: config.REFERENTIAL_INTEGRITY === 'on',
+    untold: held.untold,
     indexKeys: createKeys(config, search, base),
     parameters,
     where: (type, query) => search.plan(type, query, 'strict').where,
@@ -362,7 +374,7 @@ async function sharedSecret(records: RecordStore, name: string): Promise<Uint8Ar
   return (await records.get('secret', name))?.value as Uint8Array;
 }
 
-type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters' | 'labelling'> & {
+type Parts = Omit<GateParts, 'held' | 'server' | 'implicit' | 'recorder' | 'parameters' | 'labelling'> & {
   readonly engine: Engine;
   readonly gateFor: GateFor;
   readonly validator: Validator;

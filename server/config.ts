@@ -344,6 +344,12 @@ const settings = {
     meaning: 'With a user in SMTP_URL: file with the password.',
     parse: (text: string) => (text === '' ? '' : resolve(text)),
   },
+  MISS_QUANTUM_MS: {
+    fallback: '10',
+    type: 'ms',
+    meaning: 'An answer that shows nothing leaves at a whole multiple of it after its request came, so that its time does not tell why; 0: at once.',
+    parse: integer(0, 1000),
+  },
   CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
   LOG_LEVEL: {
     fallback: 'info',

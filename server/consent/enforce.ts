@@ -42,6 +42,7 @@ import type { Signers } from './enforce/signers.ts';
 import { visibleAmong } from './enforce/related.ts';
 import { readSources } from './enforce/sourced.ts';
 import { isBound, type ReadingLetter, reachOf } from './enforce/reach.ts';
+import { tellingWhatIsUntold } from './enforce/untold.ts';
 import { createViews } from './enforce/views.ts';
 import { readWhileWanted } from './enforce/while-wanted.ts';
 import { withdrawConsent } from './enforce/withdraw.ts';
@@ -95,6 +96,8 @@ export type GateDeps = LogProofs & {
   readonly parameters: Writing['parameters'];
   /** Whether references have to lead somewhere; then `indexKeys` makes referenceKeys as well. */
   readonly integrity: boolean;
+  /** What is answered now shows nothing, in part or in whole: the time it took is not to tell why. */
+  readonly untold: () => void;
 };
 
 export function createGateFor(given: GateDeps): GateFor {
@@ -134,12 +137,13 @@ export function createGateFor(given: GateDeps): GateFor {
   return (caller, wanted) => {
     const by = (letter: ReadingLetter) => ceremonyFor(deps, caller, views.of(caller, letter));
     const searching = by('s');
-    return {
+    const gate: Gate = {
       ...gateOf(searching, { ...deps, wanted, byId: isBound(caller) ? by('r') : searching }, evidence),
       explain: (request, as = caller) => explain(searching, { request, views: views.of(as, 's') }),
       explainAccess: (request) => explainAccess(by('r'), { request, ...about }),
       permitsNow: (consent) => permitsNow({ policies, resources, clock }, { caller, consent }),
     };
+    return tellingWhatIsUntold(gate, deps.untold);
   };
 }
 
@@ -190,6 +194,7 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
     now: clock,
     record: deps.recorder,
     logRow: deps.logRow,
+    untold: deps.untold,
     consentLogRow: deps.logRow,
     log: deps.log,
     approvals: deps.approvals,

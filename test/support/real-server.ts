@@ -60,7 +60,7 @@ export type RealServer = {
 
 export async function startRealServer(
   settings: Readonly<Record<string, string>> = {},
-  watching: Pick<Parameters<typeof createApp>[1], 'through'> = {},
+  watching: Pick<Parameters<typeof createApp>[1], 'through' | 'waiting'> = {},
 ): Promise<RealServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'assent-real-'));
   const replicaSet = process.env['ASSENT_TEST_ENGINE'] === 'mongodb' ? await borrowDatabase() : undefined;
@@ -71,6 +71,8 @@ export async function startRealServer(
     ASSENT_LOG_LEVEL: 'warn',
     ASSENT_CHECKPOINT_INTERVAL_MS: '10',
     ASSENT_VALIDATION_WORKERS: '1',
+    // There are thousands of misses in the tests, and each would wait (held.test.ts has it on).
+    ASSENT_MISS_QUANTUM_MS: '0',
     ...(replicaSet ? { ASSENT_MONGODB_URI: replicaSet.uri } : {}),
     ...settings,
   };

@@ -71,6 +71,8 @@ export async function startTwinServer({ program, clock, settings, mongo }: Start
     ASSENT_DATA_DIR: dataDir,
     ASSENT_LOG_LEVEL: 'silent',
     ASSENT_CHECKPOINT_INTERVAL_MS: '1000',
+    // What the times of answers tell is looked at elsewhere: test/http/held.test.ts, test/timing/run.ts.
+    ASSENT_MISS_QUANTUM_MS: '0',
     ASSENT_VALIDATION_WORKERS: '1',
     ...(mongo === undefined ? {} : { ASSENT_MONGODB_URI: mongo }),
     ...settings,

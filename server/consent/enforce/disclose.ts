@@ -22,6 +22,8 @@ export type Disclosure = {
   readonly views: Views;
   readonly record: Recorder;
   readonly logRow: (entry: ReturnType<Recorder>['entry']) => NewLogRow;
+  /** Part of what an answer would show is not there for its caller: its time is not to tell why (untold.ts). */
+  readonly untold: () => void;
 };
 
 export function read(deps: Disclosure, type: string, id: string): Promise<ReadResult> {

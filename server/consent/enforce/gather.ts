@@ -109,6 +109,7 @@ async function followAll(deps: Deps, rows: readonly StoredResource[], { follow, 
     for (const [type, ids] of byType(wanted.slice(0, MOST_FOLLOWED - followed.length))) {
       const some = await find(deps, view, { type, where: and([byId(ids), follow.types.get(type) ?? none]), limit: ids.length });
       if (some.kind !== 'rows') return some;
+      if (some.rows.length < ids.length) deps.untold();
       found.push(...some.rows);
     }
     for (const [type, id] of wanted) known.add(`${type}/${id}`);

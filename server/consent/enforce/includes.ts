@@ -22,10 +22,10 @@ const ROUNDS = 8;
 type Unread = Exclude<FindResult, { readonly kind: 'rows' }>;
 /** `cut`: there is more than was added. */
 export type Included = { readonly kind: 'included'; readonly rows: readonly StoredResource[]; readonly cut: boolean };
-type Deps = { readonly resources: ResourceStore; readonly base: string };
+type Deps = { readonly resources: ResourceStore; readonly base: string; readonly untold: () => void };
 
 export async function includeAll(
-  { resources, base }: Deps,
+  { resources, base, untold }: Deps,
   view: View,
   { matches, includes }: { readonly matches: readonly StoredResource[]; readonly includes: readonly Include[] },
 ): Promise<Included | Unread> {
@@ -42,7 +42,7 @@ export async function includeAll(
       // Each is short or is read elsewhere; a hundred in one turn are not short.
       await setImmediate();
       const room = MOST_INCLUDED - added.length - found.length;
-      const some = await unknownOf({ resources, view, known }, { type, where, room });
+      const some = await unknownOf({ resources, untold, view, known }, { type, where, room });
       if (some.kind !== 'included') return some;
       for (const row of some.rows) known.add(nameOf(row));
       found.push(...some.rows);
@@ -54,18 +54,25 @@ export async function includeAll(
   return { kind: 'included', rows: added, cut };
 }
 
-type Looking = { readonly resources: ResourceStore; readonly view: View; readonly known: ReadonlySet<string> };
+type Looking = Omit<Deps, 'base'> & { readonly view: View; readonly known: ReadonlySet<string> };
 type Wanted = { readonly type: string; readonly where: Expression; readonly room: number };
 
 /** What is known already takes no room: one row more than both tells whether something is left out. */
-async function unknownOf({ resources, view, known }: Looking, { type, where, room }: Wanted): Promise<Included | Unread> {
+async function unknownOf({ resources, untold, view, known }: Looking, { type, where, room }: Wanted): Promise<Included | Unread> {
   const scope = view.scope(type);
   if (where.kind === 'none' || seesNothing(scope)) return { kind: 'included', rows: [], cut: false };
   const ofType = [...known].filter((name) => name.startsWith(`${type}/`)).length;
   const found = await resources.find({ type, where, scope, order: newestFirst, limit: room + ofType + 1 });
   if (found.kind !== 'rows') return found;
+  if (found.rows.length < leastOf(where)) untold();
   const rows = found.rows.filter((row) => !known.has(nameOf(row)));
   return { kind: 'included', rows: rows.slice(0, room), cut: rows.length > room || found.next !== undefined };
+}
+
+/** Rows where all that is looked for is there, or at least something. */
+function leastOf(where: Expression): number {
+  if (where.kind === 'or') return where.of.reduce((sum, one) => sum + (one.kind === 'id' ? one.ids.size : 0), 0) || 1;
+  return where.kind === 'id' ? where.ids.size : 1;
 }
 
 /** By type, so that each is asked for once a round. Hundreds of links between hundreds of resources take others' turns into account. */
