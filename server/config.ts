@@ -345,10 +345,11 @@ const settings = {
     parse: (text: string) => (text === '' ? '' : resolve(text)),
   },
   MISS_QUANTUM_MS: {
-    fallback: '10',
+    fallback: '',
     type: 'ms',
-    meaning: 'An answer that shows nothing leaves at a whole multiple of it after its request came, so that its time does not tell why; 0: at once.',
-    parse: integer(0, 1000),
+    meaning:
+      'An answer that shows nothing leaves at a whole multiple of it after its request came, so that its time does not tell why; 0: at once; empty: 10, with MongoDB 40.',
+    parse: (text: string) => (text === '' ? undefined : integer(0, 1000)(text)),
   },
   CHECKPOINT_INTERVAL_MS: { fallback: '1000', type: 'ms', meaning: 'How often a grown log gets a signed checkpoint.', parse: integer(10, 60_000) },
   LOG_LEVEL: {
