@@ -24,6 +24,6 @@ export function publicKeyOfSpki(spki: Buffer): KeyObject {
 
 /** RFC 7517. Throws Error where it is no key. */
 export function publicKeyOfJwk(jwk: JsonWebKey): KeyObject {
-  const { kty, crv, x, y } = jwk;
-  return keptAs(JSON.stringify([kty, crv, x, y]), () => createPublicKey({ key: { ...jwk }, format: 'jwk' }));
+  const { kty, crv, x, y, n, e } = jwk;
+  return keptAs(JSON.stringify([kty, crv, x, y, n, e]), () => createPublicKey({ key: { ...jwk }, format: 'jwk' }));
 }

@@ -21,6 +21,11 @@ describe('public keys', () => {
     expect(publicKeyOfJwk(second?.jwk ?? {})).toBe(publicKeyOfJwk({ ...second?.jwk }));
   });
 
+  it('of a kind that no receipt is signed with are each its own as well', () => {
+    const [one, other] = [1, 2].map(() => generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' }));
+    expect(publicKeyOfJwk(one ?? {}).equals(publicKeyOfJwk(other ?? {}))).toBe(false);
+  });
+
   it('are none where they are not on the curve, however often they are asked for and whatever was there before', () => {
     const jwk = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' });
     publicKeyOfJwk(jwk);
