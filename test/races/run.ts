@@ -47,6 +47,7 @@ try {
     all.before += raced.before;
     all.after += raced.after;
     all.leaks.push(...raced.leaks);
+    process.stderr.write(`${all.races} of ${races} races\n`);
   }
 } finally {
   for (const server of servers) await server.end('SIGTERM');
