@@ -95,7 +95,7 @@ async function finished(session: Session, at: string): Promise<Answer> {
 async function raceOnce(
   { here: one, there }: { readonly here: Side; readonly there: Side },
   racer: Racer,
-  { custodian, raced }: { readonly custodian: Key; readonly raced: Raced },
+  { custodian, raced, ways }: { readonly custodian: Key; readonly raced: Raced; readonly ways: readonly Way[] },
 ): Promise<void> {
   const { id, mark, key } = racer;
   const now = systemClock;
@@ -117,8 +117,12 @@ async function raceOnce(
   raced.races += 1;
 }
 
-/** `sides`: one, or two that take turns in being the one that is told. `until`: no race begins after it, by performance.now(). */
-export async function race(sides: readonly [Side, Side], races: number, named = 'racer', until = Number.POSITIVE_INFINITY): Promise<Raced> {
+/** `until`: no race begins after it, by performance.now(). `asking`: so many ways in each race, all of them in turn. */
+export type Racing = { readonly named?: string; readonly until?: number; readonly asking?: number };
+
+/** `sides`: one, or two that take turns in being the one that is told. */
+export async function race(sides: readonly [Side, Side], races: number, racing: Racing = {}): Promise<Raced> {
+  const { named = 'racer', until = Number.POSITIVE_INFINITY, asking = ways.length } = racing;
   const [{ admin }] = sides;
   const raced: Raced = { races: 0, before: 0, after: 0, leaks: [] };
   const custodian = await enrolKey(admin, HOSPITAL);
@@ -127,7 +131,8 @@ export async function race(sides: readonly [Side, Side], races: number, named = 
     racers.map(async (racer, i) => {
       for (let n = i; n < races && raced.leaks.length === 0 && performance.now() < until; n += racers.length) {
         const [one, other] = n % 2 === 0 ? sides : [sides[1], sides[0]];
-        await raceOnce({ here: one, there: other }, racer, { custodian, raced });
+        const some = Array.from({ length: asking }, (_, k) => ways[(n * asking + k) % ways.length] as Way);
+        await raceOnce({ here: one, there: other }, racer, { custodian, raced, ways: some });
       }
     }),
   );

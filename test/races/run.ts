@@ -1,6 +1,7 @@
 /**
- * `npx node test/races/run.ts --races 10000 [--mongodb]`: withdrawals raced against reads, pages, includes, histories, $everything, GraphQL and
- * jobs. With --mongodb on two server processes that share a replica set. Tokens last ten minutes, so a new pair is taken every four.
+ * `npx node test/races/run.ts --races 10000 [--mongodb] [--ways N]`: withdrawals raced against reads, pages, includes, histories, $everything, GraphQL
+ * and jobs, each against N of these in turn, or all. With --mongodb on two server processes that share a replica set. Every four minutes it begins
+ * again with an empty database: tokens last ten, and histories are walked past what is hidden.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,20 +13,20 @@ import { temporaryInMemory } from '../support/in-memory.ts';
 import { startReplicaSet } from '../support/mongod.ts';
 import { ADMIN_SCOPE, put, register } from '../support/real-server.ts';
 import { launchServer, type LaunchedServer } from '../support/server-process.ts';
-import { directory, INSURER, race, type Raced, type Side } from './race.ts';
+import { directory, INSURER, race, type Raced, type Side, ways } from './race.ts';
 
-const { values } = parseArgs({ options: { races: { type: 'string', default: '1000' }, mongodb: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: {
+    races: { type: 'string', default: '1000' },
+    ways: { type: 'string', default: String(ways.length) },
+    mongodb: { type: 'boolean', default: false },
+  },
+});
 Object.assign(process.env, temporaryInMemory());
 const ROUND_MS = 240_000;
 const races = Number(values.races);
 const set = values.mongodb ? await startReplicaSet(1) : undefined;
-const dataDir = mkdtempSync(join(tmpdir(), 'assent-races-'));
-const ports = [await freePort(), ...(set ? [await freePort()] : [])];
-const servers: LaunchedServer[] = [];
-for (const port of ports) {
-  const own = { ASSENT_PORT: String(port), ASSENT_PUBLIC_URL: `http://127.0.0.1:${ports[0]}`, ASSENT_MAX_JOBS: '4' };
-  servers.push(await launchServer(dataDir, { ...own, ...(set ? { ASSENT_MONGODB_URI: set.uri('races') } : {}) }));
-}
+const processes = set ? 2 : 1;
 
 async function sideOf({ bootstrap: told }: LaunchedServer, port: number): Promise<Side> {
   const at = (url: string) => url.replace(/^http:\/\/[^/]+/, `http://127.0.0.1:${port}`);
@@ -35,14 +36,30 @@ async function sideOf({ bootstrap: told }: LaunchedServer, port: number): Promis
   return { admin, insurer: (await register({ admin, bootstrap }, { actor: INSURER })).session };
 }
 
+/** On servers of its own. */
+async function raceFor(left: number, round: number): Promise<Raced> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'assent-races-'));
+  const servers: LaunchedServer[] = [];
+  try {
+    const ports = await Promise.all(Array.from({ length: processes }, () => freePort()));
+    for (const port of ports) {
+      const own = { ASSENT_PORT: String(port), ASSENT_PUBLIC_URL: `http://127.0.0.1:${ports[0]}`, ASSENT_MAX_JOBS: '4' };
+      servers.push(await launchServer(dataDir, { ...own, ...(set ? { ASSENT_MONGODB_URI: set.uri(`races${round}`) } : {}) }));
+    }
+    const [one, other = one] = await Promise.all(servers.map((server, i) => sideOf(server, ports[i] ?? 0)));
+    if (!one || !other) throw new Error('No server.');
+    return await race([one, other], left, { until: performance.now() + ROUND_MS, asking: Number(values.ways) });
+  } finally {
+    for (const server of servers) await server.end('SIGTERM');
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
 const all: Raced = { races: 0, before: 0, after: 0, leaks: [] };
 const began = performance.now();
 try {
   for (let round = 0; all.races < races && all.leaks.length === 0; round++) {
-    const sides = await Promise.all(servers.map((server, i) => sideOf(server, ports[i] ?? 0)));
-    const [one, other = one] = sides;
-    if (!one || !other) throw new Error('No server.');
-    const raced = await race([one, other], races - all.races, `racer${round}x`, performance.now() + ROUND_MS);
+    const raced = await raceFor(races - all.races, round);
     all.races += raced.races;
     all.before += raced.before;
     all.after += raced.after;
@@ -50,13 +67,11 @@ try {
     process.stderr.write(`${all.races} of ${races} races\n`);
   }
 } finally {
-  for (const server of servers) await server.end('SIGTERM');
   await set?.stop();
-  rmSync(dataDir, { recursive: true, force: true });
 }
 const seconds = ((performance.now() - began) / 1000).toFixed(0);
 process.stdout.write(
-  `${all.races} races on ${servers.length} process(es): ${all.before} answers told before their withdrawal, ${all.after} asked after it, ${all.leaks.length} leaks, ${seconds} s\n`,
+  `${all.races} races on ${processes} process(es): ${all.before} answers told before their withdrawal, ${all.after} asked after it, ${all.leaks.length} leaks, ${seconds} s\n`,
 );
 for (const leak of all.leaks) process.stdout.write(`${leak}\n`);
 if (all.leaks.length > 0 || all.races < races || all.before === 0) process.exitCode = 1;
