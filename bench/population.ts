@@ -189,7 +189,7 @@ function searcherOver(engine: Engine, policies: Policies): (request: SearchReque
     encodeInstant,
   );
   const record = createRecorder({ clock: systemClock, observer: 'bench', keysOf });
-  return (request) => search({ caller, resources, views, record, logRow, base, untold: () => undefined }, request);
+  return (request) => search({ caller, resources, views, record, logRow, base, untold: () => undefined, moment: async () => undefined }, request);
 }
 
 type Costs = { readonly consented: number; readonly plain: number; readonly ratio: number; readonly error: number };

@@ -126,7 +126,7 @@ export async function createApp(config: Config, { clock, through = (engine) => e
   const validator = createValidator({ threads: config.VALIDATION_WORKERS, packages });
   const secret = await sharedSecret(engine.records, 'page-links');
   const made = { cursors: createCursors({ secret }), metrics: createMetrics(), profiles: profilesByType(packages.packages) };
-  const parts = { anchoring, registry, search, endpoints, clock, config, gateFor, validator, jobs, notices, ...made };
+  const parts = { held, anchoring, registry, search, endpoints, clock, config, gateFor, validator, jobs, notices, ...made };
   await registerAll(server, { engine: nudging, ...parts });
   const bootstrap = await ensureBootstrap({ dataDir: config.DATA_DIR, endpoints, clients: registry.clients });
   await validator.warm(['Patient', 'Observation', 'Consent', 'Organization']);
@@ -330,6 +330,7 @@ function buildGate(engine: Engine, parts: GateParts): GateFor {
     tell: notices.tell,
     integrity: config.REFERENTIAL_INTEGRITY === 'on',
     untold: held.untold,
+    moment: held.moment,
     indexKeys: createKeys(config, search, base),
     parameters,
     where: (type, query) => search.plan(type, query, 'strict').where,
@@ -379,7 +380,7 @@ async function sharedSecret(records: RecordStore, name: string): Promise<Uint8Ar
   return (await records.get('secret', name))?.value as Uint8Array;
 }
 
-type Parts = Omit<GateParts, 'held' | 'server' | 'implicit' | 'recorder' | 'parameters' | 'labelling'> & {
+type Parts = Omit<GateParts, 'server' | 'implicit' | 'recorder' | 'parameters' | 'labelling'> & {
   readonly engine: Engine;
   readonly gateFor: GateFor;
   readonly validator: Validator;
@@ -390,7 +391,7 @@ type Parts = Omit<GateParts, 'held' | 'server' | 'implicit' | 'recorder' | 'para
 };
 
 async function registerAll(server: FastifyInstance, parts: Parts): Promise<void> {
-  const { engine, anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics, jobs } = parts;
+  const { engine, anchoring, registry, search, endpoints, clock, config, gateFor, validator, profiles, cursors, metrics, jobs, held } = parts;
   const { resources, records } = engine;
   installErrorHandling(server, showMissing);
   installDraining(server);
@@ -421,6 +422,7 @@ async function registerAll(server: FastifyInstance, parts: Parts): Promise<void>
     search,
     cursors,
     gateFor,
+    held,
     authenticate,
     jobs,
     registrationOf,

@@ -30,12 +30,12 @@ export type Recorded = {
   };
 };
 
-export type Recorder = (act: Act, options: { readonly own: boolean }) => Recorded;
+/** `own`: the acting client may see this event itself. `at`, ms since 1970: now by default. */
+export type Recorder = (act: Act, options: { readonly own: boolean; readonly at?: number }) => Recorded;
 
-/** `keysOf` gives the event its index keys and facets; `own` = the acting client may see this event itself. */
+/** `keysOf` gives the event its index keys and facets. */
 export function createRecorder({ clock, observer, keysOf }: { readonly clock: Clock; readonly observer: string; readonly keysOf: KeysOf }): Recorder {
-  return (act, { own }) => {
-    const recorded = clock();
+  return (act, { own, at: recorded = clock() }) => {
     const id = newId(patientNamed(act));
     const version = newVersion();
     const event = auditEvent(act, { id, version, recorded, observer });

@@ -98,6 +98,7 @@ export type GateDeps = LogProofs & {
   readonly integrity: boolean;
   /** What is answered now shows nothing, in part or in whole: the time it took is not to tell why. */
   readonly untold: () => void;
+  readonly moment: Disclosure['moment'];
 };
 
 export function createGateFor(given: GateDeps): GateFor {
@@ -134,17 +135,19 @@ export function createGateFor(given: GateDeps): GateFor {
     authoritiesOf: signers.authorities.list,
     now: clock,
   };
-  return (caller, wanted) => {
-    const by = (letter: ReadingLetter) => ceremonyFor(deps, caller, views.of(caller, letter));
+  // What a call writes has the time at which it came: by what it took until then its writer could tell what is hidden.
+  const called = (caller: Caller, wanted: Parameters<GateFor>[1]) => {
+    const came = clock();
+    const by = (letter: ReadingLetter) => ceremonyFor(deps, caller, { views: views.of(caller, letter), now: () => came });
     const searching = by('s');
-    const gate: Gate = {
+    return {
       ...gateOf(searching, { ...deps, wanted, byId: isBound(caller) ? by('r') : searching }, evidence),
-      explain: (request, as = caller) => explain(searching, { request, views: views.of(as, 's') }),
-      explainAccess: (request) => explainAccess(by('r'), { request, ...about }),
-      permitsNow: (consent) => permitsNow({ policies, resources, clock }, { caller, consent }),
+      explain: (request: Parameters<Gate['explain']>[0], as = caller) => explain(searching, { request, views: views.of(as, 's') }),
+      explainAccess: (request: Parameters<Gate['explainAccess']>[0]) => explainAccess(by('r'), { request, ...about }),
+      permitsNow: (consent: string) => permitsNow({ policies, resources, clock }, { caller, consent }),
     };
-    return tellingWhatIsUntold(gate, deps.untold);
   };
+  return (caller, wanted) => tellingWhatIsUntold(caller, () => called(caller, wanted), deps.untold);
 }
 
 /** A Consent of the caller's, who is the patient. */
@@ -181,8 +184,8 @@ function policiesOf(deps: MadeDeps): Policies {
   return withLinked(policies, resources);
 }
 
-function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): Ceremony {
-  const { resources, records, clock, base } = deps;
+function ceremonyFor(deps: MadeDeps, caller: Caller, { views, now }: Pick<Ceremony, 'views' | 'now'>): Ceremony {
+  const { resources, records, base } = deps;
   const ceremony: Ceremony = {
     caller,
     resources,
@@ -191,10 +194,11 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, views: Ceremony['views']): 
     base,
     integrity: deps.integrity,
     labelling: deps.labelling,
-    now: clock,
+    now,
     record: deps.recorder,
     logRow: deps.logRow,
     untold: deps.untold,
+    moment: deps.moment,
     consentLogRow: deps.logRow,
     log: deps.log,
     approvals: deps.approvals,
@@ -232,13 +236,12 @@ function gateOf(
     readonly byId: Ceremony;
   },
   evidence: ReturnType<typeof createEvidence>,
-): Omit<Gate, 'explain' | 'explainAccess' | 'permitsNow'> {
+): Omit<Gate, 'caller' | 'explain' | 'explainAccess' | 'permitsNow'> {
   const keyCeremony: KeyCeremony = { ...ceremony, ...deps.keys, keysOfOwner: deps.keys.list };
   const authorityCeremony: AuthorityCeremony = { ...ceremony, authorityRecords: deps.authorities, ages: deps.ages };
   const reading: Ceremony = { ...ceremony, resources: readWhileWanted(ceremony.resources, deps.wanted) };
   const byId: Ceremony = { ...reading, views: deps.byId.views };
   return {
-    caller: ceremony.caller,
     read: (type, id) => read(byId, type, id),
     readVersion: (type, id, version) => readVersion(byId, type, id, version),
     history: (request) => history(request.id === undefined ? reading : byId, request),

@@ -15,6 +15,7 @@ import { givesSmallFile, smallFileWanted } from './compressed.ts';
 import { checkMediaType, mediaTypes, parseBody } from './content.ts';
 import { dispatch } from './dispatch.ts';
 import { faultOf, sendError } from './error-handler.ts';
+import type { Held } from './held.ts';
 import { createInFlight, type InFlight } from './in-flight.ts';
 import type { Answer, Body, Caller, FhirRequest, Route } from './interaction.ts';
 import { parametersOf, queryOf } from './parameters.ts';
@@ -37,6 +38,7 @@ declare module 'fastify' {
 
 export type FhirOptions = Omit<Services, 'routes' | 'router' | 'dispatch' | 'report'> & {
   readonly gateFor: GateFor;
+  readonly held: Pick<Held, 'during'>;
   /** Who calls. Throws AssentError('unauthenticated') without a valid token. */
   readonly authenticate: (request: FastifyRequest) => Promise<Caller>;
 };
@@ -58,7 +60,7 @@ export function createFhirPlugin(options: FhirOptions): (app: FastifyInstance) =
   return async (app) => {
     const report = (fault: unknown): void => app.log.error({ fault: faultOf(fault) }, 'entry failed');
     const services: Services = { ...options, routes, router: createRouter(routes), dispatch: (call) => dispatch(call, services), report };
-    options.jobs.handle(INTERACTION, interactionJob(services, options.gateFor));
+    options.jobs.handle(INTERACTION, interactionJob(services, { gateFor: options.gateFor, during: options.held.during }));
     if (!app.hasRequestDecorator('caller')) app.decorateRequest('caller', undefined);
     app.addHook('onRequest', async (request, reply) => nameMethods(request, reply, services));
     await app.register(cors, corsOptions);

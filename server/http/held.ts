@@ -4,7 +4,8 @@
  * black-box mitigation of timing channels", CCS 2010; docs/adr/0061-a-miss-leaves-on-a-grid.md.
  *
  * Invariants: an answer is held if anything that was asked of a Gate for its request showed nothing (enforce/untold.ts), whatever the path, and no
- * other one; what is held is worked on no more, and leaves less than a quantum after it was made.
+ * other one; what is held is worked on no more, and leaves less than a quantum after it was made. What its caller may read of it later has a time of
+ * its own: that an event of it is recorded at, at a multiple too (`moment`), and that a job is done at (`during`).
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate, setTimeout } from 'node:timers/promises';
@@ -24,6 +25,10 @@ export const systemWaiting: Waiting = { now: () => performance.now(), sleep: (ms
 export type Held = {
   /** The answer to the request that is being worked on here waits for its time. Outside of a request: nothing. */
   readonly untold: () => void;
+  /** Resolves when what came of this request may be recorded: at once, or where it is untold at a whole multiple of half a quantum. */
+  readonly moment: () => Promise<void>;
+  /** Work of no request, as if it were one that came now: it ends when its answer would leave. */
+  readonly during: <T>(work: () => Promise<T>) => Promise<T>;
   /** For the composition root, before any other hook: the time of a request counts from here. */
   install(app: FastifyInstance): void;
 };
@@ -38,6 +43,19 @@ export function createHeld(quantum: number, waiting: Waiting): Held {
     untold() {
       const request = working.getStore();
       if (request) request.untold = true;
+    },
+    async moment() {
+      const request = working.getStore();
+      if (request?.untold) await untilNext(quantum / 2, request.came, waiting);
+    },
+    async during(work) {
+      if (quantum === 0) return work();
+      const it = { came: waiting.now(), untold: false };
+      try {
+        return await working.run(it, work);
+      } finally {
+        if (it.untold) await untilNext(quantum, it.came, waiting);
+      }
     },
     install(app) {
       if (quantum === 0) return;

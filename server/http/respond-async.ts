@@ -9,6 +9,7 @@ import { AssentError, outcomeOf } from '../errors.ts';
 import type { Gate, GateFor } from '../consent/gate.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
 import type { JobContext, JobHandler } from '../jobs/job.ts';
+import type { Held } from './held.ts';
 import { checkAccess } from './access.ts';
 import { FHIR_JSON } from './content.ts';
 import { locate } from './dispatch.ts';
@@ -94,25 +95,29 @@ function plainBody(body: Body): Asked['body'] | undefined {
 
 const ATTEMPTS = 3;
 
-export function interactionJob(services: Services, gateFor: GateFor): JobHandler {
+/** It is done when its answer would have left: whoever looks after it finds out when that is. */
+export function interactionJob(services: Services, { gateFor, during }: { readonly gateFor: GateFor } & Pick<Held, 'during'>): JobHandler {
   return {
     async mayRun(input) {
       const { caller, registration } = input as unknown as Asked;
       return registration !== undefined && (await services.registrationOf(caller.client)) === registration;
     },
-    async run(input, context) {
-      const asked = input as unknown as Asked;
-      const gate = gateFor(Object.freeze(asked.caller));
-      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const standing = await gate.standing();
-        const answer = await answerTo(asked, { services, gate: whileAsked(gate, context) });
-        if ((await gate.standing()) !== standing) continue;
-        await context.write('answer', answer);
-        return { standing };
-      }
-      throw new AssentError('unavailable');
-    },
+    run: (input, context) => during(() => runInteraction(input as unknown as Asked, context, { services, gateFor })),
   };
+}
+
+type Serving = { readonly services: Services; readonly gateFor: GateFor };
+
+async function runInteraction(asked: Asked, context: JobContext, { services, gateFor }: Serving): Promise<{ readonly standing: string }> {
+  const gate = gateFor(Object.freeze(asked.caller));
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const standing = await gate.standing();
+    const answer = await answerTo(asked, { services, gate: whileAsked(gate, context) });
+    if ((await gate.standing()) !== standing) continue;
+    await context.write('answer', answer);
+    return { standing };
+  }
+  throw new AssentError('unavailable');
 }
 
 /** Nothing more is read for a request that nobody waits for or nobody may make any more. */

@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { Caller } from '../../server/consent/model.ts';
 import { AssentError } from '../../server/errors.ts';
 import { installErrorHandling } from '../../server/http/error-handler.ts';
+import { createHeld, systemWaiting } from '../../server/http/held.ts';
 import { createFhirPlugin, type FhirOptions } from '../../server/http/fhir-plugin.ts';
 import { createHealthPlugin } from '../../server/http/health.ts';
 import { createJobs } from '../../server/jobs/jobs.ts';
@@ -60,6 +61,7 @@ const defaults: Omit<FhirOptions, 'gateFor'> = {
       'wrong' in value ? [{ diagnostics: 'wrong is not an element.', expression: [`${value.resourceType}.wrong`] }] : [],
     ),
   allows: (caller, letter, type) => caller.scopes.some((scope) => (scope.type === '*' || scope.type === type) && scope.letters.includes(letter)),
+  held: createHeld(0, systemWaiting),
   authenticate: async ({ headers: { authorization } }) => {
     const [, name, scopes] = /^Bearer ([a-z]+)(?::(.+))?$/.exec(authorization ?? '') ?? [];
     if (name === undefined) throw new AssentError('unauthenticated');

@@ -40,7 +40,7 @@ export async function breakGlass(
   const text = `${caller.actor} opened your record in an emergency until ${new Date(until).toISOString()}, because: ${why}`;
   const { task, sent } = noticeTo(deps, { patient, code: 'break-glass', text, at });
   const act = { ...actBase({ ...caller, purpose: 'BTG' }, 'operation'), patient, what: [versionReference(task)], basis: [], reason: why };
-  const audit = deps.record(act, { own: true });
+  const audit = deps.record(act, { own: true, at });
   const done = await deps.resources.commit({
     guards: [],
     resources: [task, audit.resource],

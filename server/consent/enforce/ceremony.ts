@@ -410,7 +410,7 @@ function saidOf([first]: readonly ConsentStep[]): { readonly query?: string } {
 export async function commitConsents(deps: Ceremony, { patient, consents, provenance, guards, beside = [] }: Commit): Promise<boolean> {
   const resources = [...consents.map(({ row }) => row), ...(provenance ? [provenance] : []), ...beside.flatMap((each) => each.resources)];
   const act = { ...actBase(deps.caller, 'operation'), patient, what: resources.map(versionReference), basis: [], ...saidOf(consents) };
-  const audit = deps.record(act, { own: true });
+  const audit = deps.record(act, { own: true, at: deps.now() });
   const outcome = await deps.resources.commit({
     guards: [
       ...guards,

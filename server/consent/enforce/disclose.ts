@@ -24,6 +24,8 @@ export type Disclosure = {
   readonly logRow: (entry: ReturnType<Recorder>['entry']) => NewLogRow;
   /** Part of what an answer would show is not there for its caller: its time is not to tell why (untold.ts). */
   readonly untold: () => void;
+  /** Resolves when what shows nothing may be recorded: whoever made the request can read when that was (server/http/held.ts). */
+  readonly moment: () => Promise<void>;
 };
 
 export function read(deps: Disclosure, type: string, id: string): Promise<ReadResult> {
@@ -56,7 +58,7 @@ export function search(deps: Disclosure & { readonly base: string }, request: Se
       // Of a type that is open by scope alone nothing is recorded, unless the answer tells of patients in another way. What a join went through
       // is not disclosed and named in no event; the event of the search holds the query that asked about it.
       const about = page.through.length > 0 || page.included.some((row) => !opensByScopeAlone(row.type)) ? undefined : type;
-      const sent = { type: about, rows: [...page.rows, ...page.included] };
+      const sent = { type: about, rows: [...page.rows, ...page.included], counted: page.total?.count };
       const recorded = await recordDisclosure(deps, { interaction: 'search-type', ...sent, view, query });
       const known = page.total && (page.total.exact || total === 'at-least') ? page.total.count : undefined;
       const included = page.included.map(rowOf);
@@ -155,6 +157,8 @@ type Disclosed = {
   readonly rows: readonly StoredResource[];
   readonly view: View;
   readonly query?: string;
+  /** How many the answer says there are, of rows it does not hold as well. */
+  readonly counted?: number | undefined;
 };
 
 /**
@@ -165,9 +169,11 @@ type Disclosed = {
  */
 export async function recordDisclosure(
   deps: Disclosure,
-  { interaction, type, rows, view, query }: Disclosed,
+  { interaction, type, rows, view, query, counted = 0 }: Disclosed,
 ): Promise<{ readonly receipt: string | undefined } | undefined> {
   if (type !== undefined && opensByScopeAlone(type)) return { receipt: undefined };
+  if (rows.length === 0 && counted === 0) deps.untold();
+  await deps.moment();
   const patients = patientsOf(rows);
   const told = rows.map((row) => ({ reference: versionReference(row), patients: patientsOf([row]) }));
   const base = actBase(deps.caller, interaction);
@@ -213,6 +219,8 @@ export async function recordMiss(
     what: [`${asked.type}/${asked.id}`],
     basis: [],
   };
+  deps.untold();
+  await deps.moment();
   await commitActs(deps, twofold(sent, patients), []);
 }
 

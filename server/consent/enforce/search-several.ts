@@ -22,7 +22,8 @@ export function searchSeveral(deps: Deps, request: SeveralRequest): Promise<Sear
     restsOn: (page) => pageRestsOn(page, request),
     conclude: async (page, view) => {
       const { query, total, interaction } = request;
-      const recorded = await recordDisclosure(deps, { interaction, type: undefined, rows: [...page.rows, ...page.included], view, query });
+      const sent = { type: undefined, rows: [...page.rows, ...page.included], counted: page.total?.count };
+      const recorded = await recordDisclosure(deps, { interaction, ...sent, view, query });
       const known = page.total && (page.total.exact || total === 'at-least') ? page.total.count : undefined;
       const included = page.included.map(rowOf);
       return recorded && { rows: shown(page, request), included, cut: page.cut, ...placesOf(page, request), total: known, receipt: recorded.receipt };

@@ -94,7 +94,7 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
     const naming = await namingOf(deps, steps);
     await spreading.before();
     await naming.before();
-    const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own }));
+    const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own, at: deps.now() }));
     const outcome = await deps.resources.commit({
       guards: [
         ...steps.flatMap(({ guards }) => guards),
