@@ -135,10 +135,9 @@ export function createGateFor(given: GateDeps): GateFor {
     authoritiesOf: signers.authorities.list,
     now: clock,
   };
-  // What a call writes has the time at which it came: by what it took until then its writer could tell what is hidden.
   const called = (caller: Caller, wanted: Parameters<GateFor>[1]) => {
     const came = clock();
-    const by = (letter: ReadingLetter) => ceremonyFor(deps, caller, { views: views.of(caller, letter), now: () => came });
+    const by = (letter: ReadingLetter) => ceremonyFor(deps, caller, { views: views.of(caller, letter), came });
     const searching = by('s');
     return {
       ...gateOf(searching, { ...deps, wanted, byId: isBound(caller) ? by('r') : searching }, evidence),
@@ -184,8 +183,8 @@ function policiesOf(deps: MadeDeps): Policies {
   return withLinked(policies, resources);
 }
 
-function ceremonyFor(deps: MadeDeps, caller: Caller, { views, now }: Pick<Ceremony, 'views' | 'now'>): Ceremony {
-  const { resources, records, base } = deps;
+function ceremonyFor(deps: MadeDeps, caller: Caller, { views, came }: Pick<Ceremony, 'views' | 'came'>): Ceremony {
+  const { resources, records, clock, base } = deps;
   const ceremony: Ceremony = {
     caller,
     resources,
@@ -194,7 +193,8 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, { views, now }: Pick<Ceremo
     base,
     integrity: deps.integrity,
     labelling: deps.labelling,
-    now,
+    now: clock,
+    came,
     record: deps.recorder,
     logRow: deps.logRow,
     untold: deps.untold,

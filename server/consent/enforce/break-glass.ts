@@ -35,7 +35,7 @@ export async function breakGlass(
   const why = reason.trim();
   if (why.length < LEAST_REASON || why.length > MOST_REASON)
     throw new AssentError('invalid-request', `The reason is needed in ${LEAST_REASON} to ${MOST_REASON} characters; the patient is told.`);
-  const at = deps.now();
+  const at = deps.came;
   const until = at + policy.minutes * 60_000;
   const text = `${caller.actor} opened your record in an emergency until ${new Date(until).toISOString()}, because: ${why}`;
   const { task, sent } = noticeTo(deps, { patient, code: 'break-glass', text, at });

@@ -410,7 +410,7 @@ function saidOf([first]: readonly ConsentStep[]): { readonly query?: string } {
 export async function commitConsents(deps: Ceremony, { patient, consents, provenance, guards, beside = [] }: Commit): Promise<boolean> {
   const resources = [...consents.map(({ row }) => row), ...(provenance ? [provenance] : []), ...beside.flatMap((each) => each.resources)];
   const act = { ...actBase(deps.caller, 'operation'), patient, what: resources.map(versionReference), basis: [], ...saidOf(consents) };
-  const audit = deps.record(act, { own: true, at: deps.now() });
+  const audit = deps.record(act, { own: true, at: deps.came });
   const outcome = await deps.resources.commit({
     guards: [
       ...guards,
@@ -474,7 +474,7 @@ type Sealing = {
 /** A version nobody changes but by the matching signature. */
 export function sealedVersion(deps: Ceremony, text: string, { id, after, writer = deps.caller.actor, own, owner }: Sealing): StoredResource {
   const version = newVersion();
-  const lastUpdated = Math.max(deps.now(), (after?.lastUpdated ?? 0) + 1);
+  const lastUpdated = Math.max(deps.came, (after?.lastUpdated ?? 0) + 1);
   const body = withMembers(text, { id, meta: { versionId: version, lastUpdated: new Date(lastUpdated).toISOString() } });
   const value = JSON.parse(body) as ResourceValue;
   const { keys, instant } = deps.keysOf(value, { writer, previous: undefined, concepts: new Map(), sealed: true, own, owner });

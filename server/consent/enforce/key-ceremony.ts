@@ -270,7 +270,7 @@ type Commit = { readonly owner: string; readonly writes: readonly KeyWrites[]; r
 
 export async function commitKeys(deps: Ceremony, { owner, writes, notice }: Commit): Promise<void> {
   const patient = PATIENT.exec(owner)?.[1];
-  const at = deps.now();
+  const at = deps.came;
   const told = patient === undefined ? [] : [noticeTo(deps, { ...notice, patient, at })];
   const tasks = told.map(({ task }) => task);
   const audit = deps.record({ ...actBase(deps.caller, 'operation'), patient, what: tasks.map(versionReference), basis: [] }, { own: true, at });

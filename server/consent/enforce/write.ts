@@ -28,6 +28,8 @@ import { inView, newestFirst, patientsOf } from './view.ts';
 
 export type Writing = Disclosure & {
   readonly now: () => number;
+  /** When this call came, ms: the time of what it writes. By what it took until the commit its writer could tell what is hidden. */
+  readonly came: number;
   /** Index keys and facets of a version. */
   readonly keysOf: (
     resource: ResourceValue,
@@ -94,7 +96,7 @@ export async function write(deps: Writing, operations: readonly WriteOperation[]
     const naming = await namingOf(deps, steps);
     await spreading.before();
     await naming.before();
-    const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own, at: deps.now() }));
+    const audit = writeActs(deps, operations, stored).map(({ act, own }) => deps.record(act, { own, at: deps.came }));
     const outcome = await deps.resources.commit({
       guards: [
         ...steps.flatMap(({ guards }) => guards),
@@ -368,7 +370,7 @@ function refuseMismatch({ ifMatch, madeFrom }: Resting, current: StoredResource 
 
 /** Versions of one resource differ in time, so their order needs no number. */
 function laterThan(deps: Writing, before: number | undefined): number {
-  return Math.max(deps.now(), (before ?? 0) + 1);
+  return Math.max(deps.came, (before ?? 0) + 1);
 }
 
 type Replacing = {
