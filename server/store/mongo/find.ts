@@ -20,10 +20,7 @@ import { inKeyOrder } from './key-order.ts';
 import type { LookUp } from './look-up.ts';
 import type { Reader } from './reader.ts';
 import type { Trace } from '../trace.ts';
-import { KEYS_ONLY, WHOLE } from './walk.ts';
-
-/** For what is decided by keys alone. */
-const WITHOUT_TEXT = { k: 0, b: 0 } as const;
+import { KEYS_ONLY, WHOLE, WITHOUT_TEXT } from './walk.ts';
 
 export async function findRows(reader: Reader, query: Query): Promise<FindResult> {
   const { signal, limit } = query;
@@ -131,12 +128,13 @@ export async function load(reader: Reader, rows: readonly Row[], bodies: boolean
   });
 }
 
-/** The first page of a query for one id. */
-export async function findOne(lookUp: LookUp, query: Query, id: string): Promise<FindResult> {
+/** The first page of a query for one id. `bare`: of those without a text, however long it is. */
+export async function findOne(lookUp: Record<'whole' | 'bare', LookUp>, query: Query, id: string): Promise<FindResult> {
   const whole = wholeOf(query.where, query.scope);
-  const found = whole.kind === 'none' || query.limit <= 0 ? undefined : await lookUp(resourceId(query.type, id));
+  const isBare = query.bodies === false;
+  const found = whole.kind === 'none' || query.limit <= 0 ? undefined : await lookUp[isBare ? 'bare' : 'whole'](resourceId(query.type, id));
   const shown = found && (query.deleted || !found.del) ? found : undefined;
-  const rows = shown && matches(whole, shown) ? [toResource(shown)] : [];
+  const rows = shown && matches(whole, shown) ? [toResource(isBare ? { ...shown, b: '' } : shown)] : [];
   const tally = query.total && createTally(query.total.naming);
   for (const { keys } of rows) tally?.add(keys);
   return { ...nothing, rows, walked: shown ? 1 : 0, ...(tally && { total: tally.total(true) }) };

@@ -6,9 +6,9 @@
  */
 import { COMMAND_MS, type Connection } from './connection.ts';
 import { byIds, type ResourceDocument } from './documents.ts';
-import { WHOLE } from './walk.ts';
+import type { WHOLE, WITHOUT_TEXT } from './walk.ts';
 
-/** Takes a document's `_id`; deletions included. */
+/** Takes a document's `_id`; deletions included. With a projection without the text there is none, whatever the type says. */
 export type LookUp = (id: string) => Promise<ResourceDocument | undefined>;
 
 /** Answers of usual size fit into one batch of a cursor. */
@@ -17,14 +17,14 @@ const MOST_TOGETHER = 100;
 type Documents = ReadonlyMap<string, ResourceDocument>;
 type Batch = { readonly ids: Set<string>; readonly read: Promise<Documents> };
 
-export function createLookUp({ collections: { resources } }: Connection): LookUp {
+export function createLookUp({ collections: { resources } }: Connection, projection: typeof WHOLE | typeof WITHOUT_TEXT): LookUp {
   let open: Batch | undefined;
 
   async function read(ids: ReadonlySet<string>): Promise<Documents> {
     await new Promise((resolve) => setImmediate(resolve));
     // Whoever asks from here on might be answered with what was there before the question.
     if (open?.ids === ids) open = undefined;
-    const found = await resources.find(byIds(ids), { hint: '_id_', projection: WHOLE, maxTimeMS: COMMAND_MS }).toArray();
+    const found = await resources.find(byIds(ids), { hint: '_id_', projection, maxTimeMS: COMMAND_MS }).toArray();
     return new Map(found.map((document) => [document._id, document]));
   }
 

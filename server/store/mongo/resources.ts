@@ -22,6 +22,7 @@ import { misindexed } from './misindexed.ts';
 import { inSnapshot, type Reader } from './reader.ts';
 import { isLive } from './records.ts';
 import { createSharedGate, type SharedGate } from './shared-gate.ts';
+import { WHOLE, WITHOUT_TEXT } from './walk.ts';
 import { transact } from './transaction.ts';
 
 type Dependencies = {
@@ -39,7 +40,7 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
     const result = await promptly(read);
     return scope !== 'internal' && scope.epoch !== (await epoch()) ? { kind: 'stale' } : result;
   };
-  const lookUp = createLookUp(connection);
+  const lookUps = { whole: createLookUp(connection, WHOLE), bare: createLookUp(connection, WITHOUT_TEXT) };
   const reindexGate = createSharedGate('reindex');
   const read = <T extends FindResult | CountResult>(
     { explain, budget }: Pick<Query, 'explain' | 'budget'>,
@@ -54,7 +55,7 @@ export function createResourceStore({ connection, committer, epoch, log, clock, 
     find: (query) =>
       within(query.scope, () => {
         const id = onlyId(query);
-        return id === undefined ? read(query, (reader) => findRows(reader, query)) : findOne(lookUp, query, id);
+        return id === undefined ? read(query, (reader) => findRows(reader, query)) : findOne(lookUps, query, id);
       }),
     findSeveral: (query) => within(query.parts[0]?.scope ?? 'internal', () => inSnapshot(connection, (reader) => findSeveral(reader, query))),
     count: (query, cap) => within(query.scope, () => read(query, (reader) => countRows(reader, query, cap))),

@@ -24,6 +24,8 @@ export const KEYS_ONLY = { _id: 1, i: 1, d: 1, f: 1 } as const;
 export const DECIDING_ONLY = { _id: 1, c: 1 } as const;
 /** Index keys are never read back. */
 export const WHOLE = { k: 0 } as const;
+/** For what is decided by keys alone. */
+export const WITHOUT_TEXT = { k: 0, b: 0 } as const;
 const BATCH = 256;
 
 export async function* walkKeys(reader: Reader, walk: Walk): AsyncGenerator<Row> {
