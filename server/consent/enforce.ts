@@ -135,18 +135,21 @@ export function createGateFor(given: GateDeps): GateFor {
     authoritiesOf: signers.authorities.list,
     now: clock,
   };
-  const called = (caller: Caller, wanted: Parameters<GateFor>[1]) => {
+  const called = (caller: Caller, readable: ResourceStore) => {
     const came = clock();
     const by = (letter: ReadingLetter) => ceremonyFor(deps, caller, { views: views.of(caller, letter), came });
     const searching = by('s');
     return {
-      ...gateOf(searching, { ...deps, wanted, byId: isBound(caller) ? by('r') : searching }, evidence),
+      ...gateOf(searching, { ...deps, readable, byId: isBound(caller) ? by('r') : searching }, evidence),
       explain: (request: Parameters<Gate['explain']>[0], as = caller) => explain(searching, { request, views: views.of(as, 's') }),
       explainAccess: (request: Parameters<Gate['explainAccess']>[0]) => explainAccess(by('r'), { request, ...about }),
       permitsNow: (consent: string) => permitsNow({ policies, resources, clock }, { caller, consent }),
     };
   };
-  return (caller, wanted) => tellingWhatIsUntold(caller, () => called(caller, wanted), deps.untold);
+  return (caller, wanted) => {
+    const readable = readWhileWanted(resources, wanted);
+    return tellingWhatIsUntold(caller, () => called(caller, readable), deps.untold);
+  };
 }
 
 /** A Consent of the caller's, who is the patient. */
@@ -232,14 +235,16 @@ function ceremonyFor(deps: MadeDeps, caller: Caller, { views, came }: Pick<Cerem
 function gateOf(
   ceremony: Ceremony,
   deps: GateDeps & {
-    readonly wanted: (() => AbortSignal) | undefined /** With what may be read, where `ceremony` is for searching. */;
+    /** As long as the answer is wanted. */
+    readonly readable: ResourceStore;
+    /** With what may be read, where `ceremony` is for searching. */
     readonly byId: Ceremony;
   },
   evidence: ReturnType<typeof createEvidence>,
 ): Omit<Gate, 'caller' | 'explain' | 'explainAccess' | 'permitsNow'> {
   const keyCeremony: KeyCeremony = { ...ceremony, ...deps.keys, keysOfOwner: deps.keys.list };
   const authorityCeremony: AuthorityCeremony = { ...ceremony, authorityRecords: deps.authorities, ages: deps.ages };
-  const reading: Ceremony = { ...ceremony, resources: readWhileWanted(ceremony.resources, deps.wanted) };
+  const reading: Ceremony = { ...ceremony, resources: deps.readable };
   const byId: Ceremony = { ...reading, views: deps.byId.views };
   return {
     read: (type, id) => read(byId, type, id),

@@ -39,6 +39,8 @@ function over(
       return { id: 'event', resource: { type: 'AuditEvent', id: 'event', version: 'v' }, entry: {} };
     },
     logRow: () => ({ key: 'k', entry: 'e' }),
+    untold: () => undefined,
+    moment: async () => undefined,
   } as unknown as Disclosure;
   return { deps, asked, recorded };
 }
