@@ -3,8 +3,11 @@
  * wrote it reads for treatment, as nobody has signed anything; Organization/alice is a custodian as well, who may write the directory. `admin` is
  * the first administrator.
  */
-import { enrolKey } from '../../server/commands/demo/session.ts';
-import { type RealServer, register, startRealServer } from './real-server.ts';
+import { createSession, enrolKey } from '../../server/commands/demo/session.ts';
+import { ADMIN_SCOPE, type RealServer, register, startRealServer } from './real-server.ts';
+
+/** Tokens last ten minutes, and a walk of all types longer on a slow machine. */
+const FRESH_MS = 240_000;
 
 export type ServedApp = {
   readonly server: RealServer;
@@ -20,21 +23,24 @@ export async function createServedApp(settings: Readonly<Record<string, string>>
   const limits = { ASSENT_MAX_BODY_BYTES: '100000', ASSENT_MAX_JSON_DEPTH: '20', ASSENT_MAX_BUNDLE_ENTRIES: '50' };
   const server = await startRealServer({ ASSENT_IMPLICIT_POLICY: 'author-treatment', ...limits, ...settings });
   await enrolKey(server.admin, 'Organization/alice');
-  const tokens = new Map<string, Promise<string>>();
+  const tokens = new Map<string, { readonly token: Promise<string>; readonly until: number }>();
   const tokenFor = async (caller: string): Promise<string> => {
     const [, name = '', scope = 'system/*.cruds'] = /^([a-z]+)(?::(.+))?$/.exec(caller) ?? [];
     // What is no name is sent as it is.
     if (name === '') return caller;
-    if (name === 'admin') return server.admin.token;
-    return (await register(server, { actor: `Organization/${name}`, scope, choosesIds: true })).session.token;
+    const admin = await createSession(server.bootstrap, server.bootstrap.admin, ADMIN_SCOPE);
+    if (name === 'admin') return admin.token;
+    return (await register({ ...server, admin }, { actor: `Organization/${name}`, scope, choosesIds: true })).session.token;
   };
   return {
     server,
     base: server.bootstrap.fhirBaseUrl,
     port: Number(new URL(server.bootstrap.fhirBaseUrl).port),
     tokenOf: (caller) => {
-      const token = tokens.get(caller) ?? tokenFor(caller);
-      tokens.set(caller, token);
+      const now = performance.now();
+      const kept = tokens.get(caller);
+      const { token, until } = kept && kept.until > now ? kept : { token: tokenFor(caller), until: now + FRESH_MS };
+      tokens.set(caller, { token, until });
       return token;
     },
     stop: () => server.stop(),
