@@ -49,7 +49,7 @@ export const builtInPolicies: readonly BuiltIn[] = [
   },
   {
     name: 'own-acts',
-    says: 'A requester reads the AuditEvents and Tasks of its own acts; a custodian the Tasks that ask for its approval; a patient those about themselves; of Consents a patient their own; a Provenance is read by whoever may read all its targets.',
+    says: 'A requester reads the AuditEvents and Tasks of its own acts, of several people who work with one app each their own; a custodian the Tasks that ask for its approval; a patient those about themselves; of Consents a patient their own; a Provenance is read by whoever may read all its targets.',
     effect: 'decides',
     applies: (type) => RECORDS.has(type),
     where: (type, caller) => or([ownActs(type, caller), ownRecord(type, caller), concerning(type, caller)]),
@@ -83,10 +83,14 @@ function dutiesRead(type: string, { actor, roles = [] }: Caller): Expression {
   return opensByScopeAlone(type) ? namesNobody : none;
 }
 
-/** A Task is its requester's own act only if that requester itself wrote it: anyone can name another as requester. */
+/**
+ * By this party through this client: many people work with one app, and what one of them did is nothing to the others. A Task is its requester's own act
+ * only if that requester itself wrote it, or the server for it: anyone can name another as requester.
+ */
 function ownActs(type: string, { client, actor }: Caller): Expression {
-  if (type === 'AuditEvent') return any([facet.own(client)]);
-  if (type === 'Task') return or([any([facet.own(client), facet.owner(actor)]), and([any([facet.writer(actor)]), any([facet.author(actor)])])]);
+  const through = any([facet.own(client)]);
+  if (type === 'AuditEvent') return and([through, any([facet.writer(actor)])]);
+  if (type === 'Task') return or([any([facet.owner(actor)]), and([or([through, any([facet.writer(actor)])]), any([facet.author(actor)])])]);
   return none;
 }
 

@@ -5,13 +5,13 @@
  * Invariants: to any other client, purpose or set of scopes a job is 404 like one that never was; a result made under permissions that have
  * changed since is not given.
  */
-import { createHash } from 'node:crypto';
 import { AssentError, type ErrorCode } from '../errors.ts';
 import { bundleText } from '../fhir/bundle.ts';
 import type { Job, JobInput } from '../jobs/job.ts';
 import { notFound } from './answer.ts';
+import { askerOf } from './asker.ts';
 import { statusLine } from './entry-call.ts';
-import type { Answer, Caller, FhirRequest } from './interaction.ts';
+import type { Answer, FhirRequest } from './interaction.ts';
 import { refuseUnknownQuery } from './parameters.ts';
 import type { Services } from './services.ts';
 
@@ -26,7 +26,7 @@ export function inputOf(asked: object): JobInput {
 }
 
 export async function acceptJob({ gate }: Pick<FhirRequest, 'gate'>, { jobs, base }: Services, { kind, input }: Submitted): Promise<Answer> {
-  const id = await jobs.submit({ kind, owner: ownerOf(gate.caller), input });
+  const id = await jobs.submit({ kind, owner: askerOf(gate.caller), input });
   return { status: 202, headers: { 'content-location': `${base}/$job/${id}`, 'retry-after': String(ASK_AGAIN) }, body: undefined };
 }
 
@@ -37,7 +37,7 @@ export function refuseWithoutAdmin({ gate }: Pick<FhirRequest, 'gate'>): void {
 
 export async function jobStatus(request: FhirRequest, services: Services): Promise<Answer> {
   refuseUnknownQuery(request, []);
-  const job = await services.jobs.find(request.id, ownerOf(request.gate.caller));
+  const job = await services.jobs.find(request.id, askerOf(request.gate.caller));
   switch (job?.state) {
     case 'queued':
     case 'running':
@@ -54,7 +54,7 @@ export async function jobStatus(request: FhirRequest, services: Services): Promi
 
 export async function jobCancel(request: FhirRequest, { jobs }: Services): Promise<Answer> {
   refuseUnknownQuery(request, []);
-  if (!(await jobs.cancel(request.id, ownerOf(request.gate.caller)))) throw notFound();
+  if (!(await jobs.cancel(request.id, askerOf(request.gate.caller)))) throw notFound();
   return { status: 202, headers: {}, body: undefined };
 }
 
@@ -84,12 +84,4 @@ type Outcome = { readonly status: number; readonly resourceText?: string; readon
 export function answerBundle({ status, resourceText, outcomeText }: Outcome): string {
   const response = { status: statusLine(status), ...(outcomeText === undefined ? {} : { outcomeText }) };
   return bundleText({ type: 'batch-response', entries: [{ ...(resourceText === undefined ? {} : { resourceText }), response }] });
-}
-
-/** Everything a decision may depend on: a token for less does not get what one for more asked for. */
-function ownerOf({ client, actor, purpose, admin, scopes, launch }: Caller): string {
-  const held = scopes.map(({ context, type, letters, query = '' }) => `${context}/${type}.${letters}?${query}`).sort();
-  return createHash('sha256')
-    .update(JSON.stringify([client, actor, purpose, admin, held, ...(launch ? [launch] : [])]))
-    .digest('base64url');
 }

@@ -414,6 +414,47 @@ describe('who is signed in', () => {
   });
 });
 
+describe('two people with one app', () => {
+  const as = async (user: string, launched: Parameters<typeof launchApp>[2]) => {
+    bench.idp.user = user;
+    try {
+      return (await launchApp(bench, app, launched)).json['access_token'];
+    } finally {
+      bench.idp.user = 'Practitioner/7';
+    }
+  };
+  const everything = { scope: 'user/*.rs' };
+
+  test('neither reads what the other did: what was shown, what was asked for and what was tried', async () => {
+    const first = await as('Practitioner/7', everything);
+    expect((await get(first, 'Observation/o1')).status).toBe(200);
+    expect((await get(first, 'Patient?name=somebody')).status).toBe(200);
+    expect((await get(first, 'Observation/tried')).status).toBe(404);
+    const [mine = ''] = await idsOf(first, 'AuditEvent?entity=Observation/o1&agent=Practitioner/7');
+    expect(mine).not.toBe('');
+    expect((await get(first, `AuditEvent/${mine}/$receipt`)).status).not.toBe(404);
+    const second = await as('Practitioner/8', everything);
+    expect(await idsOf(second, 'AuditEvent?agent=Practitioner/7')).toEqual([]);
+    expect(await idsOf(second, 'AuditEvent?entity=Observation/o1')).toEqual([]);
+    expect((await get(second, `AuditEvent/${mine}`)).text).toBe((await get(second, 'AuditEvent/none')).text);
+    expect((await get(second, `AuditEvent/${mine}/$receipt`)).status).toBe(404);
+    const ofPatient = await as('Practitioner/8', { patient: '1', scope: 'launch/patient patient/*.rs' });
+    expect(await idsOf(ofPatient, 'AuditEvent?agent=Practitioner/7')).toEqual([]);
+    expect(await idsOf(first, `AuditEvent?_id=${mine}&agent=Practitioner/7`)).toEqual([mine]);
+  });
+
+  test('a page link is good with what may be seen by the token it was given to, and its number is told to no narrower one', async () => {
+    const wide = await as('Practitioner/7', everything);
+    const page = await get(wide, 'Observation/_history?_count=1');
+    const next = (page.json as { link?: { relation: string; url: string }[] }).link?.find(({ relation }) => relation === 'next')?.url ?? '';
+    expect(page.json.total).toBeGreaterThan(1);
+    const path = next.slice(`${bench.fhir}/`.length);
+    expect((await get(wide, path)).json.total).toBe(page.json.total);
+    for (const scope of ['launch/patient patient/*.rs', 'launch/patient patient/Observation.rs?category=laboratory'])
+      expect((await get(await as('Practitioner/7', { patient: '2', scope }), path)).status).toBe(400);
+  });
+});
+
 test('what is registered anew ends tokens; refreshed ones hold what is registered now', async () => {
   const client = await registerApp(bench);
   const { json } = await launchApp(bench, client, { patient: '1', scope: 'offline_access patient/Observation.rs patient/Patient.rs' });
