@@ -39,6 +39,7 @@ import { history } from './enforce/versions.ts';
 import { latest } from './enforce/latest.ts';
 import { searchSeveral } from './enforce/search-several.ts';
 import type { Signers } from './enforce/signers.ts';
+import { standingOf } from './enforce/standing.ts';
 import { visibleAmong } from './enforce/related.ts';
 import { readSources } from './enforce/sourced.ts';
 import { isBound, type ReadingLetter, reachOf } from './enforce/reach.ts';
@@ -275,12 +276,7 @@ function gateOf(
     stopRecovery: (request) => stopRecovery(keyCeremony, request),
     grantAuthority: (request) => grantAuthority(authorityCeremony, request),
     endAuthority: (request) => endAuthority(authorityCeremony, request),
-    async standing() {
-      const { patients } = await ceremony.views.current();
-      // Whatever is not as the log knows it is void from here on, which the mark tells.
-      await ceremony.views.confirm(patients);
-      return (await ceremony.views.current()).mark();
-    },
+    standing: (shown = []) => standingOf(deps.resources, new Set([ceremony.views, byId.views]), shown),
     receipt: (type, id) => receipt({ ...deps, views: ceremony.views, evidence }, type, id),
     ledgerProof: (id) => ledgerProof({ ...deps, ...byId, evidence }, id),
   };

@@ -423,9 +423,9 @@ export type Gate = {
   endAuthority(request: KeyRequest): Promise<AuthorityChanged>;
   /**
    * A mark of everything this caller's view rests on now: Consents, roles, policies and where their periods stand. While it is the same, what was
-   * released may still be handed out.
+   * released may still be handed out. `shown`: what was, as `Type/id`; the mark is empty where one of these is hidden by now, by a label for instance.
    */
-  standing(): Promise<string>;
+  standing(shown?: readonly string[]): Promise<string>;
   /** Whether this Consent of the caller, who must be the patient, is in force and permits something now. */
   permitsNow(consent: string): Promise<boolean>;
   /** The receipt of an AuditEvent or Consent the caller may see. */

@@ -3,7 +3,7 @@
  * (R4 has the pattern in words only: https://hl7.org/fhir/R4/http.html#async; DSTU of its status requests as in Bulk Data 2.0.)
  *
  * Invariants: to any other client, purpose or set of scopes a job is 404 like one that never was; a result made under permissions that have
- * changed since is not given.
+ * changed since, or that tells of what has been hidden since, is not given.
  */
 import { AssentError, type ErrorCode } from '../errors.ts';
 import { bundleText } from '../fhir/bundle.ts';
@@ -62,11 +62,12 @@ async function doneAnswer({ gate }: FhirRequest, { jobs }: Services, job: Job): 
   const headers = { expires: new Date(job.expires ?? 0).toUTCString() };
   if (job.files['answer'] === undefined) return { status: 200, headers, body: answerBundle({ status: 200, resourceText: countsText(job) }) };
   const { standing } = job.result as { readonly standing: string };
-  const body = await jobs.read(job, 'answer');
-  // Asked last, so that nothing that was withdrawn before this moment goes out.
-  if (body !== undefined && (await gate.standing()) === standing) return { status: 200, headers, body };
+  const [body, shown] = [await jobs.read(job, 'answer'), await jobs.read(job, 'shown')];
+  // Asked last, so that nothing that was withdrawn or hidden before this moment goes out.
+  if (body !== undefined && shown && (await gate.standing(JSON.parse(shown) as readonly string[])) === standing)
+    return { status: 200, headers, body };
   await jobs.cancel(job.id, job.owner);
-  throw new AssentError('gone', 'Permissions have changed since this was made, or what it tells of was erased; ask again.');
+  throw new AssentError('gone', 'Permissions have changed since this was made, or what it tells of was erased or labelled anew; ask again.');
 }
 
 /** What a job of our own tells: numbers, and names of what it speaks of. */

@@ -3,10 +3,10 @@
  * answer waits. https://hl7.org/fhir/R5/async-bundle.html
  *
  * Invariants: only what changes nothing is put off, because a job may run twice; what was released under permissions that changed before it
- * was whole is thrown away; a client that was removed or registered anew gets nothing done any more.
+ * was whole, and what was hidden meanwhile, is thrown away; a client that was removed or registered anew gets nothing done any more.
  */
 import { AssentError, outcomeOf } from '../errors.ts';
-import type { Gate, GateFor } from '../consent/gate.ts';
+import type { Gate, GateFor, Row } from '../consent/gate.ts';
 import type { ResourceValue } from '../fhir/resource.ts';
 import type { JobContext, JobHandler } from '../jobs/job.ts';
 import type { Held } from './held.ts';
@@ -111,27 +111,38 @@ type Serving = { readonly services: Services; readonly gateFor: GateFor };
 async function runInteraction(asked: Asked, context: JobContext, { services, gateFor }: Serving): Promise<{ readonly standing: string }> {
   const gate = gateFor(Object.freeze(asked.caller));
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const standing = await gate.standing();
-    const answer = await answerTo(asked, { services, gate: whileAsked(gate, context) });
-    if ((await gate.standing()) !== standing) continue;
+    const [standing, shown] = [await gate.standing(), new Set<string>()];
+    const answer = await answerTo(asked, { services, gate: whileAsked(gate, context, shown) });
+    if ((await gate.standing([...shown])) !== standing) continue;
     await context.write('answer', answer);
+    await context.write('shown', JSON.stringify([...shown]));
     return { standing };
   }
   throw new AssentError('unavailable');
 }
 
-/** Nothing more is read for a request that nobody waits for or nobody may make any more. */
-function whileAsked(gate: Gate, { cancelled }: JobContext): Gate {
+/** Nothing more is read for a request that nobody waits for or nobody may make any more. `shown`: what was shown, as `Type/id`. */
+function whileAsked(gate: Gate, { cancelled }: JobContext, shown: Set<string>): Gate {
   const watched = Object.entries(gate).map(([name, member]) => [
     name,
     typeof member === 'function'
-      ? (...given: readonly unknown[]) => {
+      ? async (...given: readonly unknown[]) => {
           cancelled.throwIfAborted();
-          return (member as (...arguments_: readonly unknown[]) => unknown)(...given);
+          const answer = await (member as (...arguments_: readonly unknown[]) => unknown)(...given);
+          for (const { type, id } of rowsIn(answer)) shown.add(`${type}/${id}`);
+          return answer;
         }
       : member,
   ]);
   return Object.fromEntries(watched) as Gate;
+}
+
+type Answered = Partial<Readonly<Record<'rows' | 'included' | 'followed', readonly Row[]>>> & { readonly row?: Row };
+
+/** Whatever was asked of the Gate, what it shows of resources stands in one of these. */
+function rowsIn(answer: unknown): readonly Row[] {
+  const { rows = [], included = [], followed = [], row } = (typeof answer === 'object' && answer !== null ? answer : {}) as Answered;
+  return [...rows, ...included, ...followed, ...(row ? [row] : [])];
 }
 
 /** The Bundle that the request ends with. A batch has one already. */

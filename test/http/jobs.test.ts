@@ -147,6 +147,43 @@ describe('respond-async', () => {
     server.advance(61_000);
     expect((await session.call('GET', job)).status).toBe(410);
   });
+
+  it('nor when something in it was labelled, moved or hidden in another way since', async () => {
+    const { session } = await register(server, { actor: INSURER, purposes: ['HOPERAT'] });
+    const hiv = { system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'HIV' };
+    const exception = { provision: [{ type: 'deny', securityLabel: [hiv] }] };
+    await agree(server, termsOf(server, { patient: 'Patient/a', grantee: INSURER, purposes: ['HOPERAT'], provision: exception }), [key, custodian]);
+    await put(server, observation('a-3', 'Patient/a', { note: [{ text: 'as it was' }] }));
+    await put(server, observation('a-4', 'Patient/a'));
+    const batch = { resourceType: 'Bundle', type: 'batch', entry: [{ request: { method: 'GET', url: 'Observation/a-3' } }] };
+    const graphql = { query: '{Observation(id:"a-3"){note{text}}}' };
+    const jobs = [
+      await later(session, 'GET', 'Observation/a-3'),
+      await later(session, 'GET', 'Observation?_id=a-3,a-4'),
+      await later(session, 'GET', 'Observation/a-3/_history'),
+      await later(session, 'GET', 'Patient/a/$everything'),
+      await later(session, 'GET', `$graphql?${String(new URLSearchParams(graphql))}`),
+      await later(session, 'POST', '', batch),
+    ];
+    const other = await later(session, 'GET', 'Observation/a-4');
+    // What is no resource stands in a Binary.
+    const decoded = (text: string) => text.replaceAll(/"data":"([^"]+)"/g, (_all, data: string) => Buffer.from(data, 'base64').toString());
+    for (const job of jobs) expect(decoded((await settled(session, job)).text)).toContain('as it was');
+    await settled(session, other);
+    await put(server, observation('a-3', 'Patient/a', { meta: { security: [hiv] } }));
+    for (const job of jobs) {
+      const gone = await session.call('GET', job);
+      expect([gone.status, decoded(gone.text).includes('as it was')]).toEqual([410, false]);
+    }
+    // What is changed or deleted in view is no secret, and what a job does not speak of changes nothing.
+    await put(server, observation('a-4', 'Patient/a', { note: [{ text: 'changed' }] }));
+    expect((await session.call('GET', other)).status).toBe(200);
+    await server.admin.call('DELETE', 'Observation/a-4');
+    expect((await session.call('GET', other)).status).toBe(200);
+    const versions = await settled(session, await later(session, 'GET', 'Observation/a-4/_history'));
+    expect(entryOf(versions).response.status).toBe('200 OK');
+    await server.admin.call('DELETE', 'Observation/a-3');
+  });
 });
 
 type AuditEvent = {

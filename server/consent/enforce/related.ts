@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { digestOf } from '../../../ledger/hash.ts';
 import { literalReferences } from '../../fhir/literal-references.ts';
 import type { ResourceValue } from '../../fhir/resource.ts';
-import type { ResourceStore, Scope } from '../../store/port.ts';
+import type { Query, ResourceStore, Scope } from '../../store/port.ts';
 import type { Related } from '../compile.ts';
 import { byType, storedAt } from './concepts.ts';
 import { newestFirst } from './view.ts';
@@ -45,6 +45,7 @@ export async function visibleAmong(
   resources: Find,
   references: readonly string[],
   scopeOf: (type: string) => Scope,
+  how: Pick<Query, 'deleted'> = {},
 ): Promise<ReadonlySet<string> | undefined> {
   const visible = new Set<string>();
   for (const [type, ids] of byType(references)) {
@@ -55,6 +56,7 @@ export async function visibleAmong(
       order: newestFirst,
       limit: ids.size,
       bodies: false,
+      ...how,
     });
     if (found.kind !== 'rows') return undefined;
     for (const { id } of found.rows) visible.add(`${type}/${id}`);
