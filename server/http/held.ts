@@ -39,34 +39,34 @@ type Asked = { readonly came: number; untold: boolean };
 export function createHeld(quantum: number, waiting: Waiting): Held {
   const working = new AsyncLocalStorage<Asked>();
   const asked = new WeakMap<object, Asked>();
+  const begin = (): Asked => ({ came: waiting.now(), untold: false });
+  const atNext = async (step: number, it: Asked | undefined): Promise<void> => {
+    if (it?.untold) await untilNext(step, it.came, waiting);
+  };
   return {
     untold() {
       const request = working.getStore();
       if (request) request.untold = true;
     },
-    async moment() {
-      const request = working.getStore();
-      if (request?.untold) await untilNext(quantum / 2, request.came, waiting);
-    },
+    moment: () => atNext(quantum / 2, working.getStore()),
     async during(work) {
       if (quantum === 0) return work();
-      const it = { came: waiting.now(), untold: false };
+      const it = begin();
       try {
         return await working.run(it, work);
       } finally {
-        if (it.untold) await untilNext(quantum, it.came, waiting);
+        await atNext(quantum, it);
       }
     },
     install(app) {
       if (quantum === 0) return;
       app.addHook('onRequest', (request, _reply, done) => {
-        const it = { came: waiting.now(), untold: false };
+        const it = begin();
         asked.set(request, it);
         working.run(it, done);
       });
       app.addHook('onSend', async (request, _reply, payload) => {
-        const it = asked.get(request);
-        if (it?.untold) await untilNext(quantum, it.came, waiting);
+        await atNext(quantum, asked.get(request));
         return payload;
       });
     },

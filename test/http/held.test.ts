@@ -219,12 +219,10 @@ describe('a server', () => {
       const before = server.now();
       const { status, text } = await asks(...asked(id));
       expect([id, status, text]).toEqual([id, 201, expect.anything()]);
-      const { meta } = JSON.parse(text) as { readonly meta: { readonly lastUpdated: string } };
-      stamps.push(Math.floor((Date.parse(meta.lastUpdated) - before) / PLANTED_STAMP_MS));
-      const [event] = await insurer.session
-        .call('GET', 'AuditEvent?_count=1')
-        .then(({ json }) => json['entry'] as { resource: { recorded: string } }[]);
-      stamps.push(Math.floor((Date.parse(event?.resource.recorded ?? '') - before) / PLANTED_STAMP_MS));
+      const made = JSON.parse(text) as { readonly id: string; readonly meta: { readonly lastUpdated: string } };
+      const { json } = await insurer.session.call('GET', `AuditEvent?entity=Observation/${made.id}`);
+      const [event] = json['entry'] as readonly { readonly resource: { readonly recorded: string } }[];
+      for (const at of [made.meta.lastUpdated, event?.resource.recorded ?? '']) stamps.push(Math.floor((Date.parse(at) - before) / PLANTED_STAMP_MS));
     }
     isStamping = false;
     expect(advanced).toBeGreaterThan(0);
