@@ -59,27 +59,36 @@ async function makeRacer(admin: Session, id: string): Promise<Racer> {
   return { id, mark, key: await enrolKey(admin, `Patient/${id}`) };
 }
 
-/** What was begun while it was permitted, to be asked for later: links to next pages, and jobs. */
-async function begun({ insurer }: Side, { id }: Racer): Promise<Way[]> {
-  const paged = [
-    `Observation?patient=${id}&_count=1`,
-    `Observation/_history?_count=1`,
-    `Patient/${id}/$everything?_count=1`,
-    `Patient/${id}/*?_count=1`,
-  ];
-  const links: Way[] = [];
-  for (const path of paged) {
-    const { json } = await insurer.call('GET', path);
+/** Begun while it was permitted, to be asked for later: a link to a next page, or a job. Undefined where nothing was begun. */
+type Begun = { readonly name: string; readonly begin: (session: Session, id: string) => Promise<Way | undefined> };
+
+const page = (name: string, path: (id: string) => string): Begun => ({
+  name,
+  async begin(session, id) {
+    const { json } = await session.call('GET', path(id));
     const next = ((json['link'] ?? []) as { relation: string; url: string }[]).find(({ relation }) => relation === 'next')?.url;
-    if (next !== undefined) links.push({ name: `next page of ${path}`, ask: (session) => session.call('GET', here(next)) });
-  }
-  const jobs: Way[] = [];
-  for (const path of [`Observation?patient=${id}`, `Patient/${id}/$everything`]) {
-    const at = (await insurer.call('GET', path, undefined, { prefer: 'respond-async' })).headers.get('content-location');
-    if (at !== null) jobs.push({ name: `job of ${path}`, ask: (session) => finished(session, here(at)) });
-  }
-  return [...links, ...jobs];
-}
+    return next === undefined ? undefined : { name, ask: (again) => again.call('GET', here(next)) };
+  },
+});
+
+const job = (name: string, path: (id: string) => string): Begun => ({
+  name,
+  async begin(session, id) {
+    const at = (await session.call('GET', path(id), undefined, { prefer: 'respond-async' })).headers.get('content-location');
+    return at === null ? undefined : { name, ask: (again) => finished(again, here(at)) };
+  },
+});
+
+const beginnings: readonly Begun[] = [
+  page('next page of a search', (id) => `Observation?patient=${id}&_count=1`),
+  page('next page of a history', () => 'Observation/_history?_count=1'),
+  page('next page of $everything', (id) => `Patient/${id}/$everything?_count=1`),
+  page('next page of a compartment', (id) => `Patient/${id}/*?_count=1`),
+  job('job of a search', (id) => `Observation?patient=${id}`),
+  job('job of $everything', (id) => `Patient/${id}/$everything`),
+];
+/** All that a withdrawal is raced against. */
+export const rivals: readonly (Way | Begun)[] = [...ways, ...beginnings];
 
 /** Whichever server a link names. */
 const here = (url: string): string => url.replace(/^https?:\/\/[^/]+\/fhir\//, '');
@@ -87,20 +96,23 @@ const here = (url: string): string => url.replace(/^https?:\/\/[^/]+\/fhir\//, '
 async function finished(session: Session, at: string): Promise<Answer> {
   for (let tries = 0; ; tries++) {
     const answer = await session.call('GET', at);
-    if (answer.status !== 202 || tries > 2000) return answer;
-    await sleep(5);
+    if (answer.status !== 202 || tries > 500) return answer;
+    await sleep(20);
   }
 }
 
 async function raceOnce(
   { here: one, there }: { readonly here: Side; readonly there: Side },
   racer: Racer,
-  { custodian, raced, ways }: { readonly custodian: Key; readonly raced: Raced; readonly ways: readonly Way[] },
+  { custodian, raced, against }: { readonly custodian: Key; readonly raced: Raced; readonly against: readonly (Way | Begun)[] },
 ): Promise<void> {
   const { id, mark, key } = racer;
   const now = systemClock;
   const inForce = await agree(one, termsOf({ now }, { patient: `Patient/${id}`, grantee: INSURER }), [key, custodian]);
-  const left = await begun(there, racer);
+  const ways = against.filter((rival) => 'ask' in rival);
+  const left: Way[] = [];
+  for (const { begin } of against.filter((rival) => 'begin' in rival))
+    left.push(...[await begin(there.insurer, id)].filter((way) => way !== undefined));
   const under = ways.map(({ ask }, i) => ask(i % 2 === 0 ? there.insurer : one.insurer, id));
   const withdrawal = await withdrawNow({ admin: one.admin, now }, inForce, key);
   if (withdrawal.status !== 200) throw new Error(`A withdrawal was answered ${withdrawal.status}: ${withdrawal.text}`);
@@ -117,12 +129,12 @@ async function raceOnce(
   raced.races += 1;
 }
 
-/** `until`: no race begins after it, by performance.now(). `asking`: so many ways in each race, all of them in turn. */
+/** `until`: no race begins after it, by performance.now(). `asking`: so many rivals in each race, all of them in turn. */
 export type Racing = { readonly named?: string; readonly until?: number; readonly asking?: number };
 
 /** `sides`: one, or two that take turns in being the one that is told. */
 export async function race(sides: readonly [Side, Side], races: number, racing: Racing = {}): Promise<Raced> {
-  const { named = 'racer', until = Number.POSITIVE_INFINITY, asking = ways.length } = racing;
+  const { named = 'racer', until = Number.POSITIVE_INFINITY, asking = rivals.length } = racing;
   const [{ admin }] = sides;
   const raced: Raced = { races: 0, before: 0, after: 0, leaks: [] };
   const custodian = await enrolKey(admin, HOSPITAL);
@@ -131,8 +143,8 @@ export async function race(sides: readonly [Side, Side], races: number, racing: 
     racers.map(async (racer, i) => {
       for (let n = i; n < races && raced.leaks.length === 0 && performance.now() < until; n += racers.length) {
         const [one, other] = n % 2 === 0 ? sides : [sides[1], sides[0]];
-        const some = Array.from({ length: asking }, (_, k) => ways[(n * asking + k) % ways.length] as Way);
-        await raceOnce({ here: one, there: other }, racer, { custodian, raced, ways: some });
+        const against = Array.from({ length: asking }, (_, k) => rivals[(n * asking + k) % rivals.length] as Way | Begun);
+        await raceOnce({ here: one, there: other }, racer, { custodian, raced, against });
       }
     }),
   );

@@ -1,6 +1,6 @@
 /**
- * `npx node test/races/run.ts --races 10000 [--mongodb] [--ways N]`: withdrawals raced against reads, pages, includes, histories, $everything, GraphQL
- * and jobs, each against N of these in turn, or all. With --mongodb on two server processes that share a replica set. Every four minutes it begins
+ * `npx node test/races/run.ts --races 10000 [--mongodb] [--rivals N]`: withdrawals raced against reads, pages, includes, histories, $everything, GraphQL
+ * and jobs, each against N of these rivals in turn, or all. With --mongodb on two server processes that share a replica set. Every four minutes it begins
  * again with an empty database: tokens last ten, and histories are walked past what is hidden.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,12 +13,12 @@ import { temporaryInMemory } from '../support/in-memory.ts';
 import { startReplicaSet } from '../support/mongod.ts';
 import { ADMIN_SCOPE, put, register } from '../support/real-server.ts';
 import { launchServer, type LaunchedServer } from '../support/server-process.ts';
-import { directory, INSURER, race, type Raced, type Side, ways } from './race.ts';
+import { directory, INSURER, race, type Raced, rivals, type Side } from './race.ts';
 
 const { values } = parseArgs({
   options: {
     races: { type: 'string', default: '1000' },
-    ways: { type: 'string', default: String(ways.length) },
+    rivals: { type: 'string', default: String(rivals.length) },
     mongodb: { type: 'boolean', default: false },
   },
 });
@@ -48,7 +48,7 @@ async function raceFor(left: number, round: number): Promise<Raced> {
     }
     const [one, other = one] = await Promise.all(servers.map((server, i) => sideOf(server, ports[i] ?? 0)));
     if (!one || !other) throw new Error('No server.');
-    return await race([one, other], left, { until: performance.now() + ROUND_MS, asking: Number(values.ways) });
+    return await race([one, other], left, { until: performance.now() + ROUND_MS, asking: Number(values.rivals) });
   } finally {
     for (const server of servers) await server.end('SIGTERM');
     rmSync(dataDir, { recursive: true, force: true });
