@@ -1,6 +1,6 @@
 /**
  * `npx node test/races/run.ts --races 10000 [--mongodb] [--rivals N]`: withdrawals raced against reads, pages, includes, histories, $everything, GraphQL
- * and jobs, each against N of these rivals in turn, or all. With --mongodb on two server processes that share a replica set. Every four minutes it begins
+ * and jobs, each against N of these rivals in turn, or all. With --mongodb on two server processes that share a replica set. Every two minutes it begins
  * again with an empty database: tokens last ten, and histories are walked past what is hidden.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -23,7 +23,7 @@ const { values } = parseArgs({
   },
 });
 Object.assign(process.env, temporaryInMemory());
-const ROUND_MS = 240_000;
+const ROUND_MS = 120_000;
 const races = Number(values.races);
 const set = values.mongodb ? await startReplicaSet(1) : undefined;
 const processes = set ? 2 : 1;
