@@ -67,11 +67,11 @@ export async function open(server: TwinServer, world: World, { ids, clock, steps
   const enrolled = new Map<string, Key>();
   for (const [owner, key] of keyring()) if (owner !== RELATIVE || authority) enrolled.set(owner, await server.enrol(key));
   if (authority && authority.basis !== 'executor')
-    await authorize(server, world, enrolled.get(authority.basis === 'patient' ? FIRST : HOSPITAL) as Key);
+    await authorize({ server, ids }, world, enrolled.get(authority.basis === 'patient' ? FIRST : HOSPITAL) as Key);
   const signed = await sign(server, world, { enrolled, ids });
   await load(steps.filter((step) => late.includes(step)));
   clock.set(askedAt(world));
-  if (authority?.basis === 'executor') await authorize(server, world, enrolled.get(HOSPITAL) as Key);
+  if (authority?.basis === 'executor') await authorize({ server, ids }, world, enrolled.get(HOSPITAL) as Key);
   if (world.integrity) {
     await server.restart({ ASSENT_REFERENTIAL_INTEGRITY: 'on' });
     await finished(server, server.admin, await server.ask(server.admin, { method: 'POST', path: '$reindex', body: { resourceType: 'Parameters' } }));
@@ -116,9 +116,11 @@ async function secondKey(server: TwinServer, present: Key, turn: number): Promis
 }
 
 /** To the relative, by the key on whose word it is. */
-async function authorize(server: TwinServer, world: World, key: Key): Promise<void> {
+async function authorize({ server, ids }: Pick<Tools, 'ids'> & { readonly server: TwinServer }, world: World, key: Key): Promise<void> {
   const { authority } = world;
   if (!authority) return;
+  // The notice of it has an id, and the patient sees it.
+  ids.at(40_000);
   const { basis, acts, purposes, from, until, ended } = grantedBy(authority, world);
   const now = basis === 'executor' ? askedAt(world) : SIGNED;
   const say = (operation: string, kind: string, said: Json) => state(server, { operation, kind, said, now }, [key]);
