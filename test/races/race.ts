@@ -12,7 +12,9 @@ export const INSURER = 'Organization/insurer';
 /** One server with both callers' sessions; several sides are processes on one database. */
 export type Side = { readonly admin: Session; readonly insurer: Session };
 type Racer = { readonly id: string; readonly mark: string; readonly key: Key; races: number };
-export type Raced = { races: number; before: number; after: number; leaks: string[] };
+/** `asked`: names of rivals that were asked after a withdrawal. */
+export type Raced = { races: number; before: number; after: number; readonly asked: Set<string>; readonly leaks: string[] };
+export const nothingRaced = (): Raced => ({ races: 0, before: 0, after: 0, asked: new Set(), leaks: [] });
 
 export const directory = [HOSPITAL, INSURER].map(organization);
 
@@ -111,8 +113,10 @@ async function raceOnce(
   const inForce = await agree(one, termsOf({ now }, { patient: `Patient/${id}`, grantee: INSURER }), [key, custodian]);
   const ways = against.filter((rival) => 'ask' in rival);
   const left: Way[] = [];
-  for (const { begin } of against.filter((rival) => 'begin' in rival))
-    left.push(...[await begin(there.insurer, id)].filter((way) => way !== undefined));
+  for (const { begin } of against.filter((rival) => 'begin' in rival)) {
+    const way = await begin(there.insurer, id);
+    if (way) left.push(way);
+  }
   const under = ways.map(({ ask }, i) => ask(i % 2 === 0 ? there.insurer : one.insurer, id));
   const withdrawal = await withdrawNow({ admin: one.admin, now }, inForce, key);
   if (withdrawal.status !== 200) throw new Error(`A withdrawal was answered ${withdrawal.status}: ${withdrawal.text}`);
@@ -124,6 +128,7 @@ async function raceOnce(
     if (answer.text.includes(mark) || (way.name === 'count' && answer.json['total'] !== 0) || answer.status >= 500)
       raced.leaks.push(`${way.name}: ${answer.status} ${answer.text.slice(0, 300)}`);
     raced.after += 1;
+    raced.asked.add(way.name);
   }
   for (const { text } of await Promise.all(under)) if (text.includes(mark)) raced.before += 1;
   raced.races += 1;
@@ -140,7 +145,7 @@ const RACES_OF_ONE = 20;
 export async function race(sides: readonly [Side, Side], races: number, racing: Racing = {}): Promise<Raced> {
   const { named = 'racer', until = Number.POSITIVE_INFINITY, asking = rivals.length } = racing;
   const [{ admin }] = sides;
-  const raced: Raced = { races: 0, before: 0, after: 0, leaks: [] };
+  const raced = nothingRaced();
   const custodian = await enrolKey(admin, HOSPITAL);
   const racer = async (first: number): Promise<void> => {
     let one: Racer | undefined;

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { put, type RealServer, register, startRealServer } from '../support/real-server.ts';
-import { directory, INSURER, race, type Side, ways } from './race.ts';
+import { directory, INSURER, race, rivals, type Side, ways } from './race.ts';
 
 const races = Number(process.env['ASSENT_TEST_RACES'] ?? 30);
 let server: RealServer;
@@ -21,6 +21,7 @@ it(`${races} withdrawals: what was asked after the 200 holds nothing of it`, asy
   expect(raced.leaks).toEqual([]);
   expect(raced.races).toBe(races);
   expect(raced.after).toBeGreaterThan(races * ways.length);
+  expect([...raced.asked].sort()).toEqual(rivals.map(({ name }) => name).sort());
   // What came before its withdrawal was told: these were races.
   expect(raced.before).toBeGreaterThan(0);
 });

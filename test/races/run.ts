@@ -13,7 +13,7 @@ import { temporaryInMemory } from '../support/in-memory.ts';
 import { startReplicaSet } from '../support/mongod.ts';
 import { ADMIN_SCOPE, put, register } from '../support/real-server.ts';
 import { launchServer, type LaunchedServer } from '../support/server-process.ts';
-import { directory, INSURER, race, type Raced, rivals, type Side } from './race.ts';
+import { directory, INSURER, nothingRaced, race, type Raced, rivals, type Side } from './race.ts';
 
 const { values } = parseArgs({
   options: {
@@ -55,7 +55,7 @@ async function raceFor(left: number, round: number): Promise<Raced> {
   }
 }
 
-const all: Raced = { races: 0, before: 0, after: 0, leaks: [] };
+const all = nothingRaced();
 const began = performance.now();
 try {
   for (let round = 0; all.races < races && all.leaks.length === 0; round++) {
@@ -63,6 +63,7 @@ try {
     all.races += raced.races;
     all.before += raced.before;
     all.after += raced.after;
+    for (const name of raced.asked) all.asked.add(name);
     all.leaks.push(...raced.leaks);
     process.stderr.write(`${all.races} of ${races} races\n`);
   }
@@ -74,4 +75,6 @@ process.stdout.write(
   `${all.races} races on ${processes} process(es): ${all.before} answers told before their withdrawal, ${all.after} asked after it, ${all.leaks.length} leaks, ${seconds} s\n`,
 );
 for (const leak of all.leaks) process.stdout.write(`${leak}\n`);
-if (all.leaks.length > 0 || all.races < races || all.before === 0) process.exitCode = 1;
+const unasked = rivals.filter(({ name }) => !all.asked.has(name)).map(({ name }) => name);
+if (unasked.length > 0) process.stdout.write(`Never asked: ${unasked.join(', ')}\n`);
+if (all.leaks.length > 0 || all.races < races || all.before === 0 || unasked.length > 0) process.exitCode = 1;
