@@ -2,16 +2,15 @@
  * A withdrawal against everything that was under way: what is asked after its 200, and what was begun before and is asked for after it (pages,
  * results of jobs), holds nothing of the patient. consent.md §1, §3
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Answer, enrolKey, type Key, type Session } from '../../server/commands/demo/session.ts';
 import { systemClock } from '../../server/clock.ts';
-import { agree, HOSPITAL, observation, organization, patient, put, withdrawNow } from '../support/real-server.ts';
+import { agree, HOSPITAL, observation, organization, patient, put, settled, withdrawNow } from '../support/real-server.ts';
 import { termsOf } from '../support/real-server.ts';
 
 export const INSURER = 'Organization/insurer';
 /** One server with both callers' sessions; several sides are processes on one database. */
 export type Side = { readonly admin: Session; readonly insurer: Session };
-type Racer = { readonly id: string; readonly mark: string; readonly key: Key; races: number };
+type Racer = { readonly id: string; readonly mark: string; readonly key: Key };
 /** `asked`: names of rivals that were asked after a withdrawal. */
 export type Raced = { races: number; before: number; after: number; readonly asked: Set<string>; readonly leaks: string[] };
 export const nothingRaced = (): Raced => ({ races: 0, before: 0, after: 0, asked: new Set(), leaks: [] });
@@ -58,7 +57,7 @@ async function makeRacer(admin: Session, id: string): Promise<Racer> {
   const identifier = [{ system: MARK, value: mark }];
   await put({ admin }, { ...patient(id), identifier });
   for (const n of [1, 2, 3]) await put({ admin }, observation(`${id}-${n}`, `Patient/${id}`, { identifier }));
-  return { id, mark, key: await enrolKey(admin, `Patient/${id}`), races: 0 };
+  return { id, mark, key: await enrolKey(admin, `Patient/${id}`) };
 }
 
 /** Begun while it was permitted, to be asked for later: a link to a next page, or a job. Undefined where nothing was begun. */
@@ -77,7 +76,7 @@ const job = (name: string, path: (id: string) => string): Begun => ({
   name,
   async begin(session, id) {
     const at = (await session.call('GET', path(id), undefined, { prefer: 'respond-async' })).headers.get('content-location');
-    return at === null ? undefined : { name, ask: (again) => finished(again, here(at)) };
+    return at === null ? undefined : { name, ask: (again) => settled(again, here(at)) };
   },
 });
 
@@ -94,14 +93,6 @@ export const rivals: readonly (Way | Begun)[] = [...ways, ...beginnings];
 
 /** Whichever server a link names. */
 const here = (url: string): string => url.replace(/^https?:\/\/[^/]+\/fhir\//, '');
-
-async function finished(session: Session, at: string): Promise<Answer> {
-  for (let tries = 0; ; tries++) {
-    const answer = await session.call('GET', at);
-    if (answer.status !== 202 || tries > 500) return answer;
-    await sleep(20);
-  }
-}
 
 async function raceOnce(
   { here: one, there }: { readonly here: Side; readonly there: Side },
@@ -150,11 +141,10 @@ export async function race(sides: readonly [Side, Side], races: number, racing: 
   const racer = async (first: number): Promise<void> => {
     let one: Racer | undefined;
     for (let n = first; n < races && raced.leaks.length === 0 && performance.now() < until; n += AT_ONCE) {
-      if (!one || one.races === RACES_OF_ONE) one = await makeRacer(admin, `${named}${n}`);
+      if (!one || (n - first) % (AT_ONCE * RACES_OF_ONE) === 0) one = await makeRacer(admin, `${named}${n}`);
       const [here, there] = n % 2 === 0 ? sides : [sides[1], sides[0]];
       const against = Array.from({ length: asking }, (_, k) => rivals[(n * asking + k) % rivals.length] as Way | Begun);
       await raceOnce({ here, there }, one, { custodian, raced, against });
-      one.races += 1;
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, (_, i) => racer(i)));
